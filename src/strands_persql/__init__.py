@@ -1,0 +1,36 @@
+"""Durable sessions for AWS Strands agents in PerSQL: an isolated SQLite database per agent, remote or in-process."""
+
+from __future__ import annotations
+
+from .client import Database, PerSQL, QueryResult, Statement
+from .errors import (
+    ApprovalRequiredError,
+    AuthenticationError,
+    BalanceExhaustedError,
+    PermissionDeniedError,
+    PerSQLError,
+    RateLimitError,
+    SessionConflictError,
+    SessionDataError,
+    TransportError,
+)
+from .manager import PerSQLSessionManager
+from .repository import PerSQLSessionRepository
+
+__all__ = [
+    "ApprovalRequiredError",
+    "AuthenticationError",
+    "BalanceExhaustedError",
+    "Database",
+    "PerSQL",
+    "PerSQLError",
+    "PerSQLSessionManager",
+    "PerSQLSessionRepository",
+    "PermissionDeniedError",
+    "QueryResult",
+    "RateLimitError",
+    "SessionConflictError",
+    "SessionDataError",
+    "Statement",
+    "TransportError",
+]

@@ -1,0 +1,248 @@
+"""What the service's answers mean: results, errors, and whether the same request may be sent again."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import httpx
+
+from strands_persql.client._failures import classify, is_sql_kind, quote_free, remedy, subject
+from strands_persql.client._protocol import QueryResult
+from strands_persql.client._retry import retry_after_seconds
+from strands_persql.errors import (
+    ApprovalRequiredError,
+    AuthenticationError,
+    BalanceExhaustedError,
+    PermissionDeniedError,
+    PerSQLError,
+    RateLimitError,
+    TransportError,
+)
+
+__all__ = ["Answer", "Failure", "as_list", "as_object", "read_answer", "read_result", "read_results", "unreadable"]
+
+_REQUEST_ID_HEADERS = ("x-request-id", "cf-ray")
+_MISSING_DATABASE = re.compile(
+    r"\b(?:database|namespace)\b.*\b(?:not found|not exist|unknown|missing)\b", re.I | re.DOTALL
+)
+# Answers of a gateway, or of a service that is starting, overloaded or being moved. PerSQL documents none of them; 520
+# to 530 are Cloudflare's, in front of it.
+_TRANSIENT = frozenset({408, 425, 500, 502, 503, 504, *range(520, 528), 530})
+
+
+class Failure(NamedTuple):
+    """A request that failed: what to raise, and whether sending it again may help."""
+
+    error: PerSQLError
+    again: bool
+    retry_after: float | None = None
+
+
+class Answer(NamedTuple):
+    """A request that succeeded: the answer's `data`, and the cost envelope where it stands beside it."""
+
+    data: Any
+    meta: dict[str, Any] | None
+
+
+def read_answer(response: httpx.Response, *, database: str, secret: str) -> Answer | Failure:
+    """Read a whole answer; `secret` is left out of whatever is kept of it."""
+    status = response.status_code
+    request_id = next((response.headers[name] for name in _REQUEST_ID_HEADERS if name in response.headers), None)
+    body = as_object(_json(response, secret))
+    if 300 <= status < 400:
+        host = httpx.URL(response.headers.get("location", "")).host or "another address"
+        return Failure(
+            PerSQLError(
+                f"{status} redirect to {host}: redirects are not followed, since the token must not travel to another "
+                f"address; set base_url to the service's own{_id_note(request_id)}",
+                status=status,
+                request_id=request_id,
+            ),
+            again=False,
+        )
+    if 200 <= status < 300:
+        if body is None or body.get("success") not in (True, False) or (body["success"] and "data" not in body):
+            return unreadable(status, request_id)
+        if body["success"]:
+            return Answer(body["data"], as_object(body.get("meta")))
+    return _failure(response, body or {}, database, request_id)
+
+
+def unreadable(status: int, request_id: str | None = None) -> Failure:
+    """An answer that says "success" but can't be read: what it was about may have been carried out."""
+    return Failure(
+        TransportError(
+            f"{status}: the service's answer could not be read, so a write may or may not have been carried out; "
+            f"try again, and check base_url and any proxy in between{_id_note(request_id)}",
+            status=status,
+            request_id=request_id,
+        ),
+        again=True,
+    )
+
+
+def read_result(data: Any, meta: dict[str, Any] | None = None) -> QueryResult | None:
+    """Turn a statement's positional answer into dict rows; None where it hasn't the documented shape."""
+    found = as_object(data)
+    if found is None:
+        return None
+    columns, rows = as_list(found.get("columns")), as_list(found.get("rows"))
+    if columns is None or rows is None:
+        return None
+    width = len(columns)
+    if any(len(as_list(row) or ()) != width for row in rows):
+        return None
+    result: QueryResult = {
+        "data": [dict(zip(columns, row, strict=True)) for row in rows],
+        "columns": columns,
+        "rows": rows,
+    }
+    if isinstance(rows_read := found.get("rowsRead"), int):
+        result["rows_read"] = rows_read
+    if isinstance(rows_written := found.get("rowsWritten"), int):
+        result["rows_written"] = rows_written
+    # Documented to exist, but not where: inside the result, or beside it.
+    meta = as_object(found.get("meta")) or meta
+    if meta is not None:
+        result["meta"] = meta
+    return result
+
+
+def read_results(answer: Answer, count: int) -> list[QueryResult] | None:
+    """Turn a batch's answer into one result per statement; None where it hasn't the documented shape."""
+    data = as_list(answer.data)
+    if data is None or len(data) != count:
+        return None
+    results = [read_result(one, answer.meta) for one in data]
+    whole = [result for result in results if result is not None]
+    return whole if len(whole) == count else None
+
+
+def as_object(value: Any) -> dict[str, Any] | None:
+    """The value, if it is a JSON object."""
+    return value if isinstance(value, dict) else None  # pyright: ignore[reportUnknownVariableType] - JSON
+
+
+def as_list(value: Any) -> list[Any] | None:
+    """The value, if it is a JSON array."""
+    return value if isinstance(value, list) else None  # pyright: ignore[reportUnknownVariableType] - JSON
+
+
+def _failure(response: httpx.Response, body: Mapping[str, Any], database: str, request_id: str | None) -> Failure:
+    status = response.status_code
+    text = body.get("error")
+    text = text if isinstance(text, str) else ""
+    detail = as_object(body.get("errorDetail"))
+    if detail is None and text:
+        # Only SQLite's own wording is recognised in the text.
+        detail = classify(text)
+    kind = detail.get("kind") if detail else None
+    kind = kind if isinstance(kind, str) and re.fullmatch(r"[a-z_]{1,40}", kind) else None
+    reason = f" ({quote_free(text)})" if text and status in (401, 402, 403, 404, 429) else ""
+    note = _id_note(request_id)
+    known: dict[str, Any] = {"status": status, "kind": kind, "detail": detail, "request_id": request_id}
+    label = f"{status} {kind}" if kind and kind != "unknown" else f"{status}"
+
+    def error(cls: type[PerSQLError], words: str, **extra: Any) -> PerSQLError:
+        return cls(f"{label}{words}{note}", **known, **extra)
+
+    if status == 401:
+        return Failure(
+            error(
+                AuthenticationError,
+                f"{reason}: the token is missing, malformed or revoked; create one in PerSQL's console and pass it as "
+                "PERSQL_TOKEN or token=",
+            ),
+            again=False,
+        )
+    if status == 402:
+        return Failure(
+            error(
+                BalanceExhaustedError, f"{reason}: the namespace's balance is used up; top it up in PerSQL's console"
+            ),
+            again=False,
+        )
+    if status == 403 and ("approvalToken" in body or "approvalUrl" in body):
+        url = body.get("approvalUrl")
+        url = url if isinstance(url, str) else None
+        known["detail"] = {key: value for key, value in body.items() if key != "success"}
+        return Failure(
+            error(
+                ApprovalRequiredError,
+                ": a rule of the database holds this statement back until a person approves it; approve it "
+                + ("at the error's approval_url" if url else "in PerSQL's console"),
+                approval_url=url,
+            ),
+            again=False,
+        )
+    if status == 404 or _MISSING_DATABASE.search(text):
+        return Failure(
+            error(
+                PermissionDeniedError if status == 403 else PerSQLError,
+                f'{reason}: the database "{database}" was not found; create it (client.databases.create, or the '
+                "console), and check its spelling, the token's namespace and base_url",
+            ),
+            again=False,
+        )
+    if status == 403:
+        return Failure(
+            error(
+                PermissionDeniedError,
+                f"{reason}: the token's namespace, role or table scope does not allow this on {database}; use a "
+                "token of that namespace whose role is readwrite, or admin to create tables",
+            ),
+            again=False,
+        )
+    if status == 429:
+        wait = retry_after_seconds(response.headers.get("retry-after"))
+        again = "" if wait is None else f" in {wait:g} s"
+        return Failure(
+            error(
+                RateLimitError,
+                f"{reason}: too many requests; try again{again}, and send fewer at once",
+                retry_after=wait,
+            ),
+            again=True,
+            retry_after=wait,
+        )
+    if is_sql_kind(kind):
+        return Failure(error(PerSQLError, f"{subject(detail or {})}: {remedy(detail or {})}"), again=False)
+    if status >= 500 or status in _TRANSIENT:
+        return Failure(
+            error(
+                TransportError,
+                ": the service failed, so a write may or may not have been carried out; try again, and see PerSQL's "
+                "status page if it lasts",
+            ),
+            again=status in _TRANSIENT,
+            retry_after=retry_after_seconds(response.headers.get("retry-after")),
+        )
+    if status == 413:
+        return Failure(
+            error(PerSQLError, ": the request is too large for the service; write less at once"), again=False
+        )
+    if detail and kind:
+        return Failure(error(PerSQLError, f"{subject(detail)}: {remedy(detail)}"), again=False)
+    return Failure(
+        error(PerSQLError, ": the service refused the request; look at the error's `detail`, if it has one"),
+        again=False,
+    )
+
+
+def _json(response: httpx.Response, secret: str) -> Any:
+    """The answer's JSON; None where it is something else (a gateway's HTML, a body cut short)."""
+    try:
+        text = response.content.decode()
+        if response.status_code >= 300:
+            text = text.replace(secret, "…")
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _id_note(request_id: str | None) -> str:
+    return f" [request {quote_free(request_id, 80)}]" if request_id else ""

@@ -1,0 +1,144 @@
+"""`PerSQL`: the client, remote or local."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from typing import TYPE_CHECKING, NoReturn
+
+from strands_persql.client._databases import Databases
+from strands_persql.client._failures import closed_error
+from strands_persql.client._local import Folder, LocalDatabase
+from strands_persql.client._names import check_base_url, split_name
+from strands_persql.client._remote import RemoteDatabase, Service
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+__all__ = ["PerSQL"]
+
+DEFAULT_BASE_URL = "https://api.persql.com"
+
+
+class PerSQL:
+    """A client for PerSQL's REST API, or for SQLite in this process. Safe to share between threads.
+
+    It speaks the API as PerSQL documents it (docs.persql.com, reference/rest-api) with the call shapes of PerSQL's SDK.
+    Building it opens nothing and sends nothing. `with PerSQL(…) as client:` closes it at the end.
+
+    Args:
+        token: A token of the namespace (`psql_live_…`). It is kept out of reprs, logs and errors.
+        local: Instead of a token: `"agents.db"`, that one file whatever a database is called; `"agents/"` (or an
+            existing folder), one file per database; `":memory:"`, one database in memory per name, gone with the
+            client.
+        base_url: The service's address. `https://`, or `http://` for loopback hosts alone.
+        timeout: Seconds without any progress after which an attempt is given up (remote).
+        max_retries: How often a request is sent again at most (remote).
+
+    Raises:
+        TypeError: Unless exactly one of `token` and `local` is given.
+        ValueError: For a token that can't be one, an address that is not allowed, or numbers out of range.
+    """
+
+    def __init__(
+        self,
+        token: str | None = None,
+        *,
+        local: str | os.PathLike[str] | None = None,
+        base_url: str = DEFAULT_BASE_URL,
+        timeout: float = 30.0,
+        max_retries: int = 4,
+    ) -> None:
+        if (token is None) == (local is None):
+            raise TypeError(
+                "PerSQL takes exactly one of token= (the service) and local= (SQLite in this process): "
+                'PerSQL(token=os.environ["PERSQL_TOKEN"]) or PerSQL(local="agents.db")'
+            )
+        if not timeout > 0:
+            raise ValueError("timeout is in seconds and must be greater than 0")
+        if max_retries < 0:
+            raise ValueError("max_retries must be 0 (never try again) or more")
+        self._place: Service | Folder
+        if local is not None:
+            self._place = Folder(local)
+        else:
+            self._place = Service(
+                check_base_url(base_url), _check_token(token), timeout=timeout, max_retries=max_retries
+            )
+        self._handles: dict[str, RemoteDatabase | LocalDatabase] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @classmethod
+    def from_env(cls, *, timeout: float = 30.0, max_retries: int = 4) -> Self:
+        """Build a client from `PERSQL_TOKEN` and, where it is set, `PERSQL_API_URL`, PerSQL's own names for them.
+
+        Raises:
+            ValueError: Where `PERSQL_TOKEN` is not set.
+        """
+        token = os.environ.get("PERSQL_TOKEN")
+        if not token:
+            raise ValueError(
+                'the environment variable PERSQL_TOKEN is not set; set it, or use PerSQL(local="agents.db")'
+            )
+        base_url = os.environ.get("PERSQL_API_URL") or DEFAULT_BASE_URL
+        return cls(token, base_url=base_url, timeout=timeout, max_retries=max_retries)
+
+    def database(self, name: str) -> RemoteDatabase | LocalDatabase:
+        """A handle of the database `"namespace/slug"`; the same one each time. Nothing is opened or sent.
+
+        Raises:
+            ValueError: For a name that isn't of that form.
+            PerSQLError: Where the client is closed.
+        """
+        namespace, slug = split_name(name)
+        with self._lock:
+            if self._closed:
+                raise closed_error()
+            handle = self._handles.get(name)
+            if handle is None:
+                if isinstance(self._place, Folder):
+                    handle = LocalDatabase(name, self._place.store(namespace, slug))
+                else:
+                    handle = RemoteDatabase(self._place, namespace, slug)
+                self._handles[name] = handle
+            return handle
+
+    @property
+    def databases(self) -> Databases:
+        """Creates and lists databases."""
+        return Databases(self._place)
+
+    def close(self) -> None:
+        """Close connections and files; calls on its handles raise from now on. Closing twice is fine."""
+        with self._lock:
+            self._closed = True
+        self._place.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<PerSQL {self._place!r}{' (closed)' if self._closed else ''}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a client can't be pickled, since its token must not leave the process; build one in the other")
+
+
+def _check_token(token: str | None) -> str:
+    # A line end at its end is what reading it from a file leaves.
+    token = token.strip() if isinstance(token, str) else ""
+    if not re.fullmatch(r"[!-~]+", token):
+        raise ValueError(
+            "the token is empty, or holds characters no token has (white space, non-ASCII); copy it anew from PerSQL's "
+            "console"
+        )
+    return token

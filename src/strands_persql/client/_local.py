@@ -1,0 +1,356 @@
+"""Local databases: SQLite files, or memory, in this process, with the call shapes and the errors of the service.
+
+Each client opens a file once and shares that connection between its handles and threads. WAL mode lets other processes
+read while one writes; a writer waits for another up to 30 seconds. Foreign keys are enforced, as the service does.
+
+A commit returns when the data is on the disk (`synchronous=FULL`), so what was stored survives a power cut and not only
+a crash of the process. That is one fsync per commit, next to which a model's answer is long; `synchronous=NORMAL`
+would save it and lose the last commits with the power.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, NoReturn
+
+from strands_persql.client import _forks
+from strands_persql.client._failures import classify, closed_error, remedy, subject
+from strands_persql.client._names import file_name, name_of_file
+from strands_persql.client._protocol import QueryResult, Statement, Value
+from strands_persql.client._statements import Prepared, first_word, only_reads, prepare, prepare_batch, verb_at
+from strands_persql.errors import PermissionDeniedError, PerSQLError
+
+__all__ = ["Folder", "LocalDatabase"]
+
+BUSY_SECONDS = 30.0
+"""How long a call waits for another process or connection that is writing, before `database_locked`."""
+CACHED_STATEMENTS = 512
+"""Prepared statements kept per connection (sqlite3's default: 128)."""
+
+_TEMPORARY = re.compile(r"create\s+temp(?:orary)?\b", re.IGNORECASE)
+_TRANSACTION_WORDS = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"})
+_CONNECTION_WORDS = frozenset({"ATTACH", "DETACH", "VACUUM"})
+
+
+class LocalDatabase:
+    """A local database. Made by `PerSQL.database`."""
+
+    def __init__(self, name: str, store: _Store) -> None:
+        self.name = name
+        self._store = store
+
+    def query(self, sql: str, params: Sequence[Value] | None = ()) -> QueryResult:
+        """Run one statement; it commits by itself.
+
+        Args:
+            sql: The statement, with `?` for each parameter.
+            params: Its parameters, by position: str, int, float, None; a bool goes as 0 or 1.
+
+        Returns:
+            The answer; its rows stand as dicts under `"data"`.
+
+        Raises:
+            PerSQLError: Where SQLite refuses it, or the file can't be used; `kind` has the service's words.
+            TypeError, ValueError: For parameters that the service couldn't take either.
+        """
+        statement = prepare(sql, params)
+        _refuse(sql)
+        with self._store.connection() as connection:
+            return _run(connection, statement)
+
+    def batch(
+        self, statements: Sequence[Statement], *, transaction: bool = False, idempotency_key: str | None = None
+    ) -> list[QueryResult]:
+        """Run up to 100 statements.
+
+        Args:
+            statements: `{"sql": "…", "params": […]}` each, `params` being optional.
+            transaction: Whether they succeed or fail together. Without it each commits by itself, the first failure
+                ends the batch, and what came before it stays.
+            idempotency_key: Taken for the service's sake; here no answer can be lost on the way.
+
+        Returns:
+            One answer per statement, in order.
+
+        Raises:
+            PerSQLError: Where SQLite refuses it, or the file can't be used; `kind` has the service's words.
+            TypeError, ValueError: For statements that the service couldn't take either; none was run then.
+        """
+        prepared = prepare_batch(statements)
+        for sql, _ in prepared:
+            _refuse(sql)
+        if not prepared:
+            return []
+        with self._store.connection() as connection:
+            # One statement is a transaction by itself.
+            if not transaction or len(prepared) == 1:
+                return [_run(connection, statement) for statement in prepared]
+            # Taking the write lock at once avoids the deadlock of two readers that both want to write; readers alone
+            # need one snapshot and no lock.
+            connection.execute("BEGIN" if all(only_reads(sql) for sql, _ in prepared) else "BEGIN IMMEDIATE")
+            try:
+                results = [_run(connection, statement) for statement in prepared]
+                connection.execute("COMMIT")
+            except BaseException:
+                # SQLite ends the transaction by itself on some errors (a full disk).
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            return results
+
+    def __repr__(self) -> str:
+        return f"<local database {self.name!r} in {self._store.place}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a database handle can't be pickled; open it anew in the other process")
+
+
+class Folder:
+    """Where the local databases of a client live: one file, a folder of files, or memory.
+
+    Args:
+        local: `":memory:"`, a folder (it ends in a slash, or is one), or else a file.
+    """
+
+    def __init__(self, local: str | os.PathLike[str]) -> None:
+        text = os.fspath(local)
+        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance] - PathLike[bytes], untyped
+            raise TypeError('local= takes a path as str, or ":memory:"')
+        if not text or "\0" in text:
+            raise ValueError('local= takes a file ("agents.db"), a folder ("agents/") or ":memory:"')
+        self._memory = text == ":memory:"
+        ends_in_slash = text.endswith(os.sep) or (os.altsep is not None and text.endswith(os.altsep))
+        # Absolute at once: a later os.chdir must not lead to other files.
+        self._path = "" if self._memory else os.path.abspath(text)
+        self._is_folder = not self._memory and (ends_in_slash or os.path.isdir(self._path))
+        self._lock = threading.Lock()
+        self._stores: dict[str, _Store] = {}
+        self._closed = False
+        _forks.watch(self)
+
+    def store(self, namespace: str, slug: str) -> _Store:
+        """The store of a database; opened by the first call on it."""
+        if self._memory:
+            key, path = f"{namespace}/{slug}", ""
+        elif self._is_folder:
+            key = path = os.path.join(self._path, file_name(namespace, slug))
+        else:
+            key = path = self._path
+        with self._lock:
+            if self._closed:
+                raise closed_error()
+            if key not in self._stores:
+                self._stores[key] = _Store(path, make_folder=self._is_folder)
+            return self._stores[key]
+
+    def names(self) -> list[str]:
+        """The databases that exist: the folder's files, or those of memory that this client has used."""
+        if self._is_folder:
+            files = sorted(os.listdir(self._path)) if os.path.isdir(self._path) else []
+            return [name for name in map(name_of_file, files) if name is not None]
+        if self._memory:
+            with self._lock:
+                return sorted(self._stores)
+        return []
+
+    def forked(self) -> None:
+        """In a child process: another lock, since a thread of the parent may hold this one."""
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close all files; databases in memory are gone."""
+        with self._lock:
+            self._closed = True
+            stores = list(self._stores.values())
+        for store in stores:
+            store.close()
+
+    def __repr__(self) -> str:
+        return f"local={':memory:' if self._memory else self._path!r}"
+
+
+class _Store:
+    """One SQLite database and the one connection to it, which threads take in turns."""
+
+    def __init__(self, path: str, *, make_folder: bool) -> None:
+        self.place = path or "memory"
+        self._path = path
+        self._make_folder = make_folder
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._closed = False
+        self._lost = False
+        _forks.watch(self)
+
+    @contextmanager
+    def connection(self) -> Generator[sqlite3.Connection, None, None]:
+        """The connection, for this thread alone; SQLite's errors come out as the service's."""
+        with self._lock:
+            try:
+                yield self._connection or self._open()
+            except sqlite3.Error as cause:
+                raise self._error(cause) from cause
+            except sqlite3.Warning as cause:
+                # Up to Python 3.11 a second statement in the string is a "warning".
+                raise self._error(cause) from cause
+
+    def _open(self) -> sqlite3.Connection:
+        if self._closed:
+            raise closed_error()
+        if self._lost:
+            raise PerSQLError(
+                "the database in memory belongs to the process this one was forked from; use a file "
+                '(local="agents.db"), or open the client after the fork'
+            )
+        if self._path and self._make_folder:
+            try:
+                os.makedirs(os.path.dirname(self._path), exist_ok=True)
+            except OSError as cause:
+                raise PermissionDeniedError(
+                    f"the folder {os.path.dirname(self._path)} can't be created ({cause.strerror}); choose another for "
+                    "local="
+                ) from cause
+        connection = sqlite3.connect(
+            self._path or ":memory:",
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=CACHED_STATEMENTS,
+        )
+        try:
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA synchronous = FULL")
+            if self._path:
+                _set_wal(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return connection
+
+    def _error(self, cause: sqlite3.Error | sqlite3.Warning) -> PerSQLError:
+        text = str(cause)
+        detail = classify(text)
+        kind: str = detail["kind"]
+        cls: type[PerSQLError] = PerSQLError
+        if kind == "readonly":
+            cls, words = PermissionDeniedError, f"{self.place} is read-only; make the file and its folder writable"
+        elif kind == "database_locked":
+            words = (
+                f"{self.place} has been locked by another process for {BUSY_SECONDS:g} s; end its transaction, and "
+                "keep the file off network drives"
+            )
+        elif kind != "unknown":
+            words = remedy(detail)
+        elif "not a database" in text or "encrypted" in text:
+            words = f"{self.place} is no SQLite database; choose another file for local="
+        elif "unable to open" in text:
+            cls, words = self._unopened()
+        elif "malformed" in text:
+            words = f"{self.place} is damaged; restore it from a backup, or try sqlite3's .recover"
+        elif "is full" in text:
+            words = f"the disk of {self.place} is full; free some space, and call again"
+        elif "disk I/O error" in text:
+            words = f"the disk of {self.place} failed; check the disk, and that the file was not moved or deleted"
+        else:
+            words = remedy(detail)
+        label = kind if kind != "unknown" else "the statement was refused"
+        return cls(f"{label}{subject(detail)}: {words}", kind=kind, detail=detail)
+
+    def _unopened(self) -> tuple[type[PerSQLError], str]:
+        folder = os.path.dirname(self._path)
+        if not os.path.isdir(folder):
+            return PerSQLError, f"{self.place} can't be opened: create the folder {folder} first"
+        if os.path.isdir(self._path):
+            return (
+                PerSQLError,
+                f"{self.place} is a folder; write local= with a slash at its end for a file per database",
+            )
+        return (
+            PermissionDeniedError,
+            f"{self.place} can't be opened; make the file and its folder readable and writable",
+        )
+
+    def forked(self) -> None:
+        """In a child process: leave the parent's connection alone."""
+        _forks.abandon(self._connection)
+        self._lost = self._lost or (not self._path and self._connection is not None)
+        self._connection = None
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close the connection, once the call that is using it has ended."""
+        with self._lock:
+            self._closed = True
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
+
+    def __del__(self) -> None:
+        # A client that was dropped without close(): Python 3.13 warns of connections that nobody closed.
+        connection = getattr(self, "_connection", None)
+        if connection is not None:
+            connection.close()
+
+
+def _run(connection: sqlite3.Connection, statement: Prepared) -> QueryResult:
+    before = connection.total_changes
+    cursor = connection.execute(*statement)
+    rows: list[Any] = cursor.fetchall()
+    written = connection.total_changes - before
+    description = cursor.description
+    if description is None:
+        return {"data": [], "columns": [], "rows": [], "rows_written": written}
+    columns = [column[0] for column in description]
+    return {
+        "data": [dict(zip(columns, row, strict=True)) for row in rows],
+        "columns": columns,
+        "rows": [list(row) for row in rows],
+        "rows_written": written,
+    }
+
+
+def _set_wal(connection: sqlite3.Connection) -> None:
+    """Switch the file to WAL, for all its users; one that can't (read-only, a network drive) stays as it is."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            return
+        except sqlite3.OperationalError as error:
+            kind = classify(str(error))["kind"]
+            if kind == "readonly":
+                return
+            # SQLite does not wait by itself for the lock this switch needs, where several processes begin at once.
+            if kind != "database_locked" or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+
+
+@lru_cache(maxsize=512)
+def _refusal(sql: str) -> str | None:
+    word = first_word(sql)
+    if word in _TRANSACTION_WORDS:
+        return f"{word} is not available: a transaction is one batch(…, transaction=True)"
+    if word in _CONNECTION_WORDS:
+        return f"{word} is not available; open another database with client.database"
+    if word == "CREATE" and _TEMPORARY.match(sql, verb_at(sql)):
+        return "temporary tables are not available; use a table, or a common table expression"
+    return None
+
+
+def _refuse(sql: str) -> None:
+    """Refuse what the service refuses."""
+    words = _refusal(sql)
+    if words is not None:
+        raise PerSQLError(
+            f"the statement was refused: {words}", kind="unknown", detail={"kind": "unknown", "message": words}
+        )

@@ -1,0 +1,94 @@
+"""Database names, base addresses and file names: what is allowed, and what to do about the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import re
+from urllib.parse import unquote
+
+import httpx
+
+__all__ = ["check_base_url", "file_name", "name_of_file", "split_name"]
+
+_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]{0,127}")
+_LONGEST_FILE_NAME = 200
+"""File systems take 255 bytes; SQLite adds `-journal`."""
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Split `"namespace/slug"` into its two parts.
+
+    Raises:
+        TypeError: For anything but a string.
+        ValueError: Where it isn't two parts of 1 to 128 letters, digits, `.`, `_`, `~` or `-` that don't begin with a
+            dot, tilde or dash: both become segments of the request's path.
+    """
+    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers needn't be typed
+        raise TypeError(f'a database is named by a str such as "acme/agent-state", not {type(name).__name__}')
+    parts = name.split("/")
+    if len(parts) != 2 or not all(_PART.fullmatch(part) for part in parts):
+        raise ValueError(
+            f'{name!r} is not a database name: write "namespace/slug" with one slash, each part 1 to 128 letters, '
+            'digits, ".", "_", "~" or "-" and beginning with a letter, digit or "_" (e.g. "acme/agent-state")'
+        )
+    return parts[0], parts[1]
+
+
+def check_base_url(base_url: str) -> httpx.URL:
+    """Parse the service's address.
+
+    Raises:
+        ValueError: Where it is no `https://` address. Plain `http://` carries the token in the clear, so it is allowed
+            for loopback hosts alone (`localhost`, 127.0.0.0/8, `::1`).
+    """
+    try:
+        url = httpx.URL(base_url)
+    except (httpx.InvalidURL, TypeError):
+        raise ValueError('base_url is not a web address; write e.g. "https://api.persql.com"') from None
+    if url.scheme not in ("https", "http") or not url.host:
+        raise ValueError('base_url must begin with "https://" and name a host, e.g. "https://api.persql.com"')
+    if url.userinfo or url.query or url.fragment:
+        raise ValueError(
+            "base_url must hold neither credentials, nor a query, nor a fragment; pass the token as token="
+        )
+    if url.scheme == "http" and not is_loopback(url.host):
+        raise ValueError(
+            f"base_url is plain http:// to {url.host}, which would send the token unencrypted; use https:// "
+            "(http:// is for localhost, 127.0.0.0/8 and ::1 alone)"
+        )
+    return url
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host certainly is this machine."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def file_name(namespace: str, slug: str) -> str:
+    """The file of a database in a local folder: two names never share one.
+
+    Lower-case letters, digits, `_` and `-` stand for themselves and everything else is percent-encoded, capitals too:
+    some file systems don't tell them apart. `acme/agent-state` is `acme.agent-state.db`.
+    """
+    name = f"{_escape(namespace)}.{_escape(slug)}"
+    if len(name) > _LONGEST_FILE_NAME:
+        # "+" occurs in no other file name, so a cut name can't be an uncut one.
+        digest = hashlib.sha256(f"{namespace}/{slug}".encode()).hexdigest()
+        name = f"{name[: _LONGEST_FILE_NAME - 65]}+{digest}"
+    return f"{name}.db"
+
+
+def name_of_file(name: str) -> str | None:
+    """The database whose file this is; None where it isn't one of ours, or its name was too long to keep."""
+    match = re.fullmatch(r"([a-z0-9_%A-F-]+)\.([a-z0-9_%A-F-]+)\.db", name)
+    return f"{unquote(match[1])}/{unquote(match[2])}" if match else None
+
+
+def _escape(part: str) -> str:
+    return re.sub(r"[^a-z0-9_-]", lambda found: f"%{ord(found[0]):02X}", part)

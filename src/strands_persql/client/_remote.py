@@ -1,0 +1,313 @@
+"""PerSQL over HTTP: `POST /v1/db/:namespace/:slug/query` and `/batch` (docs.persql.com, reference/rest-api).
+
+One request is sent until it is answered: refused connections, timeouts, 429, gateway errors and answers that can't be
+read are tried again, up to `max_retries` times and as long as an attempt would begin within 90 seconds, after a random
+wait that doubles (0.25, 0.5, 1 … at most 8 seconds, full jitter) and never less than the answer's `Retry-After`. A
+write carries the same `Idempotency-Key` each time, so the service answers a repetition from what it did the first time.
+That holds for repetitions one after the other; two at once may both run, so a write that must not happen twice needs a
+primary key or a condition of its own as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import secrets
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
+from importlib import metadata
+from typing import NoReturn, TypeVar
+
+import httpx
+
+from strands_persql.client import _forks
+from strands_persql.client._answers import Answer, Failure, read_answer, read_result, read_results, unreadable
+from strands_persql.client._failures import closed_error
+from strands_persql.client._names import is_loopback
+from strands_persql.client._protocol import QueryResult, Statement, Value
+from strands_persql.client._retry import Retries
+from strands_persql.client._statements import Prepared, only_reads, prepare, prepare_batch
+from strands_persql.errors import TransportError
+
+__all__ = ["RemoteDatabase", "Service"]
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+MAX_CONNECTIONS = 64
+"""Connections one client opens at most: one for each of up to 64 worker threads."""
+KEEPALIVE_SECONDS = 90.0
+"""How long an idle connection is kept: a model's answer often takes longer than httpx's 5 seconds, and each new
+connection costs three round trips (TCP, TLS). Cloudflare, in front of the service, keeps its end for longer."""
+LONGEST_KEY = 200
+"""Characters the service takes as an `Idempotency-Key` (docs.persql.com, agents/idempotency)."""
+
+
+class _Bearer(httpx.Auth):
+    """Puts the token into each request; keeps it out of reprs."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        yield request
+
+    def __repr__(self) -> str:
+        return "<token>"
+
+
+class Service:
+    """The connection to the service that all handles of a client share. Safe to use from several threads.
+
+    Args:
+        base_url: The service's address, checked.
+        token: The token, checked.
+        timeout: Seconds without any progress after which an attempt is given up: connecting, sending, or between two
+            parts of the answer.
+        max_retries: How often a request is sent again at most.
+    """
+
+    def __init__(self, base_url: httpx.URL, token: str, *, timeout: float, max_retries: int) -> None:
+        self.base_url = base_url
+        self.timeout = timeout
+        self.max_retries = max_retries
+        self._auth = _Bearer(token)
+        self._secret = token
+        self._lock = threading.Lock()
+        self._http: httpx.Client | None = None
+        self._closed = threading.Event()
+        _forks.watch(self)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        payload: object | None,
+        read: Callable[[Answer], T | None],
+        *,
+        database: str,
+        key: str | None = None,
+    ) -> T:
+        """Send one request and read its answer, retrying as the module's docstring says.
+
+        Args:
+            method: The HTTP method.
+            path: The path below the base address.
+            payload: What is sent as JSON; None for nothing.
+            read: Reads the answer; None where it hasn't the documented shape.
+            database: What it concerns, for messages and the log.
+            key: The `Idempotency-Key` that each attempt carries.
+
+        Raises:
+            PerSQLError: One of its kinds, after all retries.
+        """
+        content = None if payload is None else encode(payload)
+        headers = {} if content is None else {"Content-Type": "application/json"}
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        retries = Retries(self.max_retries)
+        arrived = False
+        while True:
+            outcome = self._attempt(method, path, content, headers, database)
+            if isinstance(outcome, Answer):
+                result = read(outcome)
+                if result is not None:
+                    return result
+                outcome = unreadable(200)
+            error = outcome.error
+            if isinstance(error, TransportError):
+                # Only if no attempt at all can have arrived is it certain that nothing was done.
+                arrived = arrived or error.sent
+                error.sent = arrived
+            delay = retries.next_delay(outcome.retry_after) if outcome.again else None
+            if delay is None:
+                raise error
+            logger.log(
+                logging.DEBUG if retries.attempt == 2 else logging.WARNING,
+                "database=<%s>, attempt=<%d>, status=<%s> | retrying request",
+                database,
+                retries.attempt,
+                error.status or type(error.__cause__).__name__,
+            )
+            if self._closed.wait(delay):
+                raise closed_error() from error
+
+    def _attempt(
+        self, method: str, path: str, content: bytes | None, headers: Mapping[str, str], database: str
+    ) -> Answer | Failure:
+        http = self._client()
+        try:
+            response = http.request(method, path, content=content, headers=headers)
+        except httpx.RequestError as cause:
+            if self._closed.is_set():
+                raise closed_error() from cause
+            return _unreached(cause, self.base_url.host)
+        except RuntimeError as cause:
+            # What httpx raises where another thread has closed it meanwhile.
+            if self._closed.is_set():
+                raise closed_error() from cause
+            raise
+        return read_answer(response, database=database, secret=self._secret)
+
+    def _client(self) -> httpx.Client:
+        if self._closed.is_set():
+            raise closed_error()
+        http = self._http
+        if http is not None:
+            return http
+        with self._lock:
+            if self._http is None:
+                self._http = httpx.Client(
+                    base_url=self.base_url,
+                    auth=self._auth,
+                    timeout=self.timeout,
+                    limits=httpx.Limits(
+                        max_connections=MAX_CONNECTIONS,
+                        max_keepalive_connections=MAX_CONNECTIONS,
+                        keepalive_expiry=KEEPALIVE_SECONDS,
+                    ),
+                    headers={"User-Agent": f"strands-persql/{_version()}", "Accept": "application/json"},
+                    follow_redirects=False,
+                    # A proxy named in the environment would be handed the token in the clear on its way to loopback.
+                    trust_env=not is_loopback(self.base_url.host),
+                )
+            return self._http
+
+    def forked(self) -> None:
+        """In a child process: leave the parent's connections alone, and open others when needed."""
+        _forks.abandon(self._http)
+        self._http = None
+        self._lock = threading.Lock()
+        was_closed = self._closed.is_set()
+        self._closed = threading.Event()
+        if was_closed:
+            self._closed.set()
+
+    def __repr__(self) -> str:
+        return f"base_url={str(self.base_url)!r}"
+
+    def close(self) -> None:
+        """Close the connections; waits that precede a retry end at once."""
+        self._closed.set()
+        with self._lock:
+            http, self._http = self._http, None
+        if http is not None:
+            http.close()
+
+
+class RemoteDatabase:
+    """A database of the service. Made by `PerSQL.database`."""
+
+    def __init__(self, service: Service, namespace: str, slug: str) -> None:
+        self.name = f"{namespace}/{slug}"
+        self._path = f"/v1/db/{namespace}/{slug}"
+        self._service = service
+
+    def query(self, sql: str, params: Sequence[Value] | None = ()) -> QueryResult:
+        """Run one statement in one request.
+
+        Args:
+            sql: The statement, with `?` for each parameter.
+            params: Its parameters, by position: str, int, float, None; a bool goes as 0 or 1.
+
+        Returns:
+            The answer; its rows stand as dicts under `"data"`.
+
+        Raises:
+            PerSQLError: Where the service refuses it or can't be reached; see `strands_persql.errors`.
+            TypeError, ValueError: For parameters that can't be sent; nothing was sent then.
+        """
+        statement = prepare(sql, params)
+        key = None if only_reads(sql) else _fresh_key()
+        return self._post("query", _wire(statement), lambda answer: read_result(answer.data, answer.meta), key)
+
+    def batch(
+        self, statements: Sequence[Statement], *, transaction: bool = False, idempotency_key: str | None = None
+    ) -> list[QueryResult]:
+        """Run up to 100 statements in one request.
+
+        Args:
+            statements: `{"sql": "…", "params": […]}` each, `params` being optional.
+            transaction: Whether they succeed or fail together. Without it each commits by itself, the first failure
+                ends the batch, and what came before it stays.
+            idempotency_key: Names this write, so that sending it again within 24 hours, from any process, answers what
+                it did the first time and doesn't run it again. The batch's content is hashed into what is sent: another
+                batch never gets this one's answer. By default each call has a random key that its own retries share.
+                Batches that only read are sent without any.
+
+        Returns:
+            One answer per statement, in order.
+
+        Raises:
+            PerSQLError: Where the service refuses it or can't be reached; see `strands_persql.errors`.
+            TypeError, ValueError: For statements that can't be sent; nothing was sent then.
+        """
+        prepared = prepare_batch(statements)
+        if not prepared:
+            return []
+        payload = {"statements": [_wire(statement) for statement in prepared], "transaction": bool(transaction)}
+        key: str | None = None
+        if not all(only_reads(sql) for sql, _ in prepared):
+            key = _fresh_key() if idempotency_key is None else _named_key(idempotency_key, self._path, payload)
+        return self._post("batch", payload, lambda answer: read_results(answer, len(prepared)), key)
+
+    def _post(self, verb: str, payload: object, read: Callable[[Answer], T | None], key: str | None) -> T:
+        return self._service.request("POST", f"{self._path}/{verb}", payload, read, database=self.name, key=key)
+
+    def __repr__(self) -> str:
+        return f"<PerSQL database {self.name!r} at {self._service.base_url}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a database handle can't be pickled; open it anew in the other process")
+
+
+def encode(payload: object) -> bytes:
+    """A payload as the bytes that are sent."""
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _wire(statement: Prepared) -> dict[str, object]:
+    sql, params = statement
+    return {"sql": sql, "params": params} if params else {"sql": sql}
+
+
+def _fresh_key() -> str:
+    return secrets.token_hex(16)
+
+
+def _named_key(given: str, path: str, payload: object) -> str:
+    """The caller's key with the content's hash: the service would answer another content from the cache otherwise."""
+    digest = hashlib.sha256(path.encode() + b"\0" + encode(payload)).hexdigest()
+    # A header takes visible ASCII only, and no more than 200 characters of it.
+    if len(given) + 1 + len(digest) > LONGEST_KEY or re.fullmatch(r"[!-~]+", given) is None:
+        given = hashlib.sha256(given.encode(errors="surrogatepass")).hexdigest()
+    return f"{given}.{digest}"
+
+
+def _unreached(cause: httpx.RequestError, host: str) -> Failure:
+    # A connection that was never made, a refused one, an unknown host, or none free: nothing was sent.
+    sent = not isinstance(cause, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
+    doubt = "so a write may or may not have been carried out" if sent else "and nothing was sent"
+    if isinstance(cause, httpx.TimeoutException):
+        words = f"timed out ({type(cause).__name__}), {doubt}; try again, or raise timeout="
+    elif sent:
+        words = f"failed in the middle ({type(cause).__name__}), {doubt}; try again"
+    else:
+        words = f"could not be opened ({_brief(cause)}), {doubt}; check base_url and the network"
+    error = TransportError(f"the connection to {host} {words}", sent=sent)
+    error.__cause__ = cause
+    return Failure(error, again=not isinstance(cause, httpx.UnsupportedProtocol))
+
+
+def _brief(cause: Exception) -> str:
+    return " ".join(str(cause).split())[:160] or type(cause).__name__
+
+
+def _version() -> str:
+    try:
+        return metadata.version("strands-persql")
+    except metadata.PackageNotFoundError:
+        return "0"

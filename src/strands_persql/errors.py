@@ -1,0 +1,170 @@
+"""The errors of this package, each with the remedy in its message.
+
+```
+Exception
+├── PerSQLError                       the database refused, or could not be reached
+│   ├── AuthenticationError           401: the token is missing, malformed or revoked
+│   ├── BalanceExhaustedError         402: the prepaid balance is used up
+│   ├── PermissionDeniedError         403: the token's role or scope does not allow it
+│   │   └── ApprovalRequiredError     403: an approval rule holds the statement back
+│   ├── RateLimitError                429: too many requests, after all retries
+│   └── TransportError                no answer, or none that could be read: the outcome may be unknown
+└── strands SessionException
+    ├── SessionConflictError          somebody else wrote to this session
+    └── SessionDataError              something that can't be stored, or a stored row that can't be read
+```
+
+Messages never hold a token or the content of a message.
+"""
+
+from __future__ import annotations
+
+from strands.types.exceptions import SessionException
+
+__all__ = [
+    "ApprovalRequiredError",
+    "AuthenticationError",
+    "BalanceExhaustedError",
+    "PerSQLError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "SessionConflictError",
+    "SessionDataError",
+    "TransportError",
+]
+
+
+class PerSQLError(Exception):
+    """The database refused a request.
+
+    Attributes:
+        status: The HTTP status; None where there was none (local files, no answer).
+        kind: What went wrong, in the words of the service's `errorDetail.kind`: `unique_violation`,
+            `not_null_violation`, `unknown_table`, `database_locked`, `syntax_error` …; None where unknown.
+            Local databases use the same words.
+        detail: The whole `errorDetail` of the answer, where there was one.
+        request_id: The id of the request as the answer's headers name it, for support; None where there is none.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        kind: str | None = None,
+        detail: dict[str, object] | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+        self.detail = detail
+        self.request_id = request_id
+
+
+class AuthenticationError(PerSQLError):
+    """The token is missing, malformed or revoked (401)."""
+
+
+class BalanceExhaustedError(PerSQLError):
+    """The namespace's prepaid balance is used up (402)."""
+
+
+class PermissionDeniedError(PerSQLError):
+    """The token's namespace, role or table scope does not allow the statement (403), or a file is read-only."""
+
+
+class ApprovalRequiredError(PermissionDeniedError):
+    """An approval rule of the database holds the statement back until a person approves it (403).
+
+    Attributes:
+        approval_url: Where to approve it; None where the answer names no place.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        approval_url: str | None = None,
+        status: int | None = None,
+        kind: str | None = None,
+        detail: dict[str, object] | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message, status=status, kind=kind, detail=detail, request_id=request_id)
+        self.approval_url = approval_url
+
+
+class RateLimitError(PerSQLError):
+    """Too many requests (429), after all retries.
+
+    Attributes:
+        retry_after: Seconds the service asked to wait; None where it named none.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        status: int | None = None,
+        kind: str | None = None,
+        detail: dict[str, object] | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message, status=status, kind=kind, detail=detail, request_id=request_id)
+        self.retry_after = retry_after
+
+
+class TransportError(PerSQLError):
+    """No answer came, or none that could be read, so a write may or may not have been carried out.
+
+    Attributes:
+        sent: False where the request certainly never reached the service (a refused connection).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        sent: bool = True,
+        status: int | None = None,
+        kind: str | None = None,
+        detail: dict[str, object] | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message, status=status, kind=kind, detail=detail, request_id=request_id)
+        self.sent = sent
+
+
+class SessionConflictError(SessionException):
+    """Another writer changed this session, so nothing was written over it.
+
+    Attributes:
+        session_id: The session.
+        agent_id: The agent or multi-agent orchestrator whose rows collided.
+        message_id: The position of the first message that collided; None where only state did.
+        expected_revision: The revision this writer last knew (0: none).
+        stored_revision: The revision now in the database; None where the row is gone.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        session_id: str,
+        agent_id: str,
+        message_id: int | None = None,
+        expected_revision: int | None = None,
+        stored_revision: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.session_id = session_id
+        self.agent_id = agent_id
+        self.message_id = message_id
+        self.expected_revision = expected_revision
+        self.stored_revision = stored_revision
+
+
+class SessionDataError(SessionException):
+    """Something that can't be stored as JSON, or a stored row that can't be read back."""

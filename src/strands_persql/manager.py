@@ -1,0 +1,257 @@
+"""The session manager: restores an agent when it is built, and stores it as it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from strands.session import SessionManager
+
+from .client import PerSQL
+from .lifecycle import register_manager, wait
+from .recorder import Durability, Recorder, checked_durability, checked_session_id
+from .repository import PerSQLSessionRepository
+from .store import Store
+from .workers import submit_call
+
+if TYPE_CHECKING:
+    from strands import Agent
+    from strands.hooks import HookRegistry
+    from strands.multiagent.base import MultiAgentBase
+    from strands.types.content import Message
+    from strands.types.session import Session, SessionMessage
+    from typing_extensions import Self
+
+    from .client import Database
+    from .recorder import Written
+
+__all__ = ["PerSQLSessionManager"]
+
+
+class PerSQLSessionManager(SessionManager):
+    """A durable session for an agent, or for a Graph or Swarm, in a PerSQL database.
+
+    ```python
+    db = PerSQL(local="agents.db").database("acme/agents")
+    agent = Agent(session_manager=PerSQLSessionManager("user-42", db))
+    ```
+
+    An agent built with it goes on where its session stands: its messages, state, conversation manager, interrupts and
+    model state are restored, and stored again as they change. Several agents of one session need an `agent_id` each.
+    One writer per session: a second one gets a `SessionConflictError` with its first write, and nothing is overwritten.
+
+    Args:
+        session_id: Any text that is not blank.
+        database: A handle as `PerSQL(…).database(…)` gives, or one of PerSQL's own SDK.
+        table_prefix: Starts the name of each table: a letter, then letters, digits, underscores.
+        durability: When a message is stored: `"message"` (before the agent goes on), `"overlap"` (while the model works,
+            awaited at the next event and at the end of the invocation), `"invocation"` (at its end, in one batch).
+        create_tables: Create the tables when a statement finds none; False sends no DDL ever.
+
+    Raises:
+        TypeError: `session_id` is no string, or `database` no synchronous handle.
+        ValueError: One of the others is none of the above.
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        database: Database,
+        *,
+        table_prefix: str = "strands_",
+        durability: Durability = "message",
+        create_tables: bool = True,
+    ) -> None:
+        self.session_id = checked_session_id(session_id)
+        store = Store(database, table_prefix, create_tables=create_tables)
+        self._recorder = Recorder(store, self.session_id, checked_durability(durability))
+        self._repository = PerSQLSessionRepository(database, table_prefix=table_prefix, create_tables=create_tables)
+        self._client: PerSQL | None = None
+
+    @classmethod
+    async def open(
+        cls,
+        session_id: str,
+        database: Database,
+        *,
+        agent_id: str | None = None,
+        table_prefix: str = "strands_",
+        durability: Durability = "message",
+        create_tables: bool = True,
+    ) -> Self:
+        """Read the session off the event loop, before its agents are built: their constructors then make no request.
+
+        Args:
+            session_id: As for the class, and so the rest.
+            database: The handle.
+            agent_id: The one agent to read; None for all agents, Graphs and Swarms of the session.
+            table_prefix: Starts the name of each table.
+            durability: When a message is stored.
+            create_tables: Create the tables when a statement finds none.
+
+        Raises:
+            PerSQLError: The database refused, or could not be reached.
+            SessionDataError: A stored row can't be read.
+        """
+        self = cls(
+            session_id, database, table_prefix=table_prefix, durability=durability, create_tables=create_tables
+        )
+        await asyncio.wrap_future(submit_call(lambda: self._recorder.read_ahead(agent_id)))
+        return self
+
+    @classmethod
+    def from_token(
+        cls,
+        session_id: str,
+        token: str,
+        database: str,
+        *,
+        base_url: str = "https://api.persql.com",
+        table_prefix: str = "strands_",
+        durability: Durability = "message",
+        create_tables: bool = True,
+    ) -> Self:
+        """A session manager with a client of its own, which `close()` or `with` closes.
+
+        Args:
+            session_id: As for the class.
+            token: A PerSQL token.
+            database: The database's name, `"namespace/slug"`.
+            base_url: The service.
+            table_prefix: Starts the name of each table.
+            durability: When a message is stored.
+            create_tables: Create the tables when a statement finds none.
+        """
+        client = PerSQL(token=token, base_url=base_url)
+        try:
+            self = cls(
+                session_id,
+                client.database(database),
+                table_prefix=table_prefix,
+                durability=durability,
+                create_tables=create_tables,
+            )
+        except BaseException:
+            client.close()
+            raise
+        self._client = client
+        return self
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.session_id!r}, pending={self.pending})"
+
+    @property
+    def pending(self) -> int:
+        """How many rows are not stored yet: 0 after every event under `"message"`, unless a write failed."""
+        return self._recorder.pending
+
+    def flush(self) -> None:
+        """Store all that is pending, and wait for it.
+
+        Raises:
+            PerSQLError: The database refused, or could not be reached; the rows stay pending.
+            SessionConflictError: Another writer changed the session.
+        """
+        self._recorder.flush().result()
+
+    async def aflush(self) -> None:
+        """`flush()`, without blocking the event loop."""
+        await wait(self._recorder.flush())
+
+    def close(self) -> None:
+        """Store all that is pending, then close the client if it is this manager's own (`from_token`)."""
+        try:
+            self.flush()
+        finally:
+            if self._client is not None:
+                self._client.close()
+
+    async def aclose(self) -> None:
+        """`close()`, without blocking the event loop."""
+        try:
+            await self.aflush()
+        finally:
+            if self._client is not None:
+                self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    # What Strands calls
+
+    def register_hooks(self, registry: HookRegistry, **kwargs: Any) -> None:
+        """Register the callbacks: see `strands_persql.lifecycle`."""
+        register_manager(registry, self._recorder, self.initialize)
+
+    def initialize(self, agent: Agent, **kwargs: Any) -> None:
+        """Restore an agent, or begin its session; blocks for one request, or none after `open`.
+
+        Raises:
+            SessionException: Another live agent of this session has the same id.
+            SessionDataError: A stored row can't be read.
+            PerSQLError: The database refused, or could not be reached.
+        """
+        self._recorder.restore(agent)
+
+    def append_message(self, message: Message, agent: Agent, **kwargs: Any) -> None:
+        """Store a message of an agent, and wait for it."""
+        _block(self._recorder.appended(agent, message))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+    def sync_agent(self, agent: Agent, **kwargs: Any) -> None:
+        """Store whatever changed in an agent, and wait for it. Strands calls it when the context has overflowed."""
+        _block(self._recorder.synced(agent))
+
+    def redact_latest_message(self, redact_message: Message, agent: Agent, **kwargs: Any) -> None:
+        """Overwrite the message stored last, and every copy of what it held, before the model goes on.
+
+        Raises:
+            SessionException: There is no message to redact.
+        """
+        _block(self._recorder.redacted(agent, redact_message))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+    def initialize_multi_agent(self, source: MultiAgentBase, **kwargs: Any) -> None:
+        """Restore a Graph or Swarm, or begin its session; blocks for one request, or none after `open`."""
+        self._recorder.restore_multi_agent(source)
+
+    def sync_multi_agent(self, source: MultiAgentBase, **kwargs: Any) -> None:
+        """Store the state of a Graph or Swarm, and wait for it."""
+        _block(self._recorder.recorded_multi_agent(source, last=True))
+
+    # What users of Strands' own managers rely on besides
+
+    def read_session(self, session_id: str, **kwargs: Any) -> Session | None:
+        """A session's own record; None where there is no such session."""
+        return self._repository.read_session(session_id, **kwargs)
+
+    def list_messages(
+        self, session_id: str, agent_id: str, limit: int | None = None, offset: int = 0, **kwargs: Any
+    ) -> list[SessionMessage]:
+        """An agent's transcript in order, trimmed messages included."""
+        return self._repository.list_messages(session_id, agent_id, limit=limit, offset=offset, **kwargs)
+
+    def delete_session(self, session_id: str, **kwargs: Any) -> None:
+        """Delete all rows of a session.
+
+        Raises:
+            SessionException: There is no such session.
+        """
+        self._repository.delete_session(session_id, **kwargs)
+
+
+def _block(written: Written) -> None:
+    if written is not None:
+        written.result()

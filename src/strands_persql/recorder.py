@@ -1,0 +1,493 @@
+"""What happens to a session's agents, turned into rows: shared by the session manager and the hooks.
+
+An event only tells when to look. What is written is the difference between an agent as it is and as it was recorded:
+serialised at the moment of the event, on the thread of the event, and handed to the writer before anything is awaited,
+so that neither a cancelled task nor a change in the meantime can tear it.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+import weakref
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
+from uuid import uuid4
+
+from strands.agent.state import AgentState
+from strands.types.content import Message as StrandsMessage
+from strands.types.exceptions import SessionException
+from strands.types.session import Session, SessionAgent, SessionType
+
+from .documents import copied, encode, is_strict, now, replaced
+from .errors import SessionDataError
+from .repair import repair
+from .store import Store
+from .stored import StoredAgent, StoredMultiAgent, stored_agents, stored_multi_agents
+from .window import Change, Message, Window
+from .writer import AgentRow, MessageRow, MultiAgentRow, Redaction, Row, Writer, document
+
+if TYPE_CHECKING:
+    from strands import Agent
+    from strands.multiagent.base import MultiAgentBase
+
+__all__ = ["Durability", "Recorder", "checked_durability", "checked_session_id"]
+
+logger = logging.getLogger(__name__)
+
+Durability: TypeAlias = Literal["message", "overlap", "invocation"]
+"""When a message is stored.
+
+- `"message"`: before the agent goes on.
+- `"overlap"`: while the model works; awaited at the next event and at the end of the invocation.
+- `"invocation"`: at the end of the invocation, all in one batch.
+"""
+
+Written: TypeAlias = "Future[None] | None"
+"""What to wait for before the agent goes on; None for nothing."""
+
+_HAS_TRACKING_IDS = "tracking_id" in StrandsMessage.__annotations__  # Strands 1.47 on
+
+
+def checked_session_id(session_id: object) -> str:
+    """A session id: any text that is not blank.
+
+    Raises:
+        TypeError: It is no string.
+        ValueError: It is blank, or no valid Unicode.
+    """
+    if not isinstance(session_id, str):
+        raise TypeError(f"session_id must be a string such as 'user-42', got {type(session_id).__name__}")
+    if not session_id.strip():
+        raise ValueError("session_id must not be empty: name the session, for example 'user-42'")
+    try:
+        session_id.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("session_id must be valid Unicode: it holds a lone surrogate") from error
+    return session_id
+
+
+def checked_durability(durability: object) -> Durability:
+    """One of the three durabilities.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if durability not in get_args(Durability):
+        raise ValueError(f"durability must be one of {', '.join(map(repr, get_args(Durability)))}, got {durability!r}")
+    return cast("Durability", durability)
+
+
+@dataclass(slots=True)
+class _Recorded:
+    """One agent as it was last recorded."""
+
+    agent: weakref.ref[Agent]
+    window: Window
+    created_at: str
+    state: dict[str, Any] | None = None  # the SessionAgent's fields, as last seen
+    storable: dict[str, Any] | None = None  # the same, as last seen in a form that can be stored
+    stored: bool = False  # its row is written, or on its way
+
+
+class Recorder:
+    """Records the agents and multi-agent orchestrators of one session.
+
+    Args:
+        store: Where to.
+        session_id: The session.
+        durability: When messages are stored.
+    """
+
+    def __init__(self, store: Store, session_id: str, durability: Durability) -> None:
+        self.session_id = session_id
+        self._store = store
+        self._durability = durability
+        self._lock = threading.RLock()
+        self._agents: dict[str, _Recorded] = {}
+        self._multi_agents: dict[str, str] = {}
+        self._ahead: dict[str, StoredAgent] = {}
+        self._ahead_multi: dict[str, StoredMultiAgent] = {}
+        self._read_ahead: set[str] | None = set()  # agents read ahead, present or not; None: all of the session
+        self._behind: Written = None  # under "overlap", the write that runs while the model works
+        session = encode(
+            Session(session_id=session_id, session_type=SessionType.AGENT).to_dict(), what=f"session {session_id!r}"
+        )
+        self._writer = Writer(store, session_id, session)
+
+    @property
+    def pending(self) -> int:
+        """How many rows are not stored yet."""
+        return self._writer.pending
+
+    def flush(self) -> Future[None]:
+        """Store all that is pending."""
+        return self._writer.drain()
+
+    # Restoring
+
+    def read_ahead(self, agent_id: str | None) -> None:
+        """Read the session's agents and orchestrators, or one agent, in one request, for the constructors to come."""
+        tables = self._store.tables
+        statements = tables.restore(self.session_id, agent_id)
+        everything = agent_id is None
+        if everything:
+            statements += tables.restore_multi_agents(self.session_id)
+        answers = self._store.read_versioned(statements)
+        agents = stored_agents(answers[:5])
+        multi_agents = stored_multi_agents(answers[5:]) if everything else {}
+        with self._lock:
+            self._ahead.update(agents)
+            self._ahead_multi.update(multi_agents)
+            if everything:
+                self._read_ahead = None
+            elif self._read_ahead is not None and agent_id is not None:
+                self._read_ahead.add(agent_id)
+
+    def restore(self, agent: Agent) -> None:
+        """Bring an agent to where its stored session is, or begin one; at most one request for either.
+
+        Messages that a new session's agent was built with are stored at once, in one more.
+
+        Raises:
+            SessionException: Another live agent of this session has the same id.
+            SessionDataError: A stored row can't be read.
+        """
+        agent_id = agent.agent_id
+        self._make_room_for(agent_id)
+        stored = self._read_agent(agent_id)
+        stateful = _is_stateful(agent)
+        what = f"agent {agent_id!r}"
+        if stored is None:
+            logger.debug("session_id=<%s>, agent_id=<%s> | new agent", self.session_id, agent_id)
+            known = _Recorded(weakref.ref(agent), Window(what=what, keeps_dropped=stateful), now())
+            self._writer.know_agent(agent_id, 0)
+        else:
+            logger.debug("session_id=<%s>, agent_id=<%s> | restoring agent", self.session_id, agent_id)
+            known = self._restored(agent, stored, what=what, stateful=stateful)
+        with self._lock:
+            self._agents[agent_id] = known
+        if stored is None and agent.messages:
+            _ensure_tracking_ids(agent.messages)
+            written = self.synced(agent)
+            if written is not None:
+                written.result()
+
+    def _make_room_for(self, agent_id: str) -> None:
+        known = self._agents.get(agent_id)
+        if known is None:
+            return
+        if known.agent() is not None:
+            gc.collect()  # an agent is part of reference cycles: it may be dead already
+        if known.agent() is not None:
+            raise SessionException("The `agent_id` of an agent must be unique in a session.")
+        if self.pending:
+            self.flush().result()
+
+    def _read_agent(self, agent_id: str) -> StoredAgent | None:
+        with self._lock:
+            if self._read_ahead is None or agent_id in self._read_ahead:
+                if self._read_ahead is not None:
+                    self._read_ahead.discard(agent_id)
+                if agent_id in self._ahead or agent_id not in self._agents:
+                    return self._ahead.pop(agent_id, None)
+        answers = self._store.read_versioned(self._store.tables.restore(self.session_id, agent_id))
+        return stored_agents(answers).get(agent_id)
+
+    def _restored(self, agent: Agent, stored: StoredAgent, *, what: str, stateful: bool) -> _Recorded:
+        try:
+            session_agent = SessionAgent.from_dict(copied(stored.document))
+            state = AgentState(session_agent.state)
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise SessionDataError(
+                f"The row of {what} can't be read as a Strands agent: {error}. Nothing was changed. Look at the column "
+                "data of that row, and mend it, delete it, or use another session id."
+            ) from error
+        head = self._restore_conversation_manager(agent, session_agent.conversation_manager_state)
+        window, missing = Window.restored(
+            stored.window,
+            stored.messages,
+            what=what,
+            next_id=stored.next_id,
+            head=head if stored.window is None else (),
+            keeps_dropped=stateful,
+        )
+        if missing:
+            logger.warning(
+                "session_id=<%s>, agent_id=<%s>, missing=<%d> | the live window names messages that have no row",
+                self.session_id,
+                stored.agent_id,
+                missing,
+            )
+        messages = window.messages
+        try:
+            mended = repair(messages)
+        except (KeyError, TypeError) as error:
+            raise SessionDataError(
+                f"The messages of {what} can't be read: a tool use or result has no toolUseId. Nothing was changed. "
+                "Look at their rows, and mend them, delete them, or use another session id."
+            ) from error
+        if mended:
+            logger.warning(
+                "session_id=<%s>, agent_id=<%s> | mended tool uses without results, or results without uses",
+                self.session_id,
+                stored.agent_id,
+            )
+        if mended:
+            window.forget_text()
+        agent.state = state
+        session_agent.initialize_internal_state(agent)
+        if not stateful:
+            agent.messages = cast("list[StrandsMessage]", messages)
+        in_parts: list[tuple[str, str, int]] = [("message", stored.agent_id, position) for position in stored.in_parts]
+        if stored.document_in_parts:
+            in_parts.append(("agent", stored.agent_id, 0))
+        self._writer.know_agent(stored.agent_id, stored.revision, in_parts)
+        recorded = {key: value for key, value in stored.document.items() if key in _STATE_FIELDS}
+        created_at = str(stored.document.get("created_at", "")) or now()
+        return _Recorded(weakref.ref(agent), window, created_at, recorded, recorded, stored=True)
+
+    def _restore_conversation_manager(self, agent: Agent, state: Mapping[str, Any]) -> list[Message]:
+        """Restore the conversation manager's own state; the messages that it puts before the stored ones."""
+        manager = getattr(agent, "conversation_manager", None)
+        if manager is None:
+            return []
+        try:
+            return [cast("Message", message) for message in manager.restore_from_session(dict(state)) or []]
+        except (ValueError, KeyError, TypeError):
+            logger.warning(
+                "session_id=<%s>, agent_id=<%s>, stored=<%s>, used=<%s> | the stored state is of another conversation "
+                "manager: messages are restored, the conversation manager starts afresh",
+                self.session_id,
+                agent.agent_id,
+                state.get("__name__"),
+                type(manager).__name__,
+            )
+            return []
+
+    # Events
+
+    def added(self, agent: Agent) -> Written:
+        """A message was added."""
+        with self._lock:
+            known = self._known(agent)
+            self._record(agent, known, lambda: known.window.add(_messages(agent)))
+            return self._send()
+
+    def checked(self, agent: Agent) -> Written:
+        """The model has answered: a hook or a guardrail may have changed the end of the history."""
+        with self._lock:
+            known = self._known(agent)
+            if not known.window.tail_changed(_messages(agent)):
+                return None
+            self._record(agent, known, lambda: known.window.compare(_messages(agent)))
+            return self._send()
+
+    def synced(self, agent: Agent) -> Written:
+        """Anything may have changed; what is written is waited for in every durability but `"invocation"`."""
+        return self._compared(agent, last=self._durability != "invocation")
+
+    def ended(self, agent: Agent) -> Written:
+        """An invocation has ended: all of it is to be stored."""
+        return self._compared(agent, last=True)
+
+    def _compared(self, agent: Agent, *, last: bool) -> Written:
+        with self._lock:
+            known = self._known(agent)
+            self._record(agent, known, lambda: known.window.compare(_messages(agent)))
+            return self._send(last=last)
+
+    def appended(self, agent: Agent, message: Message) -> Written:
+        """A message was added to the session by hand: to the agent's history, or past it to the transcript alone."""
+        with self._lock:
+            known = self._known(agent)
+            history = _messages(agent)
+            if not any(message is other for other in history):
+                history = [*history, message]
+            self._record(agent, known, lambda: known.window.add(history))
+            return self._send()
+
+    def redacted(self, agent: Agent, message: Message) -> Written:
+        """The message stored last was redacted: no row keeps what it held before.
+
+        An earlier message of the same role and content (a retried prompt, which Strands leaves raw) is redacted along
+        with it, in the agent's history as in its rows, and so are the copies in its interrupt state.
+
+        Raises:
+            SessionException: There is no message to redact.
+        """
+        with self._lock:
+            known = self._known(agent)
+            target = known.window.place(message, _messages(agent))
+            if target is None:
+                raise SessionException("No message to redact.")
+            role, raw, redacted = target.content.get("role"), target.content["content"], target.message["content"]
+            rows: list[Row] = []
+            if raw != redacted:
+                for entry in known.window.entries:
+                    if entry.content.get("role") == role and entry.content["content"] == raw and entry is not target:
+                        entry.message["content"] = copied(redacted)
+                _scrub_interrupts(agent, _pairs(raw, redacted))
+                unsent = target.message_id is not None and self._writer.is_unsent(agent.agent_id, target.message_id)
+                text = encode(redacted, what="a redaction")
+                if not unsent and is_strict(text):
+                    rows.append(Redaction(agent.agent_id, str(role), encode(raw, what="a message"), text))
+            self._record(agent, known, lambda: known.window.compare(_messages(agent)), rows)
+            # What was sent raw is overwritten before the model's next step, whatever the durability.
+            return self._send(last=self._durability == "message" or self._writer.has_rewrites)
+
+    def restore_multi_agent(self, source: MultiAgentBase) -> None:
+        """Bring a Graph or Swarm to where its stored session is; one request."""
+        with self._lock:
+            stored = self._ahead_multi.pop(source.id, None)
+            known_absent = self._read_ahead is None and stored is None and source.id not in self._multi_agents
+        if stored is None and not known_absent:
+            tables = self._store.tables
+            answers = self._store.read_versioned(
+                [tables.read_version(), *tables.restore_multi_agents(self.session_id, source.id)]
+            )
+            stored = stored_multi_agents(answers).get(source.id)
+        if stored is None:
+            self._writer.know_multi_agent(source.id, 0, in_parts=False)
+            return
+        logger.debug("session_id=<%s>, multi_agent_id=<%s> | restoring multi-agent", self.session_id, source.id)
+        try:
+            source.deserialize_state(stored.state)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise SessionDataError(
+                f"The row of multi-agent {source.id!r} can't be read as its state: {error}. Nothing was changed. Look at "
+                "the column data of that row, and mend it, delete it, or use another session id."
+            ) from error
+        self._writer.know_multi_agent(source.id, stored.revision, in_parts=stored.in_parts)
+        with self._lock:
+            self._multi_agents[source.id] = stored.text
+
+    def recorded_multi_agent(self, source: MultiAgentBase, *, last: bool) -> Written:
+        """A node of a Graph or Swarm has run, or with `last` the whole of it."""
+        with self._lock:
+            text = encode(source.serialize_state(), what=f"the state of multi-agent {source.id!r}")
+            if text != self._multi_agents.get(source.id):
+                self._writer.put([MultiAgentRow(source.id, document(text))])
+                self._multi_agents[source.id] = text
+            return self._send(last=last)
+
+    # From changes to rows
+
+    def _known(self, agent: Agent) -> _Recorded:
+        known = self._agents.get(agent.agent_id)
+        if known is None or known.agent() is not agent:
+            raise SessionException(
+                f"Agent {agent.agent_id!r} is not part of session {self.session_id!r}: pass this object to its constructor."
+            )
+        return known
+
+    def _record(self, agent: Agent, known: _Recorded, look: Any, rows: list[Row] | None = None) -> None:
+        """Put the difference between an agent and its record among the rows to be written.
+
+        Raises:
+            SessionDataError: Something can't be stored; all else is pending, and goes with the next event.
+        """
+        state = _state_of(agent)  # first: once the window has taken a change in, it must become rows
+        change: Change = look()
+        error = change.error
+        rows = rows if rows is not None else []
+        candidate = known.storable
+        if state != known.state:
+            candidate = known.state = copied(state)
+        if candidate is not None and (candidate is not known.storable or change.window is not None or not known.stored):
+            try:
+                text = _agent_text(agent.agent_id, candidate, known.created_at)
+                known.storable = candidate
+            except SessionDataError as unstorable:
+                error = error or unstorable
+                text = None
+                if known.storable is not None and (change.window is not None or not known.stored):
+                    text = _agent_text(agent.agent_id, known.storable, known.created_at)
+            if text is not None:
+                rows.append(AgentRow(agent.agent_id, known.window.text, document(text)))
+                known.stored = True
+        for entries, new in ((change.added, True), (change.rewritten, False)):
+            for entry, message in entries:
+                assert entry.message_id is not None
+                text = (
+                    f'{{"message":{message},"message_id":{entry.message_id},"redact_message":null,'
+                    f'"created_at":"{entry.created_at}","updated_at":"{entry.created_at if new else now()}"}}'
+                )
+                rows.append(MessageRow(agent.agent_id, entry.message_id, document(text), new))
+        if rows:
+            self._writer.put(rows)
+        if error is not None:
+            raise error
+
+    def _send(self, *, last: bool = False) -> Written:
+        """Send what is pending as the durability asks; what to wait for now."""
+        if self._durability == "invocation" and not last:
+            return None
+        behind = self._behind
+        if self._writer.pending == 0:
+            self._behind = None
+            return behind if behind is not None and not behind.done() else None
+        written = self._writer.drain()
+        if last or self._durability == "message":
+            self._behind = None
+            return written
+        self._behind = written
+        if behind is None or (behind.done() and behind.exception() is None):
+            return None
+        return written if behind.done() else behind
+
+
+def _agent_text(agent_id: str, state: dict[str, Any], created_at: str) -> str:
+    document = {**state, "created_at": created_at, "updated_at": now()}
+    return encode(document, what=f"the state of agent {agent_id!r}")
+
+
+_STATE_FIELDS = tuple(field.name for field in fields(SessionAgent) if field.name not in ("created_at", "updated_at"))
+
+
+def _state_of(agent: Agent) -> dict[str, Any]:
+    """An agent's state, its conversation manager's, interrupts and model state, as Strands' own managers take it."""
+    session_agent = SessionAgent.from_agent(agent)
+    return {name: getattr(session_agent, name) for name in _STATE_FIELDS}
+
+
+def _messages(agent: Agent) -> list[Message]:
+    return cast("list[Message]", agent.messages)
+
+
+def _is_stateful(agent: Agent) -> bool:
+    return bool(getattr(agent.model, "stateful", False))
+
+
+def _ensure_tracking_ids(messages: Any) -> bool:
+    """Give each message without a tracking id one, where Strands has them, so that it keeps the same in all processes.
+
+    Strands itself gives fresh ones at the start of every invocation of every process.
+    """
+    if not _HAS_TRACKING_IDS:
+        return False
+    without = [message for message in messages if not message.get("tracking_id")]
+    for message in without:
+        message["tracking_id"] = str(uuid4())
+    return bool(without)
+
+
+def _pairs(raw: Any, redacted: Any) -> list[tuple[Any, Any]]:
+    """Content before and after a redaction, whole and by tool result, as interrupt state carries copies of either."""
+    pairs = [(raw, redacted)]
+    for old, new in zip(raw, redacted, strict=False):
+        if isinstance(old, dict) and isinstance(new, dict) and "toolResult" in old and "toolResult" in new:
+            pairs.append((old["toolResult"], new["toolResult"]))  # pyright: ignore[reportUnknownArgumentType]
+    return pairs
+
+
+def _scrub_interrupts(agent: Agent, pairs: list[tuple[Any, Any]]) -> None:
+    session_agent = SessionAgent.from_agent(agent)
+    internal = vars(session_agent).get("_internal_state", {})
+    scrubbed = replaced(internal, pairs)
+    if scrubbed != internal:
+        clean = {name: getattr(session_agent, name) for name in _STATE_FIELDS}
+        SessionAgent.from_dict({**clean, "_internal_state": scrubbed}).initialize_internal_state(agent)

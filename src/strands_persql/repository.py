@@ -1,0 +1,273 @@
+"""Strands' `SessionRepository` over the same tables, for use with Strands' own `RepositorySessionManager`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
+
+from strands.session import SessionRepository
+from strands.types.exceptions import SessionException
+from strands.types.session import Session, SessionAgent, SessionMessage
+
+from .documents import encode
+from .store import Store, fault_of
+from .stored import stored_document, stored_multi_agents
+from .tables import Document
+
+if TYPE_CHECKING:
+    from strands.multiagent.base import MultiAgentBase
+
+    from .client import Database, Statement
+    from .store import Row
+
+__all__ = ["PerSQLSessionRepository"]
+
+
+class PerSQLSessionRepository(SessionRepository):
+    """The secondary door to a session: Strands' own manager over our tables.
+
+    ```python
+    RepositorySessionManager("user-42", PerSQLSessionRepository(db))
+    ```
+
+    Each method is one request, and nothing is read before it is written. A session written by `PerSQLSessionManager`
+    opens here and the other way round, by Strands' own rule: the conversation manager's count of removed messages is
+    skipped from the start of the transcript. Where the history was something else than a tail of the transcript
+    (pinned messages, messages that the user took out or put in between), Strands' manager sees that tail.
+
+    Args:
+        database: A handle as `PerSQL(…).database(…)` gives, or one of PerSQL's own SDK.
+        table_prefix: Starts the name of each table.
+        create_tables: Create the tables when a statement finds none; False sends no DDL ever.
+
+    Raises:
+        TypeError: `database` is no synchronous handle.
+        ValueError: `table_prefix` is not safe inside SQL.
+    """
+
+    def __init__(self, database: Database, *, table_prefix: str = "strands_", create_tables: bool = True) -> None:
+        self._store = Store(database, table_prefix, create_tables=create_tables)
+        self._tables = self._store.tables
+
+    # Sessions
+
+    def create_session(self, session: Session, **kwargs: Any) -> Session:
+        """Store a new session.
+
+        Raises:
+            SessionException: It exists already.
+        """
+        session_id = session.session_id
+        data = encode(session.to_dict(), what=f"session {session_id!r}")
+        self._write(
+            [self._tables.create_session(session_id, data)],
+            unique=f"Session {session_id!r} exists already. Read it, or choose another session_id.",
+        )
+        return session
+
+    def read_session(self, session_id: str, **kwargs: Any) -> Session | None:
+        """A session's own record; None where there is none."""
+        rows = self._store.read(self._tables.read_session(session_id))[0]
+        if not rows:
+            return None
+        return Session.from_dict(stored_document(rows[0]["data"], (), what=f"The row of session {session_id!r}"))
+
+    def delete_session(self, session_id: str, **kwargs: Any) -> None:
+        """Delete all rows of a session, in one transaction.
+
+        Raises:
+            SessionException: There is no such session.
+        """
+        *_, deleted = self._store.write(self._tables.delete_session(session_id))
+        if not deleted:
+            raise SessionException(f"Session {session_id!r} does not exist.")
+
+    # Agents
+
+    def create_agent(self, session_id: str, session_agent: SessionAgent, **kwargs: Any) -> None:
+        """Store a new agent.
+
+        Raises:
+            SessionException: It exists already, or its session doesn't.
+        """
+        agent_id = session_agent.agent_id
+        document = _laid_out(vars(session_agent), what=f"agent {agent_id!r}")
+        self._write(
+            [
+                *self._tables.add_chunks(session_id, "agent", agent_id, 0, document),
+                self._tables.add_agent(session_id, agent_id, document.data),
+            ],
+            unique=f"Agent {agent_id!r} exists already in session {session_id!r}. Use update_agent, or another agent_id.",
+            missing=f"Session {session_id!r} does not exist. Create it first.",
+        )
+
+    def read_agent(self, session_id: str, agent_id: str, **kwargs: Any) -> SessionAgent | None:
+        """An agent's record; None where there is none."""
+        rows, chunks = self._store.read(*self._tables.read_agent(session_id, agent_id))
+        if not rows:
+            return None
+        document = stored_document(rows[0]["data"], chunks, what=f"The row of agent {agent_id!r}")
+        return SessionAgent.from_dict(document)
+
+    def update_agent(self, session_id: str, session_agent: SessionAgent, **kwargs: Any) -> None:
+        """Store an agent's new state; its `created_at` stays.
+
+        Raises:
+            SessionException: There is no such agent.
+        """
+        agent_id = session_agent.agent_id
+        document = _laid_out(vars(session_agent), what=f"agent {agent_id!r}")
+        self._write(
+            [
+                *self._tables.add_chunks(session_id, "agent", agent_id, 0, document),
+                self._tables.replace_agent(session_id, agent_id, document.data),
+                self._tables.drop_chunks(session_id, "agent", agent_id, 0, but=document.generation),
+            ],
+            missing=f"Agent {agent_id!r} does not exist in session {session_id!r}. Create it first.",
+        )
+
+    # Messages
+
+    def create_message(self, session_id: str, agent_id: str, session_message: SessionMessage, **kwargs: Any) -> None:
+        """Store a new message.
+
+        Raises:
+            SessionException: There is a message with this id already, or no such agent.
+            ValueError: `message_id` is no integer.
+        """
+        message_id = _message_id(session_message.message_id)
+        document = _message_document(session_message)
+        self._write(
+            [
+                *self._tables.add_chunks(session_id, "message", agent_id, message_id, document),
+                self._tables.append_message(session_id, agent_id, message_id, document.data),
+            ],
+            unique=f"Message {message_id} of agent {agent_id!r} exists already in session {session_id!r}: "
+            "another writer may have stored it. Keep one writer per session.",
+            missing=f"Agent {agent_id!r} does not exist in session {session_id!r}. Create it first.",
+        )
+
+    def read_message(self, session_id: str, agent_id: str, message_id: int, **kwargs: Any) -> SessionMessage | None:
+        """A message; None where there is none.
+
+        Raises:
+            ValueError: `message_id` is no integer.
+        """
+        rows, chunks = self._store.read(*self._tables.read_message(session_id, agent_id, _message_id(message_id)))
+        return _message(rows[0], chunks, agent_id) if rows else None
+
+    def update_message(self, session_id: str, agent_id: str, session_message: SessionMessage, **kwargs: Any) -> None:
+        """Store a message's new content; its `created_at` stays.
+
+        Of a message with a `redact_message` only that is stored: what it held before is overwritten.
+
+        Raises:
+            SessionException: There is no such message.
+            ValueError: `message_id` is no integer.
+        """
+        message_id = _message_id(session_message.message_id)
+        document = _message_document(session_message)
+        self._write(
+            [
+                *self._tables.add_chunks(session_id, "message", agent_id, message_id, document),
+                self._tables.replace_message(session_id, agent_id, message_id, document.data),
+                self._tables.drop_chunks(session_id, "message", agent_id, message_id, but=document.generation),
+            ],
+            missing=f"Message {message_id} of agent {agent_id!r} does not exist in session {session_id!r}.",
+        )
+
+    def list_messages(
+        self, session_id: str, agent_id: str, limit: int | None = None, offset: int = 0, **kwargs: Any
+    ) -> list[SessionMessage]:
+        """An agent's messages in their order.
+
+        Args:
+            session_id: The session.
+            agent_id: The agent; an unknown one has no messages.
+            limit: The most to return; None for all.
+            offset: How many to skip, from the start of the transcript.
+        """
+        rows, chunks = self._store.read(
+            *self._tables.list_messages(session_id, agent_id, limit=limit, offset=offset)
+        )
+        return [_message(row, chunks, agent_id) for row in rows]
+
+    # Graphs and Swarms
+
+    def create_multi_agent(self, session_id: str, multi_agent: MultiAgentBase, **kwargs: Any) -> None:
+        """Store a Graph's or Swarm's state.
+
+        Raises:
+            SessionException: There is no such session.
+        """
+        self._put_multi_agent(
+            session_id, multi_agent, new=True, missing=f"Session {session_id!r} does not exist. Create it first."
+        )
+
+    def read_multi_agent(self, session_id: str, multi_agent_id: str, **kwargs: Any) -> dict[str, Any] | None:
+        """A Graph's or Swarm's state; None where there is none."""
+        answers = self._store.read(*self._tables.restore_multi_agents(session_id, multi_agent_id))
+        stored = stored_multi_agents(answers).get(multi_agent_id)
+        return None if stored is None else stored.state
+
+    def update_multi_agent(self, session_id: str, multi_agent: MultiAgentBase, **kwargs: Any) -> None:
+        """Store a Graph's or Swarm's new state.
+
+        Raises:
+            SessionException: There is none yet.
+        """
+        self._put_multi_agent(
+            session_id,
+            multi_agent,
+            new=False,
+            missing=f"Multi-agent {multi_agent.id!r} does not exist in session {session_id!r}. Create it first.",
+        )
+
+    def _put_multi_agent(self, session_id: str, multi_agent: MultiAgentBase, *, new: bool, missing: str) -> None:
+        owner = multi_agent.id
+        text = encode(multi_agent.serialize_state(), what=f"the state of multi-agent {owner!r}")
+        document = Document.of(text, generation=uuid4().hex)
+        put = self._tables.put_multi_agent if new else self._tables.replace_multi_agent
+        self._write(
+            [
+                *self._tables.add_chunks(session_id, "multi_agent", owner, 0, document),
+                put(session_id, owner, document.data),
+                self._tables.drop_chunks(session_id, "multi_agent", owner, 0, but=document.generation),
+            ],
+            missing=missing,
+        )
+
+    def _write(self, statements: Sequence[Statement], *, unique: str = "", missing: str = "") -> None:
+        try:
+            self._store.write(statements)
+        except Exception as error:
+            remedy = {"unique_violation": unique, "not_null_violation": missing}.get(fault_of(error) or "")
+            if not remedy:
+                raise
+            raise SessionException(remedy) from error
+
+
+def _laid_out(fields: dict[str, Any], *, what: str) -> Document:
+    return Document.of(encode(fields, what=what), generation=uuid4().hex)
+
+
+def _message_document(session_message: SessionMessage) -> Document:
+    fields = dict(vars(session_message))
+    if session_message.redact_message is not None:
+        fields["message"] = session_message.redact_message
+    return _laid_out(fields, what=f"message {session_message.message_id}")
+
+
+def _message_id(message_id: object) -> int:
+    if isinstance(message_id, int) and not isinstance(message_id, bool):
+        return message_id
+    raise ValueError(f"message_id must be an integer, got {message_id!r}")
+
+
+def _message(row: Row, chunks: Sequence[Row], agent_id: str) -> SessionMessage:
+    position: int = row["message_id"]
+    own = [chunk for chunk in chunks if chunk["message_id"] == position]
+    document = stored_document(row["data"], own, what=f"Message {position} of agent {agent_id!r}")
+    known = {name: document[name] for name in SessionMessage.__dataclass_fields__ if name in document}
+    return SessionMessage(**cast("dict[str, Any]", {"message_id": position, **known}))

@@ -1,0 +1,160 @@
+"""A user's database handle, the tables in it, and nothing in between: one call is one request.
+
+Any object with `query` and `batch` in the shapes of PerSQL's SDK serves (see `strands_persql.client.Database`).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from .errors import PermissionDeniedError, SessionDataError
+from .tables import VERSION, Tables
+
+if TYPE_CHECKING:
+    from .client import Database, Statement
+
+__all__ = ["Row", "Store", "fault_of"]
+
+Row = Mapping[str, Any]
+T = TypeVar("T")
+
+_WORDS = (
+    ("unique_violation", "unique constraint failed"),
+    ("not_null_violation", "not null constraint failed"),
+    ("unknown_table", "no such table"),
+)
+
+
+def fault_of(error: BaseException) -> str | None:
+    """What a database's error says went wrong, in the words of the service's `errorDetail.kind`; None where unknown.
+
+    A handle of PerSQL's own SDK raises errors of its own, whose names and attributes are not documented: they are told by
+    an attribute `kind` or `detail`, else by SQLite's words in their text.
+    """
+    for candidate in (error, getattr(error, "detail", None), getattr(error, "error_detail", None)):
+        kind = candidate.get("kind") if isinstance(candidate, Mapping) else getattr(candidate, "kind", None)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        if isinstance(kind, str) and kind != "unknown":
+            return kind
+    text = str(error).lower()
+    return next((kind for kind, words in _WORDS if words in text), None)
+
+
+class Store:
+    """The tables of one prefix in one database.
+
+    Args:
+        database: The handle.
+        table_prefix: Starts the name of each table.
+        create_tables: Create the tables when a statement finds none; False sends no DDL ever.
+
+    Raises:
+        TypeError: The handle lacks `query` or `batch`, or is an asynchronous one.
+        ValueError: The prefix is not safe inside SQL.
+    """
+
+    def __init__(self, database: Database, table_prefix: str = "strands_", *, create_tables: bool = True) -> None:
+        self.tables = Tables(table_prefix)
+        self._database = _checked(database)
+        self._create_tables = create_tables
+        self._takes_key = "idempotency_key" in _parameters(database.batch)
+
+    def read(self, *statements: Statement) -> list[list[Row]]:
+        """Run reading statements as one request; the rows of each."""
+        return self._with_tables(lambda: self._batch(statements, None))
+
+    def write(self, statements: Sequence[Statement], *, key: str | None = None) -> list[list[Row]]:
+        """Run statements as one request and one transaction, all of them or none; the rows of each.
+
+        Args:
+            statements: At most 100.
+            key: Names this writing, so that a service that has seen it before answers without running it again.
+        """
+        return self._with_tables(lambda: self._batch(statements, key))
+
+    def read_versioned(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        """Run reading statements of which the first is `Tables.read_version`, and check what it answers.
+
+        Raises:
+            SessionDataError: The tables were laid out by a newer version of this package.
+        """
+        versions, *rest = self.read(*statements)
+        version = versions[0]["version"] if versions else None
+        if version is not None and version > VERSION:
+            raise SessionDataError(
+                f"The tables {self.tables.prefix}* have layout {version}, this version of strands-persql knows layouts up "
+                f"to {VERSION}. Upgrade strands-persql, or use another table_prefix. Nothing was changed."
+            )
+        return rest
+
+    def _batch(self, statements: Sequence[Statement], key: str | None) -> list[list[Row]]:
+        if self._takes_key and key is not None:
+            results: Any = self._database.batch(list(statements), transaction=True, idempotency_key=key)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        else:
+            results = self._database.batch(list(statements), transaction=True)
+        if inspect.isawaitable(results):
+            close = getattr(results, "close", None)
+            if callable(close):
+                close()
+            raise TypeError(_ASYNCHRONOUS)
+        if isinstance(results, Mapping):
+            results = cast("Mapping[str, Any]", results)["data"]
+        return [_rows(result) for result in results]
+
+    def _with_tables(self, request: Callable[[], T]) -> T:
+        try:
+            return request()
+        except Exception as error:
+            if fault_of(error) != "unknown_table" or not self._create_tables:
+                raise
+        try:
+            self._batch(self.tables.create(), None)
+        except PermissionDeniedError as error:
+            raise PermissionDeniedError(
+                f"The tables {self.tables.prefix}* don't exist in this database and this token may not create them. "
+                "Run `strands-persql init` with an admin token, or open one session with an admin token; "
+                "after that a readwrite token is enough.",
+                status=error.status,
+                kind=error.kind,
+                detail=error.detail,
+                request_id=error.request_id,
+            ) from error
+        return request()
+
+
+def _rows(result: Any) -> list[Row]:
+    data = result["data"] if isinstance(result, Mapping) else result.data  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    return cast("list[Row]", data)
+
+
+_ASYNCHRONOUS = (
+    "The database handle is asynchronous. Pass a handle of the synchronous client, such as "
+    "PerSQL(token=…).database('namespace/slug'): the session manager's hooks run off the event loop already, and a "
+    "handle bound to one loop can't serve Strands, which opens a fresh loop for every agent(...) call."
+)
+
+
+def _checked(database: Database) -> Database:
+    methods = [getattr(database, name, None) for name in ("query", "batch")]
+    if not all(callable(method) for method in methods):
+        hint = (
+            " This looks like a client: pass client.database('namespace/slug')."
+            if callable(getattr(database, "database", None))
+            else ""
+        )
+        raise TypeError(
+            f"database must have the methods query(sql, params) and batch(statements, transaction=…), as "
+            f"PerSQL(…).database('namespace/slug') has; got {type(database).__name__}.{hint}"
+        )
+    if any(inspect.iscoroutinefunction(method) for method in methods):
+        raise TypeError(_ASYNCHRONOUS)
+    return database
+
+
+def _parameters(method: Callable[..., object]) -> Mapping[str, object]:
+    try:
+        return inspect.signature(method).parameters
+    except (TypeError, ValueError):
+        return {}
+

@@ -1,0 +1,167 @@
+"""What a session restores from: the rows of a restore, decoded. Pure: no I/O, no agent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from .documents import decode
+from .errors import SessionDataError
+from .tables import joined, parts_named_by
+from .window import Message, StoredMessage
+
+__all__ = ["StoredAgent", "StoredMultiAgent", "stored_agents", "stored_document", "stored_multi_agents"]
+
+Rows = Sequence[Mapping[str, Any]]
+Chunks = dict[tuple[str, int], list[tuple[str, int, str]]]
+
+
+@dataclass(slots=True)
+class StoredAgent:
+    """One agent as it is stored.
+
+    Attributes:
+        agent_id: Its id within the session.
+        revision: Counts the writes to its row.
+        window: Its live window; None where a repository wrote the row, which knows no window.
+        document: The fields of Strands' `SessionAgent`.
+        messages: The messages of its live window, by position.
+        next_id: The position after the transcript's last message.
+        in_parts: The positions of messages stored in parts.
+        document_in_parts: Whether its own document is.
+    """
+
+    agent_id: str
+    revision: int
+    window: str | None
+    document: dict[str, Any]
+    messages: dict[int, StoredMessage] = field(default_factory=lambda: {})
+    next_id: int = 0
+    in_parts: list[int] = field(default_factory=lambda: [])
+    document_in_parts: bool = False
+
+
+@dataclass(slots=True)
+class StoredMultiAgent:
+    """A Graph's or Swarm's state as it is stored."""
+
+    revision: int
+    state: dict[str, Any]
+    text: str
+    in_parts: bool
+
+
+def stored_agents(answers: Sequence[Rows]) -> dict[str, StoredAgent]:
+    """The agents in the answers to `Tables.restore`, less the first, the version.
+
+    Raises:
+        SessionDataError: A row can't be read; the error names it.
+    """
+    agent_rows, window_rows, unwindowed_rows, agent_chunks, message_chunks = answers
+    agents: dict[str, StoredAgent] = {}
+    own_chunks = _by_document(agent_chunks)
+    for row in agent_rows:
+        agent_id: str = row["agent_id"]
+        what = f"The row of agent {agent_id!r}"
+        text = joined(row["data"], own_chunks.get((agent_id, 0), ()), what=what)
+        last = row["last_message_id"]
+        agents[agent_id] = StoredAgent(
+            agent_id,
+            row["revision"],
+            row["live_window"],
+            _object(text, what),
+            next_id=0 if last is None else last + 1,
+            document_in_parts=parts_named_by(row["data"]) is not None,
+        )
+    chunks = _by_document(message_chunks)
+    for row in (*window_rows, *unwindowed_rows):
+        agent = agents[row["agent_id"]]
+        position: int = row["message_id"]
+        data: str = row["data"]
+        if parts_named_by(data) is not None:
+            agent.in_parts.append(position)
+            data = joined(
+                data,
+                chunks.get((agent.agent_id, position), ()),
+                what=f"Message {position} of agent {agent.agent_id!r}",
+            )
+        agent.messages[position] = stored_message(data, agent.agent_id, position)
+    return agents
+
+
+def stored_multi_agents(answers: Sequence[Rows]) -> dict[str, StoredMultiAgent]:
+    """The Graphs and Swarms in the answers to `Tables.restore_multi_agents`.
+
+    Raises:
+        SessionDataError: A row can't be read; the error names it.
+    """
+    rows, chunk_rows = answers
+    chunks = _by_document(chunk_rows)
+    found: dict[str, StoredMultiAgent] = {}
+    for row in rows:
+        multi_agent_id: str = row["multi_agent_id"]
+        what = f"The row of multi-agent {multi_agent_id!r}"
+        text = joined(row["data"], chunks.get((multi_agent_id, 0), ()), what=what)
+        in_parts = parts_named_by(row["data"]) is not None
+        found[multi_agent_id] = StoredMultiAgent(row["revision"], _object(text, what), text, in_parts)
+    return found
+
+
+def stored_document(data: str, chunks: Rows, *, what: str) -> dict[str, Any]:
+    """One row's document, from its `data` and its parts.
+
+    Raises:
+        SessionDataError: It can't be read.
+    """
+    return _object(joined(data, [(row["generation"], row["part"], row["data"]) for row in chunks], what=what), what)
+
+
+def stored_message(data: str, agent_id: str, position: int) -> StoredMessage:
+    """One row of the transcript: what Strands' `SessionMessage.to_message` gives, at a tenth of its cost.
+
+    Raises:
+        SessionDataError: It can't be read.
+    """
+    what = f"Message {position} of agent {agent_id!r}"
+    document = _object(data, what)
+    message = document.get("redact_message") or document.get("message")
+    if not _is_message(message):
+        raise SessionDataError(_unreadable(what, "it holds no message with a role and a list of content blocks"))
+    return StoredMessage(cast("Message", message), str(document.get("created_at", "")))
+
+
+def _is_message(message: Any) -> bool:
+    if not isinstance(message, dict):
+        return False
+    parts = cast("dict[str, Any]", message)
+    content = parts.get("content")
+    return (
+        isinstance(parts.get("role"), str)
+        and isinstance(content, list)
+        and all(isinstance(block, dict) for block in cast("list[Any]", content))
+    )
+
+
+def _object(text: str, what: str) -> dict[str, Any]:
+    try:
+        value = decode(text)
+    except (ValueError, RecursionError) as error:
+        raise SessionDataError(_unreadable(what, "it is no JSON")) from error
+    if not isinstance(value, dict):
+        raise SessionDataError(_unreadable(what, "it is no JSON object"))
+    return cast("dict[str, Any]", value)
+
+
+def _unreadable(what: str, why: str) -> str:
+    return (
+        f"{what} can't be read: {why}. Nothing was changed. Look at the column data of that row, and mend it, delete it, "
+        "or use another session id."
+    )
+
+
+def _by_document(rows: Rows) -> Chunks:
+    chunks: Chunks = {}
+    for row in rows:
+        chunks.setdefault((row["owner"], row["message_id"]), []).append((row["generation"], row["part"], row["data"]))
+    return chunks

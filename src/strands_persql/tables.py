@@ -1,0 +1,581 @@
+"""The tables, and every SQL statement over them. Pure: no I/O, no agent.
+
+One row holds one document, as one file of Strands' `FileSessionManager` does:
+
+    {prefix}sessions      (session_id)                        data = Session.to_dict()
+    {prefix}agents        (session_id, agent_id)              data = SessionAgent.to_dict(), revision, live_window
+    {prefix}messages      (session_id, agent_id, message_id)  data = SessionMessage.to_dict()
+    {prefix}multi_agents  (session_id, multi_agent_id)        data = serialize_state(), revision
+    {prefix}chunks        the parts of a document that is too long for one row
+    {prefix}schema        the versions of this layout that have been applied
+
+All are `WITHOUT ROWID` with no index besides the primary key: on PerSQL's price list a row written costs as much as 4
+requests or 400 rows read, and every index row counts as one more.
+
+`revision` counts the writes to an agent's row. Every write to an agent's rows carries the revision that its writer last
+knew, in a place where a stale one becomes NULL in a NOT NULL column: the statement fails, and with it the whole batch.
+That is how a second writer is stopped without reading first.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from .documents import PART_BYTES, parts_of
+from .errors import SessionDataError
+
+if TYPE_CHECKING:
+    from .client import Statement
+
+__all__ = ["VERSION", "ChunkKind", "Tables"]
+
+VERSION = 1
+"""The newest layout this package knows."""
+
+ChunkKind = Literal["agent", "message", "multi_agent"]
+
+Value = str | int | float | None
+
+_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
+_RESERVED = ("sqlite_", "_cf_", "_persql_")
+_LARGEST = (1 << 63) - 1
+_PARTS = '{"persql_parts":'
+
+
+def checked_prefix(prefix: object) -> str:
+    """A table prefix that is safe inside SQL.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if isinstance(prefix, str) and _PREFIX.fullmatch(prefix) and not prefix.lower().startswith(_RESERVED):
+        return prefix
+    raise ValueError(
+        f"table_prefix must be a letter followed by at most 39 letters, digits or underscores (such as 'strands_'), "
+        f"and must not begin with sqlite_; got {prefix!r}"
+    )
+
+
+def statement(sql: str, *params: Value) -> Statement:
+    """One statement with its positional parameters."""
+    return {"sql": sql, "params": params}
+
+
+@dataclass(frozen=True)
+class Document:
+    """How one document is laid out: the text for its row's `data`, and the parts that stand elsewhere.
+
+    A short document is its own row text and has no parts. A long one has a marker in its row that names the
+    generation of its parts, so that the old parts stay readable until the row names the new ones.
+    """
+
+    data: str
+    parts: tuple[str, ...] = ()
+    generation: str = ""
+
+    @classmethod
+    def of(cls, text: str, *, generation: str, size: int = PART_BYTES) -> Document:
+        """Lay out a document's text; `generation` must be new for each writing of a document."""
+        parts = parts_of(text, size)
+        if len(parts) == 1:
+            return cls(text)
+        marker = json.dumps({"persql_parts": len(parts), "generation": generation}, separators=(",", ":"))
+        return cls(marker, tuple(parts), generation)
+
+
+def parts_named_by(data: str) -> tuple[int, str] | None:
+    """The count and generation of the parts that a row's `data` stands for; None for a document that is whole."""
+    if not data.startswith(_PARTS):
+        return None
+    marker: dict[str, Any] = json.loads(data)
+    return marker["persql_parts"], marker["generation"]
+
+
+class Tables:
+    """The statements over the tables of one prefix.
+
+    Args:
+        prefix: Starts the name of each table.
+
+    Raises:
+        ValueError: The prefix is not safe inside SQL.
+    """
+
+    def __init__(self, prefix: str = "strands_") -> None:
+        p = self.prefix = checked_prefix(prefix)
+        self.names = tuple(p + name for name in ("sessions", "agents", "messages", "multi_agents", "chunks", "schema"))
+
+        # The revision of an agent's row if it is the one this writer knows, else NULL.
+        known = f"(SELECT revision FROM {p}agents WHERE session_id = ? AND agent_id = ? AND revision = ?)"
+        # The message's position if this writer's revision is still the stored one, else NULL, which fails.
+        guarded = f"CASE WHEN {known} IS NOT NULL THEN ? END"
+        self._insert_message = (
+            f"INSERT INTO {p}messages (session_id, agent_id, message_id, data) VALUES (?, ?, {guarded}, ?)"
+        )
+        self._put_message = (
+            f"{self._insert_message} ON CONFLICT (session_id, agent_id, message_id) DO UPDATE SET data = excluded.data"
+        )
+        self._update_agent = (
+            f"INSERT INTO {p}agents (session_id, agent_id, revision, live_window, data) "
+            f"VALUES (?, ?, {known} + 1, ?, ?) ON CONFLICT (session_id, agent_id) DO UPDATE "
+            "SET revision = excluded.revision, live_window = excluded.live_window, data = excluded.data"
+        )
+        self._update_multi_agent = (
+            f"INSERT INTO {p}multi_agents (session_id, multi_agent_id, revision, data) "
+            f"VALUES (?, ?, (SELECT revision FROM {p}multi_agents WHERE session_id = ? AND multi_agent_id = ? "
+            "AND revision = ?) + 1, ?) ON CONFLICT (session_id, multi_agent_id) DO UPDATE "
+            "SET revision = excluded.revision, data = excluded.data"
+        )
+        # What the live window names, expanded by SQLite: [[0,null]] is all, [[0,0],[40,null]] the first and the rest.
+        window = f"FROM {p}agents AS a CROSS JOIN json_each(coalesce(a.live_window, '{{0}}')) AS w"
+        within = (
+            "w.type = 'array' AND {0}.message_id >= json_extract(w.value, '$[0]') "
+            f"AND {{0}}.message_id <= coalesce(json_extract(w.value, '$[1]'), {_LARGEST})"
+        )
+        self._window_messages = (
+            f"SELECT m.agent_id, m.message_id, m.data {window.format('[]')} CROSS JOIN {p}messages AS m "
+            f"ON m.session_id = a.session_id AND m.agent_id = a.agent_id AND {within.format('m')}"
+        )
+        self._window_chunks = (
+            f"SELECT c.owner, c.message_id, c.generation, c.part, c.data {window.format('[[0,null]]')} CROSS JOIN {p}chunks AS c "
+            f"ON c.session_id = a.session_id AND c.kind = 'message' AND c.owner = a.agent_id AND {within.format('c')}"
+        )
+
+    # Setting up
+
+    def create(self) -> list[Statement]:
+        """The layout, from nothing or from what is there; harmless where it stands already."""
+        p = self.prefix
+        key = "PRIMARY KEY"
+        return [
+            statement(sql)
+            for sql in (
+                f"CREATE TABLE IF NOT EXISTS {p}sessions "
+                f"(session_id TEXT NOT NULL {key}, data TEXT NOT NULL) WITHOUT ROWID",
+                f"CREATE TABLE IF NOT EXISTS {p}agents (session_id TEXT NOT NULL, agent_id TEXT NOT NULL, "
+                "revision INTEGER NOT NULL, live_window TEXT, data TEXT NOT NULL, "
+                f"{key} (session_id, agent_id)) WITHOUT ROWID",
+                f"CREATE TABLE IF NOT EXISTS {p}messages (session_id TEXT NOT NULL, agent_id TEXT NOT NULL, "
+                f"message_id INTEGER NOT NULL, data TEXT NOT NULL, {key} (session_id, agent_id, message_id)) "
+                "WITHOUT ROWID",
+                f"CREATE TABLE IF NOT EXISTS {p}multi_agents (session_id TEXT NOT NULL, multi_agent_id TEXT NOT NULL, "
+                f"revision INTEGER NOT NULL, data TEXT NOT NULL, {key} (session_id, multi_agent_id)) WITHOUT ROWID",
+                f"CREATE TABLE IF NOT EXISTS {p}chunks (session_id TEXT NOT NULL, kind TEXT NOT NULL, "
+                "owner TEXT NOT NULL, message_id INTEGER NOT NULL, generation TEXT NOT NULL, part INTEGER NOT NULL, "
+                f"data TEXT NOT NULL, {key} (session_id, kind, owner, message_id, generation, part)) WITHOUT ROWID",
+                f"CREATE TABLE IF NOT EXISTS {p}schema (version INTEGER NOT NULL {key}) WITHOUT ROWID",
+                f"INSERT INTO {p}schema (version) VALUES ({VERSION}) ON CONFLICT (version) DO NOTHING",
+            )
+        ]
+
+    def read_version(self) -> Statement:
+        """The layout's version: one row, `version`."""
+        return statement(f"SELECT max(version) AS version FROM {self.prefix}schema")
+
+    # Sessions
+
+    def create_session(self, session_id: str, data: str) -> Statement:
+        """A session's row; fails where it stands already."""
+        return statement(f"INSERT INTO {self.prefix}sessions (session_id, data) VALUES (?, ?)", session_id, data)
+
+    def ensure_session(self, session_id: str, data: str) -> Statement:
+        """A session's row, unless it stands already."""
+        return statement(
+            f"INSERT INTO {self.prefix}sessions (session_id, data) VALUES (?, ?) ON CONFLICT (session_id) DO NOTHING",
+            session_id,
+            data,
+        )
+
+    def read_session(self, session_id: str) -> Statement:
+        """A session: `data`."""
+        return statement(f"SELECT data FROM {self.prefix}sessions WHERE session_id = ?", session_id)
+
+    def delete_session(self, session_id: str) -> list[Statement]:
+        """Everything of one session; the last statement answers a row if the session stood there."""
+        return [
+            *(
+                statement(f"DELETE FROM {self.prefix}{name} WHERE session_id = ?", session_id)
+                for name in ("chunks", "messages", "agents", "multi_agents")
+            ),
+            statement(f"DELETE FROM {self.prefix}sessions WHERE session_id = ? RETURNING session_id", session_id),
+        ]
+
+    # Restoring: together one request
+
+    def restore(self, session_id: str, agent_id: str | None = None) -> list[Statement]:
+        """What an agent restores from, or all agents of a session.
+
+        Answers, in this order: the layout's version; the agents (`agent_id, revision, live_window, data,
+        last_message_id`); the messages in their live windows (`agent_id, message_id, data`, in no order); the messages of
+        agents with no live window, by Strands' own rule (the conversation manager's removed messages are skipped); and
+        the parts of agents and of messages (`owner, message_id, generation, part, data`).
+        """
+        p = self.prefix
+        which = "a.session_id = ?" if agent_id is None else "a.session_id = ? AND a.agent_id = ?"
+        owner = "" if agent_id is None else " AND owner = ?"
+        params = (session_id,) if agent_id is None else (session_id, agent_id)
+        removed = "json_extract(a.data, '$.conversation_manager_state.removed_message_count')"
+        return [
+            self.read_version(),
+            statement(
+                "SELECT a.agent_id, a.revision, a.live_window, a.data, "
+                f"(SELECT max(m.message_id) FROM {p}messages AS m "
+                f"WHERE m.session_id = a.session_id AND m.agent_id = a.agent_id) AS last_message_id "
+                f"FROM {p}agents AS a WHERE {which}",
+                *params,
+            ),
+            statement(f"{self._window_messages} WHERE {which}", *params),
+            statement(
+                "SELECT agent_id, message_id, data FROM (SELECT m.agent_id, m.message_id, m.data, "
+                f"coalesce({removed}, 0) AS removed, "
+                "row_number() OVER (PARTITION BY m.agent_id ORDER BY m.message_id) AS place "
+                f"FROM {p}agents AS a CROSS JOIN {p}messages AS m ON m.session_id = a.session_id "
+                f"AND m.agent_id = a.agent_id WHERE {which} AND a.live_window IS NULL) WHERE place > removed",
+                *params,
+            ),
+            statement(
+                f"SELECT owner, message_id, generation, part, data FROM {p}chunks "
+                f"WHERE session_id = ? AND kind = 'agent'{owner}",
+                *params,
+            ),
+            statement(f"{self._window_chunks} WHERE {which}", *params),
+        ]
+
+    def restore_multi_agents(self, session_id: str, multi_agent_id: str | None = None) -> list[Statement]:
+        """What a Graph or Swarm restores from, or all of a session.
+
+        Answers the rows (`multi_agent_id, revision, data`), then their parts (`owner, message_id, generation, part, data`).
+        """
+        p = self.prefix
+        params = (session_id,) if multi_agent_id is None else (session_id, multi_agent_id)
+        return [
+            statement(
+                f"SELECT multi_agent_id, revision, data FROM {p}multi_agents WHERE session_id = ?"
+                + ("" if multi_agent_id is None else " AND multi_agent_id = ?"),
+                *params,
+            ),
+            statement(
+                f"SELECT owner, message_id, generation, part, data FROM {p}chunks "
+                "WHERE session_id = ? AND kind = 'multi_agent'" + ("" if multi_agent_id is None else " AND owner = ?"),
+                *params,
+            ),
+        ]
+
+    # Writing, each under the revision its writer knows
+
+    def create_agent(self, session_id: str, agent_id: str, live_window: str | None, data: str) -> Statement:
+        """An agent's row at revision 1; fails where it stands already."""
+        return statement(
+            f"INSERT INTO {self.prefix}agents (session_id, agent_id, revision, live_window, data) "
+            "VALUES (?, ?, 1, ?, ?)",
+            session_id,
+            agent_id,
+            live_window,
+            data,
+        )
+
+    def update_agent(
+        self, session_id: str, agent_id: str, live_window: str | None, data: str, *, revision: int
+    ) -> Statement:
+        """An agent's row, one revision up; fails where `revision` is not the stored one or no row is there."""
+        ids = (session_id, agent_id)
+        return statement(self._update_agent, *ids, *ids, revision, live_window, data)
+
+    def touch_agent(self, session_id: str, agent_id: str, *, revision: int) -> Statement:
+        """The revision alone, one up.
+
+        Goes with each rewritten message: a stale rewrite that reaches the database late is then refused.
+        """
+        return statement(
+            f"UPDATE {self.prefix}agents SET revision = CASE WHEN revision = ? THEN revision + 1 END "
+            "WHERE session_id = ? AND agent_id = ?",
+            revision,
+            session_id,
+            agent_id,
+        )
+
+    def add_message(self, session_id: str, agent_id: str, message_id: int, data: str, *, revision: int) -> Statement:
+        """A new message; fails where one stands in its place, or where `revision` is not the stored one."""
+        ids = (session_id, agent_id)
+        return statement(self._insert_message, *ids, *ids, revision, message_id, data)
+
+    def put_message(self, session_id: str, agent_id: str, message_id: int, data: str, *, revision: int) -> Statement:
+        """A message's new content; fails where `revision` is not the stored one."""
+        ids = (session_id, agent_id)
+        return statement(self._put_message, *ids, *ids, revision, message_id, data)
+
+    def redact_copies(self, session_id: str, agent_id: str, role: str, raw: str, redacted: str) -> Statement:
+        """Overwrite every message of one role whose content is exactly `raw` (JSON), wherever it stands.
+
+        Reads the agent's whole transcript: rows read are cheap, and redactions are rare.
+        """
+        return statement(
+            f"UPDATE {self.prefix}messages SET data = json_set(data, '$.message.content', json(?)) "
+            "WHERE session_id = ? AND agent_id = ? AND CASE WHEN json_valid(data) THEN "
+            "json_extract(data, '$.message.role') = ? AND json_extract(data, '$.message.content') = ? END",
+            redacted,
+            session_id,
+            agent_id,
+            role,
+            raw,
+        )
+
+    def create_multi_agent(self, session_id: str, multi_agent_id: str, data: str) -> Statement:
+        """A Graph's or Swarm's row at revision 1; fails where it stands already."""
+        return statement(
+            f"INSERT INTO {self.prefix}multi_agents (session_id, multi_agent_id, revision, data) VALUES (?, ?, 1, ?)",
+            session_id,
+            multi_agent_id,
+            data,
+        )
+
+    def update_multi_agent(self, session_id: str, multi_agent_id: str, data: str, *, revision: int) -> Statement:
+        """A Graph's or Swarm's row, one revision up; fails where `revision` is not the stored one."""
+        ids = (session_id, multi_agent_id)
+        return statement(self._update_multi_agent, *ids, *ids, revision, data)
+
+    # Strands' repository: rows by their ids, each method one request
+
+    def add_agent(self, session_id: str, agent_id: str, data: str) -> Statement:
+        """An agent's row with no window, as Strands' own managers write it; fails without its session, or twice."""
+        p = self.prefix
+        return statement(
+            f"INSERT INTO {p}agents (session_id, agent_id, revision, live_window, data) VALUES "
+            f"((SELECT session_id FROM {p}sessions WHERE session_id = ?), ?, 1, NULL, ?)",
+            session_id,
+            agent_id,
+            data,
+        )
+
+    def replace_agent(self, session_id: str, agent_id: str, data: str) -> Statement:
+        """An agent's row whatever its revision, with no window; fails where none is there. Keeps `created_at`."""
+        p = self.prefix
+        return statement(
+            f"INSERT INTO {p}agents (session_id, agent_id, revision, live_window, data) VALUES "
+            f"(?, ?, (SELECT revision FROM {p}agents WHERE session_id = ? AND agent_id = ?) + 1, NULL, ?) "
+            "ON CONFLICT (session_id, agent_id) DO UPDATE SET revision = excluded.revision, live_window = NULL, "
+            f"data = {_keeping_created_at(p + 'agents')}",
+            session_id,
+            agent_id,
+            session_id,
+            agent_id,
+            data,
+        )
+
+    def read_agent(self, session_id: str, agent_id: str) -> list[Statement]:
+        """An agent: `data`; then its parts."""
+        return [
+            statement(
+                f"SELECT data FROM {self.prefix}agents WHERE session_id = ? AND agent_id = ?", session_id, agent_id
+            ),
+            self._chunks_of(session_id, "agent", agent_id),
+        ]
+
+    def append_message(self, session_id: str, agent_id: str, message_id: int, data: str) -> Statement:
+        """A new message; fails without its agent, or where one stands in its place."""
+        p = self.prefix
+        return statement(
+            f"INSERT INTO {p}messages (session_id, agent_id, message_id, data) VALUES "
+            f"(?, (SELECT agent_id FROM {p}agents WHERE session_id = ? AND agent_id = ?), ?, ?)",
+            session_id,
+            session_id,
+            agent_id,
+            message_id,
+            data,
+        )
+
+    def replace_message(self, session_id: str, agent_id: str, message_id: int, data: str) -> Statement:
+        """A message's new content; fails where none is there. Keeps `created_at`."""
+        p = self.prefix
+        return statement(
+            f"INSERT INTO {p}messages (session_id, agent_id, message_id, data) VALUES (?, ?, "
+            f"(SELECT message_id FROM {p}messages WHERE session_id = ? AND agent_id = ? AND message_id = ?), ?) "
+            "ON CONFLICT (session_id, agent_id, message_id) DO UPDATE "
+            f"SET data = {_keeping_created_at(p + 'messages')}",
+            session_id,
+            agent_id,
+            session_id,
+            agent_id,
+            message_id,
+            data,
+        )
+
+    def list_messages(self, session_id: str, agent_id: str, *, limit: int | None, offset: int) -> list[Statement]:
+        """Messages by their place in the transcript: `message_id, data`; then their parts."""
+        p = self.prefix
+        page = (
+            f"FROM {p}messages WHERE session_id = ? AND agent_id = ? ORDER BY message_id LIMIT ? OFFSET ?",
+            (session_id, agent_id, -1 if limit is None else limit, offset),
+        )
+        return [
+            statement(f"SELECT message_id, data {page[0]}", *page[1]),
+            statement(
+                f"SELECT owner, message_id, generation, part, data FROM {p}chunks WHERE session_id = ? "
+                f"AND kind = 'message' AND owner = ? AND message_id IN (SELECT message_id {page[0]})",
+                session_id,
+                agent_id,
+                *page[1],
+            ),
+        ]
+
+    def read_message(self, session_id: str, agent_id: str, message_id: int) -> list[Statement]:
+        """One message: `message_id, data`; then its parts."""
+        p = self.prefix
+        return [
+            statement(
+                f"SELECT message_id, data FROM {p}messages WHERE session_id = ? AND agent_id = ? AND message_id = ?",
+                session_id,
+                agent_id,
+                message_id,
+            ),
+            self._chunks_of(session_id, "message", agent_id, message_id),
+        ]
+
+    def put_multi_agent(self, session_id: str, multi_agent_id: str, data: str) -> Statement:
+        """A Graph's or Swarm's row, new or over an old one; fails without its session."""
+        p = self.prefix
+        return statement(
+            f"INSERT INTO {p}multi_agents (session_id, multi_agent_id, revision, data) VALUES "
+            f"((SELECT session_id FROM {p}sessions WHERE session_id = ?), ?, 1, ?) "
+            "ON CONFLICT (session_id, multi_agent_id) DO UPDATE "
+            f"SET revision = {p}multi_agents.revision + 1, data = excluded.data",
+            session_id,
+            multi_agent_id,
+            data,
+        )
+
+    def replace_multi_agent(self, session_id: str, multi_agent_id: str, data: str) -> Statement:
+        """A Graph's or Swarm's row whatever its revision; fails where none is there."""
+        p = self.prefix
+        return statement(
+            f"INSERT INTO {p}multi_agents (session_id, multi_agent_id, revision, data) VALUES (?, ?, "
+            f"(SELECT revision FROM {p}multi_agents WHERE session_id = ? AND multi_agent_id = ?) + 1, ?) "
+            "ON CONFLICT (session_id, multi_agent_id) DO UPDATE "
+            "SET revision = excluded.revision, data = excluded.data",
+            session_id,
+            multi_agent_id,
+            session_id,
+            multi_agent_id,
+            data,
+        )
+
+    # Parts of long documents
+
+    def _chunks_of(self, session_id: str, kind: ChunkKind, owner: str, message_id: int = 0) -> Statement:
+        return statement(
+            f"SELECT owner, message_id, generation, part, data FROM {self.prefix}chunks "
+            "WHERE session_id = ? AND kind = ? AND owner = ? AND message_id = ?",
+            session_id,
+            kind,
+            owner,
+            message_id,
+        )
+
+    def add_chunks(
+        self, session_id: str, kind: ChunkKind, owner: str, message_id: int, document: Document
+    ) -> list[Statement]:
+        """The parts of a document, a statement each; a part written before is written over."""
+        return [
+            statement(
+                f"INSERT INTO {self.prefix}chunks (session_id, kind, owner, message_id, generation, part, data) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session_id, kind, owner, message_id, generation, part) "
+                "DO UPDATE SET data = excluded.data",
+                session_id,
+                kind,
+                owner,
+                message_id,
+                document.generation,
+                part,
+                data,
+            )
+            for part, data in enumerate(document.parts)
+        ]
+
+    def drop_chunks(
+        self, session_id: str, kind: ChunkKind, owner: str, message_id: int, *, but: str = ""
+    ) -> Statement:
+        """Delete a document's parts of every generation but one."""
+        return statement(
+            f"DELETE FROM {self.prefix}chunks "
+            "WHERE session_id = ? AND kind = ? AND owner = ? AND message_id = ? AND generation <> ?",
+            session_id,
+            kind,
+            owner,
+            message_id,
+            but,
+        )
+
+    # Reading back, to tell a rival's write from a retry of our own
+
+    def read_agents(self, session_id: str, agent_ids: Iterable[str]) -> Statement:
+        """Agents as they are stored: `agent_id, revision, live_window, data`."""
+        return statement(
+            f"SELECT agent_id, revision, live_window, data FROM {self.prefix}agents "
+            "WHERE session_id = ? AND agent_id IN (SELECT value FROM json_each(?))",
+            session_id,
+            json.dumps(list(agent_ids)),
+        )
+
+    def read_multi_agents(self, session_id: str, multi_agent_ids: Iterable[str]) -> Statement:
+        """Graphs and Swarms as they are stored: `multi_agent_id, revision, data`."""
+        return statement(
+            f"SELECT multi_agent_id, revision, data FROM {self.prefix}multi_agents "
+            "WHERE session_id = ? AND multi_agent_id IN (SELECT value FROM json_each(?))",
+            session_id,
+            json.dumps(list(multi_agent_ids)),
+        )
+
+    def read_messages(self, session_id: str, agent_id: str, message_ids: Iterable[int]) -> Statement:
+        """Messages by their positions: `message_id, data`."""
+        return statement(
+            f"SELECT message_id, data FROM {self.prefix}messages WHERE session_id = ? AND agent_id = ? "
+            "AND message_id IN (SELECT value FROM json_each(?)) ORDER BY message_id",
+            session_id,
+            agent_id,
+            json.dumps(list(message_ids)),
+        )
+
+    # Whole tables, for tests and exports
+
+    def dump(self, name: str) -> Statement:
+        """A whole table in the order of its key."""
+        keys = {
+            "sessions": "session_id",
+            "agents": "session_id, agent_id",
+            "messages": "session_id, agent_id, message_id",
+            "multi_agents": "session_id, multi_agent_id",
+            "chunks": "session_id, kind, owner, message_id, generation, part",
+            "schema": "version",
+        }
+        return statement(f"SELECT * FROM {self.prefix}{name} ORDER BY {keys[name]}")
+
+
+def _keeping_created_at(table: str) -> str:
+    """An upsert's new `data` with the old one's `created_at`, where both are whole documents that SQLite can read."""
+    return (
+        f"CASE WHEN json_valid(excluded.data) AND json_valid({table}.data) "
+        f"AND json_extract({table}.data, '$.created_at') IS NOT NULL "
+        "AND json_extract(excluded.data, '$.created_at') IS NOT NULL "
+        f"THEN json_set(excluded.data, '$.created_at', json_extract({table}.data, '$.created_at')) "
+        "ELSE excluded.data END"
+    )
+
+
+def joined(data: str, chunks: Sequence[tuple[str, int, str]], *, what: str) -> str:
+    """A document's whole text from its row's `data` and the chunks found for it (generation, part, data).
+
+    Raises:
+        SessionDataError: A part is missing.
+    """
+    named = parts_named_by(data)
+    if named is None:
+        return data
+    count, generation = named
+    parts = {part: text for owner, part, text in chunks if owner == generation}
+    if len(parts) != count:
+        raise SessionDataError(f"{what} is stored in {count} parts, of which {count - len(parts)} are missing.")
+    return "".join(parts[part] for part in range(count))

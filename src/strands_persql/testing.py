@@ -1,0 +1,91 @@
+"""The stored tables as plain data, for snapshot tests of what an agent leaves behind.
+
+```python
+from strands_persql.testing import stored_rows
+
+def test_what_my_agent_stores(snapshot):          # `snapshot` is syrupy's fixture
+    client = PerSQL(local=":memory:")
+    db = client.database("test/agents")
+    agent = Agent(model=my_scripted_model, session_manager=PerSQLSessionManager("user-42", db))
+    agent("hello")
+    assert stored_rows(db) == snapshot
+```
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from .store import Store
+from .tables import joined
+
+if TYPE_CHECKING:
+    from .client import Database
+
+__all__ = ["VOLATILE", "stored_rows"]
+
+VOLATILE = frozenset(
+    {
+        "created_at",
+        "updated_at",
+        "tracking_id",
+        "execution_time",
+        "latencyMs",
+        "timeToFirstByteMs",
+    }
+)
+"""The fields whose values differ from run to run although nothing else does: times, durations and random ids."""
+
+
+def stored_rows(
+    database: Database, *, table_prefix: str = "strands_", mask: bool = True
+) -> dict[str, list[dict[str, Any]]]:
+    """All that is stored under one prefix.
+
+    Args:
+        database: The handle; nothing is written.
+        table_prefix: As the session manager has it.
+        mask: Put `"<name>"` in the place of volatile values (see `VOLATILE`).
+
+    Returns:
+        `{table: [row, …]}`, tables without their prefix, rows in the order of their key, the JSON columns `data` and
+        `live_window` decoded, documents that are stored in parts joined. The tables `chunks` and `schema` are left out.
+
+    Raises:
+        PerSQLError: The tables don't exist.
+    """
+    store = Store(database, table_prefix, create_tables=False)
+    names = ("sessions", "agents", "messages", "multi_agents", "chunks")
+    answers = store.read(*(store.tables.dump(name) for name in names))
+    *tables, chunks = answers
+    parts: dict[tuple[str, str, str, int], list[tuple[str, int, str]]] = {}
+    for chunk in chunks:
+        key = (chunk["session_id"], chunk["kind"], chunk["owner"], chunk["message_id"])
+        parts.setdefault(key, []).append((chunk["generation"], chunk["part"], chunk["data"]))
+    kinds = {"agents": "agent", "messages": "message", "multi_agents": "multi_agent"}
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, rows in zip(names, tables, strict=False):
+        found[name] = []
+        for row in rows:
+            owner = row.get("agent_id", row.get("multi_agent_id", ""))
+            key = (row["session_id"], kinds.get(name, ""), owner, row.get("message_id", 0))
+            plain = dict(row)
+            plain["data"] = json.loads(joined(row["data"], parts.get(key, ()), what=f"A row of {name}"))
+            if plain.get("live_window") is not None:
+                plain["live_window"] = json.loads(plain["live_window"])
+            found[name].append(_masked(plain) if mask else plain)
+    return found
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        items = cast("Mapping[str, Any]", value).items()
+        return {
+            key: f"<{key}>" if key in VOLATILE and not isinstance(item, (dict, list)) else _masked(item)
+            for key, item in items
+        }
+    if isinstance(value, list):
+        return [_masked(item) for item in cast("list[Any]", value)]
+    return value
