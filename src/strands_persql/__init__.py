@@ -14,6 +14,7 @@ from .errors import (
     SessionDataError,
     TransportError,
 )
+from .hooks import PerSQLHooks
 from .manager import PerSQLSessionManager
 from .repository import PerSQLSessionRepository
 
@@ -24,6 +25,7 @@ __all__ = [
     "Database",
     "PerSQL",
     "PerSQLError",
+    "PerSQLHooks",
     "PerSQLSessionManager",
     "PerSQLSessionRepository",
     "PermissionDeniedError",

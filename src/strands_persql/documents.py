@@ -7,7 +7,6 @@ Strands' own classes. NaN and the infinities are kept as Python's `json` keeps t
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -27,7 +26,8 @@ _BYTES_MARKER = "__bytes_encoded__"
 
 def _encode_other(value: object) -> dict[str, object]:
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return {_BYTES_MARKER: True, "data": base64.b64encode(value).decode()}
+        raw = bytes(cast("bytes", value))
+        return {_BYTES_MARKER: True, "data": base64.b64encode(raw).decode()}
     raise TypeError(type(value).__name__)
 
 
@@ -70,7 +70,7 @@ def _offender(value: object) -> tuple[str, str]:
                     return place, f"{type(key).__name__} as a key"
         elif not (item is None or isinstance(item, (str, int, float, list, tuple, bytes, bytearray, memoryview))):
             return place, type(item).__name__
-        if id(item) in ancestors:
+        if id(cast("object", item)) in ancestors:
             return place, "value that contains itself"
         if len(ancestors) > 200:
             return place[:80] + "…", "nesting this deep"
@@ -84,10 +84,15 @@ def _walk(value: object, place: str, ancestors: tuple[int, ...]) -> Iterator[tup
     within = (*ancestors, id(value))
     if isinstance(value, dict):
         for key, item in cast("dict[object, object]", value).items():
-            yield from _walk(item, f"{place}.{key}" if place else str(key), within)
+            yield from _walk(item, f"{place}.{_name(key)}" if place else _name(key), within)
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(cast("list[object]", value)):
             yield from _walk(item, f"{place}[{index}]", within)
+
+
+def _name(key: object) -> str:
+    """A key, if it looks like a field's name: one that may be content has no place in an error."""
+    return key if isinstance(key, str) and key.isidentifier() and len(key) <= 40 else "…"
 
 
 def decode(text: str) -> Any:
@@ -106,7 +111,7 @@ def _with_bytes(value: Any) -> Any:
         if document.get(_BYTES_MARKER) is True and isinstance(document.get("data"), str):
             try:
                 return base64.b64decode(document["data"], validate=True)
-            except binascii.Error:  # somebody's own dict that only looks like encoded bytes
+            except ValueError:  # somebody's own dict that only looks like encoded bytes
                 pass
         return {key: _with_bytes(item) for key, item in document.items()}
     if isinstance(value, list):

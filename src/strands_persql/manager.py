@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from types import TracebackType
+from collections.abc import Callable
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from strands.session import SessionManager
 
 from .client import PerSQL
-from .lifecycle import register_manager, wait
+from .closing import Closing
+from .lifecycle import register, wait
 from .recorder import Durability, Recorder, checked_durability, checked_session_id
 from .repository import PerSQLSessionRepository
 from .store import Store
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["PerSQLSessionManager"]
 
 
-class PerSQLSessionManager(SessionManager):
+class PerSQLSessionManager(Closing, SessionManager):
     """A durable session for an agent, or for a Graph or Swarm, in a PerSQL database.
 
     ```python
@@ -45,8 +48,8 @@ class PerSQLSessionManager(SessionManager):
         session_id: Any text that is not blank.
         database: A handle as `PerSQL(…).database(…)` gives, or one of PerSQL's own SDK.
         table_prefix: Starts the name of each table: a letter, then letters, digits, underscores.
-        durability: When a message is stored: `"message"` (before the agent goes on), `"overlap"` (while the model works,
-            awaited at the next event and at the end of the invocation), `"invocation"` (at its end, in one batch).
+        durability: When a message is stored: `"message"` (before the agent goes on), `"overlap"` (while the model
+            works, awaited at the next event and at the end of the invocation), `"invocation"` (at its end, as one).
         create_tables: Create the tables when a statement finds none; False sends no DDL ever.
 
     Raises:
@@ -67,6 +70,7 @@ class PerSQLSessionManager(SessionManager):
         store = Store(database, table_prefix, create_tables=create_tables)
         self._recorder = Recorder(store, self.session_id, checked_durability(durability))
         self._repository = PerSQLSessionRepository(database, table_prefix=table_prefix, create_tables=create_tables)
+        self._listener = _Manager(self._recorder)
         self._client: PerSQL | None = None
 
     @classmethod
@@ -94,9 +98,7 @@ class PerSQLSessionManager(SessionManager):
             PerSQLError: The database refused, or could not be reached.
             SessionDataError: A stored row can't be read.
         """
-        self = cls(
-            session_id, database, table_prefix=table_prefix, durability=durability, create_tables=create_tables
-        )
+        self = cls(session_id, database, table_prefix=table_prefix, durability=durability, create_tables=create_tables)
         await asyncio.wrap_future(submit_call(lambda: self._recorder.read_ahead(agent_id)))
         return self
 
@@ -141,61 +143,15 @@ class PerSQLSessionManager(SessionManager):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.session_id!r}, pending={self.pending})"
 
-    @property
-    def pending(self) -> int:
-        """How many rows are not stored yet: 0 after every event under `"message"`, unless a write failed."""
-        return self._recorder.pending
-
-    def flush(self) -> None:
-        """Store all that is pending, and wait for it.
-
-        Raises:
-            PerSQLError: The database refused, or could not be reached; the rows stay pending.
-            SessionConflictError: Another writer changed the session.
-        """
-        self._recorder.flush().result()
-
-    async def aflush(self) -> None:
-        """`flush()`, without blocking the event loop."""
-        await wait(self._recorder.flush())
-
-    def close(self) -> None:
-        """Store all that is pending, then close the client if it is this manager's own (`from_token`)."""
-        try:
-            self.flush()
-        finally:
-            if self._client is not None:
-                self._client.close()
-
-    async def aclose(self) -> None:
-        """`close()`, without blocking the event loop."""
-        try:
-            await self.aflush()
-        finally:
-            if self._client is not None:
-                self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
+    def _release(self) -> None:
+        if self._client is not None:
+            self._client.close()
 
     # What Strands calls
 
     def register_hooks(self, registry: HookRegistry, **kwargs: Any) -> None:
         """Register the callbacks: see `strands_persql.lifecycle`."""
-        register_manager(registry, self._recorder, self.initialize)
+        register(registry, self._listener)
 
     def initialize(self, agent: Agent, **kwargs: Any) -> None:
         """Restore an agent, or begin its session; blocks for one request, or none after `open`.
@@ -250,6 +206,31 @@ class PerSQLSessionManager(SessionManager):
             SessionException: There is no such session.
         """
         self._repository.delete_session(session_id, **kwargs)
+
+
+class _Manager:
+    """What a session manager does at each event."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.registries: WeakSet[HookRegistry] = WeakSet()
+        self._recorder = recorder
+        self.initialized = recorder.restore
+        self.added = recorder.added
+        self.checked = recorder.checked
+        self.updated = recorder.synced
+        self.ended = recorder.ended
+
+    def multi_agent_initialized(self, source: MultiAgentBase) -> Future[None]:
+        return submit_call(lambda: self._recorder.restore_multi_agent(source))
+
+    def node_ended(self, source: MultiAgentBase) -> Written:
+        return self._recorder.recorded_multi_agent(source, last=False)
+
+    def multi_agent_ended(self, source: MultiAgentBase) -> Written:
+        return self._recorder.recorded_multi_agent(source, last=True)
+
+    async def settle(self, subject: Any, record: Callable[[], Written]) -> None:
+        await wait(record())
 
 
 def _block(written: Written) -> None:

@@ -13,22 +13,30 @@ import threading
 import weakref
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
-from uuid import uuid4
 
-from strands.agent.state import AgentState
-from strands.types.content import Message as StrandsMessage
 from strands.types.exceptions import SessionException
-from strands.types.session import Session, SessionAgent, SessionType
+from strands.types.session import Session, SessionType
 
-from .documents import copied, encode, is_strict, now, replaced
+from .agent_state import (
+    STATE_FIELDS,
+    Restorable,
+    ensure_tracking_ids,
+    is_stateful,
+    messages_of,
+    scrub_interrupts,
+    state_of,
+)
+from .batches import AgentRow, Key, MessageRow, MultiAgentRow, Redaction, Row, document
+from .documents import copied, encode, is_strict, now
 from .errors import SessionDataError
 from .repair import repair
 from .store import Store
 from .stored import StoredAgent, StoredMultiAgent, stored_agents, stored_multi_agents
 from .window import Change, Message, Window
-from .writer import AgentRow, MessageRow, MultiAgentRow, Redaction, Row, Writer, document
+from .workers import survive_forks
+from .writer import Writer
 
 if TYPE_CHECKING:
     from strands import Agent
@@ -48,8 +56,6 @@ Durability: TypeAlias = Literal["message", "overlap", "invocation"]
 
 Written: TypeAlias = "Future[None] | None"
 """What to wait for before the agent goes on; None for nothing."""
-
-_HAS_TRACKING_IDS = "tracking_id" in StrandsMessage.__annotations__  # Strands 1.47 on
 
 
 def checked_session_id(session_id: object) -> str:
@@ -117,6 +123,11 @@ class Recorder:
             Session(session_id=session_id, session_type=SessionType.AGENT).to_dict(), what=f"session {session_id!r}"
         )
         self._writer = Writer(store, session_id, session)
+        survive_forks(self)
+
+    def after_fork(self) -> None:
+        """Begin anew in a child process."""
+        self._lock = threading.RLock()
 
     @property
     def pending(self) -> int:
@@ -133,18 +144,17 @@ class Recorder:
         """Read the session's agents and orchestrators, or one agent, in one request, for the constructors to come."""
         tables = self._store.tables
         statements = tables.restore(self.session_id, agent_id)
-        everything = agent_id is None
-        if everything:
+        if agent_id is None:
             statements += tables.restore_multi_agents(self.session_id)
         answers = self._store.read_versioned(statements)
         agents = stored_agents(answers[:5])
-        multi_agents = stored_multi_agents(answers[5:]) if everything else {}
+        multi_agents = stored_multi_agents(answers[5:]) if agent_id is None else {}
         with self._lock:
             self._ahead.update(agents)
             self._ahead_multi.update(multi_agents)
-            if everything:
+            if agent_id is None:
                 self._read_ahead = None
-            elif self._read_ahead is not None and agent_id is not None:
+            elif self._read_ahead is not None:
                 self._read_ahead.add(agent_id)
 
     def restore(self, agent: Agent) -> None:
@@ -156,36 +166,88 @@ class Recorder:
             SessionException: Another live agent of this session has the same id.
             SessionDataError: A stored row can't be read.
         """
+        self.make_room_for(agent)
         agent_id = agent.agent_id
-        self._make_room_for(agent_id)
         stored = self._read_agent(agent_id)
-        stateful = _is_stateful(agent)
+        stateful = is_stateful(agent)
         what = f"agent {agent_id!r}"
         if stored is None:
             logger.debug("session_id=<%s>, agent_id=<%s> | new agent", self.session_id, agent_id)
-            known = _Recorded(weakref.ref(agent), Window(what=what, keeps_dropped=stateful), now())
-            self._writer.know_agent(agent_id, 0)
+            known = self._new(agent)
         else:
             logger.debug("session_id=<%s>, agent_id=<%s> | restoring agent", self.session_id, agent_id)
             known = self._restored(agent, stored, what=what, stateful=stateful)
         with self._lock:
             self._agents[agent_id] = known
         if stored is None and agent.messages:
-            _ensure_tracking_ids(agent.messages)
+            ensure_tracking_ids(agent)
             written = self.synced(agent)
             if written is not None:
                 written.result()
 
-    def _make_room_for(self, agent_id: str) -> None:
-        known = self._agents.get(agent_id)
+    def attach(self, agent: Agent) -> None:
+        """Go on from what is stored of an agent, and leave the agent as it is; one request.
+
+        The first look at its history recognises what is stored already.
+        """
+        agent_id = agent.agent_id
+        stored = self._read_agent(agent_id)
+        if stored is None:
+            known = self._new(agent)
+        else:
+            window, _ = Window.restored(
+                stored.window,
+                stored.messages,
+                what=f"agent {agent_id!r}",
+                next_id=stored.next_id,
+                keeps_dropped=is_stateful(agent),
+            )
+            window.recognises = True
+            known = self._going_on(agent, stored, window)
+        with self._lock:
+            self._agents[agent_id] = known
+
+    def knows(self, subject: Agent | MultiAgentBase) -> bool:
+        """Whether an agent, Graph or Swarm was restored or attached."""
+        with self._lock:
+            agent_id = getattr(subject, "agent_id", None)
+            if agent_id is None:
+                return getattr(subject, "id", None) in self._multi_agents
+            known = self._agents.get(agent_id)
+            return known is not None and known.agent() is subject
+
+    def make_room_for(self, agent: Agent) -> None:
+        """See to it that an agent's id is free.
+
+        Raises:
+            SessionException: Another live agent of this session has it.
+        """
+        known = self._agents.get(agent.agent_id)
         if known is None:
             return
         if known.agent() is not None:
             gc.collect()  # an agent is part of reference cycles: it may be dead already
         if known.agent() is not None:
-            raise SessionException("The `agent_id` of an agent must be unique in a session.")
+            raise SessionException(
+                f"The `agent_id` of an agent must be unique in a session. Agent {agent.agent_id!r} is part of session "
+                f"{self.session_id!r} already: give each agent an id of its own, Agent(agent_id='…'), or a session."
+            )
         if self.pending:
             self.flush().result()
+
+    def _new(self, agent: Agent) -> _Recorded:
+        self._writer.know_agent(agent.agent_id, 0)
+        window = Window(what=f"agent {agent.agent_id!r}", keeps_dropped=is_stateful(agent))
+        return _Recorded(weakref.ref(agent), window, now())
+
+    def _going_on(self, agent: Agent, stored: StoredAgent, window: Window) -> _Recorded:
+        in_parts: list[Key] = [("message", stored.agent_id, position) for position in stored.in_parts]
+        if stored.document_in_parts:
+            in_parts.append(("agent", stored.agent_id, 0))
+        self._writer.know_agent(stored.agent_id, stored.revision, in_parts)
+        recorded = {key: value for key, value in stored.document.items() if key in STATE_FIELDS}
+        created_at = str(stored.document.get("created_at", "")) or now()
+        return _Recorded(weakref.ref(agent), window, created_at, recorded, recorded, stored=True)
 
     def _read_agent(self, agent_id: str) -> StoredAgent | None:
         with self._lock:
@@ -199,14 +261,13 @@ class Recorder:
 
     def _restored(self, agent: Agent, stored: StoredAgent, *, what: str, stateful: bool) -> _Recorded:
         try:
-            session_agent = SessionAgent.from_dict(copied(stored.document))
-            state = AgentState(session_agent.state)
+            restorable = Restorable.of(copied(stored.document))
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise SessionDataError(
                 f"The row of {what} can't be read as a Strands agent: {error}. Nothing was changed. Look at the column "
                 "data of that row, and mend it, delete it, or use another session id."
             ) from error
-        head = self._restore_conversation_manager(agent, session_agent.conversation_manager_state)
+        head = self._restore_conversation_manager(agent, stored.document["conversation_manager_state"])
         window, missing = Window.restored(
             stored.window,
             stored.messages,
@@ -238,17 +299,10 @@ class Recorder:
             )
         if mended:
             window.forget_text()
-        agent.state = state
-        session_agent.initialize_internal_state(agent)
+        restorable.apply(agent)
         if not stateful:
-            agent.messages = cast("list[StrandsMessage]", messages)
-        in_parts: list[tuple[str, str, int]] = [("message", stored.agent_id, position) for position in stored.in_parts]
-        if stored.document_in_parts:
-            in_parts.append(("agent", stored.agent_id, 0))
-        self._writer.know_agent(stored.agent_id, stored.revision, in_parts)
-        recorded = {key: value for key, value in stored.document.items() if key in _STATE_FIELDS}
-        created_at = str(stored.document.get("created_at", "")) or now()
-        return _Recorded(weakref.ref(agent), window, created_at, recorded, recorded, stored=True)
+            agent.messages = cast("Any", messages)
+        return self._going_on(agent, stored, window)
 
     def _restore_conversation_manager(self, agent: Agent, state: Mapping[str, Any]) -> list[Message]:
         """Restore the conversation manager's own state; the messages that it puts before the stored ones."""
@@ -256,7 +310,7 @@ class Recorder:
         if manager is None:
             return []
         try:
-            return [cast("Message", message) for message in manager.restore_from_session(dict(state)) or []]
+            return list(cast("list[Message]", manager.restore_from_session(dict(state)) or []))
         except (ValueError, KeyError, TypeError):
             logger.warning(
                 "session_id=<%s>, agent_id=<%s>, stored=<%s>, used=<%s> | the stored state is of another conversation "
@@ -274,16 +328,16 @@ class Recorder:
         """A message was added."""
         with self._lock:
             known = self._known(agent)
-            self._record(agent, known, lambda: known.window.add(_messages(agent)))
+            self._record(agent, known, lambda: known.window.add(messages_of(agent)))
             return self._send()
 
     def checked(self, agent: Agent) -> Written:
         """The model has answered: a hook or a guardrail may have changed the end of the history."""
         with self._lock:
             known = self._known(agent)
-            if not known.window.tail_changed(_messages(agent)):
+            if not known.window.tail_changed(messages_of(agent)):
                 return None
-            self._record(agent, known, lambda: known.window.compare(_messages(agent)))
+            self._record(agent, known, lambda: known.window.compare(messages_of(agent)))
             return self._send()
 
     def synced(self, agent: Agent) -> Written:
@@ -297,14 +351,14 @@ class Recorder:
     def _compared(self, agent: Agent, *, last: bool) -> Written:
         with self._lock:
             known = self._known(agent)
-            self._record(agent, known, lambda: known.window.compare(_messages(agent)))
+            self._record(agent, known, lambda: known.window.compare(messages_of(agent)))
             return self._send(last=last)
 
     def appended(self, agent: Agent, message: Message) -> Written:
         """A message was added to the session by hand: to the agent's history, or past it to the transcript alone."""
         with self._lock:
             known = self._known(agent)
-            history = _messages(agent)
+            history = messages_of(agent)
             if not any(message is other for other in history):
                 history = [*history, message]
             self._record(agent, known, lambda: known.window.add(history))
@@ -321,7 +375,7 @@ class Recorder:
         """
         with self._lock:
             known = self._known(agent)
-            target = known.window.place(message, _messages(agent))
+            target = known.window.place(message, messages_of(agent))
             if target is None:
                 raise SessionException("No message to redact.")
             role, raw, redacted = target.content.get("role"), target.content["content"], target.message["content"]
@@ -330,40 +384,53 @@ class Recorder:
                 for entry in known.window.entries:
                     if entry.content.get("role") == role and entry.content["content"] == raw and entry is not target:
                         entry.message["content"] = copied(redacted)
-                _scrub_interrupts(agent, _pairs(raw, redacted))
+                scrub_interrupts(agent, _pairs(raw, redacted))
                 unsent = target.message_id is not None and self._writer.is_unsent(agent.agent_id, target.message_id)
                 text = encode(redacted, what="a redaction")
-                if not unsent and is_strict(text):
-                    rows.append(Redaction(agent.agent_id, str(role), encode(raw, what="a message"), text))
-            self._record(agent, known, lambda: known.window.compare(_messages(agent)), rows)
+                raw_text = encode(raw, what="a message")
+                if is_strict(text) and is_strict(raw_text):
+                    rows.append(Redaction(agent.agent_id, str(role), raw_text, text, sent=not unsent))
+            self._record(agent, known, lambda: known.window.compare(messages_of(agent)), rows)
             # What was sent raw is overwritten before the model's next step, whatever the durability.
             return self._send(last=self._durability == "message" or self._writer.has_rewrites)
 
     def restore_multi_agent(self, source: MultiAgentBase) -> None:
         """Bring a Graph or Swarm to where its stored session is; one request."""
+        stored = self._read_multi_agent(source.id)
+        if stored is not None:
+            logger.debug("session_id=<%s>, multi_agent_id=<%s> | restoring multi-agent", self.session_id, source.id)
+            state = dict(stored.state)
+            if not state.get("next_nodes_to_execute"):
+                # Nothing is left to run. Early releases (1.42) take an empty list for a run to resume, at no node.
+                state.pop("next_nodes_to_execute", None)
+            try:
+                source.deserialize_state(state)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise SessionDataError(
+                    f"The row of multi-agent {source.id!r} can't be read as its state: {error}. Nothing was changed. "
+                    "Look at the column data of that row, and mend it, delete it, or use another session id."
+                ) from error
+        self._go_on_with(source.id, stored)
+
+    def attach_multi_agent(self, source: MultiAgentBase) -> None:
+        """Go on from what is stored of a Graph or Swarm, and leave it as it is; one request."""
+        self._go_on_with(source.id, self._read_multi_agent(source.id))
+
+    def _go_on_with(self, multi_agent_id: str, stored: StoredMultiAgent | None) -> None:
+        revision, in_parts = (0, False) if stored is None else (stored.revision, stored.in_parts)
+        self._writer.know_multi_agent(multi_agent_id, revision, in_parts=in_parts)
         with self._lock:
-            stored = self._ahead_multi.pop(source.id, None)
-            known_absent = self._read_ahead is None and stored is None and source.id not in self._multi_agents
-        if stored is None and not known_absent:
-            tables = self._store.tables
-            answers = self._store.read_versioned(
-                [tables.read_version(), *tables.restore_multi_agents(self.session_id, source.id)]
-            )
-            stored = stored_multi_agents(answers).get(source.id)
-        if stored is None:
-            self._writer.know_multi_agent(source.id, 0, in_parts=False)
-            return
-        logger.debug("session_id=<%s>, multi_agent_id=<%s> | restoring multi-agent", self.session_id, source.id)
-        try:
-            source.deserialize_state(stored.state)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise SessionDataError(
-                f"The row of multi-agent {source.id!r} can't be read as its state: {error}. Nothing was changed. Look at "
-                "the column data of that row, and mend it, delete it, or use another session id."
-            ) from error
-        self._writer.know_multi_agent(source.id, stored.revision, in_parts=stored.in_parts)
+            self._multi_agents[multi_agent_id] = "" if stored is None else stored.text
+
+    def _read_multi_agent(self, multi_agent_id: str) -> StoredMultiAgent | None:
         with self._lock:
-            self._multi_agents[source.id] = stored.text
+            if self._read_ahead is None and multi_agent_id not in self._multi_agents:
+                return self._ahead_multi.pop(multi_agent_id, None)
+        tables = self._store.tables
+        answers = self._store.read_versioned(
+            [tables.read_version(), *tables.restore_multi_agents(self.session_id, multi_agent_id)]
+        )
+        return stored_multi_agents(answers).get(multi_agent_id)
 
     def recorded_multi_agent(self, source: MultiAgentBase, *, last: bool) -> Written:
         """A node of a Graph or Swarm has run, or with `last` the whole of it."""
@@ -380,7 +447,8 @@ class Recorder:
         known = self._agents.get(agent.agent_id)
         if known is None or known.agent() is not agent:
             raise SessionException(
-                f"Agent {agent.agent_id!r} is not part of session {self.session_id!r}: pass this object to its constructor."
+                f"Agent {agent.agent_id!r} is not part of session {self.session_id!r}: pass its session manager or "
+                "hooks to its constructor."
             )
         return known
 
@@ -390,7 +458,7 @@ class Recorder:
         Raises:
             SessionDataError: Something can't be stored; all else is pending, and goes with the next event.
         """
-        state = _state_of(agent)  # first: once the window has taken a change in, it must become rows
+        state = state_of(agent)  # first: once the window has taken a change in, it must become rows
         change: Change = look()
         error = change.error
         rows = rows if rows is not None else []
@@ -404,6 +472,8 @@ class Recorder:
             except SessionDataError as unstorable:
                 error = error or unstorable
                 text = None
+                if not known.stored:  # no message can be stored without it
+                    known.storable = _storable_part(candidate)
                 if known.storable is not None and (change.window is not None or not known.stored):
                     text = _agent_text(agent.agent_id, known.storable, known.created_at)
             if text is not None:
@@ -440,39 +510,21 @@ class Recorder:
         return written if behind.done() else behind
 
 
+def _storable_part(state: dict[str, Any]) -> dict[str, Any]:
+    """An agent's state with nothing in the place of each field that can't be stored."""
+    part: dict[str, Any] = {}
+    for name, value in state.items():
+        try:
+            encode(value, what=name)
+            part[name] = value
+        except SessionDataError:
+            part[name] = {}
+    return part
+
+
 def _agent_text(agent_id: str, state: dict[str, Any], created_at: str) -> str:
     document = {**state, "created_at": created_at, "updated_at": now()}
     return encode(document, what=f"the state of agent {agent_id!r}")
-
-
-_STATE_FIELDS = tuple(field.name for field in fields(SessionAgent) if field.name not in ("created_at", "updated_at"))
-
-
-def _state_of(agent: Agent) -> dict[str, Any]:
-    """An agent's state, its conversation manager's, interrupts and model state, as Strands' own managers take it."""
-    session_agent = SessionAgent.from_agent(agent)
-    return {name: getattr(session_agent, name) for name in _STATE_FIELDS}
-
-
-def _messages(agent: Agent) -> list[Message]:
-    return cast("list[Message]", agent.messages)
-
-
-def _is_stateful(agent: Agent) -> bool:
-    return bool(getattr(agent.model, "stateful", False))
-
-
-def _ensure_tracking_ids(messages: Any) -> bool:
-    """Give each message without a tracking id one, where Strands has them, so that it keeps the same in all processes.
-
-    Strands itself gives fresh ones at the start of every invocation of every process.
-    """
-    if not _HAS_TRACKING_IDS:
-        return False
-    without = [message for message in messages if not message.get("tracking_id")]
-    for message in without:
-        message["tracking_id"] = str(uuid4())
-    return bool(without)
 
 
 def _pairs(raw: Any, redacted: Any) -> list[tuple[Any, Any]]:
@@ -482,12 +534,3 @@ def _pairs(raw: Any, redacted: Any) -> list[tuple[Any, Any]]:
         if isinstance(old, dict) and isinstance(new, dict) and "toolResult" in old and "toolResult" in new:
             pairs.append((old["toolResult"], new["toolResult"]))  # pyright: ignore[reportUnknownArgumentType]
     return pairs
-
-
-def _scrub_interrupts(agent: Agent, pairs: list[tuple[Any, Any]]) -> None:
-    session_agent = SessionAgent.from_agent(agent)
-    internal = vars(session_agent).get("_internal_state", {})
-    scrubbed = replaced(internal, pairs)
-    if scrubbed != internal:
-        clean = {name: getattr(session_agent, name) for name in _STATE_FIELDS}
-        SessionAgent.from_dict({**clean, "_internal_state": scrubbed}).initialize_internal_state(agent)

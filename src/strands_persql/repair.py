@@ -69,6 +69,4 @@ def _other_blocks(message: Message) -> list[Block]:
 
 
 def _interrupted(tool_use_id: str) -> Block:
-    return {
-        "toolResult": {"toolUseId": tool_use_id, "status": "error", "content": [{"text": "Tool was interrupted."}]}
-    }
+    return {"toolResult": {"toolUseId": tool_use_id, "status": "error", "content": [{"text": "Tool was interrupted."}]}}

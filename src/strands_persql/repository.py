@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from strands.session import SessionRepository
@@ -11,8 +11,9 @@ from strands.types.exceptions import SessionException
 from strands.types.session import Session, SessionAgent, SessionMessage
 
 from .documents import encode
+from .errors import SessionDataError
 from .store import Store, fault_of
-from .stored import stored_document, stored_multi_agents
+from .stored import stored_document, stored_multi_agents, unreadable
 from .tables import Document
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from .store import Row
 
 __all__ = ["PerSQLSessionRepository"]
+
+T = TypeVar("T")
 
 
 class PerSQLSessionRepository(SessionRepository):
@@ -71,7 +74,8 @@ class PerSQLSessionRepository(SessionRepository):
         rows = self._store.read(self._tables.read_session(session_id))[0]
         if not rows:
             return None
-        return Session.from_dict(stored_document(rows[0]["data"], (), what=f"The row of session {session_id!r}"))
+        what = f"The row of session {session_id!r}"
+        return _made(Session.from_dict, stored_document(rows[0]["data"], (), what=what), what=what)
 
     def delete_session(self, session_id: str, **kwargs: Any) -> None:
         """Delete all rows of a session, in one transaction.
@@ -98,7 +102,7 @@ class PerSQLSessionRepository(SessionRepository):
                 *self._tables.add_chunks(session_id, "agent", agent_id, 0, document),
                 self._tables.add_agent(session_id, agent_id, document.data),
             ],
-            unique=f"Agent {agent_id!r} exists already in session {session_id!r}. Use update_agent, or another agent_id.",
+            unique=f"Agent {agent_id!r} exists already in session {session_id!r}. Update it, or use another agent_id.",
             missing=f"Session {session_id!r} does not exist. Create it first.",
         )
 
@@ -107,8 +111,8 @@ class PerSQLSessionRepository(SessionRepository):
         rows, chunks = self._store.read(*self._tables.read_agent(session_id, agent_id))
         if not rows:
             return None
-        document = stored_document(rows[0]["data"], chunks, what=f"The row of agent {agent_id!r}")
-        return SessionAgent.from_dict(document)
+        what = f"The row of agent {agent_id!r}"
+        return _made(SessionAgent.from_dict, stored_document(rows[0]["data"], chunks, what=what), what=what)
 
     def update_agent(self, session_id: str, session_agent: SessionAgent, **kwargs: Any) -> None:
         """Store an agent's new state; its `created_at` stays.
@@ -187,10 +191,9 @@ class PerSQLSessionRepository(SessionRepository):
             agent_id: The agent; an unknown one has no messages.
             limit: The most to return; None for all.
             offset: How many to skip, from the start of the transcript.
+            **kwargs: For later releases of Strands.
         """
-        rows, chunks = self._store.read(
-            *self._tables.list_messages(session_id, agent_id, limit=limit, offset=offset)
-        )
+        rows, chunks = self._store.read(*self._tables.list_messages(session_id, agent_id, limit=limit, offset=offset))
         return [_message(row, chunks, agent_id) for row in rows]
 
     # Graphs and Swarms
@@ -249,7 +252,7 @@ class PerSQLSessionRepository(SessionRepository):
 
 
 def _laid_out(fields: dict[str, Any], *, what: str) -> Document:
-    return Document.of(encode(fields, what=what), generation=uuid4().hex)
+    return Document.of(encode(fields, what=what), generation=uuid4().hex, created_at=str(fields["created_at"]))
 
 
 def _message_document(session_message: SessionMessage) -> Document:
@@ -268,6 +271,14 @@ def _message_id(message_id: object) -> int:
 def _message(row: Row, chunks: Sequence[Row], agent_id: str) -> SessionMessage:
     position: int = row["message_id"]
     own = [chunk for chunk in chunks if chunk["message_id"] == position]
-    document = stored_document(row["data"], own, what=f"Message {position} of agent {agent_id!r}")
+    what = f"Message {position} of agent {agent_id!r}"
+    document = stored_document(row["data"], own, what=what)
     known = {name: document[name] for name in SessionMessage.__dataclass_fields__ if name in document}
-    return SessionMessage(**cast("dict[str, Any]", {"message_id": position, **known}))
+    return _made(lambda fields: SessionMessage(**fields), {"message_id": position, **known}, what=what)
+
+
+def _made(make: Callable[[dict[str, Any]], T], fields: dict[str, Any], *, what: str) -> T:
+    try:
+        return make(fields)
+    except (TypeError, KeyError, ValueError) as error:
+        raise SessionDataError(unreadable(what, f"it is no record of Strands' ({error})")) from error

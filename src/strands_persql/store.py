@@ -30,8 +30,8 @@ _WORDS = (
 def fault_of(error: BaseException) -> str | None:
     """What a database's error says went wrong, in the words of the service's `errorDetail.kind`; None where unknown.
 
-    A handle of PerSQL's own SDK raises errors of its own, whose names and attributes are not documented: they are told by
-    an attribute `kind` or `detail`, else by SQLite's words in their text.
+    A handle of PerSQL's own SDK raises errors of its own, whose names and attributes are not documented: they are told
+    by an attribute `kind` or `detail`, else by SQLite's words in their text.
     """
     for candidate in (error, getattr(error, "detail", None), getattr(error, "error_detail", None)):
         kind = candidate.get("kind") if isinstance(candidate, Mapping) else getattr(candidate, "kind", None)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
@@ -83,8 +83,8 @@ class Store:
         version = versions[0]["version"] if versions else None
         if version is not None and version > VERSION:
             raise SessionDataError(
-                f"The tables {self.tables.prefix}* have layout {version}, this version of strands-persql knows layouts up "
-                f"to {VERSION}. Upgrade strands-persql, or use another table_prefix. Nothing was changed."
+                f"The tables {self.tables.prefix}* have layout {version}, this version of strands-persql knows layouts "
+                f"up to {VERSION}. Upgrade strands-persql, or use another table_prefix. Nothing was changed."
             )
         return rest
 
@@ -93,14 +93,14 @@ class Store:
             results: Any = self._database.batch(list(statements), transaction=True, idempotency_key=key)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
         else:
             results = self._database.batch(list(statements), transaction=True)
-        if inspect.isawaitable(results):
-            close = getattr(results, "close", None)
+        if inspect.isawaitable(cast("object", results)):
+            close = getattr(cast("object", results), "close", None)
             if callable(close):
                 close()
             raise TypeError(_ASYNCHRONOUS)
         if isinstance(results, Mapping):
             results = cast("Mapping[str, Any]", results)["data"]
-        return [_rows(result) for result in results]
+        return [_rows(result) for result in cast("list[Any]", results)]
 
     def _with_tables(self, request: Callable[[], T]) -> T:
         try:
@@ -157,4 +157,3 @@ def _parameters(method: Callable[..., object]) -> Mapping[str, object]:
         return inspect.signature(method).parameters
     except (TypeError, ValueError):
         return {}
-

@@ -6,12 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from .documents import decode
+from .documents import decode, encode
 from .errors import SessionDataError
-from .tables import joined, parts_named_by
+from .tables import is_in_parts, joined, marker_of
 from .window import Message, StoredMessage
 
-__all__ = ["StoredAgent", "StoredMultiAgent", "stored_agents", "stored_document", "stored_multi_agents"]
+__all__ = [
+    "StoredAgent",
+    "StoredMultiAgent",
+    "rewritten",
+    "stored_agents",
+    "stored_document",
+    "stored_multi_agents",
+    "unreadable",
+]
 
 Rows = Sequence[Mapping[str, Any]]
 Chunks = dict[tuple[str, int], list[tuple[str, int, str]]]
@@ -72,22 +80,31 @@ def stored_agents(answers: Sequence[Rows]) -> dict[str, StoredAgent]:
             row["live_window"],
             _object(text, what),
             next_id=0 if last is None else last + 1,
-            document_in_parts=parts_named_by(row["data"]) is not None,
+            document_in_parts=(agent_id, 0) in own_chunks,
         )
     chunks = _by_document(message_chunks)
-    for row in (*window_rows, *unwindowed_rows):
+    for row in (*window_rows, *_unskipped(unwindowed_rows, agents)):
         agent = agents[row["agent_id"]]
         position: int = row["message_id"]
-        data: str = row["data"]
-        if parts_named_by(data) is not None:
-            agent.in_parts.append(position)
-            data = joined(
-                data,
-                chunks.get((agent.agent_id, position), ()),
-                what=f"Message {position} of agent {agent.agent_id!r}",
-            )
-        agent.messages[position] = stored_message(data, agent.agent_id, position)
+        own = chunks.get((agent.agent_id, position), ())
+        agent.messages[position] = stored_message(row["data"], own, agent.agent_id, position)
+    for agent_id, position in chunks:  # also parts that no row names: a process died between them and their row
+        agents[agent_id].in_parts.append(position)
     return agents
+
+
+def _unskipped(rows: Rows, agents: dict[str, StoredAgent]) -> list[Mapping[str, Any]]:
+    """The rows of agents without a window, less those that are removed but SQLite could not tell (a long document)."""
+    places: dict[str, int] = {}
+    kept: list[Mapping[str, Any]] = []
+    for row in sorted(rows, key=lambda row: row["message_id"]):
+        agent_id = row["agent_id"]
+        places[agent_id] = places.get(agent_id, int(row["removed"])) + 1
+        state = agents[agent_id].document.get("conversation_manager_state")
+        removed = cast("dict[str, Any]", state).get("removed_message_count", 0) if isinstance(state, dict) else 0
+        if not isinstance(removed, int) or places[agent_id] > removed:
+            kept.append(row)
+    return kept
 
 
 def stored_multi_agents(answers: Sequence[Rows]) -> dict[str, StoredMultiAgent]:
@@ -103,7 +120,7 @@ def stored_multi_agents(answers: Sequence[Rows]) -> dict[str, StoredMultiAgent]:
         multi_agent_id: str = row["multi_agent_id"]
         what = f"The row of multi-agent {multi_agent_id!r}"
         text = joined(row["data"], chunks.get((multi_agent_id, 0), ()), what=what)
-        in_parts = parts_named_by(row["data"]) is not None
+        in_parts = (multi_agent_id, 0) in chunks
         found[multi_agent_id] = StoredMultiAgent(row["revision"], _object(text, what), text, in_parts)
     return found
 
@@ -114,20 +131,47 @@ def stored_document(data: str, chunks: Rows, *, what: str) -> dict[str, Any]:
     Raises:
         SessionDataError: It can't be read.
     """
-    return _object(joined(data, [(row["generation"], row["part"], row["data"]) for row in chunks], what=what), what)
+    document = _object(joined(data, [(row["generation"], row["part"], row["data"]) for row in chunks], what=what), what)
+    if is_in_parts(data):  # an update keeps the marker's, as it keeps a whole document's
+        document["created_at"] = marker_of(data, what=what).created_at or document.get("created_at", "")
+    return document
 
 
-def stored_message(data: str, agent_id: str, position: int) -> StoredMessage:
+def rewritten(
+    data: str, chunks: Rows, agent_id: str, position: int, redaction: tuple[str, str, str], updated_at: str
+) -> str | None:
+    """A message row's new text, if its content is exactly what is to be redacted; else None.
+
+    Args:
+        data: The row's `data`.
+        chunks: Its parts.
+        agent_id: Whose message it is.
+        position: Its `message_id`.
+        redaction: The role, the raw content as JSON, and the redacted content as JSON.
+        updated_at: The time.
+    """
+    role, raw, redacted = redaction
+    document = stored_document(data, chunks, what=f"Message {position} of agent {agent_id!r}")
+    if not _is_message(document.get("message")):
+        return None
+    message: Message = document["message"]
+    if message["role"] != role or encode(message["content"], what="a message") != raw:
+        return None
+    message["content"] = decode(redacted)
+    return encode({**document, "message": message, "updated_at": updated_at}, what="a message")
+
+
+def stored_message(data: str, chunks: Sequence[tuple[str, int, str]], agent_id: str, position: int) -> StoredMessage:
     """One row of the transcript: what Strands' `SessionMessage.to_message` gives, at a tenth of its cost.
 
     Raises:
         SessionDataError: It can't be read.
     """
     what = f"Message {position} of agent {agent_id!r}"
-    document = _object(data, what)
+    document = _object(joined(data, chunks, what=what), what)
     message = document.get("redact_message") or document.get("message")
     if not _is_message(message):
-        raise SessionDataError(_unreadable(what, "it holds no message with a role and a list of content blocks"))
+        raise SessionDataError(unreadable(what, "it holds no message with a role and a list of content blocks"))
     return StoredMessage(cast("Message", message), str(document.get("created_at", "")))
 
 
@@ -147,16 +191,17 @@ def _object(text: str, what: str) -> dict[str, Any]:
     try:
         value = decode(text)
     except (ValueError, RecursionError) as error:
-        raise SessionDataError(_unreadable(what, "it is no JSON")) from error
+        raise SessionDataError(unreadable(what, "it is no JSON")) from error
     if not isinstance(value, dict):
-        raise SessionDataError(_unreadable(what, "it is no JSON object"))
+        raise SessionDataError(unreadable(what, "it is no JSON object"))
     return cast("dict[str, Any]", value)
 
 
-def _unreadable(what: str, why: str) -> str:
+def unreadable(what: str, why: str) -> str:
+    """The words for a row that can't be read."""
     return (
-        f"{what} can't be read: {why}. Nothing was changed. Look at the column data of that row, and mend it, delete it, "
-        "or use another session id."
+        f"{what} can't be read: {why}. Nothing was changed. Look at the column data of that row, and mend it, delete "
+        "it, or use another session id."
     )
 
 

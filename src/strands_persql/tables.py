@@ -12,9 +12,10 @@ One row holds one document, as one file of Strands' `FileSessionManager` does:
 All are `WITHOUT ROWID` with no index besides the primary key: on PerSQL's price list a row written costs as much as 4
 requests or 400 rows read, and every index row counts as one more.
 
-`revision` counts the writes to an agent's row. Every write to an agent's rows carries the revision that its writer last
-knew, in a place where a stale one becomes NULL in a NOT NULL column: the statement fails, and with it the whole batch.
-That is how a second writer is stopped without reading first.
+`revision` goes up with each write of a row, from a random start and by a random step, so that no two writers make the
+same one, not even over a session that was deleted and begun anew. Every write to an agent's rows carries the revision
+that its writer last knew, in a place where a stale one becomes NULL in a NOT NULL column: the statement fails, and with
+it the whole batch. That is how a second writer is stopped without reading first.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from secrets import randbits
 from typing import TYPE_CHECKING, Any, Literal
 
 from .documents import PART_BYTES, parts_of
@@ -60,6 +62,16 @@ def checked_prefix(prefix: object) -> str:
     )
 
 
+def first_revision() -> int:
+    """A revision to begin with. All stay exact where numbers are JavaScript's: below 2^53."""
+    return 1 + randbits(50)
+
+
+def revision_step() -> int:
+    """How far the next revision is from the last."""
+    return 1 + randbits(28)
+
+
 def statement(sql: str, *params: Value) -> Statement:
     """One statement with its positional parameters."""
     return {"sql": sql, "params": params}
@@ -78,21 +90,53 @@ class Document:
     generation: str = ""
 
     @classmethod
-    def of(cls, text: str, *, generation: str, size: int = PART_BYTES) -> Document:
-        """Lay out a document's text; `generation` must be new for each writing of a document."""
+    def of(cls, text: str, *, generation: str, created_at: str = "", size: int = PART_BYTES) -> Document:
+        """Lay out a document's text.
+
+        Args:
+            text: The document.
+            generation: New for each writing of a document.
+            created_at: Its `created_at`, to stand in the marker too, where an update finds the old one to keep.
+            size: Bytes in a row.
+        """
         parts = parts_of(text, size)
         if len(parts) == 1:
             return cls(text)
-        marker = json.dumps({"persql_parts": len(parts), "generation": generation}, separators=(",", ":"))
-        return cls(marker, tuple(parts), generation)
+        marker = {"persql_parts": len(parts), "generation": generation, "created_at": created_at}
+        return cls(json.dumps(marker, separators=(",", ":")), tuple(parts), generation)
 
 
-def parts_named_by(data: str) -> tuple[int, str] | None:
-    """The count and generation of the parts that a row's `data` stands for; None for a document that is whole."""
-    if not data.startswith(_PARTS):
-        return None
-    marker: dict[str, Any] = json.loads(data)
-    return marker["persql_parts"], marker["generation"]
+@dataclass(frozen=True)
+class Marker:
+    """What stands in a row's `data` for a document in parts."""
+
+    count: int
+    generation: str
+    created_at: str
+
+
+def is_in_parts(data: str) -> bool:
+    """Whether a row's `data` stands for a document in parts."""
+    return data.startswith(_PARTS)
+
+
+def marker_of(data: str, *, what: str) -> Marker:
+    """The marker in a row's `data`.
+
+    Raises:
+        SessionDataError: It can't be read.
+    """
+    try:
+        marker: dict[str, Any] = json.loads(data)
+        count, generation, created_at = marker["persql_parts"], marker["generation"], marker.get("created_at", "")
+        if isinstance(count, int) and isinstance(generation, str) and isinstance(created_at, str):
+            return Marker(count, generation, created_at)
+    except (ValueError, KeyError):
+        pass
+    raise SessionDataError(
+        f"{what} is stored in parts, and what names them can't be read. Nothing was changed. Look at the column data "
+        "of that row, and mend it, delete it, or use another session id."
+    )
 
 
 class Tables:
@@ -111,7 +155,7 @@ class Tables:
 
         # The revision of an agent's row if it is the one this writer knows, else NULL.
         known = f"(SELECT revision FROM {p}agents WHERE session_id = ? AND agent_id = ? AND revision = ?)"
-        # The message's position if this writer's revision is still the stored one, else NULL, which fails.
+        # A value (a message's position, a new revision) if this writer's revision is the stored one, else NULL.
         guarded = f"CASE WHEN {known} IS NOT NULL THEN ? END"
         self._insert_message = (
             f"INSERT INTO {p}messages (session_id, agent_id, message_id, data) VALUES (?, ?, {guarded}, ?)"
@@ -121,17 +165,21 @@ class Tables:
         )
         self._update_agent = (
             f"INSERT INTO {p}agents (session_id, agent_id, revision, live_window, data) "
-            f"VALUES (?, ?, {known} + 1, ?, ?) ON CONFLICT (session_id, agent_id) DO UPDATE "
+            f"VALUES (?, ?, {guarded}, ?, ?) ON CONFLICT (session_id, agent_id) DO UPDATE "
             "SET revision = excluded.revision, live_window = excluded.live_window, data = excluded.data"
         )
         self._update_multi_agent = (
             f"INSERT INTO {p}multi_agents (session_id, multi_agent_id, revision, data) "
-            f"VALUES (?, ?, (SELECT revision FROM {p}multi_agents WHERE session_id = ? AND multi_agent_id = ? "
-            "AND revision = ?) + 1, ?) ON CONFLICT (session_id, multi_agent_id) DO UPDATE "
+            f"VALUES (?, ?, CASE WHEN (SELECT revision FROM {p}multi_agents WHERE session_id = ? "
+            "AND multi_agent_id = ? AND revision = ?) IS NOT NULL THEN ? END, ?) "
+            "ON CONFLICT (session_id, multi_agent_id) DO UPDATE "
             "SET revision = excluded.revision, data = excluded.data"
         )
         # What the live window names, expanded by SQLite: [[0,null]] is all, [[0,0],[40,null]] the first and the rest.
-        window = f"FROM {p}agents AS a CROSS JOIN json_each(coalesce(a.live_window, '{{0}}')) AS w"
+        window = (
+            f"FROM {p}agents AS a CROSS JOIN json_each(CASE WHEN a.live_window IS NULL THEN '{{0}}' "
+            "WHEN json_valid(a.live_window) THEN a.live_window ELSE '[]' END) AS w"
+        )
         within = (
             "w.type = 'array' AND {0}.message_id >= json_extract(w.value, '$[0]') "
             f"AND {{0}}.message_id <= coalesce(json_extract(w.value, '$[1]'), {_LARGEST})"
@@ -141,8 +189,9 @@ class Tables:
             f"ON m.session_id = a.session_id AND m.agent_id = a.agent_id AND {within.format('m')}"
         )
         self._window_chunks = (
-            f"SELECT c.owner, c.message_id, c.generation, c.part, c.data {window.format('[[0,null]]')} CROSS JOIN {p}chunks AS c "
-            f"ON c.session_id = a.session_id AND c.kind = 'message' AND c.owner = a.agent_id AND {within.format('c')}"
+            f"SELECT c.owner, c.message_id, c.generation, c.part, c.data {window.format('[[0,null]]')} "
+            f"CROSS JOIN {p}chunks AS c ON c.session_id = a.session_id AND c.kind = 'message' "
+            f"AND c.owner = a.agent_id AND {within.format('c')}"
         )
 
     # Setting up
@@ -210,15 +259,19 @@ class Tables:
         """What an agent restores from, or all agents of a session.
 
         Answers, in this order: the layout's version; the agents (`agent_id, revision, live_window, data,
-        last_message_id`); the messages in their live windows (`agent_id, message_id, data`, in no order); the messages of
-        agents with no live window, by Strands' own rule (the conversation manager's removed messages are skipped); and
-        the parts of agents and of messages (`owner, message_id, generation, part, data`).
+        last_message_id`); the messages in their live windows (`agent_id, message_id, data`, in no order); the messages
+        of agents with no live window, by Strands' own rule (the conversation manager's removed messages are skipped,
+        as far as SQLite could read how many: `removed` tells); and the parts of agents and of messages (`owner,
+        message_id, generation, part, data`).
         """
         p = self.prefix
         which = "a.session_id = ?" if agent_id is None else "a.session_id = ? AND a.agent_id = ?"
         owner = "" if agent_id is None else " AND owner = ?"
         params = (session_id,) if agent_id is None else (session_id, agent_id)
-        removed = "json_extract(a.data, '$.conversation_manager_state.removed_message_count')"
+        removed = (
+            "CASE WHEN json_valid(a.data) THEN "
+            "json_extract(a.data, '$.conversation_manager_state.removed_message_count') END"
+        )
         return [
             self.read_version(),
             statement(
@@ -230,7 +283,7 @@ class Tables:
             ),
             statement(f"{self._window_messages} WHERE {which}", *params),
             statement(
-                "SELECT agent_id, message_id, data FROM (SELECT m.agent_id, m.message_id, m.data, "
+                "SELECT agent_id, message_id, data, removed FROM (SELECT m.agent_id, m.message_id, m.data, "
                 f"coalesce({removed}, 0) AS removed, "
                 "row_number() OVER (PARTITION BY m.agent_id ORDER BY m.message_id) AS place "
                 f"FROM {p}agents AS a CROSS JOIN {p}messages AS m ON m.session_id = a.session_id "
@@ -248,7 +301,8 @@ class Tables:
     def restore_multi_agents(self, session_id: str, multi_agent_id: str | None = None) -> list[Statement]:
         """What a Graph or Swarm restores from, or all of a session.
 
-        Answers the rows (`multi_agent_id, revision, data`), then their parts (`owner, message_id, generation, part, data`).
+        Answers the rows (`multi_agent_id, revision, data`), then their parts (`owner, message_id, generation, part,
+        data`).
         """
         p = self.prefix
         params = (session_id,) if multi_agent_id is None else (session_id, multi_agent_id)
@@ -267,33 +321,44 @@ class Tables:
 
     # Writing, each under the revision its writer knows
 
-    def create_agent(self, session_id: str, agent_id: str, live_window: str | None, data: str) -> Statement:
-        """An agent's row at revision 1; fails where it stands already."""
+    def create_agent(
+        self, session_id: str, agent_id: str, live_window: str | None, data: str, *, new_revision: int
+    ) -> Statement:
+        """An agent's first row; fails where it stands already."""
         return statement(
             f"INSERT INTO {self.prefix}agents (session_id, agent_id, revision, live_window, data) "
-            "VALUES (?, ?, 1, ?, ?)",
+            "VALUES (?, ?, ?, ?, ?)",
             session_id,
             agent_id,
+            new_revision,
             live_window,
             data,
         )
 
     def update_agent(
-        self, session_id: str, agent_id: str, live_window: str | None, data: str, *, revision: int
+        self,
+        session_id: str,
+        agent_id: str,
+        live_window: str | None,
+        data: str,
+        *,
+        revision: int,
+        new_revision: int,
     ) -> Statement:
-        """An agent's row, one revision up; fails where `revision` is not the stored one or no row is there."""
+        """An agent's row; fails where `revision` is not the stored one or no row is there."""
         ids = (session_id, agent_id)
-        return statement(self._update_agent, *ids, *ids, revision, live_window, data)
+        return statement(self._update_agent, *ids, *ids, revision, new_revision, live_window, data)
 
-    def touch_agent(self, session_id: str, agent_id: str, *, revision: int) -> Statement:
-        """The revision alone, one up.
+    def touch_agent(self, session_id: str, agent_id: str, *, revision: int, new_revision: int) -> Statement:
+        """The revision alone.
 
         Goes with each rewritten message: a stale rewrite that reaches the database late is then refused.
         """
         return statement(
-            f"UPDATE {self.prefix}agents SET revision = CASE WHEN revision = ? THEN revision + 1 END "
+            f"UPDATE {self.prefix}agents SET revision = CASE WHEN revision = ? THEN ? END "
             "WHERE session_id = ? AND agent_id = ?",
             revision,
+            new_revision,
             session_id,
             agent_id,
         )
@@ -324,19 +389,55 @@ class Tables:
             raw,
         )
 
-    def create_multi_agent(self, session_id: str, multi_agent_id: str, data: str) -> Statement:
-        """A Graph's or Swarm's row at revision 1; fails where it stands already."""
+    def find_copies(self, session_id: str, agent_id: str, role: str, length: int) -> Statement:
+        """Messages of one role whose content, as JSON, is so many characters long: `message_id, data`.
+
+        Finds the copies of a text that must not be sent.
+        """
         return statement(
-            f"INSERT INTO {self.prefix}multi_agents (session_id, multi_agent_id, revision, data) VALUES (?, ?, 1, ?)",
+            f"SELECT message_id, data FROM {self.prefix}messages WHERE session_id = ? AND agent_id = ? "
+            "AND CASE WHEN json_valid(data) THEN json_extract(data, '$.message.role') = ? "
+            "AND length(json_extract(data, '$.message.content')) = ? END",
+            session_id,
+            agent_id,
+            role,
+            length,
+        )
+
+    def find_in_parts(self, session_id: str, agent_id: str) -> list[Statement]:
+        """Messages that are stored in parts: `message_id, data`; then all parts of the agent's messages."""
+        return [
+            statement(
+                f"SELECT message_id, data FROM {self.prefix}messages "
+                f"WHERE session_id = ? AND agent_id = ? AND substr(data, 1, {len(_PARTS)}) = ?",
+                session_id,
+                agent_id,
+                _PARTS,
+            ),
+            statement(
+                f"SELECT owner, message_id, generation, part, data FROM {self.prefix}chunks "
+                "WHERE session_id = ? AND kind = 'message' AND owner = ?",
+                session_id,
+                agent_id,
+            ),
+        ]
+
+    def create_multi_agent(self, session_id: str, multi_agent_id: str, data: str, *, new_revision: int) -> Statement:
+        """A Graph's or Swarm's first row; fails where it stands already."""
+        return statement(
+            f"INSERT INTO {self.prefix}multi_agents (session_id, multi_agent_id, revision, data) VALUES (?, ?, ?, ?)",
             session_id,
             multi_agent_id,
+            new_revision,
             data,
         )
 
-    def update_multi_agent(self, session_id: str, multi_agent_id: str, data: str, *, revision: int) -> Statement:
-        """A Graph's or Swarm's row, one revision up; fails where `revision` is not the stored one."""
+    def update_multi_agent(
+        self, session_id: str, multi_agent_id: str, data: str, *, revision: int, new_revision: int
+    ) -> Statement:
+        """A Graph's or Swarm's row; fails where `revision` is not the stored one."""
         ids = (session_id, multi_agent_id)
-        return statement(self._update_multi_agent, *ids, *ids, revision, data)
+        return statement(self._update_multi_agent, *ids, *ids, revision, new_revision, data)
 
     # Strands' repository: rows by their ids, each method one request
 
@@ -345,9 +446,10 @@ class Tables:
         p = self.prefix
         return statement(
             f"INSERT INTO {p}agents (session_id, agent_id, revision, live_window, data) VALUES "
-            f"((SELECT session_id FROM {p}sessions WHERE session_id = ?), ?, 1, NULL, ?)",
+            f"((SELECT session_id FROM {p}sessions WHERE session_id = ?), ?, ?, NULL, ?)",
             session_id,
             agent_id,
+            first_revision(),
             data,
         )
 
@@ -356,13 +458,14 @@ class Tables:
         p = self.prefix
         return statement(
             f"INSERT INTO {p}agents (session_id, agent_id, revision, live_window, data) VALUES "
-            f"(?, ?, (SELECT revision FROM {p}agents WHERE session_id = ? AND agent_id = ?) + 1, NULL, ?) "
+            f"(?, ?, (SELECT revision FROM {p}agents WHERE session_id = ? AND agent_id = ?) + ?, NULL, ?) "
             "ON CONFLICT (session_id, agent_id) DO UPDATE SET revision = excluded.revision, live_window = NULL, "
             f"data = {_keeping_created_at(p + 'agents')}",
             session_id,
             agent_id,
             session_id,
             agent_id,
+            revision_step(),
             data,
         )
 
@@ -440,12 +543,14 @@ class Tables:
         p = self.prefix
         return statement(
             f"INSERT INTO {p}multi_agents (session_id, multi_agent_id, revision, data) VALUES "
-            f"((SELECT session_id FROM {p}sessions WHERE session_id = ?), ?, 1, ?) "
+            f"((SELECT session_id FROM {p}sessions WHERE session_id = ?), ?, ?, ?) "
             "ON CONFLICT (session_id, multi_agent_id) DO UPDATE "
-            f"SET revision = {p}multi_agents.revision + 1, data = excluded.data",
+            f"SET revision = {p}multi_agents.revision + ?, data = excluded.data",
             session_id,
             multi_agent_id,
+            first_revision(),
             data,
+            revision_step(),
         )
 
     def replace_multi_agent(self, session_id: str, multi_agent_id: str, data: str) -> Statement:
@@ -453,13 +558,14 @@ class Tables:
         p = self.prefix
         return statement(
             f"INSERT INTO {p}multi_agents (session_id, multi_agent_id, revision, data) VALUES (?, ?, "
-            f"(SELECT revision FROM {p}multi_agents WHERE session_id = ? AND multi_agent_id = ?) + 1, ?) "
+            f"(SELECT revision FROM {p}multi_agents WHERE session_id = ? AND multi_agent_id = ?) + ?, ?) "
             "ON CONFLICT (session_id, multi_agent_id) DO UPDATE "
             "SET revision = excluded.revision, data = excluded.data",
             session_id,
             multi_agent_id,
             session_id,
             multi_agent_id,
+            revision_step(),
             data,
         )
 
@@ -495,9 +601,7 @@ class Tables:
             for part, data in enumerate(document.parts)
         ]
 
-    def drop_chunks(
-        self, session_id: str, kind: ChunkKind, owner: str, message_id: int, *, but: str = ""
-    ) -> Statement:
+    def drop_chunks(self, session_id: str, kind: ChunkKind, owner: str, message_id: int, *, but: str = "") -> Statement:
         """Delete a document's parts of every generation but one."""
         return statement(
             f"DELETE FROM {self.prefix}chunks "
@@ -571,11 +675,14 @@ def joined(data: str, chunks: Sequence[tuple[str, int, str]], *, what: str) -> s
     Raises:
         SessionDataError: A part is missing.
     """
-    named = parts_named_by(data)
-    if named is None:
+    if not is_in_parts(data):
         return data
-    count, generation = named
-    parts = {part: text for owner, part, text in chunks if owner == generation}
-    if len(parts) != count:
-        raise SessionDataError(f"{what} is stored in {count} parts, of which {count - len(parts)} are missing.")
-    return "".join(parts[part] for part in range(count))
+    marker = marker_of(data, what=what)
+    parts = {part: text for generation, part, text in chunks if generation == marker.generation}
+    missing = [part for part in range(marker.count) if part not in parts]
+    if missing:
+        raise SessionDataError(
+            f"{what} is stored in {marker.count} parts, of which {len(missing)} are missing. Nothing was changed. Look "
+            "at its rows in the chunks table, delete the row, or use another session id."
+        )
+    return "".join(parts[part] for part in range(marker.count))

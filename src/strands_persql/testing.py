@@ -29,6 +29,7 @@ __all__ = ["VOLATILE", "stored_rows"]
 VOLATILE = frozenset(
     {
         "created_at",
+        "revision",
         "updated_at",
         "tracking_id",
         "execution_time",
@@ -36,7 +37,7 @@ VOLATILE = frozenset(
         "timeToFirstByteMs",
     }
 )
-"""The fields whose values differ from run to run although nothing else does: times, durations and random ids."""
+"""The fields whose values differ from run to run although nothing else does: times, durations, random ids."""
 
 
 def stored_rows(

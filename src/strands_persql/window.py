@@ -29,8 +29,8 @@ __all__ = ["Change", "Entry", "Message", "StoredMessage", "Window"]
 Message: TypeAlias = dict[str, Any]
 """A Strands message: `{"role": …, "content": […], "tracking_id": …}`."""
 
-INLINE_BYTES = 64_000
-"""The most that inline messages may add to an agent's row, which is rewritten whenever the agent's state changes.
+INLINE_SIZE = 64_000
+"""The most characters that inline messages may add to an agent's row, which every change of its state rewrites.
 Beyond it, a message in the midst of the history becomes a row of the transcript like any other."""
 
 
@@ -44,6 +44,7 @@ class Entry:
         message_id: Its row in the transcript; None for an inline message, or one that can't be stored.
         created_at: When its row was first written.
         storable: False for a message that JSON can't hold: left out of the window until it changes.
+        inline: The characters that an inline message adds to the window's JSON; 0 before it is described.
     """
 
     message: Message
@@ -51,6 +52,7 @@ class Entry:
     message_id: int | None = None
     created_at: str = ""
     storable: bool = True
+    inline: int = 0
 
 
 @dataclass(slots=True)
@@ -94,6 +96,9 @@ class Window:
         self.entries: list[Entry] = []
         self.next_id = 0
         self.text: str | None = "[[0,null]]"
+        self.recognises = False
+        """The next look finds recorded messages by their content too, whatever their tracking ids: the entries were not
+        made of this history, and ids may be fresh in every process."""
         self._contents: list[Message] = []  # the entries' contents, so that one == in C compares them all
         self._what = what
         self._keeps_dropped = keeps_dropped
@@ -184,7 +189,7 @@ class Window:
         Where more than the tail may have changed, everything is compared.
         """
         count = len(self.entries)
-        grown_by_one = len(messages) == count + 1 and self.text is not None
+        grown_by_one = len(messages) == count + 1 and self.text is not None and not self.recognises
         if not grown_by_one or (
             count > 0 and (messages[0] != self._contents[0] or messages[count - 1] != self._contents[-1])
         ):
@@ -205,31 +210,26 @@ class Window:
         the tail: a row of the transcript. New elsewhere: inline. Gone: out of the window, its row untouched.
         """
         if self.text is not None and self._contents == messages:
+            self.recognises = False
             self._follow(messages)
             return Change()
         change = Change()
         found = self._find(messages)
+        self.recognises = False
         tail = len(messages)
         while tail > 0 and found[tail - 1] is None:
             tail -= 1
-        inline_bytes = 0
         entries: list[Entry] = []
         for index, (message, entry) in enumerate(zip(messages, found, strict=True)):
-            if entry is None and index < tail:
-                entry = Entry(message, copied(message))
-                size = self._size(entry, change)
-                if entry.storable and inline_bytes + size > INLINE_BYTES:
-                    entry = self._new(message, change)
-                else:
-                    inline_bytes += size
-            elif entry is None:
-                entry = self._new(message, change)
+            if entry is None:
+                entry = self._new(message, change) if index >= tail else Entry(message, _content_of(message, change))
             elif entry.content != message:
                 entry.message = message
                 self._rewrite(entry, change)
             else:
                 entry.message = message
             entries.append(entry)
+        self._keep_inline_small(entries, change)
         self.entries = entries
         self._contents = [entry.content for entry in entries]
         return self._described(change)
@@ -250,39 +250,52 @@ class Window:
                 entry.message = message
 
     def _new(self, message: Message, change: Change) -> Entry:
-        entry = Entry(message, copied(message), self.next_id, now())
+        entry = Entry(message, _content_of(message, change))
+        self._add_row(entry, change)
+        return entry
+
+    def _rewrite(self, entry: Entry, change: Change) -> None:
+        entry.content = _content_of(entry.message, change)
+        entry.inline = 0
+        if not entry.storable:  # it could not be stored as it was; perhaps it can now
+            entry.storable = True
+            self._add_row(entry, change)
+        elif entry.message_id is not None:
+            text = self._encoded(entry, change, keep=True)
+            if text is not None:
+                change.rewritten.append((entry, text))
+
+    def _keep_inline_small(self, entries: Iterable[Entry], change: Change) -> None:
+        total = 0
+        for entry in entries:
+            if entry.message_id is None and entry.storable:
+                if not entry.inline:
+                    text = self._encoded(entry, change)
+                    if text is None:
+                        continue
+                    entry.inline = len(text)
+                total += entry.inline
+                if total > INLINE_SIZE:
+                    total -= entry.inline
+                    self._add_row(entry, change)
+
+    def _add_row(self, entry: Entry, change: Change) -> None:
+        """Make an entry the transcript's next row."""
+        entry.message_id, entry.created_at, entry.inline = self.next_id, now(), 0
         text = self._encoded(entry, change)
         if text is None:
             entry.message_id = None
         else:
             self.next_id += 1
             change.added.append((entry, text))
-        return entry
-
-    def _rewrite(self, entry: Entry, change: Change) -> None:
-        entry.content = copied(entry.message)
-        if not entry.storable:  # it could not be stored as it was; perhaps it can now
-            entry.storable, entry.message_id, entry.created_at = True, self.next_id, now()
-            text = self._encoded(entry, change)
-            if text is None:
-                entry.message_id = None
-            else:
-                self.next_id += 1
-                change.added.append((entry, text))
-        elif entry.message_id is not None:
-            text = self._encoded(entry, change, keep=True)
-            if text is not None:
-                change.rewritten.append((entry, text))
-        else:
-            self._encoded(entry, change)
-
-    def _size(self, entry: Entry, change: Change) -> int:
-        text = self._encoded(entry, change)
-        return 0 if text is None else len(text)
 
     def _encoded(self, entry: Entry, change: Change, *, keep: bool = False) -> str | None:
         """An entry's JSON; None where there is none, which sets the entry aside, or `keep`s what its row holds."""
-        what = f"message {entry.message_id} of {self._what}" if entry.message_id is not None else f"a message of {self._what}"
+        what = (
+            f"message {entry.message_id} of {self._what}"
+            if entry.message_id is not None
+            else f"a message of {self._what}"
+        )
         try:
             return encode(entry.content, what=what)
         except SessionDataError as error:
@@ -297,7 +310,13 @@ class Window:
         self._match(messages, found, used, lambda message: id(message))
         self._match(messages, found, used, lambda message: message.get("tracking_id") or None)
         # Ids may be missing (before Strands 1.47, or in a history brought in from elsewhere): then by content.
-        self._match(messages, found, used, _content_without_id, only_without_id=True)
+        self._match(messages, found, used, _content_without_id, only_without_id=not self.recognises)
+        if self.recognises:
+            for message, entry in zip(messages, found, strict=True):
+                if entry is not None and _content_without_id(message) == _content_without_id(entry.content):
+                    entry.content = _content_of(
+                        message, Change()
+                    )  # stored under an id of another process: no reason to write
         return found
 
     def _match(
@@ -371,7 +390,7 @@ class Window:
             if not isinstance(items, list):
                 raise TypeError("not a list")
             return [_parsed(item) for item in cast("list[Any]", items)]
-        except (ValueError, TypeError, KeyError, IndexError) as error:
+        except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
             raise SessionDataError(
                 f"The live window of {self._what} can't be read ({error}). Nothing was changed. Look at the column "
                 "live_window of its row in the agents table; NULL there restores all its messages."
@@ -380,6 +399,18 @@ class Window:
 
 def _stored(position: int, row: StoredMessage) -> Entry:
     return Entry(row.message, copied(row.message), position, row.created_at)
+
+
+def _content_of(message: Message, change: Change) -> Message:
+    """What to compare a message with from now on: a copy of its structure."""
+    try:
+        return cast("Message", copied(message))
+    except RecursionError:  # nested deeper than can be compared
+        change.error = change.error or SessionDataError(
+            "A message is nested too deeply to be compared with what is stored: later changes inside it go unnoticed. "
+            "Flatten it, or store it as text."
+        )
+        return message
 
 
 def _inline(content: Message) -> str:

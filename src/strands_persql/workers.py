@@ -1,7 +1,7 @@
 """The worker threads that all sessions of a process share, and the serial lane each session has on them.
 
-Strands opens a fresh event loop for every `agent(...)` call and cancels what is left on it, so nothing here is bound to a
-loop. The threads are started when there is work and end with the interpreter, after what was handed to them is done.
+Strands opens a fresh event loop for every `agent(...)` call and cancels what is left on it, so nothing here is bound
+to a loop. The threads are started when there is work and end with the interpreter, after what was handed to them.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar
+from weakref import WeakSet
 
-__all__ = ["MAX_WORKERS", "Lane", "submit", "submit_call"]
+__all__ = ["MAX_WORKERS", "Lane", "submit", "submit_call", "survive_forks"]
 
 T = TypeVar("T")
 
@@ -27,7 +28,9 @@ def submit(work: Callable[[], None]) -> None:
     """Run `work` on a worker thread, or here when the interpreter is ending and takes no more."""
     try:
         _shared().submit(work)
-    except RuntimeError:  # "cannot schedule new futures after (interpreter) shutdown"
+    except RuntimeError as error:
+        if "shutdown" not in str(error):  # "can't start new thread": the pool has taken it in all the same
+            raise
         work()
 
 
@@ -36,6 +39,8 @@ def submit_call(call: Callable[[], T]) -> Future[T]:
     future: Future[T] = Future()
 
     def work() -> None:
+        if not future.set_running_or_notify_cancel():
+            return
         try:
             result = call()
         except BaseException as error:
@@ -55,14 +60,31 @@ def _shared() -> ThreadPoolExecutor:
         return _pool
 
 
-def _forget() -> None:
-    """Threads don't survive a fork: the child starts its own."""
+def _after_fork() -> None:
+    """Threads don't survive a fork: the child starts its own, and no lock stays held by one that is gone."""
     global _pool, _lock
     _pool, _lock = None, threading.Lock()
+    for survivor in _survivors:
+        survivor.after_fork()
 
+
+class Survivor(Protocol):
+    """Holds locks, or work under way, that a child process must not inherit."""
+
+    def after_fork(self) -> None:
+        """Begin anew in the child."""
+        ...
+
+
+_survivors: WeakSet[Survivor] = WeakSet()
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def survive_forks(survivor: Survivor) -> None:
+    """Have `after_fork` called in each child process that is forked while `survivor` is alive."""
+    _survivors.add(survivor)
 
 
 class Lane:
@@ -74,7 +96,13 @@ class Lane:
 
     def __init__(self, work: Callable[[], None]) -> None:
         self._work = work
+        self.after_fork()
+        survive_forks(self)
+
+    def after_fork(self) -> None:
+        """Nothing is under way, and nobody waits."""
         self._lock = threading.Lock()
+        self._turn_taken = threading.Lock()
         self._waiting: list[Future[None]] = []
         self._running = False
 
@@ -86,21 +114,30 @@ class Lane:
             if self._running:
                 return future
             self._running = True
-        submit(self._turn)
+        try:
+            submit(self._turn)
+        except BaseException:
+            with self._lock:
+                self._running = False
+            raise
         return future
 
     def _turn(self) -> None:
-        while True:
-            with self._lock:
-                waiting, self._waiting = self._waiting, []
-                if not waiting:
-                    self._running = False
-                    return
-            try:
-                self._work()
-            except BaseException as error:
-                for future in waiting:
-                    future.set_exception(error)
-            else:
-                for future in waiting:
-                    future.set_result(None)
+        with self._turn_taken:
+            while True:
+                with self._lock:
+                    waiting, self._waiting = self._waiting, []
+                    if not waiting:
+                        self._running = False
+                        return
+                self._once([future for future in waiting if future.set_running_or_notify_cancel()])
+
+    def _once(self, waiting: list[Future[None]]) -> None:
+        try:
+            self._work()
+        except BaseException as error:
+            for future in waiting:
+                future.set_exception(error)
+        else:
+            for future in waiting:
+                future.set_result(None)

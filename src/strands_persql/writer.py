@@ -14,111 +14,38 @@ import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
-from uuid import uuid4
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from .batches import AgentRow, Batch, Key, MessageRow, MultiAgentRow, Redaction, Row, Stored, document, merged, plan
+from .documents import now
 from .errors import SessionConflictError
 from .store import Row as StoredRow
 from .store import Store, fault_of
-from .tables import Document
-from .workers import Lane
+from .stored import rewritten
+from .workers import Lane, survive_forks
 
 if TYPE_CHECKING:
     from .client import Statement
 
-__all__ = ["AgentRow", "MessageRow", "MultiAgentRow", "Redaction", "Row", "Writer", "document"]
+__all__ = ["Writer"]
 
 logger = logging.getLogger(__name__)
 
-MAX_STATEMENTS = 100
-"""Statements in one batch (PerSQL, "Platform limits")."""
-
-MAX_BODY_BYTES = 4_000_000
-"""Characters of parameters in one batch. PerSQL names no limit for a request's body; its public endpoints take 1 MB."""
-
 _GUARDS = ("unique_violation", "not_null_violation")
+"""How the database refuses a write that was built on a stale revision, or in a place that is taken."""
 
-Key: TypeAlias = tuple[str, str, int]
+_SETTLEMENTS = 3
+"""How often a refused batch is read back and sent anew: earlier attempts of ours may still arrive meanwhile."""
 
-
-@dataclass(frozen=True, slots=True)
-class MessageRow:
-    """A message of the transcript; `new` where no row stands at its position yet."""
-
-    agent_id: str
-    message_id: int
-    document: Document
-    new: bool
-
-    @property
-    def key(self) -> Key:
-        """What a newer content replaces."""
-        return ("message", self.agent_id, self.message_id)
-
-
-@dataclass(frozen=True, slots=True)
-class AgentRow:
-    """An agent's state and live window."""
-
-    agent_id: str
-    window: str | None
-    document: Document
-
-    @property
-    def key(self) -> Key:
-        """What a newer content replaces."""
-        return ("agent", self.agent_id, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class MultiAgentRow:
-    """A Graph's or Swarm's state."""
-
-    multi_agent_id: str
-    document: Document
-
-    @property
-    def key(self) -> Key:
-        """What a newer content replaces."""
-        return ("multi_agent", self.multi_agent_id, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Redaction:
-    """Content to be overwritten wherever an agent's transcript holds it: `raw` and `redacted` are content as JSON."""
-
-    agent_id: str
-    role: str
-    raw: str
-    redacted: str
-
-    @property
-    def key(self) -> Key:
-        """What a newer content replaces."""
-        return ("redaction", self.agent_id, hash((self.role, self.raw)))
-
-
-Row: TypeAlias = MessageRow | AgentRow | MultiAgentRow | Redaction
 Rows: TypeAlias = dict[Key, Row]
-
-
-def document(text: str) -> Document:
-    """Lay out a document's text, under a generation of its own."""
-    return Document.of(text, generation=uuid4().hex)
-
-
-@dataclass(slots=True)
-class _Batch:
-    statements: list[Statement]
-    completes: list[Key]
-    agents_raised: list[str]
-    multi_agents_raised: list[str]
+Owner: TypeAlias = Literal["agent", "multi_agent"]
 
 
 @dataclass(slots=True)
 class _Attempt:
     rows: Rows
-    agents_raised: set[str]
+    agents: dict[str, int]
+    multi_agents: dict[str, int]
 
 
 class Writer:
@@ -139,11 +66,14 @@ class Writer:
         self._pending: Rows = {}
         self._sending: Rows = {}
         self._attempts: list[_Attempt] = []  # sent since the last success, each refused or unanswered
-        self._agents: dict[str, int] = {}  # the revision of each agent's stored row; 0: there is none
-        self._multi_agents: dict[str, int] = {}
-        self._in_parts: set[Key] = set()  # rows whose documents are stored in parts
+        self._known = Stored()
         self._lost: SessionConflictError | None = None
         self._lane = Lane(self._drain)
+        survive_forks(self)
+
+    def after_fork(self) -> None:
+        """Begin anew in a child process: what was being sent is the parent's to finish, and is recognised if it did."""
+        self._lock = threading.Lock()
 
     @property
     def pending(self) -> int:
@@ -164,22 +94,22 @@ class Writer:
         """Whether something pending replaces what is stored, or may be, as a redaction does."""
         with self._lock:
             return any(
-                isinstance(row, Redaction) or (isinstance(row, MessageRow) and not row.new)
+                (isinstance(row, Redaction) and row.sent) or (isinstance(row, MessageRow) and not row.new)
                 for row in self._pending.values()
             )
 
     def know_agent(self, agent_id: str, revision: int, in_parts: Iterable[Key] = ()) -> None:
         """Go on from an agent's stored row (0: none), of whose rows some are stored in parts."""
         with self._lock:
-            self._agents[agent_id] = revision
-            self._in_parts.update(in_parts)
+            self._known.agents[agent_id] = revision
+            self._known.in_parts.update(in_parts)
 
     def know_multi_agent(self, multi_agent_id: str, revision: int, *, in_parts: bool) -> None:
         """Go on from a Graph's or Swarm's stored row (0: none)."""
         with self._lock:
-            self._multi_agents[multi_agent_id] = revision
+            self._known.multi_agents[multi_agent_id] = revision
             if in_parts:
-                self._in_parts.add(("multi_agent", multi_agent_id, 0))
+                self._known.in_parts.add(("multi_agent", multi_agent_id, 0))
 
     def put(self, rows: Iterable[Row]) -> None:
         """Add rows to what is pending; nothing is sent.
@@ -191,7 +121,7 @@ class Writer:
             if self._lost is not None:
                 raise _again(self._lost)
             for row in rows:
-                self._pending[row.key] = _merged(self._pending.get(row.key), row)
+                self._pending[row.key] = merged(self._pending.get(row.key), row)
 
     def drain(self) -> Future[None]:
         """Send all that is pending, on a worker thread.
@@ -205,7 +135,9 @@ class Writer:
         with self._lock:
             if self._lost is not None:
                 raise _again(self._lost)
-            self._sending, self._pending = self._pending, {}
+            for key, row in self._pending.items():
+                self._sending[key] = merged(self._sending.get(key), row)
+            self._pending = {}
         try:
             self._send()
         except SessionConflictError as error:
@@ -216,109 +148,77 @@ class Writer:
             with self._lock:
                 unsent, self._sending = self._sending, {}
                 for key, row in self._pending.items():
-                    unsent[key] = _merged(unsent.get(key), row)
+                    unsent[key] = merged(unsent.get(key), row)
                 self._pending = unsent
 
     def _send(self) -> None:
-        settled = 0
-        while self._sending:
-            for batch in self._plan(list(self._sending.values())):
-                try:
-                    self._store.write(batch.statements, key=_key_of(batch.statements))
-                except Exception as error:
-                    self._attempts.append(
-                        _Attempt({key: self._sending[key] for key in batch.completes}, set(batch.agents_raised))
-                    )
-                    if fault_of(error) not in _GUARDS or settled == 3:
-                        raise
-                    settled += 1
-                    if not self._settle():
-                        raise
-                    break
-                self._completed(batch)
-            else:
-                self._attempts.clear()
+        for row in list(self._sending.values()):
+            if isinstance(row, Redaction) and not row.by_statement:
+                self._search(row)
+        refusal = self._send_batches()
+        for _ in range(_SETTLEMENTS):
+            if refusal is None or not self._settle():
+                break
+            refusal = self._send_batches()
+        if refusal is not None:
+            raise refusal
+        self._attempts.clear()
 
-    def _completed(self, batch: _Batch) -> None:
+    def _send_batches(self) -> Exception | None:
+        """Send all that is being sent; the refusal of a batch that was built on something no longer stored."""
+        rows = list(self._sending.values())
+        batches = plan(rows, self._tables, self._session_id, self._session, self._known)
+        # Parts are sent before the row they belong to: should that never be written, the next writing drops them.
+        self._known.in_parts.update(row.key for row in rows if not isinstance(row, Redaction) and row.document.parts)
+        for batch in batches:
+            try:
+                self._store.write(batch.statements, key=_key_of(batch.statements))
+            except Exception as error:
+                sent = {key: self._sending[key] for key in batch.completes}
+                self._attempts.append(_Attempt(sent, batch.agents, batch.multi_agents))
+                if fault_of(error) in _GUARDS:
+                    return error
+                raise
+            self._completed(batch)
+        return None
+
+    def _search(self, redaction: Redaction) -> None:
+        """Put the rows that hold what is to be redacted among those being sent, in the place of the redaction."""
+        agent_id, sid = redaction.agent_id, self._session_id
+        rows: list[StoredRow] = []
+        chunks: list[StoredRow] = []
+        if self._known.agents.get(agent_id):
+            copies = self._tables.find_copies(sid, agent_id, redaction.role, len(redaction.raw))
+            if redaction.may_be_in_parts:
+                rows, in_parts, chunks = self._store.read(copies, *self._tables.find_in_parts(sid, agent_id))
+                rows = [*rows, *in_parts]
+            else:
+                (rows,) = self._store.read(copies)
+        with self._lock:
+            del self._sending[redaction.key]
+            for row in rows:
+                position: int = row["message_id"]
+                own = [chunk for chunk in chunks if chunk["message_id"] == position]
+                text = rewritten(
+                    row["data"], own, agent_id, position, (redaction.role, redaction.raw, redaction.redacted), now()
+                )
+                key: Key = ("message", agent_id, position)
+                if text is not None and key not in self._sending:
+                    self._sending[key] = MessageRow(agent_id, position, document(text), new=False)
+                    if own:
+                        self._known.in_parts.add(key)
+
+    def _completed(self, batch: Batch) -> None:
         with self._lock:
             for key in batch.completes:
-                row = self._sending.pop(key)
-                if not isinstance(row, Redaction):
-                    (self._in_parts.add if row.document.parts else self._in_parts.discard)(key)
-            for agent_id in batch.agents_raised:
-                self._agents[agent_id] = self._agents.get(agent_id, 0) + 1
-            for multi_agent_id in batch.multi_agents_raised:
-                self._multi_agents[multi_agent_id] = self._multi_agents.get(multi_agent_id, 0) + 1
+                self._is_stored(key)
+            self._known.agents.update(batch.agents)
+            self._known.multi_agents.update(batch.multi_agents)
 
-    # From rows to statements
-
-    def _plan(self, rows: Sequence[Row]) -> list[_Batch]:
-        """The batches to send, in an order in which every one alone leaves a session that can be restored.
-
-        A row's parts come before it, messages in their order, and an agent's state after the messages it belongs to.
-        """
-        tables, sid = self._tables, self._session_id
-        plan = _Plan()
-        agents: dict[str, AgentRow] = {row.agent_id: row for row in rows if isinstance(row, AgentRow)}
-        multi_agents = [row for row in rows if isinstance(row, MultiAgentRow)]
-        if any(not self._agents.get(agent_id) for agent_id in agents) or any(
-            not self._multi_agents.get(row.multi_agent_id) for row in multi_agents
-        ):
-            plan.add(tables.ensure_session(sid, self._session))
-        known: dict[str, int] = {}
-        for agent_id, row in agents.items():
-            if not self._agents.get(agent_id):
-                plan.extend(tables.add_chunks(sid, "agent", agent_id, 0, row.document))
-                plan.add(
-                    tables.create_agent(sid, agent_id, row.window, row.document.data), completes=row.key, agent=agent_id
-                )
-                known[agent_id] = 1
-        rewritten: set[str] = set()
-        messages = sorted((row for row in rows if isinstance(row, MessageRow)), key=lambda row: (row.agent_id, row.message_id))
-        for message in messages:
-            agent_id, message_id = message.agent_id, message.message_id
-            revision = known.get(agent_id) or self._agents.get(agent_id, 0)
-            write = tables.add_message if message.new else tables.put_message
-            plan.extend(tables.add_chunks(sid, "message", agent_id, message_id, message.document))
-            plan.add(write(sid, agent_id, message_id, message.document.data, revision=revision))
-            if message.key in self._in_parts:
-                plan.add(tables.drop_chunks(sid, "message", agent_id, message_id, but=message.document.generation))
-            plan.complete(message.key)
-            if not message.new:
-                rewritten.add(agent_id)
-        for redaction in (row for row in rows if isinstance(row, Redaction)):
-            plan.add(
-                tables.redact_copies(sid, redaction.agent_id, redaction.role, redaction.raw, redaction.redacted),
-                completes=redaction.key,
-            )
-            rewritten.add(redaction.agent_id)
-        for agent_id, row in agents.items():
-            if agent_id not in known:
-                revision = self._agents[agent_id]
-                plan.extend(tables.add_chunks(sid, "agent", agent_id, 0, row.document))
-                plan.add(
-                    tables.update_agent(sid, agent_id, row.window, row.document.data, revision=revision),
-                    agent=agent_id,
-                )
-                if row.key in self._in_parts:
-                    plan.add(tables.drop_chunks(sid, "agent", agent_id, 0, but=row.document.generation))
-                plan.complete(row.key)
-        for agent_id in sorted(rewritten - agents.keys()):
-            plan.add(tables.touch_agent(sid, agent_id, revision=self._agents.get(agent_id, 0)), agent=agent_id)
-        for row in multi_agents:
-            multi_id, text = row.multi_agent_id, row.document.data
-            revision = self._multi_agents.get(multi_id, 0)
-            plan.extend(tables.add_chunks(sid, "multi_agent", multi_id, 0, row.document))
-            plan.add(
-                tables.update_multi_agent(sid, multi_id, text, revision=revision)
-                if revision
-                else tables.create_multi_agent(sid, multi_id, text),
-                multi_agent=multi_id,
-            )
-            if row.key in self._in_parts:
-                plan.add(tables.drop_chunks(sid, "multi_agent", multi_id, 0, but=row.document.generation))
-            plan.complete(row.key)
-        return plan.batches
+    def _is_stored(self, key: Key) -> None:
+        row = self._sending.pop(key)
+        if not isinstance(row, Redaction):
+            (self._known.in_parts.add if row.document.parts else self._known.in_parts.discard)(key)
 
     # After a refusal
 
@@ -355,72 +255,51 @@ class Writer:
         found.update({("multi_agent", multi_id, 0): row for multi_id, row in multi_agents.items()})
         progress = False
         for row in rows:
-            progress = self._settle_row(row, found) or progress
+            progress = self._settle_message(row, found) or progress
         for agent_id in agent_ids:
-            progress = self._settle_revision(agent_id, agents.get(agent_id), found) or progress
+            progress = self._settle_revision("agent", agent_id, found) or progress
         for multi_id in multi_ids:
-            progress = self._settle_multi_agent(multi_id, multi_agents.get(multi_id)) or progress
+            progress = self._settle_revision("multi_agent", multi_id, found) or progress
         return progress
 
-    def _settle_row(self, row: Row, found: dict[Key, StoredRow]) -> bool:
+    def _settle_message(self, row: Row, found: dict[Key, StoredRow]) -> bool:
         if not isinstance(row, MessageRow) or row.key not in found:
             return False
         stored = found[row.key]["data"]
         if stored == row.document.data:
-            self._stored(row.key)
+            with self._lock:
+                self._is_stored(row.key)
             return True
         if not row.new:
             return False
         if not self._is_ours(row.key, stored):
-            raise self._conflict(row.agent_id, found, message_id=row.message_id)
-        self._sending[row.key] = MessageRow(row.agent_id, row.message_id, row.document, new=False)
-        return True
-
-    def _settle_revision(self, agent_id: str, stored: StoredRow | None, found: dict[Key, StoredRow]) -> bool:
-        known = self._agents.get(agent_id, 0)
-        revision = stored["revision"] if stored is not None else 0
-        if revision == known:
-            return False
-        if stored is None or revision != known + 1 or not self._raised_by_us(agent_id, stored, found):
-            raise self._conflict(agent_id, found)
-        self._agents[agent_id] = revision
-        wanted = self._sending.get(("agent", agent_id, 0))
-        if isinstance(wanted, AgentRow) and (wanted.window, wanted.document.data) == (stored["live_window"], stored["data"]):
-            self._stored(wanted.key)
-        return True
-
-    def _raised_by_us(self, agent_id: str, stored: StoredRow, found: dict[Key, StoredRow]) -> bool:
-        """Whether an attempt of ours explains that an agent's revision is one higher than we know."""
-        for attempt in self._attempts:
-            if agent_id not in attempt.agents_raised:
-                continue
-            row = attempt.rows.get(("agent", agent_id, 0))
-            if isinstance(row, AgentRow):
-                if (row.window, row.document.data) == (stored["live_window"], stored["data"]):
-                    return True
-                continue
-            messages = [row for row in attempt.rows.values() if isinstance(row, MessageRow) and row.agent_id == agent_id]
-            if all(found.get(row.key, {}).get("data") == row.document.data for row in messages):
-                return True
-        return False
-
-    def _settle_multi_agent(self, multi_agent_id: str, stored: StoredRow | None) -> bool:
-        known = self._multi_agents.get(multi_agent_id, 0)
-        revision = stored["revision"] if stored is not None else 0
-        if revision == known:
-            return False
-        key: Key = ("multi_agent", multi_agent_id, 0)
-        if stored is None or revision != known + 1 or not self._is_ours(key, stored["data"]):
-            raise self._conflict(multi_agent_id, {key: stored} if stored else {}, kind="multi_agent")
-        self._multi_agents[multi_agent_id] = revision
-        row = self._sending[key]
-        if isinstance(row, MultiAgentRow) and row.document.data == stored["data"]:
-            self._stored(key)
-        return True
-
-    def _stored(self, key: Key) -> None:
+            raise self._conflict("agent", row.agent_id, found, message_id=row.message_id)
         with self._lock:
-            del self._sending[key]
+            self._sending[row.key] = MessageRow(row.agent_id, row.message_id, row.document, new=False)
+        return True
+
+    def _settle_revision(self, kind: Owner, owner: str, found: dict[Key, StoredRow]) -> bool:
+        known = self._known.agents if kind == "agent" else self._known.multi_agents
+        key: Key = (kind, owner, 0)
+        stored = found.get(key)
+        revision = stored["revision"] if stored is not None else 0
+        if revision == known.get(owner, 0):
+            return False
+        ours = any(
+            revision == (attempt.agents if kind == "agent" else attempt.multi_agents).get(owner)
+            for attempt in self._attempts
+        )
+        if stored is None or not ours:
+            raise self._conflict(kind, owner, found)
+        known[owner] = revision
+        wanted = self._sending.get(key)
+        if (
+            isinstance(wanted, AgentRow)
+            and (wanted.window, wanted.document.data) == (stored["live_window"], stored["data"])
+        ) or (isinstance(wanted, MultiAgentRow) and wanted.document.data == stored["data"]):
+            with self._lock:
+                self._is_stored(key)
+        return True
 
     def _is_ours(self, key: Key, stored: str) -> bool:
         for attempt in self._attempts:
@@ -430,69 +309,28 @@ class Writer:
         return False
 
     def _conflict(
-        self, owner: str, found: dict[Key, StoredRow], *, message_id: int | None = None, kind: str = "agent"
+        self, kind: Owner, owner: str, found: dict[Key, StoredRow], *, message_id: int | None = None
     ) -> SessionConflictError:
-        known = (self._agents if kind == "agent" else self._multi_agents).get(owner, 0)
+        known = (self._known.agents if kind == "agent" else self._known.multi_agents).get(owner, 0)
         row = found.get((kind, owner, 0))
         stored = None if row is None else row["revision"]
-        what = f"message {message_id} of agent {owner!r}" if message_id is not None else f"{kind.replace('_', '-')} {owner!r}"
+        what = (
+            f"message {message_id} of agent {owner!r}"
+            if message_id is not None
+            else f"{kind.replace('_', '-')} {owner!r}"
+        )
         happened = "was deleted" if stored is None and known else "was changed by another writer"
         return SessionConflictError(
             f"Session {self._session_id!r}: {what} {happened} (revision {known} expected, {stored or 'none'} stored). "
-            "Nothing of it was overwritten, and this session manager writes no more; what it could not store is still in "
-            "the agent's messages. Keep one writer per session: build a new agent with a new PerSQLSessionManager to go "
-            "on from what is stored, or fork the session to go on separately.",
+            "Nothing of it was overwritten, and this writer writes no more; what it could not store is still in the "
+            "agent's messages. Keep one writer per session: build a new agent with a new PerSQLSessionManager to go on "
+            "from what is stored, or fork the session to go on separately.",
             session_id=self._session_id,
             agent_id=owner,
             message_id=message_id,
             expected_revision=known,
             stored_revision=stored,
         )
-
-
-class _Plan:
-    """Statements gathered into batches inside the limits of one request."""
-
-    def __init__(self) -> None:
-        self.batches: list[_Batch] = []
-        self._size = 0
-
-    def add(
-        self,
-        statement: Statement,
-        *,
-        completes: Key | None = None,
-        agent: str | None = None,
-        multi_agent: str | None = None,
-    ) -> None:
-        size = sum(len(value) if isinstance(value, str) else 8 for value in statement.get("params", ()))
-        last = self.batches[-1] if self.batches else None
-        if last is None or len(last.statements) == MAX_STATEMENTS or self._size + size > MAX_BODY_BYTES:
-            last = _Batch([], [], [], [])
-            self.batches.append(last)
-            self._size = 0
-        self._size += size
-        last.statements.append(statement)
-        if completes is not None:
-            last.completes.append(completes)
-        if agent is not None:
-            last.agents_raised.append(agent)
-        if multi_agent is not None:
-            last.multi_agents_raised.append(multi_agent)
-
-    def extend(self, statements: Iterable[Statement]) -> None:
-        for statement in statements:
-            self.add(statement)
-
-    def complete(self, key: Key) -> None:
-        self.batches[-1].completes.append(key)
-
-
-def _merged(older: Row | None, newer: Row) -> Row:
-    """The newer of two rows of one key, which is still new if the older was not stored."""
-    if isinstance(older, MessageRow) and isinstance(newer, MessageRow) and older.new and not newer.new:
-        return MessageRow(newer.agent_id, newer.message_id, newer.document, new=True)
-    return newer
 
 
 def _key_of(statements: Sequence[Statement]) -> str:

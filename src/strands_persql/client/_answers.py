@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import httpx
@@ -48,11 +48,11 @@ class Answer(NamedTuple):
     meta: dict[str, Any] | None
 
 
-def read_answer(response: httpx.Response, *, database: str, secret: str) -> Answer | Failure:
-    """Read a whole answer; `secret` is left out of whatever is kept of it."""
+def read_answer(response: httpx.Response, *, database: str, hide: Callable[[str], str]) -> Answer | Failure:
+    """Read a whole answer; `hide` takes the token out of an error's text."""
     status = response.status_code
     request_id = next((response.headers[name] for name in _REQUEST_ID_HEADERS if name in response.headers), None)
-    body = as_object(_json(response, secret))
+    body = as_object(_json(response, hide))
     if 300 <= status < 400:
         host = httpx.URL(response.headers.get("location", "")).host or "another address"
         return Failure(
@@ -233,13 +233,13 @@ def _failure(response: httpx.Response, body: Mapping[str, Any], database: str, r
     )
 
 
-def _json(response: httpx.Response, secret: str) -> Any:
+def _json(response: httpx.Response, hide: Callable[[str], str]) -> Any:
     """The answer's JSON; None where it is something else (a gateway's HTML, a body cut short)."""
     try:
         text = response.content.decode()
-        if response.status_code >= 300:
-            text = text.replace(secret, "…")
-        return json.loads(text)
+        parsed = json.loads(text)
+        # Rows may hold anything, and are the caller's own; of an error, some is kept.
+        return parsed if (as_object(parsed) or {}).get("success") is True else json.loads(hide(text))
     except (ValueError, RecursionError):
         return None
 

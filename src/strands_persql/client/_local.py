@@ -11,7 +11,6 @@ would save it and lose the last commits with the power.
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 import threading
 import time
@@ -24,7 +23,7 @@ from strands_persql.client import _forks
 from strands_persql.client._failures import classify, closed_error, remedy, subject
 from strands_persql.client._names import file_name, name_of_file
 from strands_persql.client._protocol import QueryResult, Statement, Value
-from strands_persql.client._statements import Prepared, first_word, only_reads, prepare, prepare_batch, verb_at
+from strands_persql.client._statements import Prepared, first_words, only_reads, prepare, prepare_batch
 from strands_persql.errors import PermissionDeniedError, PerSQLError
 
 __all__ = ["Folder", "LocalDatabase"]
@@ -34,7 +33,6 @@ BUSY_SECONDS = 30.0
 CACHED_STATEMENTS = 512
 """Prepared statements kept per connection (sqlite3's default: 128)."""
 
-_TEMPORARY = re.compile(r"create\s+temp(?:orary)?\b", re.IGNORECASE)
 _TRANSACTION_WORDS = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"})
 _CONNECTION_WORDS = frozenset({"ATTACH", "DETACH", "VACUUM"})
 
@@ -337,12 +335,12 @@ def _set_wal(connection: sqlite3.Connection) -> None:
 
 @lru_cache(maxsize=512)
 def _refusal(sql: str) -> str | None:
-    word = first_word(sql)
+    word, second = first_words(sql)
     if word in _TRANSACTION_WORDS:
         return f"{word} is not available: a transaction is one batch(…, transaction=True)"
     if word in _CONNECTION_WORDS:
         return f"{word} is not available; open another database with client.database"
-    if word == "CREATE" and _TEMPORARY.match(sql, verb_at(sql)):
+    if word == "CREATE" and second in ("TEMP", "TEMPORARY"):
         return "temporary tables are not available; use a table, or a common table expression"
     return None
 

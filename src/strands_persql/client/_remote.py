@@ -46,7 +46,7 @@ LONGEST_KEY = 200
 
 
 class _Bearer(httpx.Auth):
-    """Puts the token into each request; keeps it out of reprs."""
+    """The one place that knows the token: puts it into each request, and keeps it out of whatever is shown."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -54,6 +54,10 @@ class _Bearer(httpx.Auth):
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         request.headers["Authorization"] = f"Bearer {self._token}"
         yield request
+
+    def hide(self, text: str) -> str:
+        """A text of the service's, without the token, should it repeat it."""
+        return text.replace(self._token, "…")
 
     def __repr__(self) -> str:
         return "<token>"
@@ -75,7 +79,6 @@ class Service:
         self.timeout = timeout
         self.max_retries = max_retries
         self._auth = _Bearer(token)
-        self._secret = token
         self._lock = threading.Lock()
         self._http: httpx.Client | None = None
         self._closed = threading.Event()
@@ -150,7 +153,7 @@ class Service:
             if self._closed.is_set():
                 raise closed_error() from cause
             raise
-        return read_answer(response, database=database, secret=self._secret)
+        return read_answer(response, database=database, hide=self._auth.hide)
 
     def _client(self) -> httpx.Client:
         if self._closed.is_set():

@@ -18,11 +18,10 @@ __all__ = [
     "MAX_PARAMS",
     "MAX_STATEMENTS",
     "Prepared",
-    "first_word",
+    "first_words",
     "only_reads",
     "prepare",
     "prepare_batch",
-    "verb_at",
 ]
 
 MAX_STATEMENTS = 100
@@ -41,19 +40,17 @@ _WRITING_WORD = re.compile(r"\b(?:insert|update|delete|replace)\b", re.IGNORECAS
 _READING_WORDS = frozenset({"SELECT", "VALUES", "EXPLAIN"})
 
 
-@lru_cache(maxsize=512)
-def first_word(sql: str) -> str:
-    """The statement's verb in upper case (`"SELECT"`), comments skipped; empty where there is none."""
-    match = _WORD.match(sql, verb_at(sql))
-    return match.group().upper() if match else ""
+def first_words(sql: str) -> tuple[str, str]:
+    """The statement's first two words in upper case, comments skipped: `("CREATE", "TABLE")`; empty where missing."""
+    first, at = _word(sql, 0)
+    return first, _word(sql, at)[0] if first else ""
 
 
-def verb_at(sql: str) -> int:
-    """Where the statement's verb begins, comments skipped."""
-    at = 0
+def _word(sql: str, at: int) -> tuple[str, int]:
     while gap := _GAP.match(sql, at):
         at = gap.end()
-    return at
+    match = _WORD.match(sql, at)
+    return (match.group().upper(), match.end()) if match else ("", at)
 
 
 @lru_cache(maxsize=512)
@@ -62,7 +59,7 @@ def only_reads(sql: str) -> bool:
 
     `WITH` may lead to either, so it counts as a write as soon as a writing word stands anywhere in it.
     """
-    word = first_word(sql)
+    word, _ = first_words(sql)
     return word in _READING_WORDS or (word == "WITH" and _WRITING_WORD.search(sql) is None)
 
 
