@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from uuid import uuid4
 
-from .documents import PART_BYTES
+from .documents import PART_BYTES, is_strict
 from .tables import ChunkKind, Document, Tables, first_revision, revision_step
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Redaction:
     @property
     def may_be_in_parts(self) -> bool:
         """Whether a message with this content is stored in parts, where no statement finds it."""
-        return len(self.raw) * 4 > PART_BYTES
+        return len(self.raw) * 4 > PART_BYTES or not is_strict(self.raw)
 
     @property
     def key(self) -> Key:
@@ -117,9 +117,9 @@ Row: TypeAlias = MessageRow | AgentRow | MultiAgentRow | Redaction
 Rows: TypeAlias = dict[Key, Row]
 
 
-def document(text: str) -> Document:
+def document(text: str, *, created_at: str = "") -> Document:
     """Lay out a document's text, under a generation of its own."""
-    return Document.of(text, generation=uuid4().hex)
+    return Document.of(text, generation=uuid4().hex, created_at=created_at)
 
 
 @dataclass(slots=True)
@@ -129,12 +129,18 @@ class Stored:
     Attributes:
         agents: The revision of each agent's row; 0 or absent: there is none.
         multi_agents: The same of Graphs and Swarms.
+        next_ids: The position after each agent's last message.
         in_parts: The rows of which parts are stored, or may be.
     """
 
     agents: dict[str, int] = field(default_factory=lambda: {})
     multi_agents: dict[str, int] = field(default_factory=lambda: {})
+    next_ids: dict[str, int] = field(default_factory=lambda: {})
     in_parts: set[Key] = field(default_factory=lambda: set())
+
+    def pass_message(self, agent_id: str, message_id: int) -> None:
+        """A message stands at this position."""
+        self.next_ids[agent_id] = max(self.next_ids.get(agent_id, 0), message_id + 1)
 
 
 @dataclass(slots=True)
@@ -158,6 +164,8 @@ def plan(rows: Iterable[Row], tables: Tables, session_id: str, session: str, sto
     """The batches to send, in an order in which every one alone leaves a session that can be restored.
 
     A document's parts come before its row, messages in their order, an agent's state after the messages it goes with.
+    Whatever replaces something stored raises the agent's revision in its batch or in one before it, so that an earlier
+    attempt that reaches the database late is refused.
 
     Args:
         rows: What is to be written.
@@ -166,7 +174,10 @@ def plan(rows: Iterable[Row], tables: Tables, session_id: str, session: str, sto
         session: The session's own row, for a session whose first agent this is.
         stored: What is there.
     """
-    return _Plan(tables, session_id, stored).of(list(rows), session)
+    batches = _Plan(tables, session_id, stored).of(list(rows), session)
+    if len(batches) > 1:
+        batches = _Plan(tables, session_id, stored, raises_first=True).of(list(rows), session)
+    return batches
 
 
 def merged(older: Row | None, newer: Row) -> Row:
@@ -177,8 +188,10 @@ def merged(older: Row | None, newer: Row) -> Row:
 
 
 class _Plan:
-    def __init__(self, tables: Tables, session_id: str, stored: Stored) -> None:
+    def __init__(self, tables: Tables, session_id: str, stored: Stored, *, raises_first: bool = False) -> None:
         self._tables = tables
+        self._raises_first = raises_first
+        self._next_ids = dict(stored.next_ids)
         self._session_id = session_id
         self._stored = stored
         self._batches: list[Batch] = []
@@ -190,17 +203,24 @@ class _Plan:
         new = {agent_id for agent_id in agents if not self._stored.agents.get(agent_id)}
         if new or any(not self._stored.multi_agents.get(row.multi_agent_id) for row in multi_agents):
             self._add(self._tables.ensure_session(self._session_id, session))
+        messages = [row for row in rows if isinstance(row, MessageRow)]
+        for message in messages:
+            self._next_ids[message.agent_id] = max(self._next_ids.get(message.agent_id, 0), message.message_id + 1)
+        redactions = [row for row in rows if isinstance(row, Redaction)]
         revisions = dict(self._stored.agents)
         for agent_id in agents:
             if agent_id in new:
                 revisions[agent_id] = self._agent(agents[agent_id], revision=0)
-        changed = self._messages([row for row in rows if isinstance(row, MessageRow)], revisions)
-        changed |= self._redactions([row for row in rows if isinstance(row, Redaction)])
+        replaced = {row.agent_id for row in messages if not row.new or row.key in self._stored.in_parts}
+        replaced |= {row.agent_id for row in redactions}
+        for agent_id in sorted(replaced - new):
+            if self._raises_first or agent_id not in agents:
+                revisions[agent_id] = self._touch(agent_id, revision=revisions.get(agent_id, 0))
+        self._messages(messages, revisions)
+        self._redactions(redactions)
         for agent_id, row in agents.items():
             if agent_id not in new:
                 self._agent(row, revision=revisions[agent_id])
-        for agent_id in sorted(changed - agents.keys()):
-            self._touch(agent_id, revision=revisions.get(agent_id, 0))
         for multi_agent in multi_agents:
             self._multi_agent(multi_agent)
         return self._batches
@@ -208,38 +228,43 @@ class _Plan:
     def _agent(self, row: AgentRow, *, revision: int) -> int:
         ids = (self._session_id, row.agent_id)
         new = revision + revision_step() if revision else first_revision()
-        self._parts("agent", row.agent_id, 0, row.document)
+        self._parts("agent", row.agent_id, 0, row.document, revision=revision or None)
         if revision:
-            write = self._tables.update_agent(*ids, row.window, row.document.data, revision=revision, new_revision=new)
+            write = self._tables.update_agent(
+                *ids,
+                row.window,
+                row.document.data,
+                next_id=self._next_ids.get(row.agent_id, 0),
+                revision=revision,
+                new_revision=new,
+            )
         else:
             write = self._tables.create_agent(*ids, row.window, row.document.data, new_revision=new)
         self._complete(row.key, row.document, write)
         self._batches[-1].agents[row.agent_id] = new
         return new
 
-    def _touch(self, agent_id: str, *, revision: int) -> None:
+    def _touch(self, agent_id: str, *, revision: int) -> int:
         new = revision + revision_step()
         self._add(self._tables.touch_agent(self._session_id, agent_id, revision=revision, new_revision=new))
         self._batches[-1].agents[agent_id] = new
+        return new
 
-    def _messages(self, rows: list[MessageRow], revisions: Mapping[str, int]) -> Set[str]:
-        """The agents of which a stored message is rewritten."""
+    def _messages(self, rows: list[MessageRow], revisions: Mapping[str, int]) -> None:
         for row in sorted(rows, key=lambda row: (row.agent_id, row.message_id)):
             write = self._tables.add_message if row.new else self._tables.put_message
             revision = revisions.get(row.agent_id, 0)
-            self._parts("message", row.agent_id, row.message_id, row.document)
+            self._parts("message", row.agent_id, row.message_id, row.document, revision=revision)
             self._complete(
                 row.key,
                 row.document,
                 write(self._session_id, row.agent_id, row.message_id, row.document.data, revision=revision),
             )
-        return {row.agent_id for row in rows if not row.new}
 
-    def _redactions(self, rows: list[Redaction]) -> Set[str]:
+    def _redactions(self, rows: list[Redaction]) -> None:
         for row in rows:
             self._add(self._tables.redact_copies(self._session_id, row.agent_id, row.role, row.raw, row.redacted))
             self._batches[-1].completes.append(row.key)
-        return {row.agent_id for row in rows}
 
     def _multi_agent(self, row: MultiAgentRow) -> None:
         ids = (self._session_id, row.multi_agent_id)
@@ -253,8 +278,11 @@ class _Plan:
         self._complete(row.key, row.document, write)
         self._batches[-1].multi_agents[row.multi_agent_id] = new
 
-    def _parts(self, kind: ChunkKind, owner: str, message_id: int, document: Document) -> None:
-        for statement in self._tables.add_chunks(self._session_id, kind, owner, message_id, document):
+    def _parts(
+        self, kind: ChunkKind, owner: str, message_id: int, document: Document, *, revision: int | None = None
+    ) -> None:
+        parts = self._tables.add_chunks(self._session_id, kind, owner, message_id, document, revision=revision)
+        for statement in parts:
             self._add(statement)
 
     def _complete(self, key: Key, document: Document, write: Statement) -> None:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Literal
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from strands.hooks import HookProvider, HookRegistry
 from strands.types.exceptions import SessionException
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from .client import Database
     from .recorder import Written
+    from .window import Message
 
 __all__ = ["MAX_PENDING", "PerSQLHooks"]
 
@@ -101,10 +102,13 @@ class _Mirror:
         self._recorder = recorder
         self._raises = raises
         self._holds_back = holds_back
-        self._failing = False
+        self._built_with: WeakKeyDictionary[Agent, int] = WeakKeyDictionary()
+        self._missed: WeakKeyDictionary[Agent, list[Message]] = WeakKeyDictionary()
+        self._logged: set[str] = set()
 
     def initialized(self, agent: Agent) -> None:
-        self._recorder.make_room_for(agent)  # agents that share an id are a mistake in the program: never only logged
+        self._recorder.check_unique(agent)  # agents that share an id are a mistake in the program: never only logged
+        self._built_with[agent] = len(agent.messages)
         try:
             self._recorder.attach(agent)
         except Exception as error:
@@ -112,10 +116,12 @@ class _Mirror:
 
     def added(self, agent: Agent) -> Written:
         if self._holds_back and messages_of(agent)[-1]["role"] == "user":
-            return None
+            return self._recorder.recognised(agent)
         return self._recorder.added(agent)
 
-    def checked(self, agent: Agent) -> Written:
+    def checked(self, agent: Agent, *, failed: bool) -> Written:
+        if self._holds_back and failed:  # the call that redacts may be yet to come
+            return None
         return self._recorder.checked(agent)
 
     def updated(self, agent: Agent) -> Written:
@@ -141,29 +147,53 @@ class _Mirror:
 
     async def settle(self, subject: Any, record: Callable[[], Written]) -> None:
         try:
-            if not self._recorder.knows(subject):  # registered late, or its first reading failed
-                attach = self._recorder.attach_multi_agent if hasattr(subject, "nodes") else self._recorder.attach
-                await asyncio.shield(asyncio.wrap_future(submit_call(lambda: attach(subject))))
-            full = not self._raises and self._recorder.pending >= MAX_PENDING
-            await wait(self._recorder.flush() if full else record())
+            if not self._recorder.knows(subject):
+                await self._attach(subject)
+            if not self._raises and self._recorder.pending >= MAX_PENDING:
+                await wait(self._recorder.flush())  # takes in no more before this has gone through
+            await wait(record())
         except Exception as error:
             self._failed(error)
         else:
-            if self._failing and self._recorder.pending == 0:
-                self._failing = False
+            if self._logged and self._recorder.pending == 0:
+                self._logged.clear()
                 logger.warning("session_id=<%s> | the mirror's store is back", self._recorder.session_id)
+
+    async def _attach(self, subject: Any) -> None:
+        """Begin with a subject that was registered late, or whose stored rows could not be read before."""
+        if hasattr(subject, "nodes"):
+            await asyncio.shield(asyncio.wrap_future(submit_call(lambda: self._recorder.attach_multi_agent(subject))))
+            return
+        built_with = self._built_with.get(subject)
+        self._miss(subject)
+        self._recorder.check_unique(subject)
+        await asyncio.shield(asyncio.wrap_future(submit_call(lambda: self._recorder.attach(subject, built_with))))
+        self._recorder.caught_up(subject, self._missed.pop(subject, []))
+
+    def _miss(self, agent: Agent) -> None:
+        """Keep hold of a history that can't be stored yet: some of it may be trimmed before it can."""
+        missed = self._missed.setdefault(agent, [])
+        known = {id(message) for message in missed}
+        missed += [message for message in messages_of(agent) if id(message) not in known]
+        if len(missed) > MAX_PENDING:
+            self._log("full", logging.ERROR, "messages beyond %d that leave the history are not stored", MAX_PENDING)
+            del missed[MAX_PENDING:]
 
     def _failed(self, error: Exception) -> None:
         if self._raises:
             raise error
-        full = self._recorder.pending >= MAX_PENDING
-        if not self._failing or full:
-            logger.log(
-                logging.ERROR if full or isinstance(error, SessionException) else logging.WARNING,
-                "session_id=<%s>, pending=<%d> | the mirror could not store, the agent goes on%s",
-                self._recorder.session_id,
-                self._recorder.pending,
-                "; it takes in no more until the store is back" if full else "",
-                exc_info=error,
-            )
-        self._failing = True
+        pending = self._recorder.pending
+        if isinstance(error, SessionException):
+            self._log(type(error).__name__, logging.ERROR, "not stored, the agent goes on", error=error)
+        elif pending >= MAX_PENDING:
+            self._log("full", logging.ERROR, "pending=<%d>, takes in no more until the store is back", pending)
+        else:
+            self._log("failing", logging.WARNING, "pending=<%d>, not stored, the agent goes on", pending, error=error)
+
+    def _log(self, once: str, level: int, text: str, *args: object, error: Exception | None = None) -> None:
+        """Log once until the store is back."""
+        if once not in self._logged:
+            self._logged.add(once)
+            if error is not None:
+                error.__traceback__ = None  # its frames would keep the agent alive as long as the log's record
+            logger.log(level, "session_id=<%s> | mirror: " + text, self._recorder.session_id, *args, exc_info=error)

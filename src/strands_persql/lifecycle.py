@@ -55,8 +55,8 @@ class Listener(Protocol):
         """A message was added to its history."""
         ...
 
-    def checked(self, agent: Agent) -> Written:
-        """The model has answered."""
+    def checked(self, agent: Agent, *, failed: bool) -> Written:
+        """The model has answered, or failed to and may be asked again."""
         ...
 
     def updated(self, agent: Agent) -> Written:
@@ -102,7 +102,7 @@ def register(registry: HookRegistry, listener: Listener) -> None:
     # A message is stored before the agent goes on; its tool's changes to the agent's state go along.
     on(MessageAddedEvent, _of_agent(listener, listener.added))
     # Interventions, guardrails and hooks change the end of the history round a model call, without an event.
-    on(AfterModelCallEvent, _of_agent(listener, listener.checked))
+    on(AfterModelCallEvent, _after_model_call(listener))
     # Trimming, interrupts and the user's own edits have no event: the whole history is compared, after all other hooks.
     on(AfterInvocationEvent, _of_agent(listener, listener.ended), last=True)
 
@@ -141,6 +141,14 @@ def _initialized(listener: Listener) -> Callable[[Any], None]:
 def _of_agent(listener: Listener, record: Callable[[Agent], Written]) -> Callable[[Any], Awaitable[None]]:
     async def callback(event: Any) -> None:
         await listener.settle(event.agent, lambda: record(event.agent))
+
+    return callback
+
+
+def _after_model_call(listener: Listener) -> Callable[[Any], Awaitable[None]]:
+    async def callback(event: Any) -> None:
+        failed = event.exception is not None or bool(getattr(event, "retry", False))
+        await listener.settle(event.agent, lambda: listener.checked(event.agent, failed=failed))
 
     return callback
 

@@ -216,9 +216,11 @@ class _Manager:
         self._recorder = recorder
         self.initialized = recorder.restore
         self.added = recorder.added
-        self.checked = recorder.checked
         self.updated = recorder.synced
         self.ended = recorder.ended
+
+    def checked(self, agent: Agent, *, failed: bool) -> Written:
+        return self._recorder.checked(agent)
 
     def multi_agent_initialized(self, source: MultiAgentBase) -> Future[None]:
         return submit_call(lambda: self._recorder.restore_multi_agent(source))

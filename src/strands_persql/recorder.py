@@ -8,7 +8,9 @@ so that neither a cancelled task nor a change in the meantime can tear it.
 from __future__ import annotations
 
 import gc
+import json
 import logging
+import sys
 import threading
 import weakref
 from collections.abc import Mapping
@@ -166,9 +168,9 @@ class Recorder:
             SessionException: Another live agent of this session has the same id.
             SessionDataError: A stored row can't be read.
         """
-        self.make_room_for(agent)
+        self.check_unique(agent)
         agent_id = agent.agent_id
-        stored = self._read_agent(agent_id)
+        stored = self._take_over(agent_id)
         stateful = is_stateful(agent)
         what = f"agent {agent_id!r}"
         if stored is None:
@@ -185,13 +187,14 @@ class Recorder:
             if written is not None:
                 written.result()
 
-    def attach(self, agent: Agent) -> None:
+    def attach(self, agent: Agent, built_with: int | None = None) -> None:
         """Go on from what is stored of an agent, and leave the agent as it is; one request.
 
-        The first look at its history recognises what is stored already.
+        The first look at its history recognises what is stored already: by content, among the messages that the agent
+        was `built_with` (all, where that is not known).
         """
         agent_id = agent.agent_id
-        stored = self._read_agent(agent_id)
+        stored = self._take_over(agent_id)
         if stored is None:
             known = self._new(agent)
         else:
@@ -202,7 +205,7 @@ class Recorder:
                 next_id=stored.next_id,
                 keeps_dropped=is_stateful(agent),
             )
-            window.recognises = True
+            window.recognises = sys.maxsize if built_with is None else built_with
             known = self._going_on(agent, stored, window)
         with self._lock:
             self._agents[agent_id] = known
@@ -216,14 +219,14 @@ class Recorder:
             known = self._agents.get(agent_id)
             return known is not None and known.agent() is subject
 
-    def make_room_for(self, agent: Agent) -> None:
-        """See to it that an agent's id is free.
+    def check_unique(self, agent: Agent) -> None:
+        """See to it that no other live agent has an agent's id.
 
         Raises:
-            SessionException: Another live agent of this session has it.
+            SessionException: One has.
         """
         known = self._agents.get(agent.agent_id)
-        if known is None:
+        if known is None or known.agent() is agent:
             return
         if known.agent() is not None:
             gc.collect()  # an agent is part of reference cycles: it may be dead already
@@ -232,8 +235,12 @@ class Recorder:
                 f"The `agent_id` of an agent must be unique in a session. Agent {agent.agent_id!r} is part of session "
                 f"{self.session_id!r} already: give each agent an id of its own, Agent(agent_id='…'), or a session."
             )
-        if self.pending:
+
+    def _take_over(self, agent_id: str) -> StoredAgent | None:
+        """What is stored of an agent, once what an earlier one of its id has left is stored too."""
+        if agent_id in self._agents and self.pending:
             self.flush().result()
+        return self._read_agent(agent_id)
 
     def _new(self, agent: Agent) -> _Recorded:
         self._writer.know_agent(agent.agent_id, 0)
@@ -244,7 +251,7 @@ class Recorder:
         in_parts: list[Key] = [("message", stored.agent_id, position) for position in stored.in_parts]
         if stored.document_in_parts:
             in_parts.append(("agent", stored.agent_id, 0))
-        self._writer.know_agent(stored.agent_id, stored.revision, in_parts)
+        self._writer.know_agent(stored.agent_id, stored.revision, stored.next_id, in_parts)
         recorded = {key: value for key, value in stored.document.items() if key in STATE_FIELDS}
         created_at = str(stored.document.get("created_at", "")) or now()
         return _Recorded(weakref.ref(agent), window, created_at, recorded, recorded, stored=True)
@@ -261,7 +268,7 @@ class Recorder:
 
     def _restored(self, agent: Agent, stored: StoredAgent, *, what: str, stateful: bool) -> _Recorded:
         try:
-            restorable = Restorable.of(copied(stored.document))
+            Restorable.of(copied(stored.document)).apply(agent)
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise SessionDataError(
                 f"The row of {what} can't be read as a Strands agent: {error}. Nothing was changed. Look at the column "
@@ -299,7 +306,6 @@ class Recorder:
             )
         if mended:
             window.forget_text()
-        restorable.apply(agent)
         if not stateful:
             agent.messages = cast("Any", messages)
         return self._going_on(agent, stored, window)
@@ -330,6 +336,24 @@ class Recorder:
             known = self._known(agent)
             self._record(agent, known, lambda: known.window.add(messages_of(agent)))
             return self._send()
+
+    def recognised(self, agent: Agent) -> Written:
+        """A message was added that is not to be stored yet; what was there before it is recognised."""
+        with self._lock:
+            known = self._known(agent)
+            if known.window.recognises:
+                self._record(agent, known, lambda: known.window.compare(messages_of(agent)[:-1]))
+            return self._send()
+
+    def caught_up(self, agent: Agent, missed: list[Message]) -> None:
+        """Take in messages that were in an agent's history before it was attached, and may have left it since."""
+        with self._lock:
+            known = self._known(agent)
+            history = messages_of(agent)
+            present = {id(message) for message in history}
+            gone = [message for message in missed if id(message) not in present]
+            if gone:
+                self._record(agent, known, lambda: known.window.compare([*gone, *history[:-1]]))
 
     def checked(self, agent: Agent) -> Written:
         """The model has answered: a hook or a guardrail may have changed the end of the history."""
@@ -388,8 +412,9 @@ class Recorder:
                 unsent = target.message_id is not None and self._writer.is_unsent(agent.agent_id, target.message_id)
                 text = encode(redacted, what="a redaction")
                 raw_text = encode(raw, what="a message")
-                if is_strict(text) and is_strict(raw_text):
-                    rows.append(Redaction(agent.agent_id, str(role), raw_text, text, sent=not unsent))
+                # A redacted text that SQLite's JSON can't hold (NaN) is put in by us, as one that was never sent.
+                sent = not unsent and is_strict(text)
+                rows.append(Redaction(agent.agent_id, str(role), raw_text, text, sent=sent))
             self._record(agent, known, lambda: known.window.compare(messages_of(agent)), rows)
             # What was sent raw is overwritten before the model's next step, whatever the durability.
             return self._send(last=self._durability == "message" or self._writer.has_rewrites)
@@ -477,16 +502,19 @@ class Recorder:
                 if known.storable is not None and (change.window is not None or not known.stored):
                     text = _agent_text(agent.agent_id, known.storable, known.created_at)
             if text is not None:
-                rows.append(AgentRow(agent.agent_id, known.window.text, document(text)))
+                laid_out = document(text, created_at=known.created_at)
+                rows.append(AgentRow(agent.agent_id, known.window.text, laid_out))
                 known.stored = True
         for entries, new in ((change.added, True), (change.rewritten, False)):
             for entry, message in entries:
                 assert entry.message_id is not None
                 text = (
                     f'{{"message":{message},"message_id":{entry.message_id},"redact_message":null,'
-                    f'"created_at":"{entry.created_at}","updated_at":"{entry.created_at if new else now()}"}}'
+                    f'"created_at":{json.dumps(entry.created_at)},'
+                    f'"updated_at":{json.dumps(entry.created_at if new else now())}}}'
                 )
-                rows.append(MessageRow(agent.agent_id, entry.message_id, document(text), new))
+                laid_out = document(text, created_at=entry.created_at)
+                rows.append(MessageRow(agent.agent_id, entry.message_id, laid_out, new))
         if rows:
             self._writer.put(rows)
         if error is not None:

@@ -13,7 +13,7 @@ from strands.types.session import Session, SessionAgent, SessionMessage
 from .documents import encode
 from .errors import SessionDataError
 from .store import Store, fault_of
-from .stored import stored_document, stored_multi_agents, unreadable
+from .stored import is_message, stored_document, stored_multi_agents, unreadable
 from .tables import Document
 
 if TYPE_CHECKING:
@@ -177,6 +177,7 @@ class PerSQLSessionRepository(SessionRepository):
                 *self._tables.add_chunks(session_id, "message", agent_id, message_id, document),
                 self._tables.replace_message(session_id, agent_id, message_id, document.data),
                 self._tables.drop_chunks(session_id, "message", agent_id, message_id, but=document.generation),
+                self._tables.raise_revision(session_id, agent_id),
             ],
             missing=f"Message {message_id} of agent {agent_id!r} does not exist in session {session_id!r}.",
         )
@@ -274,6 +275,8 @@ def _message(row: Row, chunks: Sequence[Row], agent_id: str) -> SessionMessage:
     what = f"Message {position} of agent {agent_id!r}"
     document = stored_document(row["data"], own, what=what)
     known = {name: document[name] for name in SessionMessage.__dataclass_fields__ if name in document}
+    if not is_message(document.get("redact_message") or document.get("message")):
+        raise SessionDataError(unreadable(what, "it holds no message with a role and a list of content blocks"))
     return _made(lambda fields: SessionMessage(**fields), {"message_id": position, **known}, what=what)
 
 

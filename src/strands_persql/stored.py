@@ -14,6 +14,7 @@ from .window import Message, StoredMessage
 __all__ = [
     "StoredAgent",
     "StoredMultiAgent",
+    "is_message",
     "rewritten",
     "stored_agents",
     "stored_document",
@@ -152,7 +153,7 @@ def rewritten(
     """
     role, raw, redacted = redaction
     document = stored_document(data, chunks, what=f"Message {position} of agent {agent_id!r}")
-    if not _is_message(document.get("message")):
+    if not is_message(document.get("message")):
         return None
     message: Message = document["message"]
     if message["role"] != role or encode(message["content"], what="a message") != raw:
@@ -170,12 +171,13 @@ def stored_message(data: str, chunks: Sequence[tuple[str, int, str]], agent_id: 
     what = f"Message {position} of agent {agent_id!r}"
     document = _object(joined(data, chunks, what=what), what)
     message = document.get("redact_message") or document.get("message")
-    if not _is_message(message):
+    if not is_message(message):
         raise SessionDataError(unreadable(what, "it holds no message with a role and a list of content blocks"))
     return StoredMessage(cast("Message", message), str(document.get("created_at", "")))
 
 
-def _is_message(message: Any) -> bool:
+def is_message(message: Any) -> bool:
+    """Whether something decoded is a message: a role, and a list of content blocks."""
     if not isinstance(message, dict):
         return False
     parts = cast("dict[str, Any]", message)

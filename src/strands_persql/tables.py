@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from secrets import randbits
 from typing import TYPE_CHECKING, Any, Literal
 
-from .documents import PART_BYTES, parts_of
+from .documents import PART_BYTES, is_strict, parts_of
 from .errors import SessionDataError
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ def statement(sql: str, *params: Value) -> Statement:
 class Document:
     """How one document is laid out: the text for its row's `data`, and the parts that stand elsewhere.
 
-    A short document is its own row text and has no parts. A long one has a marker in its row that names the
+    A short document is its own row text and has no parts. A long one, or one that holds NaN or an infinity, which
+    SQLite's JSON functions don't take, has a marker in its row that names the
     generation of its parts, so that the old parts stay readable until the row names the new ones.
     """
 
@@ -100,9 +101,11 @@ class Document:
             size: Bytes in a row.
         """
         parts = parts_of(text, size)
-        if len(parts) == 1:
+        if len(parts) == 1 and is_strict(text):
             return cls(text)
-        marker = {"persql_parts": len(parts), "generation": generation, "created_at": created_at}
+        marker: dict[str, object] = {"persql_parts": len(parts), "generation": generation}
+        if created_at:
+            marker["created_at"] = created_at
         return cls(json.dumps(marker, separators=(",", ":")), tuple(parts), generation)
 
 
@@ -156,16 +159,21 @@ class Tables:
         # The revision of an agent's row if it is the one this writer knows, else NULL.
         known = f"(SELECT revision FROM {p}agents WHERE session_id = ? AND agent_id = ? AND revision = ?)"
         # A value (a message's position, a new revision) if this writer's revision is the stored one, else NULL.
-        guarded = f"CASE WHEN {known} IS NOT NULL THEN ? END"
+        guarded = self._guarded = f"CASE WHEN {known} IS NOT NULL THEN ? END"
         self._insert_message = (
             f"INSERT INTO {p}messages (session_id, agent_id, message_id, data) VALUES (?, ?, {guarded}, ?)"
         )
         self._put_message = (
             f"{self._insert_message} ON CONFLICT (session_id, agent_id, message_id) DO UPDATE SET data = excluded.data"
         )
+        # The same, if besides no message stands where this writer's next one will.
+        unpassed = (
+            f"CASE WHEN {known} IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {p}messages "
+            "WHERE session_id = ? AND agent_id = ? AND message_id >= ?) THEN ? END"
+        )
         self._update_agent = (
             f"INSERT INTO {p}agents (session_id, agent_id, revision, live_window, data) "
-            f"VALUES (?, ?, {guarded}, ?, ?) ON CONFLICT (session_id, agent_id) DO UPDATE "
+            f"VALUES (?, ?, {unpassed}, ?, ?) ON CONFLICT (session_id, agent_id) DO UPDATE "
             "SET revision = excluded.revision, live_window = excluded.live_window, data = excluded.data"
         )
         self._update_multi_agent = (
@@ -342,12 +350,14 @@ class Tables:
         live_window: str | None,
         data: str,
         *,
+        next_id: int,
         revision: int,
         new_revision: int,
     ) -> Statement:
-        """An agent's row; fails where `revision` is not the stored one or no row is there."""
+        """An agent's row; fails where `revision` is not the stored one, no row is there, or a message at `next_id`."""
         ids = (session_id, agent_id)
-        return statement(self._update_agent, *ids, *ids, revision, new_revision, live_window, data)
+        guard = (*ids, revision, *ids, next_id, new_revision)
+        return statement(self._update_agent, *ids, *guard, live_window, data)
 
     def touch_agent(self, session_id: str, agent_id: str, *, revision: int, new_revision: int) -> Statement:
         """The revision alone.
@@ -507,6 +517,15 @@ class Tables:
             data,
         )
 
+    def raise_revision(self, session_id: str, agent_id: str) -> Statement:
+        """An agent's next revision, so that a writer who knows the last one notices."""
+        return statement(
+            f"UPDATE {self.prefix}agents SET revision = revision + ? WHERE session_id = ? AND agent_id = ?",
+            revision_step(),
+            session_id,
+            agent_id,
+        )
+
     def list_messages(self, session_id: str, agent_id: str, *, limit: int | None, offset: int) -> list[Statement]:
         """Messages by their place in the transcript: `message_id, data`; then their parts."""
         p = self.prefix
@@ -582,19 +601,33 @@ class Tables:
         )
 
     def add_chunks(
-        self, session_id: str, kind: ChunkKind, owner: str, message_id: int, document: Document
+        self,
+        session_id: str,
+        kind: ChunkKind,
+        owner: str,
+        message_id: int,
+        document: Document,
+        *,
+        revision: int | None = None,
     ) -> list[Statement]:
-        """The parts of a document, a statement each; a part written before is written over."""
+        """The parts of a document, a statement each; a part written before is written over.
+
+        Of an agent, with the `revision` its writer knows, they fail where that is not the stored one: parts that reach
+        the database late, when their row has been written anew, would stay for ever.
+        """
+        columns = "(session_id, kind, owner, message_id, generation, part, data)"
+        key = "(session_id, kind, owner, message_id, generation, part)"
+        place, guard = ("?", ()) if revision is None else (self._guarded, (session_id, owner, revision))
         return [
             statement(
-                f"INSERT INTO {self.prefix}chunks (session_id, kind, owner, message_id, generation, part, data) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session_id, kind, owner, message_id, generation, part) "
-                "DO UPDATE SET data = excluded.data",
+                f"INSERT INTO {self.prefix}chunks {columns} VALUES (?, ?, ?, ?, ?, {place}, ?) "
+                f"ON CONFLICT {key} DO UPDATE SET data = excluded.data",
                 session_id,
                 kind,
                 owner,
                 message_id,
                 document.generation,
+                *guard,
                 part,
                 data,
             )
@@ -616,10 +649,12 @@ class Tables:
     # Reading back, to tell a rival's write from a retry of our own
 
     def read_agents(self, session_id: str, agent_ids: Iterable[str]) -> Statement:
-        """Agents as they are stored: `agent_id, revision, live_window, data`."""
+        """Agents as they are stored: `agent_id, revision, live_window, data, last_message_id`."""
+        p = self.prefix
         return statement(
-            f"SELECT agent_id, revision, live_window, data FROM {self.prefix}agents "
-            "WHERE session_id = ? AND agent_id IN (SELECT value FROM json_each(?))",
+            "SELECT a.agent_id, a.revision, a.live_window, a.data, (SELECT max(m.message_id) "
+            f"FROM {p}messages AS m WHERE m.session_id = a.session_id AND m.agent_id = a.agent_id) AS last_message_id "
+            f"FROM {p}agents AS a WHERE a.session_id = ? AND a.agent_id IN (SELECT value FROM json_each(?))",
             session_id,
             json.dumps(list(agent_ids)),
         )

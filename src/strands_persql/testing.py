@@ -34,10 +34,12 @@ VOLATILE = frozenset(
         "tracking_id",
         "execution_time",
         "latencyMs",
-        "timeToFirstByteMs",
     }
 )
 """The fields whose values differ from run to run although nothing else does: times, durations, random ids."""
+
+_SOMETIMES = "timeToFirstByteMs"  # Strands leaves it out where it is 0
+_UNORDERED = ("completed_nodes", "failed_nodes", "interrupted_nodes")  # a Graph keeps these in sets
 
 
 def stored_rows(
@@ -48,7 +50,7 @@ def stored_rows(
     Args:
         database: The handle; nothing is written.
         table_prefix: As the session manager has it.
-        mask: Put `"<name>"` in the place of volatile values (see `VOLATILE`).
+        mask: Put `"<name>"` in the place of volatile values (see `VOLATILE`), and give an order to what has none.
 
     Returns:
         `{table: [row, …]}`, tables without their prefix, rows in the order of their key, the JSON columns `data` and
@@ -83,10 +85,13 @@ def stored_rows(
 def _masked(value: Any) -> Any:
     if isinstance(value, Mapping):
         items = cast("Mapping[str, Any]", value).items()
-        return {
-            key: f"<{key}>" if key in VOLATILE and not isinstance(item, (dict, list)) else _masked(item)
-            for key, item in items
-        }
+        return {key: _masked_item(key, item) for key, item in items if key != _SOMETIMES}
     if isinstance(value, list):
         return [_masked(item) for item in cast("list[Any]", value)]
     return value
+
+
+def _masked_item(key: str, item: Any) -> Any:
+    if isinstance(item, (dict, list)):
+        return sorted(cast("list[str]", item)) if key in _UNORDERED else _masked(item)
+    return f"<{key}>" if key in VOLATILE else item

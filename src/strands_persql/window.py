@@ -19,6 +19,7 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, TypeAlias, cast
 
 from .documents import copied, decode, encode, is_strict, now
@@ -96,9 +97,9 @@ class Window:
         self.entries: list[Entry] = []
         self.next_id = 0
         self.text: str | None = "[[0,null]]"
-        self.recognises = False
-        """The next look finds recorded messages by their content too, whatever their tracking ids: the entries were not
-        made of this history, and ids may be fresh in every process."""
+        self.recognises = 0
+        """How many messages, from the first, the next look finds by their content too, whatever their tracking ids: the
+        entries were not made of this history, and ids may be fresh in every process."""
         self._contents: list[Message] = []  # the entries' contents, so that one == in C compares them all
         self._what = what
         self._keeps_dropped = keeps_dropped
@@ -139,7 +140,10 @@ class Window:
             self._extend(_stored(position, rows[position]) for position in positions)
             return self, 0
         missing = 0
-        for item in self._parse(text):
+        items = self._parse(text)
+        if not _is_plain(items):
+            self.text = None  # written by hand: what is restored is written anew, in our own terms
+        for item in items:
             if isinstance(item, dict):
                 self._extend([Entry(item, copied(item))])
                 continue
@@ -193,7 +197,7 @@ class Window:
         if not grown_by_one or (
             count > 0 and (messages[0] != self._contents[0] or messages[count - 1] != self._contents[-1])
         ):
-            return self.compare(messages)
+            return self.compare(messages, added=True)
         change = Change()
         entry = self._new(messages[-1], change)
         self._extend([entry])
@@ -203,19 +207,19 @@ class Window:
             return change
         return self._described(change)
 
-    def compare(self, messages: Sequence[Message]) -> Change:
-        """Record the whole history.
+    def compare(self, messages: Sequence[Message], *, added: bool = False) -> Change:
+        """Record the whole history, whose last message was just `added`, or may have been there before.
 
         An entry is the same message as before by its object, else by its tracking id; what is neither is new. New at
         the tail: a row of the transcript. New elsewhere: inline. Gone: out of the window, its row untouched.
         """
         if self.text is not None and self._contents == messages:
-            self.recognises = False
+            self.recognises = 0
             self._follow(messages)
             return Change()
         change = Change()
-        found = self._find(messages)
-        self.recognises = False
+        found = self._find(messages, len(messages) - 1 if added else len(messages))
+        self.recognises = 0
         tail = len(messages)
         while tail > 0 and found[tail - 1] is None:
             tail -= 1
@@ -303,15 +307,19 @@ class Window:
             entry.storable = keep
             return None
 
-    def _find(self, messages: Sequence[Message]) -> list[Entry | None]:
-        """For each message of the history, the entry that it was recorded as."""
+    def _find(self, messages: Sequence[Message], by_content: int) -> list[Entry | None]:
+        """For each message of the history, the entry that it was recorded as.
+
+        Only the first `by_content` messages are found by content: a message just added is new, whatever it looks like.
+        """
         found: list[Entry | None] = [None] * len(messages)
         used: set[int] = set()
         self._match(messages, found, used, lambda message: id(message))
         self._match(messages, found, used, lambda message: message.get("tracking_id") or None)
         # Ids may be missing (before Strands 1.47, or in a history brought in from elsewhere): then by content.
-        self._match(messages, found, used, _content_without_id, only_without_id=not self.recognises)
+        self._match(messages[:by_content], found, used, _content_without_id, only_without_id=True)
         if self.recognises:
+            self._match(messages[: min(by_content, self.recognises)], found, used, _content_without_id)
             for message, entry in zip(messages, found, strict=True):
                 if entry is not None and _content_without_id(message) == _content_without_id(entry.content):
                     entry.content = _content_of(
@@ -328,7 +336,7 @@ class Window:
         *,
         only_without_id: bool = False,
     ) -> None:
-        open_messages = [index for index, entry in enumerate(found) if entry is None]
+        open_messages = [index for index in range(len(messages)) if found[index] is None]
         if not open_messages or len(used) == len(self.entries):
             return
         places: dict[Any, deque[int]] = {}
@@ -432,6 +440,16 @@ def _parsed(item: Any) -> Message | tuple[int, int | None]:
     if not (isinstance(low, int) and (high is None or isinstance(high, int))):
         raise TypeError("a range is no pair of integers")
     return low, high
+
+
+def _is_plain(items: list[Message | tuple[int, int | None]]) -> bool:
+    """Whether the last item is an open range and no other is, and no message stands in two."""
+    ranges = [item for item in items if not isinstance(item, dict)]
+    is_open = [high is None for _, high in ranges]
+    if not ranges or items[-1] != ranges[-1] or is_open != [False] * (len(ranges) - 1) + [True]:
+        return False
+    ends = sorted((low, low if high is None else high) for low, high in ranges)
+    return all(before[1] < after[0] for before, after in pairwise(ends))
 
 
 def _content_without_id(message: Message) -> str | None:

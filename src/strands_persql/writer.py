@@ -98,10 +98,11 @@ class Writer:
                 for row in self._pending.values()
             )
 
-    def know_agent(self, agent_id: str, revision: int, in_parts: Iterable[Key] = ()) -> None:
-        """Go on from an agent's stored row (0: none), of whose rows some are stored in parts."""
+    def know_agent(self, agent_id: str, revision: int, next_id: int = 0, in_parts: Iterable[Key] = ()) -> None:
+        """Go on from an agent's stored row (0: none) and transcript, some of which is stored in parts."""
         with self._lock:
             self._known.agents[agent_id] = revision
+            self._known.next_ids[agent_id] = next_id
             self._known.in_parts.update(in_parts)
 
     def know_multi_agent(self, multi_agent_id: str, revision: int, *, in_parts: bool) -> None:
@@ -217,6 +218,8 @@ class Writer:
 
     def _is_stored(self, key: Key) -> None:
         row = self._sending.pop(key)
+        if isinstance(row, MessageRow):
+            self._known.pass_message(row.agent_id, row.message_id)
         if not isinstance(row, Redaction):
             (self._known.in_parts.add if row.document.parts else self._known.in_parts.discard)(key)
 
@@ -275,6 +278,7 @@ class Writer:
         if not self._is_ours(row.key, stored):
             raise self._conflict("agent", row.agent_id, found, message_id=row.message_id)
         with self._lock:
+            self._known.pass_message(row.agent_id, row.message_id)
             self._sending[row.key] = MessageRow(row.agent_id, row.message_id, row.document, new=False)
         return True
 
@@ -283,6 +287,10 @@ class Writer:
         key: Key = (kind, owner, 0)
         stored = found.get(key)
         revision = stored["revision"] if stored is not None else 0
+        wanted = self._sending.get(key)
+        last = stored["last_message_id"] if isinstance(wanted, AgentRow) and stored is not None else None
+        if last is not None and last >= self._known.next_ids.get(owner, 0):
+            raise self._conflict(kind, owner, found, message_id=last)
         if revision == known.get(owner, 0):
             return False
         ours = any(
@@ -292,7 +300,6 @@ class Writer:
         if stored is None or not ours:
             raise self._conflict(kind, owner, found)
         known[owner] = revision
-        wanted = self._sending.get(key)
         if (
             isinstance(wanted, AgentRow)
             and (wanted.window, wanted.document.data) == (stored["live_window"], stored["data"])

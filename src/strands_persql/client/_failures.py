@@ -38,6 +38,7 @@ KINDS = frozenset(REMEDIES)
 
 # Messages that have no kind of their own, by a part in lower case.
 _PHRASES = [
+    ("malformed json", "a value that a JSON function was given isn't JSON; test it with json_valid first"),
     ("too big", "a value or row is larger than 2 MB; split it into several rows"),
     ("one statement at a time", "one call takes one statement; send several as a batch"),
     ("number of bindings", "the statement has another number of placeholders than parameters were given"),
@@ -53,10 +54,10 @@ _PATTERNS: list[tuple[re.Pattern[str], str]] = [
     (re.compile(r"\bPRIMARY KEY must be unique", re.I), "unique_violation"),
     (re.compile(r"\bNOT NULL constraint failed: (?P<columns>[^:]+)", re.I), "not_null_violation"),
     (re.compile(r"\bFOREIGN KEY constraint failed", re.I), "fk_violation"),
-    (re.compile(r"\bCHECK constraint failed(?:: (?P<constraint>.+))?", re.I), "check_violation"),
-    (re.compile(r"\bno such table: (?P<table>\S+)", re.I), "unknown_table"),
-    (re.compile(r"\bno such column: (?P<column>\S+)", re.I), "unknown_column"),
-    (re.compile(r"\btable (?P<table>\S+) has no column named (?P<column>\S+)", re.I), "unknown_column"),
+    (re.compile(r"\bCHECK constraint failed(?:: (?P<constraint>[^:]+))?", re.I), "check_violation"),
+    (re.compile(r"\bno such table: (?P<table>[^\s:]+)", re.I), "unknown_table"),
+    (re.compile(r"\bno such column: (?P<column>[^\s:]+)", re.I), "unknown_column"),
+    (re.compile(r"\btable (?P<table>\S+) has no column named (?P<column>[^\s:]+)", re.I), "unknown_column"),
     (re.compile(r"syntax error|incomplete input|unrecognized token", re.I), "syntax_error"),
     (re.compile(r"\bdatatype mismatch", re.I), "type_mismatch"),
     (re.compile(r"\b(?:database|table|schema)(?: \S+)? is locked", re.I), "database_locked"),

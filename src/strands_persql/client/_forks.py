@@ -1,8 +1,8 @@
 """What must happen when a process forks (gunicorn's preload, `multiprocessing`): nothing open is shared with the child.
 
-Two processes on one TCP connection would read each other's answers, and SQLite's own rule is that a connection isn't
-carried across a fork. Nor may the child close it: that would end the parent's TLS session, or drop its file locks. So
-the child keeps what it inherited out of the garbage collector's reach, and opens its own.
+Two processes on one TCP connection would read each other's answers, and SQLite's own rule is that a connection is not
+carried across a fork, not even to be closed (sqlite.org/howtocorrupt.html, section 2.6); closing a TLS connection would
+end the parent's. So the child keeps what it inherited out of the garbage collector's reach, and opens its own.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import secrets
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from importlib import metadata
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import httpx
 
@@ -228,12 +228,16 @@ class RemoteDatabase:
         return self._post("query", _wire(statement), lambda answer: read_result(answer.data, answer.meta), key)
 
     def batch(
-        self, statements: Sequence[Statement], *, transaction: bool = False, idempotency_key: str | None = None
+        self,
+        statements: Sequence[Statement | Mapping[str, Any]],
+        *,
+        transaction: bool = False,
+        idempotency_key: str | None = None,
     ) -> list[QueryResult]:
         """Run up to 100 statements in one request.
 
         Args:
-            statements: `{"sql": "…", "params": […]}` each, `params` being optional.
+            statements: `{"sql": "…", "params": […]}` each (`Statement`), `params` being optional.
             transaction: Whether they succeed or fail together. Without it each commits by itself, the first failure
                 ends the batch, and what came before it stays.
             idempotency_key: Names this write, so that sending it again within 24 hours, from any process, answers what

@@ -1,0 +1,40 @@
+"""Fail where the package imports anything but the standard library, Strands and httpx, which are what it installs."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ALLOWED = sys.stdlib_module_names | {"httpx", "strands", "strands_persql"}
+SOURCE = Path(__file__).resolve().parent.parent / "src" / "strands_persql"
+
+
+def main() -> int:
+    """Print each import that isn't allowed; return how many there are, at most 1 as an exit code."""
+    found = [
+        f"{path.relative_to(SOURCE.parent)}:{line}: imports {name}"
+        for path in sorted(SOURCE.rglob("*.py"))
+        for line, name in imported(ast.parse(path.read_text(encoding="utf-8")))
+        if name.partition(".")[0] not in ALLOWED
+    ]
+    print("\n".join(found))
+    return 1 if found else 0
+
+
+def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield the line and the module of each absolute import in `tree`, wherever it stands, but for those of types."""
+    if isinstance(tree, ast.If) and "TYPE_CHECKING" in ast.unparse(tree.test):
+        return  # never run
+    if isinstance(tree, ast.Import):
+        for alias in tree.names:
+            yield tree.lineno, alias.name
+    elif isinstance(tree, ast.ImportFrom) and tree.level == 0 and tree.module:
+        yield tree.lineno, tree.module
+    for node in ast.iter_child_nodes(tree):
+        yield from imported(node)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""Check a built wheel: `contents WHEEL` looks into it, `import` imports each of its modules where it is installed."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import pkgutil
+import sys
+import zipfile
+
+TEST_DEPENDENCIES = ("hypothesis", "pytest", "syrupy")
+
+
+def contents(wheel: str) -> None:
+    """Fail unless `wheel` holds the package with its type marker and its licence, and nothing else."""
+    names = zipfile.ZipFile(wheel).namelist()
+    info = [name for name in names if ".dist-info/" in name]
+    others = [name for name in names if name not in info and not name.startswith("strands_persql/")]
+    assert "strands_persql/py.typed" in names, "no py.typed: type checkers would take the package for untyped"
+    assert any(name.endswith("licenses/LICENSE") for name in info), "no licence"
+    assert not others, f"more than the package: {others}"
+    odd = [name for name in names if name not in info and not name.endswith((".py", "py.typed"))]
+    assert not odd, f"files that are no modules: {odd}"
+
+
+def import_all() -> None:
+    """Import every module of the installed package, in an environment that holds only what it requires."""
+    present = [name for name in TEST_DEPENDENCIES if importlib.util.find_spec(name)]
+    assert not present, f"not an environment without extras, it has {present}"
+    package = importlib.import_module("strands_persql")
+    for module in pkgutil.walk_packages(package.__path__, "strands_persql."):
+        if not module.name.endswith(".__main__"):
+            importlib.import_module(module.name)
+    for name in package.__all__:
+        getattr(package, name)
+    for script in importlib.metadata.distribution("strands-persql").entry_points:
+        script.load()
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "contents":
+        contents(sys.argv[2])
+    else:
+        import_all()

@@ -1,0 +1,49 @@
+"""Fixtures for tests with real agents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.amber import AmberSnapshotExtension
+
+from .harness import Build, Mode, Scenario, Store
+
+
+class _BesideAllTests(AmberSnapshotExtension):
+    """Keeps snapshots in `tests/__snapshots__`, not in a folder beside each test."""
+
+    snapshot_dirname = Path("..", "__snapshots__")
+
+
+@pytest.fixture
+def snapshot(snapshot: SnapshotAssertion) -> SnapshotAssertion:
+    """The stored rows as they should be: `pytest --snapshot-update` writes them anew."""
+    return snapshot.use_extension(_BesideAllTests)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """One database file, whatever managers a test opens over it."""
+    store = Store(tmp_path / "sessions.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture(params=["sync", "async"])
+def mode(request: pytest.FixtureRequest) -> Mode:
+    """Both ways to invoke an agent: `agent(...)` and `await agent.invoke_async(...)`."""
+    return request.param
+
+
+@pytest.fixture
+def scenario(store: Store, mode: Mode) -> Callable[[Build], Scenario]:
+    """Start a live agent that is compared with a restored one after each turn, in both forms."""
+
+    def start(build: Build, **options: Any) -> Scenario:
+        return Scenario(store, build, mode, **options)
+
+    return start

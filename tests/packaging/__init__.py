@@ -1,0 +1,1 @@
+"""The package as a whole, and what comes with it."""

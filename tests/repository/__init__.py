@@ -1,0 +1,1 @@
+"""Tests of `PerSQLSessionRepository`, and of sessions that go through both doors."""

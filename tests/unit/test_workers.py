@@ -1,0 +1,261 @@
+"""Lanes on the shared threads: one run at a time, none forgotten, never stuck."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import threading
+from concurrent.futures import CancelledError
+from concurrent.futures import wait as wait_for
+
+import pytest
+
+from strands_persql import workers
+from strands_persql.workers import MAX_WORKERS, Lane, submit, submit_call
+
+PATIENCE = 10.0
+"""Seconds after which a test fails instead of hanging."""
+
+
+class Gate:
+    """Work that waits until it is let through."""
+
+    def __init__(self) -> None:
+        self.started = threading.Semaphore(0)
+        self.open = threading.Semaphore(0)
+        self.runs = 0
+
+    def __call__(self) -> None:
+        """Run once."""
+        self.started.release()
+        assert self.open.acquire(timeout=PATIENCE)
+        self.runs += 1
+
+
+def test_calls_that_wait_share_one_run() -> None:
+    """All that is asked for during a run is done by one more, which began after each of the calls."""
+    gate = Gate()
+    lane = Lane(gate)
+    first = lane.run()
+    assert gate.started.acquire(timeout=PATIENCE)
+    later = [lane.run() for _ in range(50)]
+    gate.open.release()
+    first.result(PATIENCE)
+    assert not any(future.done() for future in later)
+    gate.open.release()
+    for future in later:
+        future.result(PATIENCE)
+    assert gate.runs == 2
+
+
+def test_a_lane_never_runs_twice_at_once() -> None:
+    """Many threads ask at once: runs follow one another, and each call sees what was there when it was made."""
+    busy, overlaps, pending, done = threading.Lock(), [], [], set[int]()
+
+    def work() -> None:
+        if not busy.acquire(blocking=False):
+            overlaps.append(1)
+            return
+        taken = pending[:]
+        done.update(taken)
+        busy.release()
+
+    lane = Lane(work)
+    missed: list[int] = []
+
+    def caller(number: int) -> None:
+        for i in range(50):
+            item = number * 1000 + i
+            pending.append(item)
+            lane.run().result(PATIENCE)
+            if item not in done:
+                missed.append(item)
+
+    threads = [threading.Thread(target=caller, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not overlaps
+    assert not missed
+
+
+def test_an_error_reaches_those_who_wait_for_that_run() -> None:
+    """A failed run fails its waiters alone; the next runs."""
+    outcomes: list[Exception | None] = [ValueError("one"), None]
+
+    def work() -> None:
+        outcome = outcomes.pop(0)
+        if outcome is not None:
+            raise outcome
+
+    lane = Lane(work)
+    with pytest.raises(ValueError, match="one"):
+        lane.run().result(PATIENCE)
+    lane.run().result(PATIENCE)
+
+
+def test_a_cancelled_wait_stops_nothing() -> None:
+    """Who gives up waiting takes nothing from the others, and the lane goes on."""
+    gate = Gate()
+    lane = Lane(gate)
+    first = lane.run()
+    assert gate.started.acquire(timeout=PATIENCE)
+    given_up, kept = lane.run(), lane.run()
+    given_up.cancel()
+    gate.open.release(3)
+    first.result(PATIENCE)
+    kept.result(PATIENCE)
+    lane.run().result(PATIENCE)
+    assert gate.runs == 3
+    with pytest.raises(CancelledError):
+        given_up.result(0)
+
+
+async def test_a_cancelled_task_stops_nothing() -> None:
+    """The same for a task that awaits the run."""
+    gate = Gate()
+    lane = Lane(gate)
+    lane.run()
+    await asyncio.to_thread(gate.started.acquire)
+    task = asyncio.ensure_future(asyncio.wait_for(asyncio.wrap_future(lane.run()), 0.001))
+    with pytest.raises((TimeoutError, asyncio.TimeoutError)):
+        await task
+    gate.open.release(3)
+    await asyncio.wait_for(asyncio.wrap_future(lane.run()), PATIENCE)
+
+
+def test_a_thousand_lanes_share_few_threads() -> None:
+    """A process has no more threads than it is allowed, however many sessions write at once."""
+    threads: set[int] = set()
+    random_work = random.Random(0)
+
+    def work() -> None:
+        threads.add(threading.get_ident())
+        sum(range(random_work.randrange(2000)))
+
+    lanes = [Lane(work) for _ in range(1000)]
+    futures = [lane.run() for lane in lanes for _ in range(2)]
+    done, open_ = wait_for(futures, timeout=PATIENCE)
+    assert not open_
+    assert all(future.exception() is None for future in done)
+    assert len(threads) <= MAX_WORKERS
+    assert sum(thread.name.startswith("strands-persql") for thread in threading.enumerate()) <= MAX_WORKERS
+
+
+def test_a_call_has_an_outcome() -> None:
+    """A result or an error comes in the future, from a worker thread."""
+    assert submit_call(threading.get_ident).result(PATIENCE) != threading.get_ident()
+    with pytest.raises(ZeroDivisionError):
+        submit_call(lambda: 1 // 0).result(PATIENCE)
+
+
+def test_calls_that_wait_take_no_thread() -> None:
+    """However often a stuck session is asked to write, the others find a thread."""
+    gate = Gate()
+    stuck = Lane(gate)
+    waiting = [stuck.run()]
+    assert gate.started.acquire(timeout=PATIENCE)
+    waiting += [stuck.run() for _ in range(3 * MAX_WORKERS)]
+    Lane(lambda: None).run().result(PATIENCE)
+    gate.open.release(2)
+    for future in waiting:
+        future.result(PATIENCE)
+
+
+def test_a_lane_goes_on_where_no_thread_could_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lane whose run could not be started runs the next time, and still never twice at once."""
+    monkeypatch.setattr(workers, "_pool", None)
+    other, gate, busy, overlaps = Gate(), Gate(), threading.Lock(), list[int]()
+
+    def work() -> None:
+        if not busy.acquire(blocking=False):
+            overlaps.append(1)
+            gate.started.release()
+            return
+        gate()
+        busy.release()
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    submit(other)  # the only thread of the pool is busy
+    assert other.started.acquire(timeout=PATIENCE)
+    lane = Lane(work)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with contextlib.suppress(RuntimeError):
+            lane.run()
+    first = lane.run()
+    assert gate.started.acquire(timeout=PATIENCE)
+    second = lane.run()
+    other.open.release()
+    gate.started.acquire(timeout=0.2)  # the other thread, were it to run the work as well
+    gate.open.release(3)
+    for future in (first, second):
+        future.result(PATIENCE)
+    assert not overlaps
+
+
+def test_work_is_done_once_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has reached its limit of threads neither loses the work nor does it twice."""
+    monkeypatch.setattr(workers, "_pool", None)  # a pool of its own, which has no idle thread
+    done: list[str] = []
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    gates = [Gate() for _ in range(2)]
+    for gate in gates:  # both of its threads are busy
+        submit(gate)
+    for gate in gates:
+        assert gate.started.acquire(timeout=PATIENCE)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with contextlib.suppress(RuntimeError):  # whoever asked may be told
+            submit(lambda: done.append("work"))
+    for gate in gates:
+        gate.open.release()
+    for _ in gates:  # whatever is queued has been taken
+        submit_call(lambda: None).result(PATIENCE)
+    assert done == ["work"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_forked_child_goes_on(busy: bool) -> None:
+    """A child process runs its lanes on threads of its own, even if it was forked in the midst of a run."""
+    gate = Gate()
+    lane = Lane(gate)
+    first = lane.run()
+    assert gate.started.acquire(timeout=PATIENCE)
+    if not busy:
+        gate.open.release()
+        first.result(PATIENCE)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            gate.open = threading.Semaphore(9)
+            lane.run().result(PATIENCE)
+            code = 0
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    gate.open.release()
+    first.result(PATIENCE)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_work_at_the_end_of_the_interpreter_is_done_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When no more work is taken, it runs on the thread that brings it."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(1)
+    pool.shutdown()
+    monkeypatch.setattr(workers, "_pool", pool)
+    assert submit_call(threading.get_ident).result(0) == threading.get_ident()
+    Lane(lambda: None).run().result(0)
