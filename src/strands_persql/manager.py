@@ -67,8 +67,8 @@ class PerSQLSessionManager(Closing, SessionManager):
         create_tables: bool = True,
     ) -> None:
         self.session_id = checked_session_id(session_id)
-        store = Store(database, table_prefix, create_tables=create_tables)
-        self._recorder = Recorder(store, self.session_id, checked_durability(durability))
+        self._store = Store(database, table_prefix, create_tables=create_tables)
+        self._recorder = Recorder(self._store, self.session_id, checked_durability(durability))
         self._repository = PerSQLSessionRepository(database, table_prefix=table_prefix, create_tables=create_tables)
         self._listener = _Manager(self._recorder)
         self._client: PerSQL | None = None
@@ -113,6 +113,7 @@ class PerSQLSessionManager(Closing, SessionManager):
         table_prefix: str = "strands_",
         durability: Durability = "message",
         create_tables: bool = True,
+        create_database: bool = False,
     ) -> Self:
         """A session manager with a client of its own, which `close()` or `with` closes.
 
@@ -124,8 +125,11 @@ class PerSQLSessionManager(Closing, SessionManager):
             table_prefix: Starts the name of each table.
             durability: When a message is stored.
             create_tables: Create the tables when a statement finds none.
+            create_database: Create the database when the first statement finds none: one for each agent, or user. Takes
+                an admin token of its namespace.
         """
         client = PerSQL(token=token, base_url=base_url)
+        slug = database.rpartition("/")[2]
         try:
             self = cls(
                 session_id,
@@ -138,6 +142,8 @@ class PerSQLSessionManager(Closing, SessionManager):
             client.close()
             raise
         self._client = client
+        if create_database:
+            self._store.provision = lambda: client.databases.create(slug, slug)
         return self
 
     def __repr__(self) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .errors import PermissionDeniedError, SessionDataError
-from .tables import VERSION, Tables
+from .tables import STEPS, Tables
 
 if TYPE_CHECKING:
     from .client import Database, Statement
@@ -54,10 +54,18 @@ class Store:
         ValueError: The prefix is not safe inside SQL.
     """
 
-    def __init__(self, database: Database, table_prefix: str = "strands_", *, create_tables: bool = True) -> None:
+    def __init__(
+        self,
+        database: Database,
+        table_prefix: str = "strands_",
+        *,
+        create_tables: bool = True,
+    ) -> None:
         self.tables = Tables(table_prefix)
         self._database = _checked(database)
         self._create_tables = create_tables
+        self.provision: Callable[[], object] | None = None
+        """Creates the database, when a statement finds none."""
         self._takes_key = "idempotency_key" in _parameters(database.batch)
 
     def read(self, *statements: Statement) -> list[list[Row]]:
@@ -79,14 +87,24 @@ class Store:
         Raises:
             SessionDataError: The tables were laid out by a newer version of this package.
         """
+        newest = len(STEPS)
         versions, *rest = self.read(*statements)
         version = versions[0]["version"] if versions else None
-        if version is not None and version > VERSION:
+        if version is None or version == newest:
+            return rest
+        prefix = self.tables.prefix
+        if version > newest:
             raise SessionDataError(
-                f"The tables {self.tables.prefix}* have layout {version}, this version of strands-persql knows layouts "
-                f"up to {VERSION}. Upgrade strands-persql, or use another table_prefix. Nothing was changed."
+                f"The tables {prefix}* have layout {version}, this version of strands-persql knows layouts up to "
+                f"{newest}. Upgrade strands-persql, or use another table_prefix. Nothing was changed."
             )
-        return rest
+        if not self._create_tables:
+            raise SessionDataError(
+                f"The tables {prefix}* have layout {version}, and create_tables=False keeps them from being brought to "
+                f"layout {newest}. Open one session without it, with an admin token. Nothing was changed."
+            )
+        self._lay_out(version)
+        return self.read(*statements)[1:]
 
     def _batch(self, statements: Sequence[Statement], key: str | None) -> list[list[Row]]:
         if self._takes_key and key is not None:
@@ -106,21 +124,39 @@ class Store:
         try:
             return request()
         except Exception as error:
-            if fault_of(error) != "unknown_table" or not self._create_tables:
+            if self.provision is not None and getattr(error, "status", None) == 404:
+                self.provision()
+                self.provision = None
+            elif fault_of(error) != "unknown_table":
                 raise
-        try:
-            self._batch(self.tables.create(), None)
-        except PermissionDeniedError as error:
-            raise PermissionDeniedError(
-                f"The tables {self.tables.prefix}* don't exist in this database and this token may not create them. "
-                "Run `strands-persql init` with an admin token, or open one session with an admin token; "
-                "after that a readwrite token is enough.",
-                status=error.status,
-                kind=error.kind,
-                detail=error.detail,
-                request_id=error.request_id,
-            ) from error
+            elif not self._create_tables:
+                raise PermissionDeniedError(
+                    f"The tables {self.tables.prefix}* don't exist in this database, and create_tables=False keeps "
+                    f"them from being created. {_SET_UP}",
+                    kind="unknown_table",
+                ) from error
+        self._lay_out(0)
         return request()
+
+    def _lay_out(self, version: int) -> None:
+        try:
+            self._batch(self.tables.lay_out(version), None)
+        except Exception as error:
+            if not isinstance(error, PermissionDeniedError) and getattr(error, "status", None) != 403:
+                raise
+            raise PermissionDeniedError(
+                f"The tables {self.tables.prefix}* don't exist in this database, or have an older layout, and this "
+                f"token may not create them. {_SET_UP}",
+                status=403,
+                kind="unknown_table",
+                request_id=getattr(error, "request_id", None),
+            ) from error
+
+
+_SET_UP = (
+    "Open one session with an admin token (or run `strands-persql init` with one, where the command line is "
+    "installed); after that a readwrite token is enough."
+)
 
 
 def _rows(result: Any) -> list[Row]:

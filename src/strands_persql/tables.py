@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from secrets import randbits
 from typing import TYPE_CHECKING, Any, Literal
@@ -33,10 +33,7 @@ from .errors import SessionDataError
 if TYPE_CHECKING:
     from .client import Statement
 
-__all__ = ["VERSION", "ChunkKind", "Tables"]
-
-VERSION = 1
-"""The newest layout this package knows."""
+__all__ = ["STEPS", "ChunkKind", "Tables"]
 
 ChunkKind = Literal["agent", "message", "multi_agent"]
 
@@ -46,6 +43,28 @@ _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
 _RESERVED = ("sqlite_", "_cf_", "_persql_")
 _LARGEST = (1 << 63) - 1
 _PARTS = '{"persql_parts":'
+
+
+def _first_layout(p: str) -> tuple[str, ...]:
+    key = "PRIMARY KEY"
+    return (
+        f"CREATE TABLE IF NOT EXISTS {p}sessions (session_id TEXT NOT NULL {key}, data TEXT NOT NULL) WITHOUT ROWID",
+        f"CREATE TABLE IF NOT EXISTS {p}agents (session_id TEXT NOT NULL, agent_id TEXT NOT NULL, "
+        f"revision INTEGER NOT NULL, live_window TEXT, data TEXT NOT NULL, {key} (session_id, agent_id)) WITHOUT ROWID",
+        f"CREATE TABLE IF NOT EXISTS {p}messages (session_id TEXT NOT NULL, agent_id TEXT NOT NULL, "
+        f"message_id INTEGER NOT NULL, data TEXT NOT NULL, {key} (session_id, agent_id, message_id)) WITHOUT ROWID",
+        f"CREATE TABLE IF NOT EXISTS {p}multi_agents (session_id TEXT NOT NULL, multi_agent_id TEXT NOT NULL, "
+        f"revision INTEGER NOT NULL, data TEXT NOT NULL, {key} (session_id, multi_agent_id)) WITHOUT ROWID",
+        f"CREATE TABLE IF NOT EXISTS {p}chunks (session_id TEXT NOT NULL, kind TEXT NOT NULL, owner TEXT NOT NULL, "
+        "message_id INTEGER NOT NULL, generation TEXT NOT NULL, part INTEGER NOT NULL, data TEXT NOT NULL, "
+        f"{key} (session_id, kind, owner, message_id, generation, part)) WITHOUT ROWID",
+        f"CREATE TABLE IF NOT EXISTS {p}schema (version INTEGER NOT NULL {key}) WITHOUT ROWID",
+    )
+
+
+STEPS: tuple[Callable[[str], tuple[str, ...]], ...] = (_first_layout,)
+"""How the layout came about: what each version added to the one before, given the prefix. Steps are only ever appended;
+the table `schema` is the ledger of those that were taken, and the number of the last is the layout's version."""
 
 
 def checked_prefix(prefix: object) -> str:
@@ -204,28 +223,18 @@ class Tables:
 
     # Setting up
 
-    def create(self) -> list[Statement]:
-        """The layout, from nothing or from what is there; harmless where it stands already."""
-        p = self.prefix
-        key = "PRIMARY KEY"
+    def lay_out(self, version: int = 0) -> list[Statement]:
+        """The steps from one version of the layout to the newest, for one transaction; 0: from nothing.
+
+        Harmless where they have been taken already.
+        """
         return [
             statement(sql)
+            for number, step in enumerate(STEPS, 1)
+            if number > version
             for sql in (
-                f"CREATE TABLE IF NOT EXISTS {p}sessions "
-                f"(session_id TEXT NOT NULL {key}, data TEXT NOT NULL) WITHOUT ROWID",
-                f"CREATE TABLE IF NOT EXISTS {p}agents (session_id TEXT NOT NULL, agent_id TEXT NOT NULL, "
-                "revision INTEGER NOT NULL, live_window TEXT, data TEXT NOT NULL, "
-                f"{key} (session_id, agent_id)) WITHOUT ROWID",
-                f"CREATE TABLE IF NOT EXISTS {p}messages (session_id TEXT NOT NULL, agent_id TEXT NOT NULL, "
-                f"message_id INTEGER NOT NULL, data TEXT NOT NULL, {key} (session_id, agent_id, message_id)) "
-                "WITHOUT ROWID",
-                f"CREATE TABLE IF NOT EXISTS {p}multi_agents (session_id TEXT NOT NULL, multi_agent_id TEXT NOT NULL, "
-                f"revision INTEGER NOT NULL, data TEXT NOT NULL, {key} (session_id, multi_agent_id)) WITHOUT ROWID",
-                f"CREATE TABLE IF NOT EXISTS {p}chunks (session_id TEXT NOT NULL, kind TEXT NOT NULL, "
-                "owner TEXT NOT NULL, message_id INTEGER NOT NULL, generation TEXT NOT NULL, part INTEGER NOT NULL, "
-                f"data TEXT NOT NULL, {key} (session_id, kind, owner, message_id, generation, part)) WITHOUT ROWID",
-                f"CREATE TABLE IF NOT EXISTS {p}schema (version INTEGER NOT NULL {key}) WITHOUT ROWID",
-                f"INSERT INTO {p}schema (version) VALUES ({VERSION}) ON CONFLICT (version) DO NOTHING",
+                *step(self.prefix),
+                f"INSERT INTO {self.prefix}schema (version) VALUES ({number}) ON CONFLICT (version) DO NOTHING",
             )
         ]
 

@@ -7,13 +7,14 @@ after each of its turns.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import copy
 import re
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -338,6 +339,11 @@ class Scenario:
         assert_same(self.agent, other)
         assert_rows_sound(self.store, self.agent)
         return other
+
+
+async def soon(waiting: Awaitable[Any]) -> Any:
+    """Wait for what another task is about to do; where it never does, the test fails and does not hang."""
+    return await asyncio.wait_for(waiting, 30)
 
 
 def user(words: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from strands.agent.conversation_manager import SlidingWindowConversationManager
 from strands.hooks import AfterInvocationEvent
 
 from .agents import agent_of
-from .harness import Scenario, Store, words_of
+from .harness import Scenario, Store, soon, words_of
 from .scripted import Pause, ScriptedModel, text, tools, use
 
 
@@ -58,7 +58,7 @@ async def test_cancel_during_a_model_call(store: Store) -> None:
     pause = Pause()
     run = await begun(store, text("never", before=pause), "two")
     task = asyncio.ensure_future(run.agent.invoke_async("b"))
-    await pause.reached.wait()
+    await soon(pause.reached.wait())
     await cancelled(task)
     run.check()
     await run.turn("c")
@@ -70,7 +70,7 @@ async def test_cancel_in_the_middle_of_a_stream(store: Store) -> None:
     pause = Pause()
     run = await begun(store, text("never", halfway=pause), "two")
     task = asyncio.ensure_future(run.agent.invoke_async("b"))
-    await pause.reached.wait()
+    await soon(pause.reached.wait())
     await cancelled(task)
     run.check()
     await run.turn("c")
@@ -82,7 +82,7 @@ async def test_cancel_after_tools(store: Store) -> None:
     used = tools(use("add", {"a": 1, "b": 2}), use("remember", {"key": "k", "value": 1}))
     run = await begun(store, used, text("never", before=pause), "two")
     task = asyncio.ensure_future(run.agent.invoke_async("b"))
-    await pause.reached.wait()
+    await soon(pause.reached.wait())
     await cancelled(task)
     run.check()
     run.restart()
@@ -96,7 +96,7 @@ async def test_cancel_in_the_middle_of_a_write(store: Store, nth: int) -> None:
     run = await begun(store, tools(use("add", {"a": 1, "b": 2})), "two")
     held = Held(run, nth)
     task = asyncio.ensure_future(run.agent.invoke_async("b"))
-    await held.reached.wait()
+    await soon(held.reached.wait())
     task.cancel()
     await asyncio.sleep(0)
     held.release()
@@ -127,7 +127,7 @@ async def test_scope_cancelled_during_a_model_call(store: Store) -> None:
     run = await begun(store, text("never", before=pause), "two")
     async with anyio.create_task_group() as group:
         group.start_soon(run.agent.invoke_async, "b")
-        await pause.reached.wait()
+        await soon(pause.reached.wait())
         group.cancel_scope.cancel()
     await run.manager.aflush()
     run.check()
@@ -142,7 +142,7 @@ async def test_scope_cancelled_in_the_middle_of_a_write(store: Store, nth: int) 
     held = Held(run, nth)
     async with anyio.create_task_group() as group:
         group.start_soon(run.agent.invoke_async, "b")
-        await held.reached.wait()
+        await soon(held.reached.wait())
         group.cancel_scope.cancel()
         held.release()
     await run.manager.aflush()
@@ -170,7 +170,7 @@ async def test_scope_cancelled_with_other_hooks(store: Store) -> None:
     run.agent.hooks.add_callback(AfterInvocationEvent, slow)
     async with anyio.create_task_group() as group:
         group.start_soon(run.agent.invoke_async, "b")
-        await pause.reached.wait()
+        await soon(pause.reached.wait())
         group.cancel_scope.cancel()
     pause.go_on.set()
     await run.manager.aflush()

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from strands.multiagent.graph import Graph
 from strands_persql import PerSQLError, SessionConflictError
 
 from .agents import PIXEL, agent_of
-from .harness import SESSION, RecordingDatabase, Store, assert_same, canonical, restored, words_of
+from .harness import SESSION, RecordingDatabase, Store, assert_same, canonical, restored, soon, words_of
 from .scripted import Pause, ScriptedModel, fail, text, tools, use
 
 VOLATILE = ("execution_time", "accumulated_usage", "accumulated_metrics")
@@ -135,7 +136,7 @@ async def test_graph_killed_in_mid_run(store: Store) -> None:
     models = {"a": ScriptedModel(["a one"]), "b": ScriptedModel([text("lost", before=pause)]), "c": ScriptedModel()}
     graph = graph_of(models, LINE)(store.manager())
     task = asyncio.ensure_future(graph.invoke_async("the task"))
-    await pause.reached.wait()
+    await soon(pause.reached.wait())
 
     fresh = {"a": ScriptedModel(), "b": ScriptedModel(["b one"]), "c": ScriptedModel(["c one"])}
     resumed = graph_of(fresh, LINE)(store.manager())
@@ -190,12 +191,12 @@ async def test_parallel_nodes(store: Store, order: str) -> None:
 
     graph.hooks.add_callback(AfterNodeCallEvent, after)
     task = asyncio.ensure_future(graph.invoke_async("task"))
-    await asyncio.gather(*(pause.reached.wait() for pause in pauses.values()))
-    assert await finished.get() == "a"
+    await soon(asyncio.gather(*(pause.reached.wait() for pause in pauses.values())))
+    assert await soon(finished.get()) == "a"
     done = {"a"}
     for name in order:
         pauses[name].go_on.set()
-        assert await finished.get() == name
+        assert await soon(finished.get()) == name
         done.add(name)
         if name != order[-1]:
             await _until(lambda done=done: set(stored(store)["completed_nodes"]) == done)
@@ -212,7 +213,7 @@ async def test_older_state_never_overwrites_newer(store: Store) -> None:
     database = store.database()
     graph = graph_of(models, DIAMOND)(store.manager(database))
     task = asyncio.ensure_future(graph.invoke_async("task"))
-    await asyncio.gather(*(pause.reached.wait() for pause in pauses.values()))
+    await soon(asyncio.gather(*(pause.reached.wait() for pause in pauses.values())))
 
     loop, held, release = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
 
@@ -224,7 +225,7 @@ async def test_older_state_never_overwrites_newer(store: Store) -> None:
     database.on_call = hold
     database.clear()
     pauses["b"].go_on.set()
-    await held.wait()
+    await soon(held.wait())
     for name in "dc":
         pauses[name].go_on.set()
     for _ in range(200):
@@ -438,7 +439,7 @@ async def test_swarm_killed_in_mid_run(store: Store) -> None:
     }
     swarm = swarm_of(models)(store.manager())
     task = asyncio.ensure_future(swarm.invoke_async("the task"))
-    await pause.reached.wait()
+    await soon(pause.reached.wait())
 
     state = stored(store, "swarm")
     fresh = {
@@ -500,9 +501,8 @@ async def test_interrupted_swarm(store: Store, mode: str) -> None:
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    """Wait for something that another task is about to do."""
-    for _ in range(2000):
-        if condition():
-            return
+    """Wait for something that another task is about to do; fail where it never does."""
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
         await asyncio.sleep(0.001)
-    raise AssertionError("it never came true")

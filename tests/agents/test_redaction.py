@@ -12,7 +12,7 @@ from strands.hooks import AfterModelCallEvent
 
 from .agents import agent_of
 from .features import needs_pins
-from .harness import assert_same, assistant, restored, user, words_of
+from .harness import assert_same, assistant, restored, soon, user, words_of
 from .scripted import Pause, ScriptedModel, fail, overflow, redact_user, text, tools, use
 
 RAW = "MY-RAW-SECRET"
@@ -314,7 +314,7 @@ async def test_redaction_while_paused(store: Any) -> None:
     build = agent_of(model)
     agent: Agent = build(store.manager())
     task = asyncio.ensure_future(agent.invoke_async(RAW))
-    await pause.reached.wait()
+    await soon(pause.reached.wait())
     killed = restored(store, build)
     assert words_of(killed.messages) == [SAFE]
     assert not store.holds(RAW)

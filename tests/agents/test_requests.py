@@ -14,7 +14,7 @@ from strands.agent.conversation_manager import SlidingWindowConversationManager
 from strands_persql import PerSQLSessionManager
 
 from .agents import agent_of
-from .harness import Scenario, Store, assert_same, assistant, restored, user
+from .harness import Scenario, Store, assert_same, assistant, restored, soon, user
 from .scripted import ScriptedModel, fail, overflow, redact_user, tools, use
 
 THREE_TOOLS = [tools(use("add", {"a": 1, "b": 2}), use("add", {"a": 3, "b": 4}), use("boom")), "done"]
@@ -262,7 +262,7 @@ async def test_the_loop_turns_while_a_write_waits(store: Store) -> None:
 
     database.on_call = hold
     task = asyncio.ensure_future(agent.invoke_async("a"))
-    await waiting.wait()
+    await soon(waiting.wait())
     # The database holds the first write, and this test's own task runs: the loop is free.
     assert not task.done()
     release.set()

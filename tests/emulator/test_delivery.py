@@ -176,6 +176,16 @@ def test_faults(sender: Sender, fault: Fault, outcome: int | type[Exception], st
     assert [record.fault for record in sender.emulator.log] == [fault.name, None]
 
 
+@pytest.mark.parametrize(("cached", "stored"), [(True, 1), (False, 2)])
+def test_a_commit_whose_answer_no_key_replays(sender: Sender, cached: bool, stored: int) -> None:
+    """The worst case for a client: the statements have run, and its repetition runs them again."""
+    sender.emulator.faults.next(faults.cut_after_commit(cached=cached))
+    with pytest.raises(httpx.ReadError):
+        sender.ask(INSERT, 1, key="k")
+    sender.ask(INSERT, 1, key="k")
+    assert sender.count() == stored
+
+
 def test_plans(sender: Sender) -> None:
     """Faults are met by number, in turn, at random by a seed, and always, in this order of precedence."""
     plan = sender.emulator.faults

@@ -117,7 +117,7 @@ def test_fastapi_app_served(tmp_path: Path) -> None:
             str(EXAMPLES / "fastapi_app.py"),
             "--serve",
             "--port",
-            str(port),
+            "0",
             "--file",
             str(file),
         ]

@@ -201,6 +201,7 @@ def test_redirects_are_not_followed(emulator: Emulator, emulator_server: Server,
         (400, f'{{"success":false,"error":"CHECK constraint failed: {SECRET}"}}'),
         (400, f'{{"success":false,"error":"x","errorDetail":{{"kind":"unique_violation","table":"{SECRET}"}}}}'),
         (400, f'{{"success":false,"error":"x","errorDetail":{{"kind":"check_violation","columns":["{SECRET}",5]}}}}'),
+        (400, f'{{"success":false,"error":"database {SECRET} not found"}}'),
         (403, f'{{"success":false,"error":"refused: INSERT \'{SECRET}\'"}}'),
         (404, f'{{"success":false,"error":"no route for \\"{SECRET}"}}'),
         (418, f'{{"success":false,"error":"{SECRET}"}}'),
@@ -281,6 +282,8 @@ def test_a_child_process_opens_its_own_connections(emulator: Emulator) -> None:
     assert code == 0
     db.query("INSERT INTO t VALUES ('parent')")
     assert [row["a"] for row in db.query("SELECT a FROM t ORDER BY a")["data"]] == ["child", "parent"]
+    first, child, *others = (record.connection for record in emulator.log)
+    assert child != first and set(others) == {first}
 
 
 def test_answers_without_the_documented_shape(emulator: Emulator) -> None:

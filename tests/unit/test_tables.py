@@ -35,7 +35,7 @@ def fresh() -> Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA foreign_keys = ON")
-    run(connection, *TABLES.create())
+    run(connection, *TABLES.lay_out())
     return connection
 
 
@@ -88,7 +88,7 @@ def test_the_layout_is_made_once() -> None:
     """Creating it again is harmless, and its version can be read."""
     connection = fresh()
     run(connection, TABLES.ensure_session("s", "{}"))
-    run(connection, *TABLES.create())
+    run(connection, *TABLES.lay_out())
     assert run(connection, TABLES.read_version()) == [[{"version": 1}]]
     assert len(dump(connection)["sessions"]) == 1
 
@@ -155,7 +155,7 @@ def every_statement() -> list[tuple[str, Statement]]:
         "read_version": t.read_version(),
         "dump": [t.dump(name) for name in ("sessions", "agents", "messages", "multi_agents", "chunks", "schema")],
     }
-    builders = {name for name in vars(Tables) if not name.startswith("_")} - {"create"}
+    builders = {name for name in vars(Tables) if not name.startswith("_")} - {"lay_out"}
     assert builders - made.keys() == set(), "a builder that these tests don't know"
     return [
         (name, statement)

@@ -296,7 +296,7 @@ def test_two_writers_never_share_a_key() -> None:
             return super().batch(statements, transaction=transaction)
 
     database = Keyed(local())
-    database.inner.batch(Store(database).tables.create(), transaction=True)
+    database.inner.batch(Store(database).tables.lay_out(), transaction=True)
     for _ in range(2):
         writer = writer_of(database)
         write(writer, graph(1))
