@@ -182,6 +182,7 @@ class _Mirror:
     def _failed(self, error: Exception) -> None:
         if self._raises:
             raise error
+        error.__traceback__ = None  # its frames would keep the agent alive, in the log's record and beyond
         pending = self._recorder.pending
         if isinstance(error, SessionException):
             self._log(type(error).__name__, logging.ERROR, "not stored, the agent goes on", error=error)
@@ -194,6 +195,4 @@ class _Mirror:
         """Log once until the store is back."""
         if once not in self._logged:
             self._logged.add(once)
-            if error is not None:
-                error.__traceback__ = None  # its frames would keep the agent alive as long as the log's record
             logger.log(level, "session_id=<%s> | mirror: " + text, self._recorder.session_id, *args, exc_info=error)

@@ -129,7 +129,6 @@ class PerSQLSessionManager(Closing, SessionManager):
                 an admin token of its namespace.
         """
         client = PerSQL(token=token, base_url=base_url)
-        slug = database.rpartition("/")[2]
         try:
             self = cls(
                 session_id,
@@ -143,6 +142,7 @@ class PerSQLSessionManager(Closing, SessionManager):
             raise
         self._client = client
         if create_database:
+            slug = database.rpartition("/")[2]
             self._store.provision = lambda: client.databases.create(slug, slug)
         return self
 

@@ -13,7 +13,7 @@ import logging
 import sys
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
@@ -21,19 +21,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 from strands.types.exceptions import SessionException
 from strands.types.session import Session, SessionType
 
-from .agent_state import (
-    STATE_FIELDS,
-    Restorable,
-    ensure_tracking_ids,
-    is_stateful,
-    messages_of,
-    scrub_interrupts,
-    state_of,
-)
+from .agent_state import STATE_FIELDS, ensure_tracking_ids, is_stateful, messages_of, scrub_interrupts, state_of
 from .batches import AgentRow, Key, MessageRow, MultiAgentRow, Redaction, Row, document
 from .documents import copied, encode, is_strict, now
 from .errors import SessionDataError
-from .repair import repair
+from .restoring import restored
 from .store import Store
 from .stored import StoredAgent, StoredMultiAgent, stored_agents, stored_multi_agents
 from .window import Change, Message, Window
@@ -171,14 +163,12 @@ class Recorder:
         self.check_unique(agent)
         agent_id = agent.agent_id
         stored = self._take_over(agent_id)
-        stateful = is_stateful(agent)
-        what = f"agent {agent_id!r}"
         if stored is None:
             logger.debug("session_id=<%s>, agent_id=<%s> | new agent", self.session_id, agent_id)
             known = self._new(agent)
         else:
             logger.debug("session_id=<%s>, agent_id=<%s> | restoring agent", self.session_id, agent_id)
-            known = self._restored(agent, stored, what=what, stateful=stateful)
+            known = self._going_on(agent, stored, restored(agent, stored, session_id=self.session_id))
         with self._lock:
             self._agents[agent_id] = known
         if stored is None and agent.messages:
@@ -266,68 +256,6 @@ class Recorder:
         answers = self._store.read_versioned(self._store.tables.restore(self.session_id, agent_id))
         return stored_agents(answers).get(agent_id)
 
-    def _restored(self, agent: Agent, stored: StoredAgent, *, what: str, stateful: bool) -> _Recorded:
-        try:
-            Restorable.of(copied(stored.document)).apply(agent)
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise SessionDataError(
-                f"The row of {what} can't be read as a Strands agent: {error}. Nothing was changed. Look at the column "
-                "data of that row, and mend it, delete it, or use another session id."
-            ) from error
-        head = self._restore_conversation_manager(agent, stored.document["conversation_manager_state"])
-        window, missing = Window.restored(
-            stored.window,
-            stored.messages,
-            what=what,
-            next_id=stored.next_id,
-            head=head if stored.window is None else (),
-            keeps_dropped=stateful,
-        )
-        if missing:
-            logger.warning(
-                "session_id=<%s>, agent_id=<%s>, missing=<%d> | the live window names messages that have no row",
-                self.session_id,
-                stored.agent_id,
-                missing,
-            )
-        messages = window.messages
-        try:
-            mended = repair(messages)
-        except (KeyError, TypeError) as error:
-            raise SessionDataError(
-                f"The messages of {what} can't be read: a tool use or result has no toolUseId. Nothing was changed. "
-                "Look at their rows, and mend them, delete them, or use another session id."
-            ) from error
-        if mended:
-            logger.warning(
-                "session_id=<%s>, agent_id=<%s> | mended tool uses without results, or results without uses",
-                self.session_id,
-                stored.agent_id,
-            )
-        if mended:
-            window.forget_text()
-        if not stateful:
-            agent.messages = cast("Any", messages)
-        return self._going_on(agent, stored, window)
-
-    def _restore_conversation_manager(self, agent: Agent, state: Mapping[str, Any]) -> list[Message]:
-        """Restore the conversation manager's own state; the messages that it puts before the stored ones."""
-        manager = getattr(agent, "conversation_manager", None)
-        if manager is None:
-            return []
-        try:
-            return list(cast("list[Message]", manager.restore_from_session(dict(state)) or []))
-        except (ValueError, KeyError, TypeError):
-            logger.warning(
-                "session_id=<%s>, agent_id=<%s>, stored=<%s>, used=<%s> | the stored state is of another conversation "
-                "manager: messages are restored, the conversation manager starts afresh",
-                self.session_id,
-                agent.agent_id,
-                state.get("__name__"),
-                type(manager).__name__,
-            )
-            return []
-
     # Events
 
     def added(self, agent: Agent) -> Written:
@@ -404,7 +332,7 @@ class Recorder:
                 raise SessionException("No message to redact.")
             role, raw, redacted = target.content.get("role"), target.content["content"], target.message["content"]
             rows: list[Row] = []
-            if raw != redacted:
+            if raw and raw != redacted:
                 for entry in known.window.entries:
                     if entry.content.get("role") == role and entry.content["content"] == raw and entry is not target:
                         entry.message["content"] = copied(redacted)
@@ -477,14 +405,16 @@ class Recorder:
             )
         return known
 
-    def _record(self, agent: Agent, known: _Recorded, look: Any, rows: list[Row] | None = None) -> None:
+    def _record(
+        self, agent: Agent, known: _Recorded, look: Callable[[], Change], rows: list[Row] | None = None
+    ) -> None:
         """Put the difference between an agent and its record among the rows to be written.
 
         Raises:
             SessionDataError: Something can't be stored; all else is pending, and goes with the next event.
         """
         state = state_of(agent)  # first: once the window has taken a change in, it must become rows
-        change: Change = look()
+        change = look()
         error = change.error
         rows = rows if rows is not None else []
         candidate = known.storable

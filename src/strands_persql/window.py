@@ -213,7 +213,8 @@ class Window:
         An entry is the same message as before by its object, else by its tracking id; what is neither is new. New at
         the tail: a row of the transcript. New elsewhere: inline. Gone: out of the window, its row untouched.
         """
-        if self.text is not None and self._contents == messages:
+        same_tail = not added or (len(self.entries) > 0 and messages[-1] is self.entries[-1].message)
+        if self.text is not None and same_tail and self._contents == messages:
             self.recognises = 0
             self._follow(messages)
             return Change()

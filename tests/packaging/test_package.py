@@ -23,7 +23,7 @@ LAYERS = [
     {"documents"},
     {"window", "tables", "repair", "stored"},
     {"store", "agent_state"},
-    {"batches", "writer"},
+    {"batches", "writer", "restoring"},
     {"recorder"},
     {"lifecycle", "closing"},
     {"manager", "hooks", "repository", "testing"},
