@@ -153,7 +153,7 @@ class Window:
                 high = self.next_id - 1
             named = positions[bisect_left(positions, low) : bisect_right(positions, high)]
             self._extend(_stored(position, rows[position]) for position in named)
-            missing += high - low + 1 - len(named)
+            missing += max(0, high - low + 1) - len(named)
         return self, missing
 
     @property

@@ -14,7 +14,12 @@ from strands.session import RepositorySessionManager
 from strands_persql.repair import repair
 
 FIX = RepositorySessionManager._fix_broken_tool_use
-NEWEST = "Snapshot eligible indices" in inspect.getsource(FIX)  # the rules of Strands 1.47 on
+# The newest rules: an orphan result is taken out wherever it stands, and the text beside it stays.
+ORPHAN = {"toolResult": {"toolUseId": "t", "status": "success", "content": []}}
+PROBE: list[Any] = [{"role": "user", "content": [{"text": "a"}, ORPHAN]}]
+NEWEST = "Snapshot eligible indices" in inspect.getsource(FIX) and FIX(None, PROBE) == [  # type: ignore[arg-type]
+    {"role": "user", "content": [{"text": "a"}]}
+]
 
 IDS = st.sampled_from(["t1", "t2", "t3"])
 TEXT = st.fixed_dictionaries({"text": st.sampled_from(["a", "b"])})
