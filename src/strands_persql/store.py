@@ -106,6 +106,16 @@ class Store:
         self._lay_out(version)
         return self.read(*statements)[1:]
 
+    def set_up(self) -> int:
+        """Create the tables, or bring them to the newest layout; the layout's version.
+
+        Raises:
+            PermissionDeniedError: The token may not run DDL.
+            SessionDataError: The tables were laid out by a newer version of this package.
+        """
+        self.read_versioned([self.tables.read_version()])
+        return len(STEPS)
+
     def _batch(self, statements: Sequence[Statement], key: str | None) -> list[list[Row]]:
         if self._takes_key and key is not None:
             results: Any = self._database.batch(list(statements), transaction=True, idempotency_key=key)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
