@@ -14,12 +14,15 @@ from typing import Any, cast
 
 from .errors import SessionDataError
 
-__all__ = ["PART_BYTES", "copied", "decode", "encode", "is_strict", "now", "parts_of", "replaced"]
+__all__ = ["LARGEST_NUMBER", "PART_BYTES", "copied", "decode", "encode", "is_strict", "now", "parts_of", "replaced"]
 
 PART_BYTES = 1_000_000
 """The most bytes of UTF-8 that one stored value holds; a longer document is stored in parts.
 
 The service's limit is 2 MB a row and value (Cloudflare Durable Objects, "Limits"), keys included."""
+
+LARGEST_NUMBER = 2**53 - 2**30
+"""Revisions and positions are below it: numbers are JavaScript's on the way, exact to 2^53, and go up from there."""
 
 _BYTES_MARKER = "__bytes_encoded__"
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from .documents import decode, encode
+from .documents import LARGEST_NUMBER, decode, encode
 from .errors import SessionDataError
 from .tables import is_in_parts, joined, marker_of
 from .window import Message, StoredMessage
@@ -77,10 +77,10 @@ def stored_agents(answers: Sequence[Rows]) -> dict[str, StoredAgent]:
         last = row["last_message_id"]
         agents[agent_id] = StoredAgent(
             agent_id,
-            row["revision"],
+            _number(row["revision"], what, "revision", least=1),
             row["live_window"],
             _object(text, what),
-            next_id=0 if last is None else last + 1,
+            next_id=0 if last is None else _number(last, what, "last message_id") + 1,
             document_in_parts=(agent_id, 0) in own_chunks,
         )
     chunks = _by_document(message_chunks)
@@ -122,8 +122,16 @@ def stored_multi_agents(answers: Sequence[Rows]) -> dict[str, StoredMultiAgent]:
         what = f"The row of multi-agent {multi_agent_id!r}"
         text = joined(row["data"], chunks.get((multi_agent_id, 0), ()), what=what)
         in_parts = (multi_agent_id, 0) in chunks
-        found[multi_agent_id] = StoredMultiAgent(row["revision"], _object(text, what), text, in_parts)
+        revision = _number(row["revision"], what, "revision", least=1)
+        found[multi_agent_id] = StoredMultiAgent(revision, _object(text, what), text, in_parts)
     return found
+
+
+def _number(value: object, what: str, name: str, *, least: int = 0) -> int:
+    """A count that is exact in JSON, with room to go up: a number changed by hand could never be written again."""
+    if isinstance(value, int) and least <= value < LARGEST_NUMBER:
+        return value
+    raise SessionDataError(unreadable(what, f"its {name} is {value!r}", column=name))
 
 
 def stored_document(data: str, chunks: Rows, *, what: str) -> dict[str, Any]:
@@ -199,11 +207,11 @@ def _object(text: str, what: str) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
-def unreadable(what: str, why: str) -> str:
+def unreadable(what: str, why: str, *, column: str = "data") -> str:
     """The words for a row that can't be read."""
     return (
-        f"{what} can't be read: {why}. Nothing was changed. Look at the column data of that row, and mend it, delete "
-        "it, or use another session id."
+        f"{what} can't be read: {why}. Nothing was changed. Look at the column {column} of that row, and mend it, "
+        "delete it, or use another session id."
     )
 
 

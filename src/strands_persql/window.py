@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, TypeAlias, cast
 
-from .documents import copied, decode, encode, is_strict, now
+from .documents import LARGEST_NUMBER, copied, decode, encode, is_strict, now
 from .errors import SessionDataError
 
 __all__ = ["Change", "Entry", "Message", "StoredMessage", "Window"]
@@ -438,8 +438,8 @@ def _parsed(item: Any) -> Message | tuple[int, int | None]:
             raise TypeError("an inline message is no object")
         return cast("Message", message)
     low, high = item
-    if not (isinstance(low, int) and (high is None or isinstance(high, int))):
-        raise TypeError("a range is no pair of integers")
+    if not all(isinstance(end, int) and 0 <= end < LARGEST_NUMBER for end in (low, 0 if high is None else high)):
+        raise TypeError("a range is no pair of positions")
     return low, high
 
 
