@@ -151,7 +151,7 @@ def marker_of(data: str, *, what: str) -> Marker:
     try:
         marker: dict[str, Any] = json.loads(data)
         count, generation, created_at = marker["persql_parts"], marker["generation"], marker.get("created_at", "")
-        if isinstance(count, int) and isinstance(generation, str) and isinstance(created_at, str):
+        if isinstance(count, int) and count > 0 and isinstance(generation, str) and isinstance(created_at, str):
             return Marker(count, generation, created_at)
     except (ValueError, KeyError):
         pass
@@ -723,10 +723,10 @@ def joined(data: str, chunks: Sequence[tuple[str, int, str]], *, what: str) -> s
         return data
     marker = marker_of(data, what=what)
     parts = {part: text for generation, part, text in chunks if generation == marker.generation}
-    missing = [part for part in range(marker.count) if part not in parts]
-    if missing:
+    # The count is not to be trusted with a loop: it may have been changed by hand.
+    if len(parts) < marker.count or not all(part in parts for part in range(marker.count)):
         raise SessionDataError(
-            f"{what} is stored in {marker.count} parts, of which {len(missing)} are missing. Nothing was changed. Look "
-            "at its rows in the chunks table, delete the row, or use another session id."
+            f"{what} is stored in {marker.count} parts, of which {len(parts)} are there. Nothing was changed. Look at "
+            "its rows in the chunks table, delete the row, or use another session id."
         )
     return "".join(parts[part] for part in range(marker.count))
