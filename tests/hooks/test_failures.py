@@ -116,16 +116,20 @@ async def test_away_at_construction_of_a_stored_session(store: Store, tmp_path: 
     assert_mirrored(store, agent)
 
 
-async def test_trimmed_while_away(store: Store, mode: str) -> None:
-    """Messages that leave the history while the store is away are stored all the same."""
+@pytest.mark.parametrize("from_the_start", [False, True])
+async def test_trimmed_while_away(store: Store, mode: str, from_the_start: bool) -> None:
+    """Messages that leave the history while the store is away are stored all the same, if it was from the start too."""
     mirror, database = patient(store)
+    waiting = contextlib.ExitStack()
+    if from_the_start:
+        waiting.enter_context(away(database))
     agent = mirrored(
         store,
         ScriptedModel(["one", "two", "three", "four"]),
         mirror=mirror,
         conversation_manager=lambda: SlidingWindowConversationManager(window_size=2),
     )
-    with away(database):
+    with waiting, away(database):
         for prompt in "abc":
             await turn(agent, mode, prompt)
     await turn(agent, mode, "d")

@@ -215,6 +215,23 @@ async def test_mirror_of_the_graph_itself(store: Store, mode: str) -> None:
     assert_nodes_of_first(store, graph)
 
 
+async def test_graph_resumed_from_its_mirror(store: Store) -> None:
+    """A mirror among a graph's own hooks stores its state after each node: a manager resumes a run that broke off."""
+    pause = Pause()
+    models = {"a": ScriptedModel(["a one"]), "b": ScriptedModel([text("lost", before=pause)]), "c": ScriptedModel()}
+    graph = graph_of(models, LINE, mirror_of(store), own=True)
+    task = asyncio.ensure_future(graph.invoke_async("task"))
+    await pause.reached.wait()
+    fresh = {"a": ScriptedModel(), "b": ScriptedModel(["b one"]), "c": ScriptedModel(["c one"])}
+    resumed = graph_of(fresh, LINE, mirror_of(store, session_id="other"), manager=store.manager())
+    result = await resumed.invoke_async("task")
+    assert str(result.status.value) == "completed"
+    assert fresh["a"].calls == []
+    task.cancel()
+    with pytest.raises((asyncio.CancelledError, SessionException)):
+        await task
+
+
 def assert_nodes_of_first(store: Store, graph: Graph) -> None:
     """What the first graph's nodes said is still there."""
     for name, agent in agents_of(graph).items():

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from strands.hooks import AfterModelCallEvent, HookProvider, HookRegistry
 
+from ..agents.agents import agent_of
 from ..agents.harness import RecordingDatabase, Store, assistant, user, words_of
 from ..agents.scripted import ScriptedModel, fail, overflow, redact_user, tools, use
 from .mirrors import assert_mirrored, away, file_manager, mirror_of, mirrored, turn
@@ -32,13 +34,19 @@ async def test_overwritten(store: Store, mode: str) -> None:
     assert_mirrored(store, agent)
 
 
-async def test_overwritten_before_the_answer_is_added(store: Store, mode: str) -> None:
-    """By the time the answer becomes part of the history, the prompt's row holds the replacement."""
-    from strands.hooks import MessageAddedEvent
-
-    agent = mirrored(store, ScriptedModel([redact_user(SAFE)]))
+async def test_overwritten_after_the_model_call(store: Store, mode: str) -> None:
+    """The replacement is stored once the model has answered, before the answer becomes part of the history."""
     seen: list[bool] = []
-    agent.hooks.add_callback(MessageAddedEvent, lambda event: seen.append(store.holds(RAW)))
+
+    class Looker(HookProvider):
+        def register_hooks(self, registry: HookRegistry, **kwargs: Any) -> None:
+            # Callbacks of this event run in reverse: what is registered first looks last.
+            registry.add_callback(AfterModelCallEvent, lambda event: seen.append(store.holds(RAW)))
+
+    mirror = mirror_of(store)
+    model = ScriptedModel([redact_user(SAFE)])
+    model.replies[0].before = lambda: seen.append(store.holds(RAW))
+    agent = agent_of(model, hooks=lambda: [Looker(), mirror])(None)
     await turn(agent, mode, RAW)
     assert seen == [True, False]
 

@@ -474,3 +474,12 @@ def test_the_place_of_a_redaction() -> None:
     assert entry is window.entries[-1]
     assert entry.message["content"] == [{"text": "foreign"}]
     assert Window(what="a").place(said("x"), []) is None
+
+
+def test_a_message_just_added_is_new_whatever_it_looks_like() -> None:
+    """A history cleared and begun with the same words again, without ids, is a new message and no old one."""
+    window, _, history = recorded(said("again"))
+    history[:] = [said("again")]
+    change = window.add(history)
+    assert [entry.message_id for entry, _ in change.added] == [1]
+    assert change.window == "[[1,null]]"
