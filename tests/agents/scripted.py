@@ -114,14 +114,14 @@ def overflow() -> Reply:
 
 @dataclass
 class Pause:
-    """A place where the model stops until the test lets it go on, within one event loop."""
+    """A place where the model stops until the test lets it go on, within one event loop; at most a minute."""
 
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __call__(self) -> None:
         self.reached.set()
-        await self.go_on.wait()
+        await asyncio.wait_for(self.go_on.wait(), 60)
 
 
 class ScriptedModel(Model):

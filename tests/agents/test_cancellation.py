@@ -115,8 +115,10 @@ async def test_timeout(store: Store) -> None:
     """`asyncio.wait_for` that runs out while the model works."""
     pause = Pause()
     run = await begun(store, text("never", before=pause), "two")
+    task = asyncio.ensure_future(run.agent.invoke_async("b"))
+    await soon(pause.reached.wait())
     with pytest.raises(asyncio.TimeoutError):
-        await asyncio.wait_for(run.agent.invoke_async("b"), 0.05)
+        await asyncio.wait_for(task, 0.01)
     run.check()
     await run.turn("c")
 
@@ -133,6 +135,27 @@ async def test_scope_cancelled_during_a_model_call(store: Store) -> None:
     run.check()
     await run.turn("c")
     assert words_of(run.store.messages()) == ["a", "one", "b", "c", "two"]
+
+
+async def test_scope_cancelled_after_changes(store: Store) -> None:
+    """What changed during the call is recorded by the last event, although its first await is cancelled at once."""
+    pause = Pause()
+    run = await begun(store)
+
+    async def change() -> None:
+        run.agent.state.set("late", True)
+        run.agent.messages[0]["content"].append({"text": "edited"})
+        await pause()
+
+    run.agent.model.play(text("never", before=change), "two")  # type: ignore[attr-defined]
+    async with anyio.create_task_group() as group:
+        group.start_soon(run.agent.invoke_async, "b")
+        await soon(pause.reached.wait())
+        group.cancel_scope.cancel()
+    await run.manager.aflush()
+    other = run.check()
+    assert other.state.get("late") is True
+    await run.turn("c")
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3, 4])
