@@ -13,7 +13,7 @@ import logging
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from .batches import AgentRow, Batch, Key, MessageRow, MultiAgentRow, Redaction, Row, Stored, document, merged, plan
@@ -42,10 +42,30 @@ Owner: TypeAlias = Literal["agent", "multi_agent"]
 
 
 @dataclass(slots=True)
-class _Attempt:
-    rows: Rows
-    agents: dict[str, int]
-    multi_agents: dict[str, int]
+class _Attempts:
+    """What was sent since the last success, refused or unanswered: it may be stored all the same, or yet be.
+
+    A row that is sent again and again, while the store is away, stands here once.
+    """
+
+    rows: dict[Key, list[Row]] = field(default_factory=lambda: {})
+    agents: set[tuple[str, int]] = field(default_factory=lambda: set())
+    multi_agents: set[tuple[str, int]] = field(default_factory=lambda: set())
+
+    def add(self, rows: Iterable[Row], batch: Batch) -> None:
+        """A batch was sent, with these rows."""
+        for row in rows:
+            contents = self.rows.setdefault(row.key, [])
+            if not any(row is content for content in contents):
+                contents.append(row)
+        self.agents.update(batch.agents.items())
+        self.multi_agents.update(batch.multi_agents.items())
+
+    def clear(self) -> None:
+        """All that is pending was stored."""
+        self.rows.clear()
+        self.agents.clear()
+        self.multi_agents.clear()
 
 
 class Writer:
@@ -65,7 +85,7 @@ class Writer:
         self._lock = threading.Lock()
         self._pending: Rows = {}
         self._sending: Rows = {}
-        self._attempts: list[_Attempt] = []  # sent since the last success, each refused or unanswered
+        self._attempts = _Attempts()
         self._known = Stored()
         self._lost: SessionConflictError | None = None
         self._lane = Lane(self._drain)
@@ -86,7 +106,7 @@ class Writer:
         key: Key = ("message", agent_id, message_id)
         with self._lock:
             row = self._pending.get(key)
-            sent = key in self._sending or any(key in attempt.rows for attempt in self._attempts)
+            sent = key in self._sending or key in self._attempts.rows
             return isinstance(row, MessageRow) and row.new and not sent
 
     @property
@@ -175,8 +195,8 @@ class Writer:
             try:
                 self._store.write(batch.statements, key=_key_of(batch.statements))
             except Exception as error:
-                sent = {key: self._sending[key] for key in batch.completes}
-                self._attempts.append(_Attempt(sent, batch.agents, batch.multi_agents))
+                if getattr(error, "sent", True):  # a refused connection has carried nothing
+                    self._attempts.add([self._sending[key] for key in batch.completes], batch)
                 if fault_of(error) in _GUARDS:
                     return error
                 raise
@@ -293,11 +313,8 @@ class Writer:
             raise self._conflict(kind, owner, found, message_id=last)
         if revision == known.get(owner, 0):
             return False
-        ours = any(
-            revision == (attempt.agents if kind == "agent" else attempt.multi_agents).get(owner)
-            for attempt in self._attempts
-        )
-        if stored is None or not ours:
+        attempts = self._attempts.agents if kind == "agent" else self._attempts.multi_agents
+        if stored is None or (owner, revision) not in attempts:
             raise self._conflict(kind, owner, found)
         known[owner] = revision
         if (
@@ -309,11 +326,8 @@ class Writer:
         return True
 
     def _is_ours(self, key: Key, stored: str) -> bool:
-        for attempt in self._attempts:
-            row = attempt.rows.get(key)
-            if row is not None and not isinstance(row, Redaction) and row.document.data == stored:
-                return True
-        return False
+        contents = self._attempts.rows.get(key, ())
+        return any(not isinstance(row, Redaction) and row.document.data == stored for row in contents)
 
     def _conflict(
         self, kind: Owner, owner: str, found: dict[Key, StoredRow], *, message_id: int | None = None

@@ -666,3 +666,18 @@ def test_agents_of_one_session_share_a_writer() -> None:
     write(writer, state(3), message(1, "more", agent="b"), message(1, "more"))
     assert len(database.sent) == 1
     assert stored(database) == {"a": (3, ["to a", "more"]), "b": (2, ["to b", "more"])}
+
+
+def test_an_outage_costs_no_memory_but_the_rows() -> None:
+    """A row that is sent again and again while the store is away is remembered once."""
+    database = Faulty(local())
+    writer = writer_of(database)
+    database.plan(dict.fromkeys(range(1, 41), "before"))
+    for position in range(40):
+        write_somehow(writer, *([state(0)] if position == 0 else []), message(position, f"message {position}"))
+    attempts = writer._attempts.rows
+    assert len(attempts) == 41
+    assert all(len(contents) == 1 for contents in attempts.values())
+    insist(database, writer)
+    assert not writer._attempts.rows
+    assert len(stored(database)["a"][1]) == 40
