@@ -12,6 +12,7 @@ from strands.session import SessionManager
 
 from .client import PerSQL
 from .closing import Closing
+from .errors import PerSQLError
 from .lifecycle import register, wait
 from .recorder import Durability, Recorder, checked_durability, checked_session_id
 from .repository import PerSQLSessionRepository
@@ -142,8 +143,7 @@ class PerSQLSessionManager(Closing, SessionManager):
             raise
         self._client = client
         if create_database:
-            slug = database.rpartition("/")[2]
-            self._store.provision = lambda: client.databases.create(slug, slug)
+            self._store.provision = lambda: _create_database(client, database.rpartition("/")[2])
         return self
 
     def __repr__(self) -> str:
@@ -239,6 +239,14 @@ class _Manager:
 
     async def settle(self, subject: Any, record: Callable[[], Written]) -> None:
         await wait(record())
+
+
+def _create_database(client: PerSQL, slug: str) -> None:
+    try:
+        client.databases.create(slug, slug)
+    except PerSQLError as error:
+        if error.status != 409:  # somebody else has created it meanwhile
+            raise
 
 
 def _block(written: Written) -> None:

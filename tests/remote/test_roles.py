@@ -11,6 +11,7 @@ from strands_persql import PermissionDeniedError, PerSQLError, PerSQLSessionMana
 from ..agents.agents import agent_of
 from ..agents.harness import SESSION, Scenario, assert_same, restored, words_of
 from ..agents.scripted import ScriptedModel, redact_user, tools, use
+from ..emulator import Emulator
 from .places import Remote
 
 
@@ -122,3 +123,44 @@ async def test_a_revoked_token(remote: Remote) -> None:
     assert caught.value.status == 401 and caught.value.request_id
     assert token not in str(caught.value) and "PRIVATE" not in str(caught.value)
     assert words_of(remote.messages()) == ["a", "one"]
+
+
+async def test_database_created_on_first_use(emulator: Emulator) -> None:
+    """A missing database is an error that names the remedy, unless it is to be created: then the first use does it."""
+    emulator.switches.auto_create = False
+    name = emulator.name.replace("/agents", "/user-42")
+    token = emulator.token("admin")
+    build = agent_of(ScriptedModel(["one"]))
+    with (
+        PerSQLSessionManager.from_token(SESSION, token, name, base_url=emulator.url) as manager,
+        pytest.raises(PerSQLError, match=r"databases\.create"),
+    ):
+        build(manager)
+    for messages in (0, 2):  # the second finds it
+        with PerSQLSessionManager.from_token(
+            SESSION, token, name, base_url=emulator.url, create_database=True
+        ) as manager:
+            agent = build(manager)
+            assert len(agent.messages) == messages
+            if not messages:
+                await agent.invoke_async("a")
+    assert [record.path for record in emulator.log].count("/v1/databases") == 1
+
+
+async def test_database_created_by_two_at_once(emulator: Emulator) -> None:
+    """The one that comes second takes the database that the first one has just created."""
+    emulator.switches.auto_create = False
+    name = emulator.name.replace("/agents", "/user-42")
+    with PerSQLSessionManager.from_token(
+        SESSION, emulator.token("admin"), name, base_url=emulator.url, create_database=True
+    ) as manager:
+        provision = manager._store.provision
+        assert provision is not None
+
+        def both() -> None:
+            emulator.client().databases.create("user-42", "user-42")
+            provision()
+
+        manager._store.provision = both
+        agent_of(ScriptedModel(["one"]))(manager)("a")
+        assert len(manager.list_messages(SESSION, "default")) == 2
