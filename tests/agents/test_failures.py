@@ -135,6 +135,24 @@ async def test_failing_redaction(scenario: Any, committed: bool) -> None:
     assert "[redacted]" in words_of(run.agent.messages)
 
 
+@committed
+async def test_same_prompt_after_a_failed_redaction(scenario: Any, committed: bool) -> None:
+    """A redaction that could not be written leaves a newer message of the same words alone when it is."""
+    model = ScriptedModel(["one", redact_user("[redacted]")])
+    run: Scenario = scenario(agent_of(model))
+    await run.turn("a")
+    error = broken(committed)
+    for later in (2, 3, 4):
+        run.database.fail_next(later, committed=committed, error=error)
+    with pytest.raises(PerSQLError):
+        await run.turn("the same", check=False)
+    run.database.heal()
+    model.replies.clear()
+    model.play("two")
+    await run.turn("the same")
+    assert words_of(run.agent.messages) == ["a", "one", "[redacted]", "the same", "two"]
+
+
 async def test_failing_restore(store: Store) -> None:
     """A restore that fails makes the constructor fail; a new attempt with the same manager succeeds."""
     build = agent_of(ScriptedModel(["one", "two"]))
