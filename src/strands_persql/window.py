@@ -227,7 +227,7 @@ class Window:
         entries: list[Entry] = []
         for index, (message, entry) in enumerate(zip(messages, found, strict=True)):
             if entry is None:
-                entry = self._new(message, change) if index >= tail else Entry(message, _content_of(message, change))
+                entry = self._new(message, change) if index >= tail else self._entry(message, change)
             elif entry.content != message:
                 entry.message = message
                 self._rewrite(entry, change)
@@ -255,14 +255,21 @@ class Window:
                 entry.message = message
 
     def _new(self, message: Message, change: Change) -> Entry:
-        entry = Entry(message, _content_of(message, change))
-        self._add_row(entry, change)
+        entry = self._entry(message, change)
+        if entry.storable:
+            self._add_row(entry, change)
         return entry
+
+    def _entry(self, message: Message, change: Change) -> Entry:
+        content = _content_of(message, change)
+        return Entry(message, content, storable=content is not message)
 
     def _rewrite(self, entry: Entry, change: Change) -> None:
         entry.content = _content_of(entry.message, change)
         entry.inline = 0
-        if not entry.storable:  # it could not be stored as it was; perhaps it can now
+        if entry.content is entry.message:  # what is stored of it stays
+            entry.storable = entry.message_id is not None
+        elif not entry.storable:  # it could not be stored as it was; perhaps it can now
             entry.storable = True
             self._add_row(entry, change)
         elif entry.message_id is not None:
@@ -407,17 +414,22 @@ class Window:
 
 
 def _stored(position: int, row: StoredMessage) -> Entry:
-    return Entry(row.message, copied(row.message), position, row.created_at)
+    try:
+        return Entry(row.message, copied(row.message), position, row.created_at)
+    except RecursionError as error:
+        raise SessionDataError(
+            f"Message {position} can't be read: it is nested too deeply. Nothing was changed. Look at the column data "
+            "of its row, and mend it, delete it, or use another session id."
+        ) from error
 
 
 def _content_of(message: Message, change: Change) -> Message:
     """What to compare a message with from now on: a copy of its structure."""
     try:
         return cast("Message", copied(message))
-    except RecursionError:  # nested deeper than can be compared
+    except RecursionError:  # the message itself then stands for its content: no other object compares equal to it
         change.error = change.error or SessionDataError(
-            "A message is nested too deeply to be compared with what is stored: later changes inside it go unnoticed. "
-            "Flatten it, or store it as text."
+            "A message can't be stored: it is nested too deeply. Flatten what is nested in it, or put it in as text."
         )
         return message
 
