@@ -87,6 +87,7 @@ class Redaction:
         role: The role of the messages that may hold it.
         raw: The content before, as JSON.
         redacted: The content after, as JSON.
+        before: The position after the transcript's last message at that time: a newer message may hold it again.
         sent: The database has had `raw` already, so that it may be named in a statement; else, or where it is long
             enough to stand in parts, the rows that may hold it are read and compared here.
     """
@@ -95,6 +96,7 @@ class Redaction:
     role: str
     raw: str
     redacted: str
+    before: int
     sent: bool
 
     @property
@@ -263,7 +265,11 @@ class _Plan:
 
     def _redactions(self, rows: list[Redaction]) -> None:
         for row in rows:
-            self._add(self._tables.redact_copies(self._session_id, row.agent_id, row.role, row.raw, row.redacted))
+            self._add(
+                self._tables.redact_copies(
+                    self._session_id, row.agent_id, row.role, row.raw, row.redacted, before=row.before
+                )
+            )
             self._batches[-1].completes.append(row.key)
 
     def _multi_agent(self, row: MultiAgentRow) -> None:

@@ -342,7 +342,7 @@ class Recorder:
                 raw_text = encode(raw, what="a message")
                 # A redacted text that SQLite's JSON can't hold (NaN) is put in by us, as one that was never sent.
                 sent = not unsent and is_strict(text)
-                rows.append(Redaction(agent.agent_id, str(role), raw_text, text, sent=sent))
+                rows.append(Redaction(agent.agent_id, str(role), raw_text, text, known.window.next_id, sent))
             self._record(agent, known, lambda: known.window.compare(messages_of(agent)), rows)
             # What was sent raw is overwritten before the model's next step, whatever the durability.
             return self._send(last=self._durability == "message" or self._writer.has_rewrites)

@@ -392,45 +392,50 @@ class Tables:
         ids = (session_id, agent_id)
         return statement(self._put_message, *ids, *ids, revision, message_id, data)
 
-    def redact_copies(self, session_id: str, agent_id: str, role: str, raw: str, redacted: str) -> Statement:
-        """Overwrite every message of one role whose content is exactly `raw` (JSON), wherever it stands.
+    def redact_copies(
+        self, session_id: str, agent_id: str, role: str, raw: str, redacted: str, *, before: int
+    ) -> Statement:
+        """Overwrite every message of one role `before` a position whose content is exactly `raw` (JSON).
 
         Reads the agent's whole transcript: rows read are cheap, and redactions are rare.
         """
         return statement(
             f"UPDATE {self.prefix}messages SET data = json_set(data, '$.message.content', json(?)) "
-            "WHERE session_id = ? AND agent_id = ? AND CASE WHEN json_valid(data) THEN "
+            "WHERE session_id = ? AND agent_id = ? AND message_id < ? AND CASE WHEN json_valid(data) THEN "
             "json_extract(data, '$.message.role') = ? AND json_extract(data, '$.message.content') = ? END",
             redacted,
             session_id,
             agent_id,
+            before,
             role,
             raw,
         )
 
-    def find_copies(self, session_id: str, agent_id: str, role: str, length: int) -> Statement:
-        """Messages of one role whose content, as JSON, is so many characters long: `message_id, data`.
+    def find_copies(self, session_id: str, agent_id: str, role: str, length: int, *, before: int) -> Statement:
+        """Messages of one role, `before` a position, whose content is so many characters of JSON: `message_id, data`.
 
         Finds the copies of a text that must not be sent.
         """
         return statement(
             f"SELECT message_id, data FROM {self.prefix}messages WHERE session_id = ? AND agent_id = ? "
-            "AND CASE WHEN json_valid(data) THEN json_extract(data, '$.message.role') = ? "
+            "AND message_id < ? AND CASE WHEN json_valid(data) THEN json_extract(data, '$.message.role') = ? "
             "AND length(json_extract(data, '$.message.content')) = ? END",
             session_id,
             agent_id,
+            before,
             role,
             length,
         )
 
-    def find_in_parts(self, session_id: str, agent_id: str) -> list[Statement]:
-        """Messages that are stored in parts: `message_id, data`; then all parts of the agent's messages."""
+    def find_in_parts(self, session_id: str, agent_id: str, *, before: int) -> list[Statement]:
+        """Messages `before` a position that are stored in parts: `message_id, data`; then all the agent's parts."""
         return [
             statement(
                 f"SELECT message_id, data FROM {self.prefix}messages "
-                f"WHERE session_id = ? AND agent_id = ? AND substr(data, 1, {len(_PARTS)}) = ?",
+                f"WHERE session_id = ? AND agent_id = ? AND message_id < ? AND substr(data, 1, {len(_PARTS)}) = ?",
                 session_id,
                 agent_id,
+                before,
                 _PARTS,
             ),
             statement(

@@ -209,9 +209,13 @@ class Writer:
         rows: list[StoredRow] = []
         chunks: list[StoredRow] = []
         if self._known.agents.get(agent_id):
-            copies = self._tables.find_copies(sid, agent_id, redaction.role, len(redaction.raw))
+            copies = self._tables.find_copies(
+                sid, agent_id, redaction.role, len(redaction.raw), before=redaction.before
+            )
             if redaction.may_be_in_parts:
-                rows, in_parts, chunks = self._store.read(copies, *self._tables.find_in_parts(sid, agent_id))
+                rows, in_parts, chunks = self._store.read(
+                    copies, *self._tables.find_in_parts(sid, agent_id, before=redaction.before)
+                )
                 rows = [*rows, *in_parts]
             else:
                 (rows,) = self._store.read(copies)

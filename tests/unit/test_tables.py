@@ -132,9 +132,9 @@ def every_statement() -> list[tuple[str, Statement]]:
         "touch_agent": t.touch_agent("s", "a", revision=1, new_revision=2),
         "add_message": t.add_message("s", "a", 0, "{}", revision=1),
         "put_message": t.put_message("s", "a", 0, "{}", revision=1),
-        "redact_copies": t.redact_copies("s", "a", "user", "[]", "[]"),
-        "find_copies": t.find_copies("s", "a", "user", 2),
-        "find_in_parts": t.find_in_parts("s", "a"),
+        "redact_copies": t.redact_copies("s", "a", "user", "[]", "[]", before=9),
+        "find_copies": t.find_copies("s", "a", "user", 2, before=9),
+        "find_in_parts": t.find_in_parts("s", "a", before=9),
         "create_multi_agent": t.create_multi_agent("s", "m", "{}", new_revision=7),
         "update_multi_agent": t.update_multi_agent("s", "m", "{}", revision=1, new_revision=2),
         "add_agent": t.add_agent("s", "a", "{}"),
@@ -376,9 +376,9 @@ def test_copies_of_a_redacted_text(connection: Connection) -> None:
     for i, data in enumerate(rows):
         run(connection, TABLES.add_message("s", "a", i, data, revision=first))
     raw = json.dumps([{"text": "raw"}], separators=(",", ":"))
-    found = run(connection, TABLES.find_copies("s", "a", "user", len(raw)))[0]
+    found = run(connection, TABLES.find_copies("s", "a", "user", len(raw), before=99))[0]
     assert [row["message_id"] for row in found] == [0, 3]
-    run(connection, TABLES.redact_copies("s", "a", "user", raw, '[{"text":"gone"}]'))
+    run(connection, TABLES.redact_copies("s", "a", "user", raw, '[{"text":"gone"}]', before=99))
     stored = [row["data"] for row in dump(connection)["messages"]]
     assert stored[1:3] == rows[1:3]
     assert stored[4] == rows[4]

@@ -82,7 +82,7 @@ def graph(value: Any) -> MultiAgentRow:
 
 def redaction(raw: str, new: str, *, sent: bool = True) -> Redaction:
     """Content that must go."""
-    return Redaction("a", "user", _compact([{"text": raw}]), _compact([{"text": new}]), sent)
+    return Redaction("a", "user", _compact([{"text": raw}]), _compact([{"text": new}]), 10**9, sent)
 
 
 def _compact(value: Any) -> str:
