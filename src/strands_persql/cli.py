@@ -12,6 +12,7 @@ from strands.types.exceptions import SessionException
 from .client import PerSQL
 from .errors import PerSQLError
 from .store import Store
+from .tables import Tables
 
 if TYPE_CHECKING:
     from typer import Typer
@@ -56,7 +57,7 @@ def _app() -> "Typer":
     ) -> None:
         """Create the tables, or bring them to the newest layout. Takes an admin token; then readwrite is enough."""
         with _client(local, database) as client:
-            store = Store(client.database(database or "local/agents"), table_prefix)
+            store = Store(client.database(database or "local/agents"), Tables(table_prefix))
             version = store.set_up()
         typer.echo(f"{local or database}: tables {table_prefix}* have layout {version}")
 

@@ -17,6 +17,7 @@ from .closing import Closing
 from .lifecycle import register, wait
 from .recorder import Durability, Recorder, checked_durability, checked_session_id
 from .store import Store
+from .tables import Tables
 from .workers import submit_call
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class PerSQLHooks(Closing, HookProvider):
         self.session_id = checked_session_id(session_id)
         if on_error not in ("raise", "log"):
             raise ValueError(f"on_error must be 'raise' or 'log', got {on_error!r}")
-        store = Store(database, table_prefix, create_tables=create_tables)
+        store = Store(database, Tables(table_prefix), create_tables=create_tables)
         self._recorder = Recorder(store, self.session_id, checked_durability(durability))
         self._listener = _Mirror(self._recorder, raises=on_error == "raise", holds_back=redaction_safe)
 

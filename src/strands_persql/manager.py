@@ -17,6 +17,7 @@ from .lifecycle import register, wait
 from .recorder import Durability, Recorder, checked_durability, checked_session_id
 from .repository import PerSQLSessionRepository
 from .store import Store
+from .tables import Tables
 from .workers import submit_call
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class PerSQLSessionManager(Closing, SessionManager):
         create_tables: bool = True,
     ) -> None:
         self.session_id = checked_session_id(session_id)
-        self._store = Store(database, table_prefix, create_tables=create_tables)
+        self._store = Store(database, Tables(table_prefix), create_tables=create_tables)
         self._recorder = Recorder(self._store, self.session_id, checked_durability(durability))
         self._repository = PerSQLSessionRepository(database, table_prefix=table_prefix, create_tables=create_tables)
         self._listener = _Manager(self._recorder)

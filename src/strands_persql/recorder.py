@@ -28,6 +28,7 @@ from .errors import SessionDataError
 from .restoring import restored
 from .store import Store
 from .stored import StoredAgent, StoredMultiAgent, stored_agents, stored_multi_agents
+from .tables import Tables
 from .window import Change, Message, Window
 from .workers import survive_forks
 from .writer import Writer
@@ -102,7 +103,7 @@ class Recorder:
         durability: When messages are stored.
     """
 
-    def __init__(self, store: Store, session_id: str, durability: Durability) -> None:
+    def __init__(self, store: Store[Tables], session_id: str, durability: Durability) -> None:
         self.session_id = session_id
         self._store = store
         self._durability = durability

@@ -14,7 +14,7 @@ from .documents import encode
 from .errors import SessionDataError
 from .store import Store, fault_of
 from .stored import is_message, stored_document, stored_multi_agents, unreadable
-from .tables import Document
+from .tables import Document, Tables
 
 if TYPE_CHECKING:
     from strands.multiagent.base import MultiAgentBase
@@ -50,7 +50,7 @@ class PerSQLSessionRepository(SessionRepository):
     """
 
     def __init__(self, database: Database, *, table_prefix: str = "strands_", create_tables: bool = True) -> None:
-        self._store = Store(database, table_prefix, create_tables=create_tables)
+        self._store = Store(database, Tables(table_prefix), create_tables=create_tables)
         self._tables = self._store.tables
 
     # Sessions

@@ -7,18 +7,31 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from .errors import PermissionDeniedError, SessionDataError
-from .tables import STEPS, Tables
+from .tables import Tables
 
 if TYPE_CHECKING:
     from .client import Database, Statement
 
-__all__ = ["Row", "Store", "fault_of"]
+__all__ = ["Layout", "Row", "Store", "fault_of"]
 
 Row = Mapping[str, Any]
 T = TypeVar("T")
+
+
+class Layout(Protocol):
+    """Tables that a store creates when a statement finds none."""
+
+    prefix: str
+
+    def lay_out(self, version: int = 0) -> list[Statement]:
+        """The statements that create them, or bring them from one version of the layout to the newest."""
+        ...
+
+
+L = TypeVar("L", bound=Layout)
 
 _WORDS = (
     ("unique_violation", "unique constraint failed"),
@@ -41,27 +54,26 @@ def fault_of(error: BaseException) -> str | None:
     return next((kind for kind, words in _WORDS if words in text), None)
 
 
-class Store:
-    """The tables of one prefix in one database.
+class Store(Generic[L]):
+    """The tables of one layout in one database.
 
     Args:
         database: The handle.
-        table_prefix: Starts the name of each table.
+        tables: The tables, and their statements.
         create_tables: Create the tables when a statement finds none; False sends no DDL ever.
 
     Raises:
         TypeError: The handle lacks `query` or `batch`, or is an asynchronous one.
-        ValueError: The prefix is not safe inside SQL.
     """
 
     def __init__(
         self,
         database: Database,
-        table_prefix: str = "strands_",
+        tables: L,
         *,
         create_tables: bool = True,
     ) -> None:
-        self.tables = Tables(table_prefix)
+        self.tables = tables
         self._database = _checked(database)
         self._create_tables = create_tables
         self.provision: Callable[[], object] | None = None
@@ -81,13 +93,13 @@ class Store:
         """
         return self._with_tables(lambda: self._batch(statements, key))
 
-    def read_versioned(self, statements: Sequence[Statement]) -> list[list[Row]]:
+    def read_versioned(self: Store[Tables], statements: Sequence[Statement]) -> list[list[Row]]:
         """Run reading statements of which the first is `Tables.read_version`, and check what it answers.
 
         Raises:
             SessionDataError: The tables were laid out by a newer version of this package.
         """
-        newest = len(STEPS)
+        newest = len(self.tables.steps)
         versions, *rest = self.read(*statements)
         version = versions[0]["version"] if versions else None
         if version is None or version == newest:
@@ -106,7 +118,7 @@ class Store:
         self._lay_out(version)
         return self.read(*statements)[1:]
 
-    def set_up(self) -> int:
+    def set_up(self: Store[Tables]) -> int:
         """Create the tables, or bring them to the newest layout; the layout's version.
 
         Raises:
@@ -114,7 +126,7 @@ class Store:
             SessionDataError: The tables were laid out by a newer version of this package.
         """
         self.read_versioned([self.tables.read_version()])
-        return len(STEPS)
+        return len(self.tables.steps)
 
     def _batch(self, statements: Sequence[Statement], key: str | None) -> list[list[Row]]:
         if self._takes_key and key is not None:

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from .store import Store
-from .tables import joined
+from .tables import Tables, joined
 
 if TYPE_CHECKING:
     from .client import Database
@@ -59,7 +59,7 @@ def stored_rows(
     Raises:
         PerSQLError: The tables don't exist.
     """
-    store = Store(database, table_prefix, create_tables=False)
+    store = Store(database, Tables(table_prefix), create_tables=False)
     names = ("sessions", "agents", "messages", "multi_agents", "chunks")
     answers = store.read(*(store.tables.dump(name) for name in names))
     *tables, chunks = answers

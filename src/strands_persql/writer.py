@@ -22,6 +22,7 @@ from .errors import SessionConflictError
 from .store import Row as StoredRow
 from .store import Store, fault_of
 from .stored import rewritten
+from .tables import Tables
 from .workers import Lane, survive_forks
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Writer:
         session: The session's own row, written with the first agent.
     """
 
-    def __init__(self, store: Store, session_id: str, session: str) -> None:
+    def __init__(self, store: Store[Tables], session_id: str, session: str) -> None:
         self._store = store
         self._tables = store.tables
         self._session_id = session_id

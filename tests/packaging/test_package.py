@@ -27,6 +27,11 @@ LAYERS = [
     {"recorder"},
     {"lifecycle", "closing"},
     {"manager", "hooks", "repository", "testing"},
+    {"records"},
+    {"storage", "memory"},
+    {"transfer", "doctor"},
+    {"sessions"},
+    {"viewer"},
     {"__init__"},
     {"cli", "__main__"},
 ]
@@ -150,7 +155,8 @@ def test_sql_stands_in_tables_alone(path: Path) -> None:
     """No module but `tables` holds SQL; the local engine may steer its own connection."""
     found = [(line, text) for line, text in strings(path) if SQL.search(text)]
     if name_of(path) == "tables":
-        assert found, "the pattern finds no SQL even where all of it stands"
+        sessions = path.name == "_sessions.py"
+        assert found or not sessions, "the pattern finds no SQL even where much of it stands"
         return
     if path == SOURCE / "client" / "_local.py":
         found = [(line, text) for line, text in found if not ENGINE.match(text)]
@@ -160,7 +166,9 @@ def test_sql_stands_in_tables_alone(path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(PURE))
 def test_pure_modules_import_no_io(name: str) -> None:
     """The pure modules import neither I/O nor the agent, and inside the package nothing but pure modules."""
-    for imported in imports(SOURCE / f"{name}.py"):
+    paths = [path for path in MODULES if name_of(path) == name]
+    assert paths
+    for imported in (imported for path in paths for imported in imports(path)):
         top, _, rest = imported.partition(".")
         assert top not in IO, imported
         assert not (top == "strands" and not rest.startswith("types.")), imported

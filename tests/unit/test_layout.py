@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 
 from strands_persql import PermissionDeniedError, PerSQL, SessionDataError
-from strands_persql import store as store_module
-from strands_persql import tables as tables_module
 from strands_persql.store import Store
 from strands_persql.tables import STEPS, Tables
 
@@ -33,10 +31,9 @@ def columns(database: Any) -> dict[str, list[tuple[Any, ...]]]:
 
 def begun(path: Path, steps: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> Any:
     """A database that a package with so many steps has laid out."""
-    monkeypatch.setattr(tables_module, "STEPS", steps)
-    monkeypatch.setattr(store_module, "STEPS", steps)
+    monkeypatch.setattr(Tables, "steps", steps)
     database = PerSQL(local=path).database("acme/a")
-    store = Store(database)
+    store = Store(database, Tables())
     store.read_versioned(store.tables.restore("s"))
     return database
 
@@ -55,9 +52,8 @@ def test_migrated_equals_fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     )
     before = {name: old.query(f"SELECT * FROM strands_{name}")["data"] for name in ("sessions", "agents", "messages")}
     steps = (*STEPS, second)
-    monkeypatch.setattr(tables_module, "STEPS", steps)
-    monkeypatch.setattr(store_module, "STEPS", steps)
-    store = Store(old)
+    monkeypatch.setattr(Tables, "steps", steps)
+    store = Store(old, Tables())
     agents, *_ = store.read_versioned([store.tables.read_version(), store.tables.read_agents("s", ["a"])])
     assert [row["agent_id"] for row in agents] == ["a"]
 
@@ -73,9 +69,8 @@ def test_newer_layout_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """What a newer version of the package has laid out is left alone."""
     newer = begun(tmp_path / "a.db", (*STEPS, second), monkeypatch)
     layout = columns(newer)
-    monkeypatch.setattr(tables_module, "STEPS", STEPS)
-    monkeypatch.setattr(store_module, "STEPS", STEPS)
-    store = Store(newer)
+    monkeypatch.setattr(Tables, "steps", STEPS)
+    store = Store(newer, Tables())
     with pytest.raises(SessionDataError, match=r"have layout 2, .* up to 1\. Upgrade"):
         store.read_versioned(store.tables.restore("s"))
     assert columns(newer) == layout
@@ -86,9 +81,8 @@ def test_older_layout_without_create_tables(tmp_path: Path, monkeypatch: pytest.
     old = begun(tmp_path / "a.db", STEPS, monkeypatch)
     layout = columns(old)
     steps = (*STEPS, second)
-    monkeypatch.setattr(tables_module, "STEPS", steps)
-    monkeypatch.setattr(store_module, "STEPS", steps)
-    store = Store(old, create_tables=False)
+    monkeypatch.setattr(Tables, "steps", steps)
+    store = Store(old, Tables(), create_tables=False)
     with pytest.raises(SessionDataError, match="layout 1, and create_tables=False"):
         store.read_versioned(store.tables.restore("s"))
     assert columns(old) == layout
@@ -97,7 +91,7 @@ def test_older_layout_without_create_tables(tmp_path: Path, monkeypatch: pytest.
 def test_no_tables_and_no_ddl(tmp_path: Path) -> None:
     """With create_tables=False a database without tables stays one, and the error names the remedy."""
     database = PerSQL(local=tmp_path / "a.db").database("acme/a")
-    store = Store(database, create_tables=False)
+    store = Store(database, Tables(), create_tables=False)
     with pytest.raises(PermissionDeniedError, match="admin token"):
         store.read_versioned(store.tables.restore("s"))
     assert columns(database) == {}

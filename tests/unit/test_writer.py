@@ -25,6 +25,7 @@ from strands_persql.batches import (
 from strands_persql.documents import PART_BYTES
 from strands_persql.store import Store
 from strands_persql.stored import stored_agents, stored_multi_agents
+from strands_persql.tables import Tables
 from strands_persql.window import Window
 from strands_persql.writer import Writer
 
@@ -36,7 +37,7 @@ FAULTS: tuple[Fault, ...] = ("before", "after", "late")
 
 def writer_of(database: Any, *, session: str = "s", agents: Mapping[str, int] | None = None) -> Writer:
     """A writer that begins, or goes on from known revisions."""
-    writer = Writer(Store(database), session, json.dumps({"session_id": session}))
+    writer = Writer(Store(database, Tables()), session, json.dumps({"session_id": session}))
     for agent_id, revision in (agents or {"a": 0}).items():
         writer.know_agent(agent_id, revision)
     writer.know_multi_agent("graph", 0, in_parts=False)
@@ -45,7 +46,7 @@ def writer_of(database: Any, *, session: str = "s", agents: Mapping[str, int] | 
 
 def going_on(database: Any) -> Writer:
     """A writer of another process, which has read what is stored."""
-    store = Store(database)
+    store = Store(database, Tables())
     writer = Writer(store, "s", json.dumps({"session_id": "s"}))
     answers = store.read_versioned([*store.tables.restore("s"), *store.tables.restore_multi_agents("s")])
     for agent in stored_agents(answers[:5]).values():
@@ -119,7 +120,7 @@ def insist(database: Faulty, writer: Writer) -> None:
 def stored(database: Any) -> dict[str, Any]:
     """What a new process would restore, and that no part is left over."""
     handle = database.inner if isinstance(database, Faulty) else database
-    store = Store(handle)
+    store = Store(handle, Tables())
     answers = store.read_versioned([*store.tables.restore("s"), *store.tables.restore_multi_agents("s")])
     found: dict[str, Any] = {}
     named = set[tuple[str, str]]()
@@ -296,12 +297,12 @@ def test_two_writers_never_share_a_key() -> None:
             return super().batch(statements, transaction=transaction)
 
     database = Keyed(local())
-    database.inner.batch(Store(database).tables.lay_out(), transaction=True)
+    database.inner.batch(Store(database, Tables()).tables.lay_out(), transaction=True)
     for _ in range(2):
         writer = writer_of(database)
         write(writer, graph(1))
         write(writer, graph(2))
-        database.batch(Store(database).tables.delete_session("s"), transaction=True)
+        database.batch(Store(database, Tables()).tables.delete_session("s"), transaction=True)
     assert len(keys) == len(set(keys))
 
 
@@ -449,7 +450,7 @@ def test_a_deleted_session(rows: list[Row]) -> None:
     database = local()
     writer = writer_of(database)
     write(writer, state(0), message(0, "hello"))
-    database.batch(Store(database).tables.delete_session("s"), transaction=True)
+    database.batch(Store(database, Tables()).tables.delete_session("s"), transaction=True)
     error = conflict_of(writer, *rows)
     assert "deleted" in str(error)
     assert error.stored_revision is None
@@ -466,7 +467,7 @@ def test_a_session_that_was_deleted_and_begun_anew(rows: list[Row]) -> None:
     database = local()
     old = writer_of(database)
     write(old, state(0), message(0, "hello"), graph(1))
-    database.batch(Store(database).tables.delete_session("s"), transaction=True)
+    database.batch(Store(database, Tables()).tables.delete_session("s"), transaction=True)
     write(writer_of(database), state("new"), message(0, "new"), graph("new"))
     before = stored(database)
     conflict_of(old, *rows)

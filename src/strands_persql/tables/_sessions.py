@@ -1,48 +1,23 @@
-"""The tables, and every SQL statement over them. Pure: no I/O, no agent.
-
-One row holds one document, as one file of Strands' `FileSessionManager` does:
-
-    {prefix}sessions      (session_id)                        data = Session.to_dict()
-    {prefix}agents        (session_id, agent_id)              data = SessionAgent.to_dict(), revision, live_window
-    {prefix}messages      (session_id, agent_id, message_id)  data = SessionMessage.to_dict()
-    {prefix}multi_agents  (session_id, multi_agent_id)        data = serialize_state(), revision
-    {prefix}chunks        the parts of a document that is too long for one row
-    {prefix}schema        the versions of this layout that have been applied
-
-All are `WITHOUT ROWID` with no index besides the primary key: on PerSQL's price list a row written costs as much as 4
-requests or 400 rows read, and every index row counts as one more.
-
-`revision` goes up with each write of a row, from a random start and by a random step, so that no two writers make the
-same one, not even over a session that was deleted and begun anew. Every write to an agent's rows carries the revision
-that its writer last knew, in a place where a stale one becomes NULL in a NOT NULL column: the statement fails, and with
-it the whole batch. That is how a second writer is stopped without reading first.
-"""
+"""The tables of sessions: their layout, and the statements that restore and write them."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from secrets import randbits
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from .documents import PART_BYTES, is_strict, parts_of
-from .errors import SessionDataError
+from ._documents import MARKER, Document
+from ._statements import checked_prefix, statement
 
 if TYPE_CHECKING:
-    from .client import Statement
+    from ..client import Statement
 
-__all__ = ["STEPS", "ChunkKind", "Tables"]
+__all__ = ["STEPS", "ChunkKind", "Tables", "first_revision", "revision_step"]
 
 ChunkKind = Literal["agent", "message", "multi_agent"]
 
-Value = str | int | float | None
-
-_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
-_RESERVED = ("sqlite_", "_cf_", "_persql_")
 _LARGEST = (1 << 63) - 1
-_PARTS = '{"persql_parts":'
 
 
 def _first_layout(p: str) -> tuple[str, ...]:
@@ -67,20 +42,6 @@ STEPS: tuple[Callable[[str], tuple[str, ...]], ...] = (_first_layout,)
 the table `schema` is the ledger of those that were taken, and the number of the last is the layout's version."""
 
 
-def checked_prefix(prefix: object) -> str:
-    """A table prefix that is safe inside SQL.
-
-    Raises:
-        ValueError: It is something else.
-    """
-    if isinstance(prefix, str) and _PREFIX.fullmatch(prefix) and not prefix.lower().startswith(_RESERVED):
-        return prefix
-    raise ValueError(
-        f"table_prefix must be a letter followed by at most 39 letters, digits or underscores (such as 'strands_'), "
-        f"and must not begin with sqlite_; got {prefix!r}"
-    )
-
-
 def first_revision() -> int:
     """A revision to begin with. All stay exact where numbers are JavaScript's: below 2^53."""
     return 1 + randbits(50)
@@ -89,76 +50,6 @@ def first_revision() -> int:
 def revision_step() -> int:
     """How far the next revision is from the last."""
     return 1 + randbits(28)
-
-
-def statement(sql: str, *params: Value) -> Statement:
-    """One statement with its positional parameters."""
-    return {"sql": sql, "params": params}
-
-
-@dataclass(frozen=True)
-class Document:
-    """How one document is laid out: the text for its row's `data`, and the parts that stand elsewhere.
-
-    A short document is its own row text and has no parts. A long one, or one that holds NaN or an infinity, which
-    SQLite's JSON functions don't take, has a marker in its row that names the
-    generation of its parts, so that the old parts stay readable until the row names the new ones.
-    """
-
-    data: str
-    parts: tuple[str, ...] = ()
-    generation: str = ""
-
-    @classmethod
-    def of(cls, text: str, *, generation: str, created_at: str = "", size: int = PART_BYTES) -> Document:
-        """Lay out a document's text.
-
-        Args:
-            text: The document.
-            generation: New for each writing of a document.
-            created_at: Its `created_at`, to stand in the marker too, where an update finds the old one to keep.
-            size: Bytes in a row.
-        """
-        parts = parts_of(text, size)
-        if len(parts) == 1 and is_strict(text):
-            return cls(text)
-        marker: dict[str, object] = {"persql_parts": len(parts), "generation": generation}
-        if created_at:
-            marker["created_at"] = created_at
-        return cls(json.dumps(marker, separators=(",", ":")), tuple(parts), generation)
-
-
-@dataclass(frozen=True)
-class Marker:
-    """What stands in a row's `data` for a document in parts."""
-
-    count: int
-    generation: str
-    created_at: str
-
-
-def is_in_parts(data: str) -> bool:
-    """Whether a row's `data` stands for a document in parts."""
-    return data.startswith(_PARTS)
-
-
-def marker_of(data: str, *, what: str) -> Marker:
-    """The marker in a row's `data`.
-
-    Raises:
-        SessionDataError: It can't be read.
-    """
-    try:
-        marker: dict[str, Any] = json.loads(data)
-        count, generation, created_at = marker["persql_parts"], marker["generation"], marker.get("created_at", "")
-        if isinstance(count, int) and count > 0 and isinstance(generation, str) and isinstance(created_at, str):
-            return Marker(count, generation, created_at)
-    except (ValueError, KeyError):
-        pass
-    raise SessionDataError(
-        f"{what} is stored in parts, and what names them can't be read. Nothing was changed. Look at the column data "
-        "of that row, and mend it, delete it, or use another session id."
-    )
 
 
 class Tables:
@@ -170,6 +61,8 @@ class Tables:
     Raises:
         ValueError: The prefix is not safe inside SQL.
     """
+
+    steps: ClassVar[tuple[Callable[[str], tuple[str, ...]], ...]] = STEPS
 
     def __init__(self, prefix: str = "strands_") -> None:
         p = self.prefix = checked_prefix(prefix)
@@ -230,7 +123,7 @@ class Tables:
         """
         return [
             statement(sql)
-            for number, step in enumerate(STEPS, 1)
+            for number, step in enumerate(self.steps, 1)
             if number > version
             for sql in (
                 *step(self.prefix),
@@ -432,11 +325,11 @@ class Tables:
         return [
             statement(
                 f"SELECT message_id, data FROM {self.prefix}messages "
-                f"WHERE session_id = ? AND agent_id = ? AND message_id < ? AND substr(data, 1, {len(_PARTS)}) = ?",
+                f"WHERE session_id = ? AND agent_id = ? AND message_id < ? AND substr(data, 1, {len(MARKER)}) = ?",
                 session_id,
                 agent_id,
                 before,
-                _PARTS,
+                MARKER,
             ),
             statement(
                 f"SELECT owner, message_id, generation, part, data FROM {self.prefix}chunks "
@@ -716,22 +609,3 @@ def _keeping_created_at(table: str) -> str:
         f"THEN json_set(excluded.data, '$.created_at', json_extract({table}.data, '$.created_at')) "
         "ELSE excluded.data END"
     )
-
-
-def joined(data: str, chunks: Sequence[tuple[str, int, str]], *, what: str) -> str:
-    """A document's whole text from its row's `data` and the chunks found for it (generation, part, data).
-
-    Raises:
-        SessionDataError: A part is missing.
-    """
-    if not is_in_parts(data):
-        return data
-    marker = marker_of(data, what=what)
-    parts = {part: text for generation, part, text in chunks if generation == marker.generation}
-    # The count is not to be trusted with a loop: it may have been changed by hand.
-    if len(parts) < marker.count or not all(part in parts for part in range(marker.count)):
-        raise SessionDataError(
-            f"{what} is stored in {marker.count} parts, of which {len(parts)} are there. Nothing was changed. Look at "
-            "its rows in the chunks table, delete the row, or use another session id."
-        )
-    return "".join(parts[part] for part in range(marker.count))
