@@ -36,7 +36,7 @@ LAYERS = [
     {"cli", "__main__"},
 ]
 
-PURE = {"batches", "documents", "repair", "stored", "tables", "window"}
+PURE = {"batches", "documents", "records", "repair", "stored", "tables", "window"}
 IO = {
     "asyncio", "concurrent", "ftplib", "http", "httpx", "io", "multiprocessing", "os", "pathlib", "shutil", "socket",
     "sqlite3", "ssl", "subprocess", "tempfile", "threading", "urllib",

@@ -1,0 +1,247 @@
+"""What the administrative face answers with: plain, immutable records. Pure: no I/O, no agent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+__all__ = [
+    "AgentSummary",
+    "Deletion",
+    "MultiAgentSummary",
+    "SearchHit",
+    "SearchResult",
+    "SessionDetail",
+    "SessionPage",
+    "SessionSummary",
+    "TranscriptMessage",
+    "Transfer",
+    "Usage",
+]
+
+
+@dataclass(frozen=True)
+class SessionSummary:
+    """One line of a list of sessions.
+
+    Attributes:
+        session_id: The session.
+        created_at: When it began: ISO 8601, UTC; empty where its row can't be read.
+        last_active: When its newest row was written: ISO 8601, UTC.
+        agents: How many agents it has.
+        messages: How many messages their transcripts hold, trimmed ones included.
+        multi_agents: How many Graphs and Swarms it has.
+        bytes: The bytes of its documents, where they were asked for: that takes a scan of its rows.
+    """
+
+    session_id: str
+    created_at: str
+    last_active: str
+    agents: int
+    messages: int
+    multi_agents: int = 0
+    bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class SessionPage:
+    """A page of a list of sessions.
+
+    Attributes:
+        sessions: In the order of their ids.
+        after: What to pass as `after=` for the next page; None where this is the last.
+    """
+
+    sessions: tuple[SessionSummary, ...]
+    after: str | None
+
+
+@dataclass(frozen=True)
+class AgentSummary:
+    """One agent of a session.
+
+    Attributes:
+        agent_id: The agent.
+        created_at: When it was first stored: ISO 8601, UTC.
+        last_active: When its newest row was written: ISO 8601, UTC.
+        messages: How many messages its transcript holds.
+        live: How many of them the model sees, inline ones included.
+        state: The agent's own state.
+    """
+
+    agent_id: str
+    created_at: str
+    last_active: str
+    messages: int
+    live: int
+    state: Mapping[str, Any] = field(default_factory=lambda: {})
+
+
+@dataclass(frozen=True)
+class MultiAgentSummary:
+    """One Graph or Swarm of a session.
+
+    Attributes:
+        multi_agent_id: Its id.
+        status: As Strands stores it: `"completed"`, `"executing"`, `"interrupted"` …
+        nodes: Its nodes in the order in which they ran, as far as its state tells.
+        data: The whole stored state.
+    """
+
+    multi_agent_id: str
+    status: str
+    nodes: tuple[str, ...]
+    data: Mapping[str, Any] = field(default_factory=lambda: {})
+
+
+@dataclass(frozen=True)
+class SessionDetail:
+    """All of a session but its messages.
+
+    Attributes:
+        session_id: The session.
+        created_at: When it began: ISO 8601, UTC.
+        last_active: When its newest row was written: ISO 8601, UTC.
+        agents: In the order of their ids.
+        multi_agents: In the order of their ids.
+        bytes: The bytes of its documents, where they were asked for.
+    """
+
+    session_id: str
+    created_at: str
+    last_active: str
+    agents: tuple[AgentSummary, ...]
+    multi_agents: tuple[MultiAgentSummary, ...]
+    bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class TranscriptMessage:
+    """One message of an agent's transcript, or of its live window.
+
+    Attributes:
+        agent_id: Whose.
+        message_id: Its position in the transcript; None for one that stands in the live window alone (a summary).
+        message: The message as Strands has it: `role`, `content`, and more.
+        created_at: When it was stored first: ISO 8601, UTC; empty where nothing tells.
+        updated_at: When its row was written last.
+        live: Whether the model sees it.
+    """
+
+    agent_id: str
+    message_id: int | None
+    message: Mapping[str, Any]
+    created_at: str
+    updated_at: str
+    live: bool
+
+
+@dataclass(frozen=True)
+class SearchHit:
+    """One message that a search found.
+
+    Attributes:
+        session_id: Where.
+        agent_id: Whose.
+        message_id: Its position in the transcript.
+        role: `"user"` or `"assistant"`.
+        snippet: Its text round the words found.
+        created_at: When it was stored: ISO 8601, UTC.
+        score: How well it matches, larger is better; None where messages were scanned.
+    """
+
+    session_id: str
+    agent_id: str
+    message_id: int
+    role: str
+    snippet: str
+    created_at: str
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        hits: Best first where an index was searched, else newest session order.
+        method: `"index"` for the full-text index, `"scan"` where the database has none.
+        scanned: How many messages were looked at.
+        complete: False where the scan stopped at its bound before all messages were looked at.
+    """
+
+    hits: tuple[SearchHit, ...]
+    method: Literal["index", "scan"]
+    scanned: int
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a session has used, as far as the messages' metadata tell.
+
+    Attributes:
+        messages: How many messages were looked at.
+        reported: How many of them carry metadata of a model call: Strands stores it on releases that have it.
+        model_calls: Answers of a model.
+        tool_calls: Tool uses.
+        tool_errors: Tool results with `status: "error"`.
+        input_tokens: Tokens sent to the model.
+        output_tokens: Tokens it answered with.
+        cache_read_tokens: Of the input, those read from the provider's cache.
+        cache_write_tokens: Of the input, those written to it.
+        latency_ms: Milliseconds the model took, all calls together.
+        agents: The same of each agent; empty in these.
+    """
+
+    messages: int = 0
+    reported: int = 0
+    model_calls: int = 0
+    tool_calls: int = 0
+    tool_errors: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    latency_ms: int = 0
+    agents: Mapping[str, Usage] = field(default_factory=lambda: {})
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """What was deleted, or would be.
+
+    Attributes:
+        session_ids: The sessions.
+        rows: How many rows of all tables.
+        dry_run: Whether nothing was deleted.
+    """
+
+    session_ids: tuple[str, ...]
+    rows: int
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What an import or export brought over for one session.
+
+    Attributes:
+        session_id: The session as it is called in the target.
+        agents: Agents brought over or found there already.
+        messages: Messages brought over or found there already.
+        multi_agents: Graphs and Swarms brought over or found there already.
+        written: Messages written by this call; the rest stood there from an earlier one.
+        requests: Requests made to PerSQL.
+        checksum: SHA-256 over all messages in order, in a canonical form; read back from the target, so that it is equal
+            to the source's.
+    """
+
+    session_id: str
+    agents: int
+    messages: int
+    multi_agents: int
+    written: int
+    requests: int
+    checksum: str
