@@ -234,8 +234,8 @@ class Transfer:
         multi_agents: Graphs and Swarms brought over or found there already.
         written: Messages written by this call; the rest stood there from an earlier one.
         requests: Requests made to PerSQL.
-        checksum: SHA-256 over all messages in order, in a canonical form; read back from the target, so that it is equal
-            to the source's.
+        checksum: SHA-256 over all messages in order, in a canonical form; read back from the target, and equal to the
+            source's.
     """
 
     session_id: str
