@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 __all__ = [
     "STATE_FIELDS",
     "Restorable",
+    "StateReader",
     "ensure_tracking_ids",
     "is_stateful",
     "messages_of",
     "scrub_interrupts",
-    "state_of",
 ]
 
 STATE_FIELDS = tuple(field.name for field in fields(SessionAgent) if field.name not in ("created_at", "updated_at"))
@@ -36,13 +36,54 @@ STATE_FIELDS = tuple(field.name for field in fields(SessionAgent) if field.name 
 _HAS_TRACKING_IDS = "tracking_id" in StrandsMessage.__annotations__  # Strands 1.47 on
 
 
-def state_of(agent: Agent) -> dict[str, Any]:
-    """The agent's state, its conversation manager's, its interrupts' and its model's, by the names of `STATE_FIELDS`.
+class StateReader:
+    """Reads one agent's state again and again, at the least cost that its Strands release allows.
 
-    The values may share objects with the agent.
+    A `SessionAgent` copies all of the agent's own state each time it is made. Where the release counts the changes of
+    that state, and the rest of a `SessionAgent` turned out to be what can be had from the agent directly, a copy is
+    made only when the count has changed.
     """
-    session_agent = _session_agent(agent)
-    return {name: getattr(session_agent, name) for name in STATE_FIELDS}
+
+    def __init__(self) -> None:
+        self._direct = False
+        self._counted: Any = None
+        self._count: object = None
+        self._state: dict[str, Any] = {}
+
+    def read(self, agent: Agent) -> dict[str, Any]:
+        """Its own state, its conversation manager's, its interrupts' and its model's, by the names of `STATE_FIELDS`.
+
+        The values may share objects with the agent, but for `state`, which is the same object until it changes.
+        """
+        source: Any = agent
+        if self._direct:
+            try:
+                return self._read(source)
+            except AttributeError:  # another kind of state was put in its place
+                self._direct = False
+        session_agent = _session_agent(agent)
+        document = {name: getattr(session_agent, name) for name in STATE_FIELDS}
+        try:
+            self._direct = self._read(source) == document
+        except AttributeError:
+            self._direct = False
+        return document
+
+    def _read(self, agent: Any) -> dict[str, Any]:
+        counted = agent.state
+        count = counted._get_version()
+        if counted is not self._counted or count != self._count:
+            self._state = counted.get()
+            self._counted, self._count = counted, count
+        return {
+            "agent_id": agent.agent_id,
+            "conversation_manager_state": agent.conversation_manager.get_state(),
+            "state": self._state,
+            "_internal_state": {
+                "interrupt_state": agent._interrupt_state.to_dict(),
+                "model_state": agent._model_state,
+            },
+        }
 
 
 def messages_of(agent: Agent) -> list[Message]:

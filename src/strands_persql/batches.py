@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
-from uuid import uuid4
 
 from .documents import PART_BYTES, is_strict
 from .tables import ChunkKind, Document, Tables, first_revision, revision_step
@@ -22,7 +21,6 @@ __all__ = [
     "Redaction",
     "Row",
     "Stored",
-    "document",
     "merged",
     "plan",
 ]
@@ -119,11 +117,6 @@ Row: TypeAlias = MessageRow | AgentRow | MultiAgentRow | Redaction
 Rows: TypeAlias = dict[Key, Row]
 
 
-def document(text: str, *, created_at: str = "") -> Document:
-    """Lay out a document's text, under a generation of its own."""
-    return Document.of(text, generation=uuid4().hex, created_at=created_at)
-
-
 @dataclass(slots=True)
 class Stored:
     """What a writer knows of what is stored.
@@ -176,9 +169,12 @@ def plan(rows: Iterable[Row], tables: Tables, session_id: str, session: str, sto
         session: The session's own row, for a session whose first agent this is.
         stored: What is there.
     """
-    batches = _Plan(tables, session_id, stored).of(list(rows), session)
+    rows = list(rows)
+    if len(rows) == 1 and (batch := _appended(rows[0], tables, session_id, stored)):
+        return [batch]
+    batches = _Plan(tables, session_id, stored).of(rows, session)
     if len(batches) > 1:
-        batches = _Plan(tables, session_id, stored, raises_first=True).of(list(rows), session)
+        batches = _Plan(tables, session_id, stored, raises_first=True).of(rows, session)
     return batches
 
 
@@ -187,6 +183,16 @@ def merged(older: Row | None, newer: Row) -> Row:
     if isinstance(older, MessageRow) and isinstance(newer, MessageRow) and older.new and not newer.new:
         return MessageRow(newer.agent_id, newer.message_id, newer.document, new=True)
     return newer
+
+
+def _appended(row: Row, tables: Tables, session_id: str, stored: Stored) -> Batch | None:
+    """What an agent does nearly always: one new message in one statement; None for anything else."""
+    if not isinstance(row, MessageRow) or not row.new or row.document.parts or row.key in stored.in_parts:
+        return None
+    revision = stored.agents.get(row.agent_id, 0)
+    return Batch(
+        [tables.add_message(session_id, row.agent_id, row.message_id, row.document.data, revision=revision)], [row.key]
+    )
 
 
 class _Plan:

@@ -15,20 +15,20 @@ import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 from strands.types.exceptions import SessionException
 from strands.types.session import Session, SessionType
 
-from .agent_state import STATE_FIELDS, ensure_tracking_ids, is_stateful, messages_of, scrub_interrupts, state_of
-from .batches import AgentRow, Key, MessageRow, MultiAgentRow, Redaction, Row, document
+from .agent_state import STATE_FIELDS, StateReader, ensure_tracking_ids, is_stateful, messages_of, scrub_interrupts
+from .batches import AgentRow, Key, MessageRow, MultiAgentRow, Redaction, Row
 from .documents import copied, encode, is_strict, now
 from .errors import SessionDataError
 from .restoring import restored
 from .store import Store
 from .stored import StoredAgent, StoredMultiAgent, stored_agents, stored_multi_agents
-from .tables import Tables
+from .tables import Document, Tables
 from .window import Change, Message, Window
 from .workers import survive_forks
 from .writer import Writer
@@ -92,6 +92,7 @@ class _Recorded:
     state: dict[str, Any] | None = None  # the SessionAgent's fields, as last seen
     storable: dict[str, Any] | None = None  # the same, as last seen in a form that can be stored
     stored: bool = False  # its row is written, or on its way
+    reader: StateReader = field(default_factory=StateReader)
 
 
 class Recorder:
@@ -391,7 +392,7 @@ class Recorder:
         with self._lock:
             text = encode(source.serialize_state(), what=f"the state of multi-agent {source.id!r}")
             if text != self._multi_agents.get(source.id):
-                self._writer.put([MultiAgentRow(source.id, document(text))])
+                self._writer.put([MultiAgentRow(source.id, Document.of(text))])
                 self._multi_agents[source.id] = text
             return self._send(last=last)
 
@@ -414,13 +415,13 @@ class Recorder:
         Raises:
             SessionDataError: Something can't be stored; all else is pending, and goes with the next event.
         """
-        state = state_of(agent)  # first: once the window has taken a change in, it must become rows
+        state = known.reader.read(agent)  # first: once the window has taken a change in, it must become rows
         change = look()
         error = change.error
         rows = rows if rows is not None else []
         candidate = known.storable
         if state != known.state:
-            candidate = known.state = copied(state)
+            candidate = known.state = {key: value if key == "state" else copied(value) for key, value in state.items()}
         if candidate is not None and (candidate is not known.storable or change.window is not None or not known.stored):
             try:
                 text = _agent_text(agent.agent_id, candidate, known.created_at)
@@ -433,7 +434,7 @@ class Recorder:
                 if known.storable is not None and (change.window is not None or not known.stored):
                     text = _agent_text(agent.agent_id, known.storable, known.created_at)
             if text is not None:
-                laid_out = document(text, created_at=known.created_at)
+                laid_out = Document.of(text, created_at=known.created_at)
                 rows.append(AgentRow(agent.agent_id, known.window.text, laid_out))
                 known.stored = True
         for entries, new in ((change.added, True), (change.rewritten, False)):
@@ -444,7 +445,7 @@ class Recorder:
                     f'"created_at":{json.dumps(entry.created_at)},'
                     f'"updated_at":{json.dumps(entry.created_at if new else now())}}}'
                 )
-                laid_out = document(text, created_at=entry.created_at)
+                laid_out = Document.of(text, created_at=entry.created_at)
                 rows.append(MessageRow(agent.agent_id, entry.message_id, laid_out, new))
         if rows:
             self._writer.put(rows)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
-from uuid import uuid4
 
 from strands.session import SessionRepository
 from strands.types.exceptions import SessionException
@@ -231,7 +230,7 @@ class PerSQLSessionRepository(SessionRepository):
     def _put_multi_agent(self, session_id: str, multi_agent: MultiAgentBase, *, new: bool, missing: str) -> None:
         owner = multi_agent.id
         text = encode(multi_agent.serialize_state(), what=f"the state of multi-agent {owner!r}")
-        document = Document.of(text, generation=uuid4().hex)
+        document = Document.of(text)
         put = self._tables.put_multi_agent if new else self._tables.replace_multi_agent
         self._write(
             [
@@ -253,7 +252,7 @@ class PerSQLSessionRepository(SessionRepository):
 
 
 def _laid_out(fields: dict[str, Any], *, what: str) -> Document:
-    return Document.of(encode(fields, what=what), generation=uuid4().hex, created_at=str(fields["created_at"]))
+    return Document.of(encode(fields, what=what), created_at=str(fields["created_at"]))
 
 
 def _message_document(session_message: SessionMessage) -> Document:

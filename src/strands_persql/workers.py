@@ -1,15 +1,20 @@
 """The worker threads that all sessions of a process share, and the serial lane each session has on them.
 
 Strands opens a fresh event loop for every `agent(...)` call and cancels what is left on it, so nothing here is bound
-to a loop. The threads are started when there is work and end with the interpreter, after what was handed to them.
+to a loop. The threads are started when there is work, and the interpreter ends after what was handed to them.
+
+They are not a `ThreadPoolExecutor`: its hand-over is a future, a work item and a semaphore, and takes longer than the
+write of a message to a local file.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import Protocol, TypeVar
 from weakref import WeakSet
 
@@ -20,18 +25,73 @@ T = TypeVar("T")
 MAX_WORKERS = 32
 """The most threads a process has for all its sessions: each waits for one request at a time."""
 
-_lock = threading.Lock()
-_pool: ThreadPoolExecutor | None = None
+
+class _Pool:
+    """Daemon threads that take work from one queue: the end of the process waits for their work, not for them."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._changed = threading.Condition()
+        self._threads = 0
+        self._unfinished = 0
+        self._ended = False
+
+    def submit(self, work: Callable[[], None]) -> None:
+        with self._changed:
+            inline = self._ended
+            if not inline:
+                self._unfinished += 1
+                if self._unfinished > self._threads and self._threads < MAX_WORKERS:
+                    inline = not self._started()
+        if inline:
+            work()
+        else:
+            self._queue.put(work)
+
+    def _started(self) -> bool:
+        """Start one more thread; False where there is none at all and none can be started."""
+        thread = threading.Thread(target=self._serve, name=f"strands-persql-{self._threads}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no more threads, or the interpreter is ending
+            if self._threads:
+                return True
+            self._unfinished -= 1
+            return False
+        self._threads += 1
+        return True
+
+    def _serve(self) -> None:
+        while True:
+            work = self._queue.get()
+            try:
+                work()
+            finally:
+                del work  # a thread that waits keeps nothing alive
+                with self._changed:
+                    self._unfinished -= 1
+                    if not self._unfinished:
+                        self._changed.notify_all()
+
+    def end(self) -> None:
+        """Wait for all work; what comes later runs where it comes from."""
+        with self._changed:
+            while self._unfinished:
+                self._changed.wait()
+            self._ended = True
+
+
+_pool = _Pool()
+
+
+@atexit.register
+def _end() -> None:
+    _pool.end()
 
 
 def submit(work: Callable[[], None]) -> None:
-    """Run `work` on a worker thread, or here when the interpreter is ending and takes no more."""
-    try:
-        _shared().submit(work)
-    except RuntimeError as error:
-        if "shutdown" not in str(error):  # "can't start new thread": the pool has taken it in all the same
-            raise
-        work()
+    """Run `work`, which raises nothing, on a worker thread, or here when the interpreter is ending."""
+    _pool.submit(work)
 
 
 def submit_call(call: Callable[[], T]) -> Future[T]:
@@ -52,18 +112,10 @@ def submit_call(call: Callable[[], T]) -> Future[T]:
     return future
 
 
-def _shared() -> ThreadPoolExecutor:
-    global _pool
-    with _lock:
-        if _pool is None:
-            _pool = ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="strands-persql")
-        return _pool
-
-
 def _after_fork() -> None:
     """Threads don't survive a fork: the child starts its own, and no lock stays held by one that is gone."""
-    global _pool, _lock
-    _pool, _lock = None, threading.Lock()
+    global _pool
+    _pool = _Pool()
     for survivor in _survivors:
         survivor.after_fork()
 

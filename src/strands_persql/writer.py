@@ -16,13 +16,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from .batches import AgentRow, Batch, Key, MessageRow, MultiAgentRow, Redaction, Row, Stored, document, merged, plan
+from .batches import AgentRow, Batch, Key, MessageRow, MultiAgentRow, Redaction, Row, Stored, merged, plan
 from .documents import now
 from .errors import SessionConflictError
 from .store import Row as StoredRow
 from .store import Store, fault_of
 from .stored import rewritten
-from .tables import Tables
+from .tables import Document, Tables
 from .workers import Lane, survive_forks
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ class Writer:
                 )
                 key: Key = ("message", agent_id, position)
                 if text is not None and key not in self._sending:
-                    self._sending[key] = MessageRow(agent_id, position, document(text), new=False)
+                    self._sending[key] = MessageRow(agent_id, position, Document.of(text), new=False)
                     if own:
                         self._known.in_parts.add(key)
 
@@ -362,9 +362,8 @@ class Writer:
 def _key_of(statements: Sequence[Statement]) -> str:
     digest = hashlib.sha256()
     for statement in statements:
-        digest.update(statement["sql"].encode())
-        for value in statement.get("params", ()):
-            digest.update(b"\0" + str(value).encode("utf-8", "surrogatepass"))
+        text = "\0".join([statement["sql"], *map(str, statement.get("params", ()))])
+        digest.update(text.encode("utf-8", "surrogatepass"))
     return f"strands-persql-{digest.hexdigest()}"
 
 

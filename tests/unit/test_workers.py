@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import random
+import subprocess
+import sys
 import threading
 from concurrent.futures import CancelledError
 from concurrent.futures import wait as wait_for
+from pathlib import Path
 
 import pytest
 
@@ -166,8 +168,8 @@ def test_calls_that_wait_take_no_thread() -> None:
 
 
 def test_a_lane_goes_on_where_no_thread_could_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lane whose run could not be started runs the next time, and still never twice at once."""
-    monkeypatch.setattr(workers, "_pool", None)
+    """A lane for which no thread could be started runs on the next there is, and still never twice at once."""
+    monkeypatch.setattr(workers, "_pool", workers._Pool())
     other, gate, busy, overlaps = Gate(), Gate(), threading.Lock(), list[int]()
 
     def work() -> None:
@@ -186,9 +188,8 @@ def test_a_lane_goes_on_where_no_thread_could_be_started(monkeypatch: pytest.Mon
     lane = Lane(work)
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse)
-        with contextlib.suppress(RuntimeError):
-            lane.run()
-    first = lane.run()
+        first = lane.run()
+    submit(lambda: None)  # has the thread started that was missing
     assert gate.started.acquire(timeout=PATIENCE)
     second = lane.run()
     other.open.release()
@@ -201,7 +202,7 @@ def test_a_lane_goes_on_where_no_thread_could_be_started(monkeypatch: pytest.Mon
 
 def test_work_is_done_once_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that has reached its limit of threads neither loses the work nor does it twice."""
-    monkeypatch.setattr(workers, "_pool", None)  # a pool of its own, which has no idle thread
+    monkeypatch.setattr(workers, "_pool", workers._Pool())  # a pool of its own, which has no idle thread
     done: list[str] = []
 
     def refuse(thread: threading.Thread) -> None:
@@ -214,8 +215,7 @@ def test_work_is_done_once_where_no_thread_can_be_started(monkeypatch: pytest.Mo
         assert gate.started.acquire(timeout=PATIENCE)
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse)
-        with contextlib.suppress(RuntimeError):  # whoever asked may be told
-            submit(lambda: done.append("work"))
+        submit(lambda: done.append("work"))
     for gate in gates:
         gate.open.release()
     for _ in gates:  # whatever is queued has been taken
@@ -250,12 +250,43 @@ def test_a_forked_child_goes_on(busy: bool) -> None:
     assert os.waitstatus_to_exitcode(status) == 0
 
 
-def test_work_at_the_end_of_the_interpreter_is_done_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When no more work is taken, it runs on the thread that brings it."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    pool = ThreadPoolExecutor(1)
-    pool.shutdown()
+def test_work_is_done_at_once_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a single thread the work runs where it comes from, and the pool still ends."""
+    pool = workers._Pool()
     monkeypatch.setattr(workers, "_pool", pool)
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        assert submit_call(threading.get_ident).result(0) == threading.get_ident()
+    assert submit_call(threading.get_ident).result(PATIENCE) != threading.get_ident()
+    pool.end()
+
+
+def test_work_at_the_end_of_the_interpreter_is_done_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the pool has ended, work runs on the thread that brings it."""
+    pool = workers._Pool()
+    monkeypatch.setattr(workers, "_pool", pool)
+    pool.end()
     assert submit_call(threading.get_ident).result(0) == threading.get_ident()
     Lane(lambda: None).run().result(0)
+
+
+def test_the_interpreter_ends_after_the_work(tmp_path: Path) -> None:
+    """What was handed over is done when the process ends by itself, even what is handed over while it ends."""
+    script = f"""
+import atexit, pathlib, time
+from strands_persql.workers import submit
+
+def work(name):
+    time.sleep(0.2)
+    pathlib.Path({str(tmp_path)!r}, name).touch()
+
+atexit.register(lambda: submit(lambda: work("late")))
+for number in range(40):
+    submit(lambda number=number: work(str(number)))
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    assert {path.name for path in tmp_path.iterdir()} == {*map(str, range(40)), "late"}

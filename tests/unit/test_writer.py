@@ -20,12 +20,11 @@ from strands_persql.batches import (
     MultiAgentRow,
     Redaction,
     Row,
-    document,
 )
 from strands_persql.documents import PART_BYTES
 from strands_persql.store import Store
 from strands_persql.stored import stored_agents, stored_multi_agents
-from strands_persql.tables import Tables
+from strands_persql.tables import Document, Tables
 from strands_persql.window import Window
 from strands_persql.writer import Writer
 
@@ -67,18 +66,18 @@ def said(text: str) -> dict[str, Any]:
 def message(position: int, text: str, *, new: bool = True, agent: str = "a") -> MessageRow:
     """A message's row."""
     data = {"message": said(text), "message_id": position, "redact_message": None}
-    return MessageRow(agent, position, document(json.dumps(data, ensure_ascii=False)), new)
+    return MessageRow(agent, position, Document.of(json.dumps(data, ensure_ascii=False)), new)
 
 
 def state(value: Any, *, window: str | None = OPEN, agent: str = "a") -> AgentRow:
     """An agent's row."""
     fields = {"agent_id": agent, "state": {"value": value}, "conversation_manager_state": {}}
-    return AgentRow(agent, window, document(json.dumps(fields, ensure_ascii=False)))
+    return AgentRow(agent, window, Document.of(json.dumps(fields, ensure_ascii=False)))
 
 
 def graph(value: Any) -> MultiAgentRow:
     """A Graph's row."""
-    return MultiAgentRow("graph", document(json.dumps({"value": value})))
+    return MultiAgentRow("graph", Document.of(json.dumps({"value": value})))
 
 
 def redaction(raw: str, new: str, *, sent: bool = True) -> Redaction:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 from ..documents import PART_BYTES, is_strict, parts_of
 from ..errors import SessionDataError
@@ -30,18 +31,19 @@ class Document:
     generation: str = ""
 
     @classmethod
-    def of(cls, text: str, *, generation: str, created_at: str = "", size: int = PART_BYTES) -> Document:
+    def of(cls, text: str, *, generation: str = "", created_at: str = "", size: int = PART_BYTES) -> Document:
         """Lay out a document's text.
 
         Args:
             text: The document.
-            generation: New for each writing of a document.
+            generation: New for each writing of a document in parts; empty for a random one.
             created_at: Its `created_at`, to stand in the marker too, where an update finds the old one to keep.
             size: Bytes in a row.
         """
         parts = parts_of(text, size)
         if len(parts) == 1 and is_strict(text):
             return cls(text)
+        generation = generation or uuid4().hex
         marker: dict[str, object] = {"persql_parts": len(parts), "generation": generation}
         if created_at:
             marker["created_at"] = created_at
