@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from typing import Any, cast
 
 from .errors import SessionDataError
 
-__all__ = ["LARGEST_NUMBER", "PART_BYTES", "copied", "decode", "encode", "is_strict", "now", "parts_of", "replaced"]
+__all__ = ["LARGEST_NUMBER", "PART_BYTES", "copied", "decode", "decode_all", "encode", "is_strict", "now", "parts_of", "replaced"]
 
 PART_BYTES = 1_000_000
 """The most bytes of UTF-8 that one stored value holds; a longer document is stored in parts.
@@ -25,6 +25,7 @@ LARGEST_NUMBER = 2**53 - 2**30
 """Revisions and positions are below it: numbers are JavaScript's on the way, exact to 2^53, and go up from there."""
 
 _BYTES_MARKER = "__bytes_encoded__"
+_LEAVES = frozenset({str, int, float, bool, type(None), bytes})
 
 
 def _encode_other(value: object) -> dict[str, object]:
@@ -108,6 +109,20 @@ def decode(text: str) -> Any:
     return _with_bytes(value) if _BYTES_MARKER in text else value
 
 
+def decode_all(texts: Sequence[str]) -> list[Any] | None:
+    """Decode many texts at once, which takes half as long; None where they have to be decoded one by one.
+
+    That is so where one of them is no JSON by itself, or holds bytes.
+    """
+    if any(_BYTES_MARKER in text for text in texts):
+        return None
+    try:
+        values = json.loads(f"[{','.join(texts)}]")
+    except (ValueError, RecursionError):
+        return None
+    return values if len(values) == len(texts) else None
+
+
 def _with_bytes(value: Any) -> Any:
     if isinstance(value, dict):
         document = cast("dict[str, Any]", value)
@@ -139,10 +154,15 @@ def _refuse(constant: str) -> None:
 
 def copied(value: Any) -> Any:
     """A structural copy: containers are new, the strings, numbers and bytes in them are shared."""
+    # A shallow copy, made in C, and then only what is itself a container: a history is copied at each restore.
     if isinstance(value, dict):
-        return {key: copied(item) for key, item in cast("dict[Any, Any]", value).items()}
+        document = cast("dict[Any, Any]", value).copy()
+        for key, item in document.items():
+            if type(item) not in _LEAVES:
+                document[key] = copied(item)
+        return document
     if isinstance(value, list):
-        return [copied(item) for item in cast("list[Any]", value)]
+        return [item if type(item) in _LEAVES else copied(item) for item in cast("list[Any]", value)]
     return value
 
 

@@ -25,7 +25,7 @@ from .agent_state import STATE_FIELDS, StateReader, ensure_tracking_ids, is_stat
 from .batches import AgentRow, Key, MessageRow, MultiAgentRow, Redaction, Row
 from .documents import copied, encode, is_strict, now
 from .errors import SessionDataError
-from .restoring import restored
+from .restoring import collector_paused, restored
 from .store import Store
 from .stored import StoredAgent, StoredMultiAgent, stored_agents, stored_multi_agents
 from .tables import Document, Tables
@@ -143,7 +143,8 @@ class Recorder:
         if agent_id is None:
             statements += tables.restore_multi_agents(self.session_id)
         answers = self._store.read_versioned(statements)
-        agents = stored_agents(answers[:5])
+        with collector_paused():
+            agents = stored_agents(answers[:5])
         multi_agents = stored_multi_agents(answers[5:]) if agent_id is None else {}
         with self._lock:
             self._ahead.update(agents)
@@ -170,7 +171,9 @@ class Recorder:
             known = self._new(agent)
         else:
             logger.debug("session_id=<%s>, agent_id=<%s> | restoring agent", self.session_id, agent_id)
-            known = self._going_on(agent, stored, restored(agent, stored, session_id=self.session_id))
+            with collector_paused():
+                window = restored(agent, stored, session_id=self.session_id)
+            known = self._going_on(agent, stored, window)
         with self._lock:
             self._agents[agent_id] = known
         if stored is None and agent.messages:
@@ -256,7 +259,8 @@ class Recorder:
                 if agent_id in self._ahead or agent_id not in self._agents:
                     return self._ahead.pop(agent_id, None)
         answers = self._store.read_versioned(self._store.tables.restore(self.session_id, agent_id))
-        return stored_agents(answers).get(agent_id)
+        with collector_paused():
+            return stored_agents(answers).get(agent_id)
 
     # Events
 

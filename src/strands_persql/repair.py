@@ -19,8 +19,18 @@ Block = dict[str, Any]
 
 def repair(messages: list[Message]) -> bool:
     """Make each tool use be followed by exactly its results, in place; True where anything had to change."""
+    if not _has_tools(messages):
+        return False
     dropped = _drop_orphan_results(messages)
     return _answer_orphan_uses(messages) or dropped
+
+
+def _has_tools(messages: list[Message]) -> bool:
+    for message in messages:
+        for block in message["content"]:
+            if "toolUse" in block or "toolResult" in block:
+                return True
+    return False
 
 
 def _uses(message: Message) -> list[str]:

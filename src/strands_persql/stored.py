@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from .documents import LARGEST_NUMBER, decode, encode
+from .documents import LARGEST_NUMBER, decode, decode_all, encode
 from .errors import SessionDataError
 from .tables import is_in_parts, joined, marker_of
 from .window import Message, StoredMessage
@@ -21,6 +21,9 @@ __all__ = [
     "stored_multi_agents",
     "unreadable",
 ]
+
+_DECODED_AT_ONCE = 500
+"""Rows of messages, so that a long history never stands in memory a second time as one text."""
 
 Rows = Sequence[Mapping[str, Any]]
 Chunks = dict[tuple[str, int], list[tuple[str, int, str]]]
@@ -84,14 +87,34 @@ def stored_agents(answers: Sequence[Rows]) -> dict[str, StoredAgent]:
             document_in_parts=(agent_id, 0) in own_chunks,
         )
     chunks = _by_document(message_chunks)
-    for row in (*window_rows, *_unskipped(unwindowed_rows, agents)):
-        agent = agents[row["agent_id"]]
-        position: int = row["message_id"]
-        own = chunks.get((agent.agent_id, position), ())
-        agent.messages[position] = stored_message(row["data"], own, agent.agent_id, position)
+    rows = [*window_rows, *_unskipped(unwindowed_rows, agents)]
+    for start in range(0, len(rows), _DECODED_AT_ONCE):
+        _take(rows[start : start + _DECODED_AT_ONCE], chunks, agents)
     for agent_id, position in chunks:  # also parts that no row names: a process died between them and their row
         agents[agent_id].in_parts.append(position)
     return agents
+
+
+def _take(rows: Rows, chunks: Chunks, agents: Mapping[str, StoredAgent]) -> None:
+    """Decode rows of messages into their agents."""
+    documents = decode_all([row["data"] for row in rows])
+    if documents is not None:
+        try:
+            for row, document in zip(rows, documents, strict=True):
+                message: Message = document["redact_message"] or document["message"]
+                position: int = row["message_id"]
+                # Rows that are JSON together need not be JSON each: what they hold then has other positions.
+                if document["message_id"] != position or not is_message(message):
+                    break
+                agents[row["agent_id"]].messages[position] = StoredMessage(message, document["created_at"])
+            else:
+                return
+        except (TypeError, KeyError):
+            pass
+    for row in rows:
+        agent, position = agents[row["agent_id"]], row["message_id"]
+        own = chunks.get((agent.agent_id, position), ())
+        agent.messages[position] = stored_message(row["data"], own, agent.agent_id, position)
 
 
 def _unskipped(rows: Rows, agents: dict[str, StoredAgent]) -> list[Mapping[str, Any]]:
@@ -190,11 +213,13 @@ def is_message(message: Any) -> bool:
         return False
     parts = cast("dict[str, Any]", message)
     content = parts.get("content")
-    return (
-        isinstance(parts.get("role"), str)
-        and isinstance(content, list)
-        and all(isinstance(block, dict) for block in cast("list[Any]", content))
-    )
+    if not (isinstance(parts.get("role"), str) and isinstance(content, list)):
+        return False
+    # A loop: a generator costs more than all the rest, and a restore asks this of each message.
+    for block in cast("list[Any]", content):  # noqa: SIM110
+        if not isinstance(block, dict):
+            return False
+    return True
 
 
 def _object(text: str, what: str) -> dict[str, Any]:

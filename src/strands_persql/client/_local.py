@@ -315,7 +315,7 @@ def _run(connection: sqlite3.Connection, statement: Prepared) -> QueryResult:
     return {
         "data": [dict(zip(columns, row, strict=True)) for row in rows],
         "columns": columns,
-        "rows": [list(row) for row in rows],
+        "rows": list(map(list, rows)),
         "rows_written": written,
     }
 
