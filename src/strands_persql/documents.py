@@ -14,7 +14,18 @@ from typing import Any, cast
 
 from .errors import SessionDataError
 
-__all__ = ["LARGEST_NUMBER", "PART_BYTES", "copied", "decode", "decode_all", "encode", "is_strict", "now", "parts_of", "replaced"]
+__all__ = [
+    "LARGEST_NUMBER",
+    "PART_BYTES",
+    "copied",
+    "decode",
+    "decode_all",
+    "encode",
+    "is_strict",
+    "now",
+    "parts_of",
+    "replaced",
+]
 
 PART_BYTES = 1_000_000
 """The most bytes of UTF-8 that one stored value holds; a longer document is stored in parts.

@@ -13,7 +13,7 @@ import logging
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
@@ -26,9 +26,11 @@ from .batches import AgentRow, Key, MessageRow, MultiAgentRow, Redaction, Row
 from .documents import copied, encode, is_strict, now
 from .errors import SessionDataError
 from .restoring import collector_paused, restored
+from .store import Row as StoredRow
 from .store import Store
-from .stored import StoredAgent, StoredMultiAgent, stored_agents, stored_multi_agents
+from .stored import Restoration, StoredAgent, StoredMultiAgent, stored_multi_agents
 from .tables import Document, Tables
+from .tracing import BatchSpan
 from .window import Change, Message, Window
 from .workers import survive_forks
 from .writer import Writer
@@ -36,6 +38,8 @@ from .writer import Writer
 if TYPE_CHECKING:
     from strands import Agent
     from strands.multiagent.base import MultiAgentBase
+
+    from .client import Statement
 
 __all__ = ["Durability", "Recorder", "checked_durability", "checked_session_id"]
 
@@ -142,9 +146,8 @@ class Recorder:
         statements = tables.restore(self.session_id, agent_id)
         if agent_id is None:
             statements += tables.restore_multi_agents(self.session_id)
-        answers = self._store.read_versioned(statements)
-        with collector_paused():
-            agents = stored_agents(answers[:5])
+        answers = self._read(statements, agent_id, versioned=True)
+        agents = self._restoration(answers[:5])
         multi_agents = stored_multi_agents(answers[5:]) if agent_id is None else {}
         with self._lock:
             self._ahead.update(agents)
@@ -258,9 +261,27 @@ class Recorder:
                     self._read_ahead.discard(agent_id)
                 if agent_id in self._ahead or agent_id not in self._agents:
                     return self._ahead.pop(agent_id, None)
-        answers = self._store.read_versioned(self._store.tables.restore(self.session_id, agent_id))
+        statements = self._store.tables.restore(self.session_id, agent_id)
+        answers = self._read(statements, agent_id, versioned=True)
+        return self._restoration(answers).get(agent_id)
+
+    def _read(
+        self, statements: Sequence[Statement], *owners: str | None, versioned: bool = False
+    ) -> list[list[StoredRow]]:
+        owned_by = [owner for owner in owners if owner is not None]
+        with BatchSpan("persql.restore", statements, session_id=self.session_id, agent_ids=owned_by) as span:
+            answers = self._store.read_versioned(statements) if versioned else self._store.read(*statements)
+            span.rows(sum(map(len, answers)))
+        return answers
+
+    def _restoration(self, answers: list[list[StoredRow]]) -> dict[str, StoredAgent]:
         with collector_paused():
-            return stored_agents(answers).get(agent_id)
+            restoration = Restoration(answers)
+        while statements := restoration.wanted(self._store.tables, self.session_id):
+            page = self._read(statements, *restoration.agents)
+            with collector_paused():
+                restoration.take(page)
+        return restoration.agents
 
     # Events
 
@@ -386,9 +407,8 @@ class Recorder:
             if self._read_ahead is None and multi_agent_id not in self._multi_agents:
                 return self._ahead_multi.pop(multi_agent_id, None)
         tables = self._store.tables
-        answers = self._store.read_versioned(
-            [tables.read_version(), *tables.restore_multi_agents(self.session_id, multi_agent_id)]
-        )
+        statements = [tables.read_version(), *tables.restore_multi_agents(self.session_id, multi_agent_id)]
+        answers = self._read(statements, multi_agent_id, versioned=True)
         return stored_multi_agents(answers).get(multi_agent_id)
 
     def recorded_multi_agent(self, source: MultiAgentBase, *, last: bool) -> Written:

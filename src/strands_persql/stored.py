@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from .documents import LARGEST_NUMBER, decode, decode_all, encode
 from .errors import SessionDataError
-from .tables import is_in_parts, joined, marker_of
+from .tables import CHUNKS_AT_ONCE, MESSAGES_AT_ONCE, Marker, Tables, is_in_parts, joined, marker_of
 from .window import Message, StoredMessage
 
+if TYPE_CHECKING:
+    from .client import Statement
+
 __all__ = [
+    "Restoration",
     "StoredAgent",
     "StoredMultiAgent",
     "is_message",
     "rewritten",
-    "stored_agents",
     "stored_document",
     "stored_multi_agents",
     "unreadable",
 ]
 
+_STATEMENTS_AT_ONCE = 50
 _DECODED_AT_ONCE = 500
 """Rows of messages, so that a long history never stands in memory a second time as one text."""
 
@@ -64,35 +69,170 @@ class StoredMultiAgent:
     in_parts: bool
 
 
-def stored_agents(answers: Sequence[Rows]) -> dict[str, StoredAgent]:
-    """The agents in the answers to `Tables.restore`, less the first, the version.
+class Restoration:
+    """The agents of a session, as the rows of a restore arrive: one page of them, and more where that was not all.
+
+    Args:
+        answers: The answers to `Tables.restore`, less the first, the version.
 
     Raises:
         SessionDataError: A row can't be read; the error names it.
     """
-    agent_rows, window_rows, unwindowed_rows, agent_chunks, message_chunks = answers
-    agents: dict[str, StoredAgent] = {}
-    own_chunks = _by_document(agent_chunks)
-    for row in agent_rows:
-        agent_id: str = row["agent_id"]
-        what = f"The row of agent {agent_id!r}"
-        text = joined(row["data"], own_chunks.get((agent_id, 0), ()), what=what)
-        last = row["last_message_id"]
-        agents[agent_id] = StoredAgent(
-            agent_id,
-            _number(row["revision"], what, "revision", least=1),
-            row["live_window"],
-            _object(text, what),
-            next_id=0 if last is None else _number(last, what, "last message_id") + 1,
-            document_in_parts=(agent_id, 0) in own_chunks,
-        )
-    chunks = _by_document(message_chunks)
-    rows = [*window_rows, *_unskipped(unwindowed_rows, agents)]
-    for start in range(0, len(rows), _DECODED_AT_ONCE):
-        _take(rows[start : start + _DECODED_AT_ONCE], chunks, agents)
-    for agent_id, position in chunks:  # also parts that no row names: a process died between them and their row
-        agents[agent_id].in_parts.append(position)
-    return agents
+
+    def __init__(self, answers: Sequence[Rows]) -> None:
+        agent_rows, window_rows, unwindowed_rows, agent_chunks, message_chunks = answers
+        own_chunks = _by_document(agent_chunks)
+        self.agents = {row["agent_id"]: _stored_agent(row, own_chunks) for row in agent_rows}
+        self._chunks = _by_document(message_chunks)
+        self._has_all_chunks = len(message_chunks) < CHUNKS_AT_ONCE
+        self._knows_chunks = self._has_all_chunks
+        self._waiting: list[Mapping[str, Any]] = []  # rows of which parts are still to be read
+        self._places: dict[str, int] = {}
+        self._unread: list[tuple[str, int, int]] = []  # ranges of messages: agent, low, high
+        self._asked: list[Any] = []
+        self._take_next = self._take_messages
+        for rows, windowed in ((window_rows, True), (unwindowed_rows, False)):
+            if len(rows) >= MESSAGES_AT_ONCE:
+                for agent in self.agents.values():
+                    if (agent.window is not None) is windowed:
+                        seen = [row["message_id"] for row in rows if row["agent_id"] == agent.agent_id]
+                        self._unread += [
+                            (agent.agent_id, low, high) for low, high in _unread(agent, seen) if low <= high
+                        ]
+        self._take_rows([*window_rows, *self._unskipped(unwindowed_rows)])
+        self._note_parts()
+
+    def wanted(self, tables: Tables, session_id: str) -> list[Statement]:
+        """What to read next, as one request; nothing where all is there."""
+        if self._unread:
+            self._take_next, self._asked, left = self._take_messages, [], MESSAGES_AT_ONCE
+            statements: list[Statement] = []
+            for agent_id, low, high in self._unread[:_STATEMENTS_AT_ONCE]:
+                limit = min(left, high - low + 1)
+                if limit > 0:
+                    self._asked.append(limit)
+                    statements.append(tables.messages_between(session_id, agent_id, low, high, limit=limit))
+                    left -= limit
+            return statements
+        if not self._knows_chunks:
+            self._take_next = self._take_places_of_chunks
+            only = next(iter(self.agents)) if len(self.agents) == 1 else None
+            return [tables.chunks_in_windows(session_id, only)]
+        self._take_next, self._asked, left = self._take_chunks, [], CHUNKS_AT_ONCE
+        statements = []
+        for row in self._waiting:
+            agent_id, position = row["agent_id"], row["message_id"]
+            marker = marker_of(row["data"], what=f"Message {position} of agent {agent_id!r}")
+            first = self._parts_present(row, marker)
+            last = min(marker.count, first + left) - 1
+            if last >= first:
+                self._asked.append(row)
+                ends = (first, last)
+                statements.append(tables.chunks_between(session_id, agent_id, position, marker.generation, *ends))
+                left -= last - first + 1
+        return statements
+
+    def take(self, answers: Sequence[Rows]) -> None:
+        """Take in the answers to what was `wanted`.
+
+        Raises:
+            SessionDataError: A row can't be read; the error names it.
+        """
+        self._take_next(answers)
+
+    def _take_messages(self, answers: Sequence[Rows]) -> None:
+        unread = self._unread[len(answers) :]
+        for (agent_id, low, high), limit, rows in zip(self._unread, self._asked, answers, strict=False):
+            if len(rows) >= limit and low + limit <= high:
+                unread.insert(0, (agent_id, rows[-1]["message_id"] + 1, high))
+            found = [{"agent_id": agent_id, "removed": 0, **row} for row in rows]
+            self._take_rows(self._unskipped(found) if self.agents[agent_id].window is None else found)
+        self._unread = [(agent_id, low, high) for agent_id, low, high in unread if low <= high]
+
+    def _take_places_of_chunks(self, answers: Sequence[Rows]) -> None:
+        self._knows_chunks = True
+        for row in answers[0]:
+            self._chunks.setdefault((row["owner"], row["message_id"]), [])
+        self._note_parts()
+
+    def _take_chunks(self, answers: Sequence[Rows]) -> None:
+        for row, rows in zip(self._asked, answers, strict=True):
+            position = row["message_id"]
+            parts = self._chunks.setdefault((row["agent_id"], position), [])
+            parts += [(chunk["generation"], chunk["part"], chunk["data"]) for chunk in rows]
+            if not rows or not self._lacks_parts(row):  # what is not there now won't come: the error says so
+                self._waiting = [other for other in self._waiting if other is not row]
+                _take([row], self._chunks, self.agents)
+
+    def _take_rows(self, rows: Rows) -> None:
+        if not self._has_all_chunks:
+            self._waiting += [row for row in rows if self._lacks_parts(row)]
+            rows = [row for row in rows if not self._lacks_parts(row)]
+        for start in range(0, len(rows), _DECODED_AT_ONCE):
+            _take(rows[start : start + _DECODED_AT_ONCE], self._chunks, self.agents)
+
+    def _lacks_parts(self, row: Mapping[str, Any]) -> bool:
+        if not is_in_parts(row["data"]):
+            return False
+        marker = marker_of(row["data"], what=f"Message {row['message_id']} of agent {row['agent_id']!r}")
+        return self._parts_present(row, marker) < marker.count
+
+    def _parts_present(self, row: Mapping[str, Any], marker: Marker) -> int:
+        """How many parts of a document are there, from the first on without a gap."""
+        chunks = self._chunks.get((row["agent_id"], row["message_id"]), ())
+        parts = {part for generation, part, _ in chunks if generation == marker.generation}
+        return next(part for part in range(len(parts) + 1) if part not in parts)
+
+    def _note_parts(self) -> None:
+        for agent_id, position in self._chunks:  # also parts that no row names: a process died before their row
+            in_parts = self.agents[agent_id].in_parts
+            if position not in in_parts:
+                in_parts.append(position)
+
+    def _unskipped(self, rows: Rows) -> list[Mapping[str, Any]]:
+        """The rows of agents without a window, less those removed that SQLite could not tell (a long document)."""
+        kept: list[Mapping[str, Any]] = []
+        for row in sorted(rows, key=lambda row: row["message_id"]):
+            agent_id = row["agent_id"]
+            place = self._places[agent_id] = self._places.get(agent_id, int(row["removed"])) + 1
+            state = self.agents[agent_id].document.get("conversation_manager_state")
+            removed = cast("dict[str, Any]", state).get("removed_message_count", 0) if isinstance(state, dict) else 0
+            if not isinstance(removed, int) or place > removed:
+                kept.append(row)
+        return kept
+
+
+def _stored_agent(row: Mapping[str, Any], chunks: Chunks) -> StoredAgent:
+    agent_id: str = row["agent_id"]
+    what = f"The row of agent {agent_id!r}"
+    last = row["last_message_id"]
+    return StoredAgent(
+        agent_id,
+        _number(row["revision"], what, "revision", least=1),
+        row["live_window"],
+        _object(joined(row["data"], chunks.get((agent_id, 0), ()), what=what), what),
+        next_id=0 if last is None else _number(last, what, "last message_id") + 1,
+        document_in_parts=(agent_id, 0) in chunks,
+    )
+
+
+def _unread(agent: StoredAgent, seen: list[int]) -> list[tuple[int, int]]:
+    """The ranges of an agent's window that a first page of its rows has left out, each with both ends."""
+    last = agent.next_id - 1
+    ranges = [(0, last)]
+    if agent.window is not None:
+        try:
+            items = [cast("list[Any]", item) for item in json.loads(agent.window) if isinstance(item, list)]
+            ranges = [(int(low), last if high is None else min(int(high), last)) for low, high in items]
+        except (ValueError, TypeError):
+            return []  # no live window: what makes one of it says so
+    if not seen:
+        return ranges
+    # The database answers range after range, each in order. Should it ever not, all is read once more.
+    places = [next((number for number, (low, high) in enumerate(ranges) if low <= seen_ <= high), -1) for seen_ in seen]
+    if -1 in places or list(zip(places, seen, strict=True)) != sorted(zip(places, seen, strict=True)):
+        return ranges
+    return [(seen[-1] + 1, ranges[places[-1]][1]), *ranges[places[-1] + 1 :]]
 
 
 def _take(rows: Rows, chunks: Chunks, agents: Mapping[str, StoredAgent]) -> None:
@@ -115,20 +255,6 @@ def _take(rows: Rows, chunks: Chunks, agents: Mapping[str, StoredAgent]) -> None
         agent, position = agents[row["agent_id"]], row["message_id"]
         own = chunks.get((agent.agent_id, position), ())
         agent.messages[position] = stored_message(row["data"], own, agent.agent_id, position)
-
-
-def _unskipped(rows: Rows, agents: dict[str, StoredAgent]) -> list[Mapping[str, Any]]:
-    """The rows of agents without a window, less those that are removed but SQLite could not tell (a long document)."""
-    places: dict[str, int] = {}
-    kept: list[Mapping[str, Any]] = []
-    for row in sorted(rows, key=lambda row: row["message_id"]):
-        agent_id = row["agent_id"]
-        places[agent_id] = places.get(agent_id, int(row["removed"])) + 1
-        state = agents[agent_id].document.get("conversation_manager_state")
-        removed = cast("dict[str, Any]", state).get("removed_message_count", 0) if isinstance(state, dict) else 0
-        if not isinstance(removed, int) or places[agent_id] > removed:
-            kept.append(row)
-    return kept
 
 
 def stored_multi_agents(answers: Sequence[Rows]) -> dict[str, StoredMultiAgent]:

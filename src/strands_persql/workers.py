@@ -10,6 +10,7 @@ write of a message to a local file.
 from __future__ import annotations
 
 import atexit
+import contextvars
 import os
 import threading
 from collections.abc import Callable
@@ -95,14 +96,15 @@ def submit(work: Callable[[], None]) -> None:
 
 
 def submit_call(call: Callable[[], T]) -> Future[T]:
-    """Run `call` on a worker thread; its outcome comes in the future."""
+    """Run `call` on a worker thread, in the caller's context; its outcome comes in the future."""
+    in_context = contextvars.copy_context().run
     future: Future[T] = Future()
 
     def work() -> None:
         if not future.set_running_or_notify_cancel():
             return
         try:
-            result = call()
+            result = in_context(call)
         except BaseException as error:
             future.set_exception(error)
         else:

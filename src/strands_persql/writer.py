@@ -23,6 +23,7 @@ from .store import Row as StoredRow
 from .store import Store, fault_of
 from .stored import rewritten
 from .tables import Document, Tables
+from .tracing import BatchSpan, current_context
 from .workers import Lane, survive_forks
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class Writer:
         self._attempts = _Attempts()
         self._known = Stored()
         self._lost: SessionConflictError | None = None
+        self._context = current_context()
         self._lane = Lane(self._drain)
         survive_forks(self)
 
@@ -151,6 +153,7 @@ class Writer:
         The future raises what the database's handle raised, with the rows still pending; or `SessionConflictError`,
         after which this writer takes no more.
         """
+        self._context = current_context()
         return self._lane.run()
 
     def _drain(self) -> None:
@@ -194,7 +197,9 @@ class Writer:
         self._known.in_parts.update(row.key for row in rows if not isinstance(row, Redaction) and row.document.parts)
         for batch in batches:
             try:
-                self._store.write(batch.statements, key=_key_of(batch.statements))
+                with self._span("persql.write", batch.statements, rows) as span:
+                    self._store.write(batch.statements, key=_key_of(batch.statements))
+                    span.rows(len(batch.completes))
             except Exception as error:
                 if getattr(error, "sent", True):  # a refused connection has carried nothing
                     self._attempts.add([self._sending[key] for key in batch.completes], batch)
@@ -203,6 +208,10 @@ class Writer:
                 raise
             self._completed(batch)
         return None
+
+    def _span(self, name: str, statements: Sequence[Statement], rows: Iterable[Row]) -> BatchSpan:
+        owners = (row.multi_agent_id if isinstance(row, MultiAgentRow) else row.agent_id for row in rows)
+        return BatchSpan(name, statements, session_id=self._session_id, agent_ids=owners, parent=self._context)
 
     def _search(self, redaction: Redaction) -> None:
         """Put the rows that hold what is to be redacted among those being sent, in the place of the redaction."""
@@ -267,11 +276,14 @@ class Writer:
             for agent_id in agent_ids
         }
         tables, sid = self._tables, self._session_id
-        answers = self._store.read(
+        statements = [
             tables.read_agents(sid, agent_ids),
             tables.read_multi_agents(sid, multi_ids),
             *(tables.read_messages(sid, agent_id, ids) for agent_id, ids in wanted.items()),
-        )
+        ]
+        with self._span("persql.settle", statements, rows) as span:
+            answers = self._store.read(*statements)
+            span.rows(sum(map(len, answers)))
         agents = {row["agent_id"]: row for row in answers[0]}
         multi_agents = {row["multi_agent_id"]: row for row in answers[1]}
         found: dict[Key, StoredRow] = {

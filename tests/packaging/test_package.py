@@ -22,21 +22,21 @@ LAYERS = [
     {"client"},
     {"documents"},
     {"window", "tables", "repair", "stored"},
-    {"store", "agent_state"},
+    {"erasure", "store", "agent_state", "tracing"},
     {"batches", "writer", "restoring"},
     {"recorder"},
     {"lifecycle", "closing"},
     {"manager", "hooks", "repository", "testing"},
     {"records"},
     {"storage", "memory"},
-    {"transfer", "doctor"},
+    {"altering", "inspecting", "searching", "transfer", "doctor"},
     {"sessions"},
     {"viewer"},
     {"__init__"},
     {"cli", "__main__"},
 ]
 
-PURE = {"batches", "documents", "records", "repair", "stored", "tables", "window"}
+PURE = {"batches", "documents", "erasure", "records", "repair", "stored", "tables", "window"}
 IO = {
     "asyncio", "concurrent", "ftplib", "http", "httpx", "io", "multiprocessing", "os", "pathlib", "shutil", "socket",
     "sqlite3", "ssl", "subprocess", "tempfile", "threading", "urllib",

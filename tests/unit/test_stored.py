@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strands_persql import SessionDataError
-from strands_persql.stored import rewritten, stored_agents, stored_document, stored_message, stored_multi_agents
+from strands_persql.stored import Restoration, rewritten, stored_document, stored_message, stored_multi_agents
 
 DOCUMENT = json.dumps({"agent_id": "a", "state": {}, "conversation_manager_state": {}, "created_at": "then"})
 MESSAGE = json.dumps({"message": {"role": "user", "content": [{"text": "secret"}]}, "message_id": 0, "created_at": "t"})
@@ -63,7 +63,7 @@ def test_agents_and_messages_are_decoded() -> None:
     """Rows in the window, rows of agents without one, and documents in parts come together."""
     half = len(MESSAGE) // 2
     marker = '{"persql_parts":2,"generation":"g"}'
-    agents = stored_agents(
+    restoration = Restoration(
         [
             [agent_row(marker)],
             [message_row(MESSAGE, 0), message_row(marker, 5)],
@@ -72,7 +72,7 @@ def test_agents_and_messages_are_decoded() -> None:
             [chunk("a", 5, 0, MESSAGE[:half]), chunk("a", 5, 1, MESSAGE[half:]), chunk("a", 9, 0, "other")],
         ]
     )
-    agent = agents["a"]
+    agent = restoration.agents["a"]
     assert (agent.revision, agent.window, agent.next_id) == (3, "[[0,null]]", 8)
     assert agent.document == json.loads(DOCUMENT)
     assert agent.messages[0].message == agent.messages[5].message == json.loads(MESSAGE)["message"]
@@ -88,7 +88,7 @@ def test_a_redacted_message_is_restored_redacted() -> None:
 def test_a_corrupt_message(data: str) -> None:
     """The error says which message of which agent, what to do, and nothing of what stands there."""
     with pytest.raises(SessionDataError, match="Message 7 of agent 'a'") as raised:
-        stored_agents([[agent_row()], [message_row(data)], [], [], []])
+        Restoration([[agent_row()], [message_row(data)], [], [], []])
     assert "secret" not in str(raised.value)
 
 
@@ -96,7 +96,7 @@ def test_a_corrupt_message(data: str) -> None:
 def test_a_corrupt_agent(data: str) -> None:
     """The error says which agent's row."""
     with pytest.raises(SessionDataError, match="agent 'a'") as raised:
-        stored_agents([[agent_row(data)], [], [], [], []])
+        Restoration([[agent_row(data)], [], [], [], []])
     assert "secret" not in str(raised.value)
 
 

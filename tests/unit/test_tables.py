@@ -152,6 +152,9 @@ def every_statement() -> list[tuple[str, Statement]]:
         "read_agents": t.read_agents("s", ["a"]),
         "read_multi_agents": t.read_multi_agents("s", ["m"]),
         "read_messages": t.read_messages("s", "a", range(500)),
+        "messages_between": t.messages_between("s", "a", 0, 9, limit=5),
+        "chunks_in_windows": [t.chunks_in_windows("s"), t.chunks_in_windows("s", "a")],
+        "chunks_between": t.chunks_between("s", "a", 0, "g", 0, 9),
         "read_version": t.read_version(),
         "dump": [t.dump(name) for name in ("sessions", "agents", "messages", "multi_agents", "chunks", "schema")],
     }

@@ -23,7 +23,7 @@ from strands_persql.batches import (
 )
 from strands_persql.documents import PART_BYTES
 from strands_persql.store import Store
-from strands_persql.stored import stored_agents, stored_multi_agents
+from strands_persql.stored import Restoration, stored_multi_agents
 from strands_persql.tables import Document, Tables
 from strands_persql.window import Window
 from strands_persql.writer import Writer
@@ -48,7 +48,7 @@ def going_on(database: Any) -> Writer:
     store = Store(database, Tables())
     writer = Writer(store, "s", json.dumps({"session_id": "s"}))
     answers = store.read_versioned([*store.tables.restore("s"), *store.tables.restore_multi_agents("s")])
-    for agent in stored_agents(answers[:5]).values():
+    for agent in Restoration(answers[:5]).agents.values():
         parts: list[Key] = [("message", agent.agent_id, i) for i in agent.in_parts]
         if agent.document_in_parts:
             parts.append(("agent", agent.agent_id, 0))
@@ -123,7 +123,10 @@ def stored(database: Any) -> dict[str, Any]:
     answers = store.read_versioned([*store.tables.restore("s"), *store.tables.restore_multi_agents("s")])
     found: dict[str, Any] = {}
     named = set[tuple[str, str]]()
-    for agent in stored_agents(answers[:5]).values():
+    restoration = Restoration(answers[:5])
+    while statements := restoration.wanted(store.tables, "s"):
+        restoration.take(store.read(*statements))
+    for agent in restoration.agents.values():
         window, missing = Window.restored(agent.window, agent.messages, what=agent.agent_id, next_id=agent.next_id)
         assert not missing
         found[agent.agent_id] = (

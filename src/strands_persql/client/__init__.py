@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from strands_persql.client._client import PerSQL
 from strands_persql.client._protocol import Database, QueryResult, Statement
+from strands_persql.client._retry import retries_so_far
 
-__all__ = ["Database", "PerSQL", "QueryResult", "Statement"]
+__all__ = ["Database", "PerSQL", "QueryResult", "Statement", "retries_so_far"]

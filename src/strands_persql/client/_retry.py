@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
-__all__ = ["RETRY_SECONDS", "Retries", "retry_after_seconds"]
+__all__ = ["RETRY_SECONDS", "Retries", "retries_so_far", "retry_after_seconds"]
 
 FIRST_BACKOFF = 0.25
 """Seconds: the longest wait before the first retry; it doubles with each further one (exponential, full jitter)."""
@@ -15,6 +16,18 @@ LONGEST_BACKOFF = 8.0
 """Seconds: no wait of our own choosing is longer."""
 RETRY_SECONDS = 90.0
 """Seconds: no attempt begins later than this after the first one began."""
+
+
+class _Thread(threading.local):
+    retries = 0
+
+
+_thread = _Thread()
+
+
+def retries_so_far() -> int:
+    """How many requests this thread has ever sent again: the difference of two calls tells of those between them."""
+    return _thread.retries
 
 
 class Retries:
@@ -36,6 +49,7 @@ class Retries:
             return None
         self._left -= 1
         self.attempt += 1
+        _thread.retries += 1
         return delay
 
 

@@ -20,18 +20,43 @@ it the whole batch. That is how a second writer is stopped without reading first
 
 from __future__ import annotations
 
+from ._administration import Administration
 from ._documents import Document, Marker, is_in_parts, joined, marker_of
-from ._sessions import STEPS, ChunkKind, Tables, first_revision, revision_step
+from ._memories import MemoryTables, memory_id
+from ._objects import Encoded, ObjectTables, after_prefix, decoded, first_number
+from ._search import Search
+from ._sessions import (
+    CHUNKS_AT_ONCE,
+    MESSAGES_AT_ONCE,
+    STEPS,
+    ChunkKind,
+    Tables,
+    first_revision,
+    revision_step,
+)
+from ._transfer import TransferTables
 
 __all__ = [
+    "CHUNKS_AT_ONCE",
+    "MESSAGES_AT_ONCE",
     "STEPS",
+    "Administration",
     "ChunkKind",
     "Document",
+    "Encoded",
     "Marker",
+    "MemoryTables",
+    "ObjectTables",
+    "Search",
     "Tables",
+    "TransferTables",
+    "after_prefix",
+    "decoded",
+    "first_number",
     "first_revision",
     "is_in_parts",
     "joined",
     "marker_of",
+    "memory_id",
     "revision_step",
 ]

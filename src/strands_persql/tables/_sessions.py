@@ -13,7 +13,21 @@ from ._statements import checked_prefix, statement
 if TYPE_CHECKING:
     from ..client import Statement
 
-__all__ = ["STEPS", "ChunkKind", "Tables", "first_revision", "revision_step"]
+__all__ = [
+    "CHUNKS_AT_ONCE",
+    "MESSAGES_AT_ONCE",
+    "STEPS",
+    "ChunkKind",
+    "Tables",
+    "first_revision",
+    "revision_step",
+]
+
+MESSAGES_AT_ONCE = 5_000
+"""The most messages that one request of a restore reads: an answer stands in the service's memory as a whole."""
+
+CHUNKS_AT_ONCE = 8
+"""The most parts of messages likewise; each may be a megabyte."""
 
 ChunkKind = Literal["agent", "message", "multi_agent"]
 
@@ -108,11 +122,13 @@ class Tables:
             f"SELECT m.agent_id, m.message_id, m.data {window.format('[]')} CROSS JOIN {p}messages AS m "
             f"ON m.session_id = a.session_id AND m.agent_id = a.agent_id AND {within.format('m')}"
         )
-        self._window_chunks = (
-            f"SELECT c.owner, c.message_id, c.generation, c.part, c.data {window.format('[[0,null]]')} "
-            f"CROSS JOIN {p}chunks AS c ON c.session_id = a.session_id AND c.kind = 'message' "
-            f"AND c.owner = a.agent_id AND {within.format('c')}"
+        chunk_keys = "SELECT c.owner, c.message_id, c.generation, c.part"
+        in_windows = (
+            f"{window.format('[[0,null]]')} CROSS JOIN {p}chunks AS c ON c.session_id = a.session_id "
+            f"AND c.kind = 'message' AND c.owner = a.agent_id AND {within.format('c')}"
         )
+        self._window_chunk_keys = f"{chunk_keys} {in_windows}"
+        self._window_chunks = f"{chunk_keys}, c.data {in_windows}"
 
     # Setting up
 
@@ -173,6 +189,9 @@ class Tables:
         of agents with no live window, by Strands' own rule (the conversation manager's removed messages are skipped,
         as far as SQLite could read how many: `removed` tells); and the parts of agents and of messages (`owner,
         message_id, generation, part, data`).
+
+        Of either kind of messages it answers `MESSAGES_AT_ONCE` at most, and of their parts `CHUNKS_AT_ONCE`: where it
+        answers as many, the rest is read by `messages_between`, `chunks_in_windows` and `chunks_between`.
         """
         p = self.prefix
         which = "a.session_id = ?" if agent_id is None else "a.session_id = ? AND a.agent_id = ?"
@@ -191,22 +210,56 @@ class Tables:
                 f"FROM {p}agents AS a WHERE {which}",
                 *params,
             ),
-            statement(f"{self._window_messages} WHERE {which}", *params),
+            statement(f"{self._window_messages} WHERE {which} LIMIT ?", *params, MESSAGES_AT_ONCE),
             statement(
                 "SELECT agent_id, message_id, data, removed FROM (SELECT m.agent_id, m.message_id, m.data, "
                 f"coalesce({removed}, 0) AS removed, "
                 "row_number() OVER (PARTITION BY m.agent_id ORDER BY m.message_id) AS place "
                 f"FROM {p}agents AS a CROSS JOIN {p}messages AS m ON m.session_id = a.session_id "
-                f"AND m.agent_id = a.agent_id WHERE {which} AND a.live_window IS NULL) WHERE place > removed",
+                f"AND m.agent_id = a.agent_id WHERE {which} AND a.live_window IS NULL) WHERE place > removed LIMIT ?",
                 *params,
+                MESSAGES_AT_ONCE,
             ),
             statement(
                 f"SELECT owner, message_id, generation, part, data FROM {p}chunks "
                 f"WHERE session_id = ? AND kind = 'agent'{owner}",
                 *params,
             ),
-            statement(f"{self._window_chunks} WHERE {which}", *params),
+            statement(f"{self._window_chunks} WHERE {which} LIMIT ?", *params, CHUNKS_AT_ONCE),
         ]
+
+    def messages_between(self, session_id: str, agent_id: str, low: int, high: int, *, limit: int) -> Statement:
+        """The first messages of a range of positions, both ends included, in order: `message_id, data`."""
+        return statement(
+            f"SELECT message_id, data FROM {self.prefix}messages WHERE session_id = ? AND agent_id = ? "
+            "AND message_id >= ? AND message_id <= ? ORDER BY message_id LIMIT ?",
+            session_id,
+            agent_id,
+            low,
+            high,
+            limit,
+        )
+
+    def chunks_in_windows(self, session_id: str, agent_id: str | None = None) -> Statement:
+        """Which parts of messages there are in live windows: `owner, message_id, generation, part`."""
+        which = "a.session_id = ?" if agent_id is None else "a.session_id = ? AND a.agent_id = ?"
+        params = (session_id,) if agent_id is None else (session_id, agent_id)
+        return statement(f"{self._window_chunk_keys} WHERE {which}", *params)
+
+    def chunks_between(
+        self, session_id: str, agent_id: str, message_id: int, generation: str, low: int, high: int
+    ) -> Statement:
+        """Some parts of one message, both ends included: `owner, message_id, generation, part, data`."""
+        return statement(
+            f"SELECT owner, message_id, generation, part, data FROM {self.prefix}chunks WHERE session_id = ? "
+            "AND kind = 'message' AND owner = ? AND message_id = ? AND generation = ? AND part >= ? AND part <= ?",
+            session_id,
+            agent_id,
+            message_id,
+            generation,
+            low,
+            high,
+        )
 
     def restore_multi_agents(self, session_id: str, multi_agent_id: str | None = None) -> list[Statement]:
         """What a Graph or Swarm restores from, or all of a session.

@@ -1,0 +1,109 @@
+"""OpenTelemetry spans round each batch: under the agent's own, with what was sent, and never with content."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from strands import Agent
+
+from strands_persql import PerSQL, PerSQLSessionManager, tracing
+
+from ..emulator import faults
+from .scripted import ScriptedModel
+
+
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
+    """What is recorded, by a provider of this test's alone."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("test"))
+    yield exporter
+    provider.shutdown()
+
+
+def named(spans: InMemorySpanExporter, name: str) -> list[ReadableSpan]:
+    """The spans of one name, in the order in which they ended."""
+    return [span for span in spans.get_finished_spans() if span.name == name]
+
+
+def test_each_batch_has_a_span(spans: InMemorySpanExporter, emulator: Any) -> None:
+    """A turn: one restore, and a write for each message; the first brings the agent's row along."""
+    model = ScriptedModel()
+    model.play("SECRET answer")
+    manager = PerSQLSessionManager("user-42", emulator.database())
+    Agent(model=model, agent_id="a", session_manager=manager, callback_handler=None)("SECRET question")
+    restore, *_ = named(spans, "persql.restore")
+    assert restore.attributes is not None
+    assert restore.attributes["strands_persql.rows"] == 0
+    first, second = named(spans, "persql.write")
+    assert first.attributes is not None
+    assert second.attributes is not None
+    assert dict(first.attributes) | {"strands_persql.bytes": 0} == {
+        "session.id": "user-42",
+        "db.system.name": "persql",
+        "db.operation.batch.size": 3,
+        "strands_persql.agent_ids": ("a",),
+        "strands_persql.bytes": 0,
+        "strands_persql.rows": 2,
+        "strands_persql.retries": 0,
+    }
+    assert first.attributes["strands_persql.bytes"] > 100
+    assert second.attributes["db.operation.batch.size"] == second.attributes["strands_persql.rows"] == 1
+    assert first.kind is trace.SpanKind.CLIENT
+    assert "SECRET" not in "".join(span.to_json() for span in spans.get_finished_spans())
+
+
+async def test_a_span_belongs_to_the_event_it_came_from(spans: InMemorySpanExporter) -> None:
+    """Two agents at once on the same worker threads, each under a span of its own; `open` likewise."""
+    tracer = tracing._tracer
+    database = PerSQL(local=":memory:").database("a/b")
+
+    async def session(name: str) -> None:
+        with tracer.start_as_current_span(name):
+            manager = await PerSQLSessionManager.open(name, database)
+            model = ScriptedModel()
+            model.play("one", "two")
+            agent = Agent(model=model, session_manager=manager, callback_handler=None)
+            await agent.invoke_async("hello")
+            await agent.invoke_async("again")
+
+    ids = await asyncio.gather(*(session(f"session {number}") for number in range(4)))
+    trace_of = {
+        span.name: span.context.trace_id for span in spans.get_finished_spans() if span.name.startswith("session")
+    }
+    for number, _ in enumerate(ids):
+        name = f"session {number}"
+        own = [span for span in spans.get_finished_spans() if (span.attributes or {}).get("session.id") == name]
+        assert len([span for span in own if span.name == "persql.restore"]) == 1
+        assert len([span for span in own if span.name == "persql.write"]) == 4
+        assert {span.context.trace_id for span in own} == {trace_of[name]}
+
+
+def test_retries_and_errors_are_told(spans: InMemorySpanExporter, emulator: Any) -> None:
+    """A request that was sent again counts; one that failed for good has its error's type, and no words of it."""
+    database = emulator.database()
+    model = ScriptedModel()
+    model.play("one", "two")
+    agent = Agent(model=model, session_manager=PerSQLSessionManager("s", database), callback_handler=None)
+    emulator.faults.next(faults.rate_limited(), faults.rate_limited())
+    agent("hello")
+    first = named(spans, "persql.write")[0]
+    assert (first.attributes or {})["strands_persql.retries"] == 2
+    database.batch([{"sql": "DELETE FROM strands_agents WHERE session_id = ?", "params": ["s"]}], transaction=True)
+    with pytest.raises(Exception, match="deleted"):
+        agent("again")
+    failed = next(span for span in named(spans, "persql.write") if not span.status.is_ok)
+    assert (failed.attributes or {})["error.type"] == "PerSQLError"
+    assert not failed.events
+    assert not failed.status.description
+    (settled,) = named(spans, "persql.settle")
+    assert settled.status.is_ok
