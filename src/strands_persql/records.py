@@ -165,10 +165,10 @@ class SearchResult:
     """What a search found.
 
     Attributes:
-        hits: Best first where an index was searched, else newest session order.
+        hits: Best first where an index was searched, else in the order of session, agent and position.
         method: `"index"` for the full-text index, `"scan"` where the database has none.
-        scanned: How many messages were looked at.
-        complete: False where the scan stopped at its bound before all messages were looked at.
+        scanned: How many messages were read to look into them; an index finds its own without.
+        complete: False where looking stopped at a bound, be it of hits or of messages looked at, before the end.
     """
 
     hits: tuple[SearchHit, ...]
@@ -193,6 +193,8 @@ class Usage:
         cache_write_tokens: Of the input, those written to it.
         latency_ms: Milliseconds the model took, all calls together.
         agents: The same of each agent; empty in these.
+        unread: How many of the messages could not be looked into: rows that can't be read, and messages beyond the
+            first 4 MB of those that are longer than a row may be.
     """
 
     messages: int = 0
@@ -206,6 +208,7 @@ class Usage:
     cache_write_tokens: int = 0
     latency_ms: int = 0
     agents: Mapping[str, Usage] = field(default_factory=lambda: {})
+    unread: int = 0
 
 
 @dataclass(frozen=True)
@@ -216,11 +219,13 @@ class Deletion:
         session_ids: The sessions.
         rows: How many rows of all tables.
         dry_run: Whether nothing was deleted.
+        skipped: The sessions that were left because nothing tells when their Graph or Swarm ran last.
     """
 
     session_ids: tuple[str, ...]
     rows: int
     dry_run: bool = False
+    skipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

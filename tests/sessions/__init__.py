@@ -1,0 +1,1 @@
+"""Tests of the administrative face, over local files and over the service."""
