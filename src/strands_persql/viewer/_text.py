@@ -1,0 +1,181 @@
+"""Values as text that a page can hold: readable, bounded, and nothing that no browser could show. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, cast
+
+__all__ = [
+    "LIMIT",
+    "Clip",
+    "Moment",
+    "binary_of",
+    "clip",
+    "clip_json",
+    "count",
+    "duration",
+    "moment",
+    "one_line",
+    "size",
+    "visible",
+]
+
+LIMIT = 100_000
+"""How many characters of one value the page shows. A browser lays out a megabyte in one block only slowly."""
+
+_DEEPEST = 100  # levels of JSON that are shown; the encoder's own limit differs from Python to Python
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+# A surrogate by itself can't be written as UTF-8, and controls show as nothing at all: each gets a visible stand-in.
+_UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A text, as much of it as is shown.
+
+    Attributes:
+        text: What is shown.
+        missing: What is not, in words: `"1.2 MB"`; empty where all of it is shown.
+    """
+
+    text: str
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time in its parts.
+
+    Attributes:
+        iso: ISO 8601, as HTML's `datetime` takes it; empty where the stored text is none.
+        day: `"23 Nov 2026"`.
+        clock: `"11:03:05"`; the stored text where it is no time.
+        stamp: Seconds since 1970.
+    """
+
+    iso: str
+    day: str
+    clock: str
+    stamp: float = 0.0
+
+    @property
+    def full(self) -> str:
+        """Day and time: `"23 Nov 2026, 11:03:05 UTC"`."""
+        return f"{self.day}, {self.clock} UTC" if self.iso else self.clock
+
+
+def clip(text: str, limit: int = LIMIT) -> Clip:
+    """The first `limit` characters of a text, and how much follows."""
+    shown, rest = text[:limit], text[limit:]
+    return Clip(shown, size(len(rest.encode("utf-8", "replace"))) if rest else "")
+
+
+def visible(value: Any) -> Any:
+    """Text with a visible stand-in for each character that shows as nothing or can't be written; the rest as it is."""
+    return _UNSEEN.sub(_stand_in, value) if type(value) is str else value  # `Markup`, a str too, has been through here
+
+
+def clip_json(value: Any, limit: int = LIMIT) -> Clip:
+    """A value as indented JSON, bytes named by their size."""
+    return clip(json.dumps(_plain(value), indent=2, ensure_ascii=False), limit)
+
+
+def one_line(value: Any, limit: int = 120) -> str:
+    """A tool's input in short, for a summary: `city="Oslo", days=3`."""
+    plain = _plain(value)
+    if isinstance(plain, dict):
+        items = cast("dict[str, Any]", plain).items()
+        text = ", ".join(f"{key}={json.dumps(item, ensure_ascii=False)[:limit]}" for key, item in items)
+    else:
+        text = json.dumps(plain, ensure_ascii=False)
+    text = " ".join(text.split())
+    return text if len(text) <= limit else f"{text[:limit].rstrip()}…"
+
+
+def binary_of(value: Any) -> bytes | None:
+    """The bytes of a value that is bytes, or is bytes as Strands encodes them in JSON; None for anything else."""
+    if isinstance(value, (bytes, bytearray)):
+        return bytes(value)
+    if isinstance(value, Mapping):
+        encoded = cast("Mapping[str, Any]", value)
+        if encoded.get("__bytes_encoded__") is True and isinstance(encoded.get("data"), str):
+            try:
+                return base64.b64decode(encoded["data"])
+            except (binascii.Error, ValueError):
+                return None
+    return None
+
+
+def size(number: int) -> str:
+    """A number of bytes in words: `"34.5 kB"`."""
+    if number < 1000:
+        return "1 byte" if number == 1 else f"{number} bytes"
+    amount, units = number / 1000, ["kB", "MB", "GB"]
+    while amount >= 999.95 and len(units) > 1:
+        amount /= 1000
+        del units[0]
+    return f"{amount:.1f} {units[0]}"
+
+
+def count(number: int) -> str:
+    """A number with its thousands set apart: `"12,345"`."""
+    return f"{number:,}"
+
+
+def duration(milliseconds: float) -> str:
+    """A span of time in words: `"840 ms"`, `"2.3 s"`, `"1 min 4 s"`."""
+    if milliseconds < 1000:
+        return f"{milliseconds:.0f} ms"
+    seconds = milliseconds / 1000
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def moment(stored: str) -> Moment | None:
+    """A stored time in its parts, in UTC; None where none is stored."""
+    if not stored:
+        return None
+    try:
+        # Python 3.10 reads no "Z".
+        parsed = datetime.fromisoformat(f"{stored[:-1]}+00:00" if stored[-1] in "Zz" else stored)
+        parsed = parsed.replace(tzinfo=timezone.utc) if parsed.tzinfo is None else parsed.astimezone(timezone.utc)
+        stamp = parsed.timestamp()
+    except (ValueError, OverflowError):
+        return Moment("", "", stored[:40])
+    # strftime would name months in the language of the machine, on a page that is in English.
+    day = f"{parsed.day} {_MONTHS[parsed.month - 1]} {parsed.year:04d}"
+    return Moment(parsed.isoformat(timespec="milliseconds"), day, f"{parsed:%H:%M:%S}", stamp)
+
+
+def _stand_in(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code < 0x20:
+        return chr(0x2400 + code)  # the control pictures: ␀ ␁ ␂ …
+    return "\u2421" if code == 0x7F else "\ufffd"
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """A value as JSON can tell it."""
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    data = binary_of(value)
+    if data is not None:
+        return f"<{size(len(data))} of binary data>"
+    if depth >= _DEEPEST:
+        return "<nested deeper than this page shows>"
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, depth + 1) for key, item in cast("Mapping[Any, Any]", value).items()}
+    if isinstance(value, Sequence):
+        return [_plain(item, depth + 1) for item in cast("Sequence[Any]", value)]
+    return str(value)
