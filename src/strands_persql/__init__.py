@@ -16,7 +16,10 @@ from .errors import (
 )
 from .hooks import PerSQLHooks
 from .manager import PerSQLSessionManager
+from .memory import PerSQLMemoryStore
 from .repository import PerSQLSessionRepository
+from .sessions import PerSQLSessions
+from .storage import PerSQLStorage
 
 __all__ = [
     "ApprovalRequiredError",
@@ -26,8 +29,11 @@ __all__ = [
     "PerSQL",
     "PerSQLError",
     "PerSQLHooks",
+    "PerSQLMemoryStore",
     "PerSQLSessionManager",
     "PerSQLSessionRepository",
+    "PerSQLSessions",
+    "PerSQLStorage",
     "PermissionDeniedError",
     "QueryResult",
     "RateLimitError",

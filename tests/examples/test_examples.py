@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import re
 import subprocess
@@ -14,6 +15,9 @@ import httpx
 from strands_persql import PerSQL
 from strands_persql.testing import stored_rows
 
+from ..agents.features import needs
+
+SNAPSHOTS = importlib.util.find_spec("strands.session.snapshot_session_manager") is not None
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
@@ -98,6 +102,28 @@ def test_swarm(tmp_path: Path) -> None:
         "toolUse",
         "toolResult",
     ] * 2
+
+
+@needs(SNAPSHOTS, "snapshots of sessions")
+def test_one_database(tmp_path: Path) -> None:
+    """One file holds a session, a snapshot to go back to, a long tool result, and what a later session remembers."""
+    file = tmp_path / "agents.db"
+    printed = run(tmp_path, "one_database", "--file", str(file))
+    assert "  22:40  night train, platform 0\n" in printed  # out of the middle of what was put aside
+    first, second, third = printed.split("\n\n")[:3]
+    assert "8,927 characters" in first
+    counts = re.findall(r"(\d+) messages", second)
+    assert counts == ["12", "14", "12"]
+    assert "  0 messages restored." in third
+    assert all('Once you told me: "I get seasick, so no ferries."' in part for part in (second, third))
+    keys = re.findall(r"^- (\w+)/", printed, re.MULTILINE)
+    assert keys == ["offloader", "session", "session", "session"]
+    memories = "- memories of ada: ['I get seasick, so no ferries.']\n- memories of bob: []\n"
+    assert printed.endswith(memories)
+
+    again = run(tmp_path, "one_database", "--file", str(file))  # goes on with what is there, remembers nothing twice
+    assert "24 messages restored." in again
+    assert again.endswith(memories)
 
 
 def test_fastapi_app(tmp_path: Path) -> None:

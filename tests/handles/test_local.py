@@ -95,14 +95,20 @@ def test_a_later_chdir_leads_nowhere_else(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_how_a_file_is_opened(tmp_path: Path) -> None:
-    """WAL, so that readers and a writer get on; commits that survive the process; foreign keys."""
+    """WAL, so that readers and a writer get on; commits that survive the process; foreign keys; nothing left behind."""
     with PerSQL(local=tmp_path / "agents.db") as client:
         database = client.database("acme/a")
         settings = {
             name: database.query(f"PRAGMA {name}")["rows"][0][0]
-            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout", "secure_delete")
         }
-    assert settings == {"journal_mode": "wal", "synchronous": 1, "foreign_keys": 1, "busy_timeout": 30_000}
+    assert settings == {
+        "journal_mode": "wal",
+        "synchronous": 1,
+        "foreign_keys": 1,
+        "busy_timeout": 30_000,
+        "secure_delete": 1,
+    }
     assert [path.name for path in tmp_path.iterdir()] == ["agents.db"]
 
 

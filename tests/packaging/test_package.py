@@ -120,8 +120,8 @@ def test_names_say_where_they_are_public() -> None:
     """Every documented class is importable from the package itself."""
     documented = {
         "ApprovalRequiredError", "AuthenticationError", "BalanceExhaustedError", "PerSQL", "PerSQLError", "PerSQLHooks",
-        "PerSQLSessionManager", "PerSQLSessionRepository", "PermissionDeniedError", "RateLimitError",
-        "SessionConflictError", "SessionDataError", "TransportError",
+        "PerSQLMemoryStore", "PerSQLSessionManager", "PerSQLSessionRepository", "PerSQLSessions", "PerSQLStorage",
+        "PermissionDeniedError", "RateLimitError", "SessionConflictError", "SessionDataError", "TransportError",
     }  # fmt: skip
     assert documented <= set(strands_persql.__all__)
 

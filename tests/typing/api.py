@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from strands import Agent
+from strands.memory.types import MemoryStore
 from strands.multiagent import GraphBuilder
 from strands.session import RepositorySessionManager
 from strands.types.content import Message
@@ -21,8 +23,10 @@ from strands_persql import (
     PerSQL,
     PerSQLError,
     PerSQLHooks,
+    PerSQLMemoryStore,
     PerSQLSessionManager,
     PerSQLSessionRepository,
+    PerSQLSessions,
     QueryResult,
     RateLimitError,
     SessionConflictError,
@@ -180,3 +184,27 @@ def testing() -> None:
     tables: dict[str, list[dict[str, Any]]] = stored_rows(SdkLikeHandle(), table_prefix="app_", mask=False)
     exported: list[str] = strands_persql.__all__
     print(tables, exported)
+
+
+def administration() -> None:
+    """Sessions listed, read, searched, forked, moved, erased."""
+    sessions = PerSQLSessions(PerSQL(local="agents.db").database("acme/agents"), table_prefix="app_")
+    page = sessions.list(prefix="user-", limit=10)
+    ids: list[str] = [session.session_id for session in page.sessions]
+    for messages in sessions.transcript("user-42", "default"):
+        for message in messages:
+            print(message.message_id, message.message["role"], message.live)
+    tokens: int = sessions.usage("user-42").input_tokens
+    found: list[str] = [hit.snippet for hit in sessions.search("invoice", session_id="user-42").hits]
+    sessions.fork("user-42", "user-42-again", at=3)
+    sessions.rewind("user-42", "default", to=3)
+    rows: int = sessions.prune(older_than=timedelta(days=30), dry_run=True).rows
+    print(ids, tokens, found, rows, page.after, sessions.delete("user-42").session_ids)
+
+
+async def memory() -> None:
+    """Long-term memory, which is one of Strands' stores."""
+    store = PerSQLMemoryStore(PerSQL(local="agents.db").database("acme/agents"), name="facts", scope="ada")
+    as_store: MemoryStore = store
+    await as_store.search("tea")
+    await store.forget_all()

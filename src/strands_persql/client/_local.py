@@ -7,6 +7,9 @@ A commit is handed to the operating system before the call returns (WAL with `sy
 survives the death of the process at any moment. A power cut or a crash of the whole machine can take the last commits
 with it, never more, and never leaves a damaged file. An fsync per commit would close that gap too, at several times the
 cost of the commit (measured: 3 ms instead of 0.1 ms). A file that can't use WAL is written with `synchronous=FULL`.
+
+What is deleted or overwritten (a redaction, an erased message) is overwritten with zeros in the file's free space too
+(`secure_delete`), once the write-ahead log has been taken into the file.
 """
 
 from __future__ import annotations
@@ -229,6 +232,7 @@ class _Store:
         )
         try:
             connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA secure_delete = ON")
             connection.execute("PRAGMA synchronous = FULL")
             if self._path and _set_wal(connection):
                 connection.execute("PRAGMA synchronous = NORMAL")
