@@ -1,0 +1,22 @@
+"""The sections, in the order in which they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from . import costs, crowds, footprints, overlaps, restores, stalls, turns
+from .run import Run
+
+Section = Callable[[Run], list[dict[str, Any]]]
+
+SECTIONS: dict[str, Section] = {
+    "turns": turns.run,
+    "restores": restores.run,
+    "stalls": stalls.run,
+    "overlaps": overlaps.run,
+    "crowds": crowds.run,
+    "costs": costs.run,
+    "footprints": footprints.run,
+}
+"""Each gives its records; a record names its contender."""
