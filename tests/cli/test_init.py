@@ -62,7 +62,7 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
     }
     for arguments, remedy in cases.items():
         done = run(*arguments)
-        assert done.returncode == 1
+        assert done.returncode == 2
         assert remedy in done.stderr
         assert done.stderr.count("\n") == 1, done.stderr
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from ._documents import MARKER
+from ._search import _text as text_of  # pyright: ignore[reportPrivateUsage]
 from ._sessions import ChunkKind, Tables, first_revision, revision_step
 from ._statements import Value, statement
 
@@ -116,6 +117,18 @@ class DoctorTables(Tables):
         group = f" GROUP BY {key}" if table == "chunks" else ""
         return statement(
             f"SELECT {_COLUMNS[table]} FROM {self.prefix}{table}{where}{group} ORDER BY {key} LIMIT ?", *params, limit
+        )
+
+    def unindexed(self, after: tuple[Value, ...], limit: int) -> Statement:
+        """A page of messages, and which of them the search index lacks: `session_id, agent_id, message_id, lacking`."""
+        p, key = self.prefix, ", ".join(_KEYS["messages"])
+        same = " AND ".join(f"t.{column} = m.{column}" for column in _KEYS["messages"])
+        return statement(
+            f"SELECT {key}, coalesce(text <> '' AND NOT EXISTS (SELECT 1 FROM {p}search_texts AS t WHERE {same}), 0) "
+            f"AS lacking FROM (SELECT {key}, {text_of('data')} AS text FROM {p}messages WHERE ({key}) > (?, ?, ?) "
+            f"ORDER BY {key} LIMIT ?) AS m",
+            *after,
+            limit,
         )
 
     @staticmethod

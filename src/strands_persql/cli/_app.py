@@ -1,0 +1,123 @@
+"""Puts the commands together, and turns whatever goes wrong into one line and an exit code.
+
+typer reads a command's annotations, which name typer itself: in these modules they are evaluated where they stand.
+"""
+
+import os
+import sys
+from importlib import metadata
+from typing import Annotated, Any
+
+import typer
+from strands.types.exceptions import SessionException
+
+from ..errors import PermissionDeniedError, PerSQLError
+from . import _admin, _diagnosis, _reading, _removal, _transfers
+from ._options import TABLE_PREFIX, DatabaseOption, LocalOption, PrefixOption, Problem, Settings
+from ._output import plain
+
+__all__ = ["app", "run"]
+
+EXITS = (
+    "Exit codes: 0 done; 1 failed, not found, refused, or the doctor found problems; 2 wrong usage; 130 interrupted."
+)
+
+app = typer.Typer(
+    name="strands-persql",
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EXITS,
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"strands-persql {metadata.version('strands-persql')}")
+        raise typer.Exit
+
+
+@app.callback()
+def commands(
+    context: typer.Context,
+    local: LocalOption = None,
+    database: DatabaseOption = None,
+    table_prefix: PrefixOption = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Sessions of AWS Strands agents in PerSQL.
+
+    Every command takes the database from --local FILE, or from --database NS/SLUG (or PERSQL_DATABASE) with a token in
+    PERSQL_TOKEN; PERSQL_API_URL names another address of the service. With --json a command writes one JSON document to
+    stdout and nothing else; notes, questions and progress go to stderr.
+    """
+    context.obj = Settings(local=local, database=database, table_prefix=table_prefix or TABLE_PREFIX)
+
+
+for module in (_reading, _admin, _transfers, _removal, _diagnosis):
+    module.add_to(app)
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run a command; its exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    is_empty = not arguments and "_STRANDS_PERSQL_COMPLETE" not in os.environ
+    try:
+        code: Any = app(args=["--help"] if is_empty else arguments, prog_name="strands-persql", standalone_mode=False)
+        sys.stdout.flush()
+        if code == 130:  # what typer makes of Ctrl-C, where click raises
+            raise KeyboardInterrupt
+        return 2 if is_empty else code if isinstance(code, int) else 0
+    except BrokenPipeError:
+        return _enough()
+    except SystemExit as ended:
+        # How typer and click end a command whose reader has gone.
+        if isinstance(ended.__context__, BrokenPipeError):
+            return _enough()
+        return ended.code if isinstance(ended.code, int) else 1
+    except (KeyboardInterrupt, typer.Abort):
+        return _failed("interrupted", 130)
+    except Exception as error:
+        if os.environ.get("STRANDS_PERSQL_DEBUG"):
+            raise
+        return _failed(*_told(error))
+
+
+def _enough() -> int:
+    """`| head` has read what it wants: no more is written, also not when the process ends; as a SIGPIPE would have."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """What went wrong, in one line, and the exit code."""
+    if isinstance(error, Problem):
+        return str(error), error.code
+    if isinstance(error, typer.BadParameter.__mro__[2]):  # click's, or typer's own copy of it
+        return _told_of_usage(error)
+    if isinstance(error, PermissionDeniedError) and error.kind == "unknown_table" and error.status != 403:
+        return (
+            "this database has no tables of strands-persql under this prefix; check the database and --table-prefix, "
+            "or create them: strands-persql init",
+            1,
+        )
+    if isinstance(error, (PerSQLError, SessionException, ValueError, TypeError, ModuleNotFoundError)):
+        return str(error), 1
+    if isinstance(error, OSError):
+        return f"{error.filename or 'file'}: {error.strerror or error}", 1
+    return f"unexpected {type(error).__name__}: {error}; STRANDS_PERSQL_DEBUG=1 shows where", 1
+
+
+def _told_of_usage(error: Any) -> tuple[str, int]:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "strands-persql"
+    return f"{str(error.format_message()).rstrip('.')}; see {path} --help", int(error.exit_code)
+
+
+def _failed(words: str, code: int) -> int:
+    if words:
+        line = plain(" ".join(words.split()))
+        print(f"strands-persql: {line}", file=sys.stderr)
+    return code

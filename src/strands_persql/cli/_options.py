@@ -1,0 +1,223 @@
+"""What all commands share: their options, the database they name, and questions before anything is erased."""
+
+import os
+import re
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..client import Database, PerSQL
+from ..client._names import file_name, split_name
+from ..sessions import PerSQLSessions
+from ._output import Output
+
+__all__ = [
+    "TABLE_PREFIX",
+    "AgentOption",
+    "DatabaseOption",
+    "JsonOption",
+    "LocalOption",
+    "Place",
+    "PrefixOption",
+    "Problem",
+    "SessionArgument",
+    "Settings",
+    "YesOption",
+    "confirmed",
+    "opened",
+    "the_agent",
+    "when",
+]
+
+TABLE_PREFIX = "strands_"
+
+_SPAN = re.compile(r"(\d+)\s*(w|d|h|m|s)")
+_UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+
+
+class Problem(Exception):
+    """Something that ends a command, told in one line; `code` is the exit code."""
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options that stand before the command; those behind it go first."""
+
+    local: str | None = None
+    database: str | None = None
+    table_prefix: str = TABLE_PREFIX
+
+
+@dataclass(frozen=True)
+class Place:
+    """An opened database."""
+
+    name: str
+    handle: Database
+    sessions: PerSQLSessions
+    table_prefix: str
+
+
+def _session_ids(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The sessions whose ids begin so, for the shell; nothing where they can't be had at once."""
+    given = ctx.params
+    try:
+        with opened(ctx, given.get("local"), given.get("database"), given.get("table_prefix")) as place:
+            return [each.session_id for each in place.sessions.list(prefix=incomplete, limit=20).sessions]
+    except Exception:
+        return []
+
+
+LocalOption = Annotated[
+    str | None, typer.Option("--local", metavar="FILE", help="A local SQLite file (or a folder of them).")
+]
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        metavar="NS/SLUG",
+        envvar="PERSQL_DATABASE",
+        help="A database at PerSQL; takes a token in PERSQL_TOKEN.",
+    ),
+]
+PrefixOption = Annotated[
+    str | None,
+    typer.Option("--table-prefix", metavar="PREFIX", help="Starts each table's name; strands_ by default."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+SessionArgument = Annotated[
+    str, typer.Argument(metavar="SESSION", help="The session's id.", autocompletion=_session_ids, show_default=False)
+]
+AgentOption = Annotated[
+    str | None, typer.Option("--agent", "-a", metavar="AGENT", help="The agent's id; by default its only one.")
+]
+
+
+@contextmanager
+def opened(
+    context: typer.Context,
+    local: str | None,
+    database: str | None,
+    table_prefix: str | None,
+    *,
+    create: bool = False,
+) -> Generator[Place, None, None]:
+    """The database that the options name.
+
+    Args:
+        context: The command's, with what stands before it.
+        local: As given behind the command.
+        database: As given behind the command, or in PERSQL_DATABASE.
+        table_prefix: As given behind the command.
+        create: Whether a file, and tables, that don't exist are made.
+    """
+    settings = context.find_object(Settings) or Settings()
+    local, database = local or settings.local, database or settings.database
+    prefix = table_prefix or settings.table_prefix
+    if local is not None:
+        name, shown = _local_name(local, database, create=create)
+        client = PerSQL(local=local)
+    else:
+        name = shown = _remote_name(database)
+        try:
+            client = PerSQL.from_env()
+        except ValueError as error:
+            raise Problem(str(error), 2) from error
+    with client:
+        handle = client.database(name)
+        try:
+            sessions = PerSQLSessions(handle, table_prefix=prefix, create_tables=create)
+        except ValueError as error:
+            raise Problem(f"--table-prefix: {error}", 2) from error
+        yield Place(shown, handle, sessions, prefix)
+
+
+def _remote_name(database: str | None) -> str:
+    if not database:
+        raise Problem("name a database: --local FILE, or --database NS/SLUG with PERSQL_TOKEN set", 2)
+    try:
+        split_name(database)
+    except ValueError as error:
+        raise Problem(f"--database: {error}", 2) from error
+    if not os.environ.get("PERSQL_TOKEN"):
+        raise Problem("no token: set PERSQL_TOKEN to a token of the database's namespace, or name --local FILE", 2)
+    return database
+
+
+def _local_name(local: str, database: str | None, *, create: bool) -> tuple[str, str]:
+    """The database of a local file or folder, and what to call it."""
+    if local == ":memory:":
+        raise Problem("--local :memory: would be empty, and gone with the command; name a file", 2)
+    path = Path(local)
+    if not path.is_dir() and not local.endswith(("/", os.sep)):
+        if not create and not path.exists():
+            raise Problem(f"{local} does not exist; check the path, or create it: strands-persql init --local {local}")
+        return "local/agents", local
+    if database is None:
+        with PerSQL(local=local) as client:
+            names = [each["name"] for each in client.databases.list()]
+        if len(names) != 1:
+            there = ", ".join(names[:5]) + (" …" if len(names) > 5 else "") if names else "none so far"
+            raise Problem(f"{local} is a folder of databases ({there}); name one: --database NS/SLUG", 2)
+        return names[0], f"{local} ({names[0]})"
+    try:
+        file = path / file_name(*split_name(database))
+    except ValueError as error:
+        raise Problem(f"--database: {error}", 2) from error
+    if not create and not file.exists():
+        raise Problem(f"{local} holds no database {database}; check its name, or create it with strands-persql init")
+    return database, f"{local} ({database})"
+
+
+def confirmed(question: str, yes: bool) -> None:
+    """Go on only if somebody says so.
+
+    Raises:
+        Problem: Nobody can be asked (exit code 2), or the answer was no (1).
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Problem(f"{question.rstrip('?')}: there is no terminal to ask; pass --yes. Nothing was changed", 2)
+    if not typer.confirm(Output.escaped(question), err=True):
+        raise Problem("nothing was changed")
+
+
+def when(text: str, option: str) -> datetime:
+    """A time: ISO 8601, or how long ago (`7d`, `12h`, `2w`, `90m`).
+
+    Raises:
+        typer.BadParameter: It is something else.
+    """
+    span = _SPAN.fullmatch(text.strip().lower())
+    try:
+        if span is not None:
+            return datetime.now(timezone.utc) - timedelta(**{_UNITS[span[2]]: int(span[1])})
+        found = datetime.fromisoformat(text.strip().removesuffix("Z"))
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"{text!r} is no time; write 2025-01-31, 2025-01-31T12:00:00, 7d or 12h", param_hint=option
+        ) from None
+    return found if found.tzinfo is not None else found.replace(tzinfo=timezone.utc)
+
+
+def the_agent(sessions: PerSQLSessions, session_id: str, agent_id: str | None) -> str:
+    """The agent that is named, or a session's only one."""
+    if agent_id is not None:
+        return agent_id
+    agents = [agent.agent_id for agent in sessions.get(session_id).agents]
+    if len(agents) == 1:
+        return agents[0]
+    there = ", ".join(agents[:8]) or "none"
+    raise Problem(f"session {session_id!r} has {len(agents)} agents ({there}); name one: --agent AGENT", 2)

@@ -1,0 +1,188 @@
+"""What commands print: tables and prose for people, one JSON document for programs, and progress beside both.
+
+Nothing that a message says reaches a terminal as a command to it: control characters, and those that turn the direction
+of text, are written as escapes.
+"""
+
+import dataclasses
+import io
+import json
+import math
+import re
+import sys
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import Any, cast
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from ..documents import decode, encode, is_strict
+
+__all__ = ["Output", "ago", "many", "plain", "progress", "size"]
+
+_BIDI = "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+_CONTROLS = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDI}]")
+_LINE_CONTROLS = re.compile(f"[\x00-\x1f\x7f-\x9f{_BIDI}]")
+_IN_JSON = re.compile(f"[\x7f-\x9f{_BIDI}]")
+_SHORT = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
+
+
+def _escape(match: re.Match[str]) -> str:
+    character = match.group()
+    code = ord(character)
+    return _SHORT.get(character) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+
+
+def plain(text: str, *, lines: bool = False) -> str:
+    """A text with its control characters as escapes, on one line unless it may have several `lines`."""
+    if lines:
+        text = text.replace("\r\n", "\n").expandtabs(4)
+    return (_CONTROLS if lines else _LINE_CONTROLS).sub(_escape, text)
+
+
+class _PipeConsole(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+class Output:
+    """The standard output of one command.
+
+    Args:
+        as_json: Whether it is one JSON document.
+    """
+
+    def __init__(self, as_json: bool = False) -> None:
+        self.as_json = as_json
+        # Where stdout can't show a character, it is escaped, not an error.
+        if isinstance(stdout := cast("object", sys.stdout), io.TextIOWrapper):
+            cast("io.TextIOWrapper[Any]", stdout).reconfigure(errors="backslashreplace")
+        self.console = _PipeConsole(highlight=False, markup=False, emoji=False, soft_wrap=False)
+
+    escaped = staticmethod(plain)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person is reading it."""
+        return self.console.is_terminal
+
+    def json(self, value: object) -> None:
+        """Write a JSON document."""
+        self.write(self.encoded(value) + "\n")
+
+    def encoded(self, value: object) -> str:
+        """A value as JSON: records as objects, NaN and the infinities as null, bytes as Strands writes them."""
+        text = encode(_plain_data(value), what="the answer")
+        if not is_strict(text):
+            text = encode(_without_constants(decode(text)), what="the answer")
+        if (sys.stdout.encoding or "").lower().replace("-", "") != "utf8":
+            return json.dumps(json.loads(text), separators=(",", ":"))
+        return _IN_JSON.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+
+    def write(self, text: str) -> None:
+        """Write a text as it is."""
+        sys.stdout.write(text)
+
+    def line(self, text: str | Text = "") -> None:
+        """Write a line for people."""
+        self.console.print(plain(text) if isinstance(text, str) else text, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Write a line to stderr, which is no part of the answer."""
+        print(plain(text), file=sys.stderr)
+
+    def table(
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[str]],
+        *,
+        right: Sequence[str] = (),
+        head: bool = False,
+    ) -> None:
+        """Write a table: drawn on a terminal, else a line a row with tabs between, and no `head` unless asked for."""
+        if not self.is_terminal:
+            if head:
+                self.write("\t".join(columns) + "\n")
+            for row in rows:
+                self.write("\t".join(plain(cell) for cell in row) + "\n")
+            return
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(plain(cell)) for cell in row))
+        self.console.print(table)
+
+
+def ago(time: str) -> str:
+    """How long ago a stored time was, in words; the time itself where it can't be read."""
+    try:
+        moment = datetime.fromisoformat(time.replace("Z", "+00:00"))
+    except ValueError:
+        return time or "-"
+    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
+    seconds = (datetime.now(timezone.utc) - moment).total_seconds()
+    if seconds < 0:
+        return time
+    for limit, unit, name in ((60, 1, "s"), (3600, 60, "min"), (86400, 3600, "h"), (86400 * 60, 86400, "d")):
+        if seconds < limit:
+            return f"{int(seconds // unit)} {name} ago"
+    return time[:10]
+
+
+def many(count: int, one: str, more: str = "") -> str:
+    """A number of things in words."""
+    return f"{count:,} {one if count == 1 else more or one + 's'}"
+
+
+def size(count: int | None) -> str:
+    """A number of bytes in words."""
+    if count is None:
+        return ""
+    value = float(count)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+@contextmanager
+def progress(what: str) -> Generator[Callable[[int, int | None], None], None, None]:
+    """A bar on stderr while something long goes on, if that is a terminal; call it with done and total."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, total: None
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(plain(what), total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _plain_data(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {each.name: _plain_data(getattr(value, each.name)) for each in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain_data(item) for key, item in cast("Mapping[str, Any]", value).items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain_data(item) for item in cast("list[Any]", value)]
+    return value
+
+
+def _without_constants(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_constants(item) for key, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_without_constants(item) for item in cast("list[Any]", value)]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,272 @@
+"""The commands that read: sessions, show, search, usage."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.rule import Rule
+from rich.text import Text
+
+from ..records import SessionDetail, SessionSummary, TranscriptMessage, Usage
+from ..sessions import PerSQLSessions
+from ._messages import message_text
+from ._options import (
+    DatabaseOption,
+    JsonOption,
+    LocalOption,
+    PrefixOption,
+    SessionArgument,
+    opened,
+    when,
+)
+from ._output import Output, ago, many, plain, size
+
+__all__ = ["add_to"]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(sessions)
+    app.command()(show)
+    app.command()(search)
+    app.command()(usage)
+
+
+def sessions(
+    context: typer.Context,
+    prefix: Annotated[str, typer.Option("--prefix", metavar="TEXT", help="Only ids that begin with it.")] = "",
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="Last active then or later: 7d, 12h, 2025-01-31 …")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Last active before then.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="The most sessions to list.")] = 50,
+    after: Annotated[str | None, typer.Option("--after", metavar="ID", help="Go on after this session.")] = None,
+    bytes_: Annotated[bool, typer.Option("--bytes", help="Add up their bytes, which reads all their rows.")] = False,
+    local: LocalOption = None,
+    database: DatabaseOption = None,
+    table_prefix: PrefixOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List sessions in the order of their ids, a page at a time."""
+    out = Output(as_json)
+    earliest = None if since is None else when(since, "--since")
+    latest = None if until is None else when(until, "--until")
+    with opened(context, local, database, table_prefix) as place:
+        found, more = _listed(place.sessions, prefix, earliest, latest, limit, after, bytes_)
+    if as_json:
+        out.json({"sessions": found, "after": more})
+        return
+    columns = ["SESSION", "LAST ACTIVE", "CREATED", "AGENTS", "MESSAGES"] + (["BYTES"] if bytes_ else [])
+    out.table(columns, (_line(out, each, bytes_) for each in found), right=("AGENTS", "MESSAGES", "BYTES"))
+    if not found:
+        out.note("no sessions")
+    if more is not None:
+        out.note(f"there are more: --after {more}")
+
+
+def _listed(
+    face: PerSQLSessions,
+    prefix: str,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int,
+    after: str | None,
+    with_bytes: bool,
+) -> tuple[list[SessionSummary], str | None]:
+    """As many as asked for: with times a page may hold fewer although more follow."""
+    found: list[SessionSummary] = []
+    while True:
+        page = face.list(
+            prefix=prefix, since=since, until=until, limit=limit - len(found), after=after, bytes=with_bytes
+        )
+        found += page.sessions
+        after = page.after
+        if after is None or len(found) >= limit:
+            return found, after
+
+
+def _line(out: Output, each: SessionSummary, with_bytes: bool) -> list[str]:
+    times = [each.last_active, each.created_at]
+    shown = [ago(time) for time in times] if out.is_terminal else times
+    sizes = [size(each.bytes) if out.is_terminal else str(each.bytes)] if with_bytes else []
+    return [each.session_id, *shown, str(each.agents), str(each.messages), *sizes]
+
+
+def show(
+    context: typer.Context,
+    session: SessionArgument,
+    agent: Annotated[
+        str | None, typer.Option("--agent", "-a", metavar="AGENT", help="This agent alone; by default all.")
+    ] = None,
+    live: Annotated[bool, typer.Option("--live", help="Only what the model sees.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Tool inputs and results in full length.")] = False,
+    html: Annotated[
+        str | None, typer.Option("--html", metavar="FILE", help="Write one self-contained page instead; - for stdout.")
+    ] = None,
+    local: LocalOption = None,
+    database: DatabaseOption = None,
+    table_prefix: PrefixOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a session as a chat. Messages that the model no longer sees are dimmed, and marked with ~."""
+    out = Output(as_json)
+    if html is not None and (as_json or agent is not None or live or full):
+        raise typer.BadParameter("the page holds the whole session: use it without other options", param_hint="--html")
+    with opened(context, local, database, table_prefix) as place:
+        if html is not None:
+            _write_html(out, place.sessions, session, html)
+            return
+        detail = place.sessions.get(session)
+        pages = place.sessions.transcript(session, agent, live=live)
+        messages = (message for page in pages for message in page)
+        if as_json:
+            _show_json(out, detail, messages)
+        else:
+            _show(out, detail, messages, full=full)
+
+
+def _write_html(out: Output, face: PerSQLSessions, session_id: str, target: str) -> None:
+    from ..viewer import write_session_html
+
+    if target == "-":
+        write_session_html(face, session_id, sys.stdout)
+        return
+    path = Path(target)
+    face.get(session_id)  # before a file is made
+    with path.open("w", encoding="utf-8", newline="") as file:
+        write_session_html(face, session_id, file)
+    out.line(f"{session_id} written to {target}")
+
+
+def _show_json(out: Output, detail: SessionDetail, messages: Iterator[TranscriptMessage]) -> None:
+    """One document, written message by message: a transcript may be longer than memory."""
+    first = next(messages, None)  # what can't be read is told before anything is written
+    out.write(f'{{"session":{out.encoded(detail)},"messages":[')
+    if first is not None:
+        out.write(out.encoded(first))
+    for message in messages:
+        out.write("," + out.encoded(message))
+    out.write("]}\n")
+
+
+def _show(out: Output, detail: SessionDetail, messages: Iterable[TranscriptMessage], *, full: bool) -> None:
+    out.line(
+        f"{detail.session_id}: {many(len(detail.agents), 'agent')}, created {ago(detail.created_at)}, "
+        f"last active {ago(detail.last_active)}"
+    )
+    for each in detail.multi_agents:
+        out.line(f"  {each.multi_agent_id}: {each.status}; nodes {', '.join(each.nodes) or 'none yet'}")
+    agent_id: str | None = None
+    was_live = True
+    for message in messages:
+        if message.agent_id != agent_id:
+            agent_id, was_live = message.agent_id, True
+            out.line()
+            _rule(out, f"agent {agent_id}", "bold")
+            first = True
+        else:
+            first = False
+        if message.live != was_live or (first and not message.live):
+            if message.live:
+                _rule(out, "the model sees from here", "cyan")
+            else:
+                _rule(out, "trimmed: the model does not see these", "dim")
+            was_live = message.live
+        _show_message(out, message, full=full)
+
+
+def _rule(out: Output, title: str, style: str) -> None:
+    title = plain(title)
+    if out.is_terminal:
+        out.console.print(Rule(Text(title), style=style))
+    else:
+        out.write(f"---- {title} ----\n")
+
+
+_COLOURS = {"user": "green", "assistant": "blue"}
+
+
+def _show_message(out: Output, message: TranscriptMessage, *, full: bool) -> None:
+    role = str(message.message.get("role", "?"))
+    number = "inline" if message.message_id is None else str(message.message_id)
+    time = ago(message.created_at) if out.is_terminal else message.created_at
+    mark = "" if message.live else "~"
+    head = f"{mark}{number} {role}" + (f" · {time}" if message.created_at else "")
+    dim = "" if message.live else "dim "
+    out.console.print()
+    out.line(Text(plain(head), style=f"{dim}bold {_COLOURS.get(role, 'magenta')}"))
+    for text, style in message_text(message.message, full=full):
+        out.console.print(Text(plain(text, lines=True), style=f"{dim}{style}".strip()), soft_wrap=not out.is_terminal)
+
+
+def search(
+    context: typer.Context,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="Words that a message must hold.", show_default=False)],
+    session: Annotated[
+        str | None, typer.Option("--session", "-s", metavar="ID", help="Search this session alone.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="The most hits.")] = 20,
+    max_scanned: Annotated[
+        int, typer.Option("--max-scanned", metavar="N", min=1, help="The most messages to look at without an index.")
+    ] = 10_000,
+    local: LocalOption = None,
+    database: DatabaseOption = None,
+    table_prefix: PrefixOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find messages by their words. `strands-persql index on` makes it fast."""
+    out = Output(as_json)
+    with opened(context, local, database, table_prefix) as place:
+        found = place.sessions.search(text, session_id=session, limit=limit, max_scanned=max_scanned)
+    if as_json:
+        out.json(found)
+        return
+    columns = ["SESSION", "AGENT", "MESSAGE", "ROLE", "TEXT"]
+    out.table(
+        columns,
+        ([hit.session_id, hit.agent_id, str(hit.message_id), hit.role, hit.snippet] for hit in found.hits),
+        right=("MESSAGE",),
+    )
+    if not found.hits:
+        out.note("nothing found")
+    if not found.complete:
+        if len(found.hits) >= limit:
+            out.note("there may be more: raise --limit")
+        else:
+            out.note(f"only {many(found.scanned, 'message')} were looked at: raise --max-scanned")
+    if found.method == "scan":
+        out.note("searched without an index; `strands-persql index on` makes one")
+
+
+def usage(
+    context: typer.Context,
+    session: SessionArgument,
+    local: LocalOption = None,
+    database: DatabaseOption = None,
+    table_prefix: PrefixOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tokens, model calls and tool calls of a session, as far as its messages tell."""
+    out = Output(as_json)
+    with opened(context, local, database, table_prefix) as place:
+        used = place.sessions.usage(session)
+    if as_json:
+        out.json(used)
+        return
+    columns = ["AGENT", "MESSAGES", "MODEL CALLS", "TOKENS IN", "TOKENS OUT", "CACHE READ", "CACHE WRITE"]
+    columns += ["TOOL CALLS", "TOOL ERRORS", "MODEL SECONDS"]
+    rows = [_usage_line(agent_id, each) for agent_id, each in used.agents.items()]
+    out.table(columns, [*rows, _usage_line("all", used)], right=columns[1:], head=True)
+    if used.reported < used.model_calls:
+        out.note(f"of {used.model_calls} answers {used.reported} tell their tokens; older releases of Strands don't")
+    if used.unread:
+        out.note(f"{used.unread} messages could not be looked into; strands-persql doctor tells why")
+
+
+def _usage_line(name: str, used: Usage) -> list[str]:
+    counts = [used.messages, used.model_calls, used.input_tokens, used.output_tokens, used.cache_read_tokens]
+    counts += [used.cache_write_tokens, used.tool_calls, used.tool_errors]
+    return [name, *(str(count) for count in counts), f"{used.latency_ms / 1000:.1f}"]

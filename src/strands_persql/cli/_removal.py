@@ -1,0 +1,146 @@
+"""The commands that erase: delete, prune, erase. Each asks first."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from strands.types.exceptions import SessionException
+
+from ..errors import SessionDataError
+from ..records import Deletion
+from ..sessions import PerSQLSessions
+from ._options import (
+    AgentOption,
+    DatabaseOption,
+    JsonOption,
+    LocalOption,
+    PrefixOption,
+    SessionArgument,
+    YesOption,
+    confirmed,
+    opened,
+    the_agent,
+    when,
+)
+from ._output import Output, many, progress
+
+__all__ = ["add_to"]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(delete)
+    app.command()(prune)
+    app.command()(erase)
+
+
+def delete(
+    context: typer.Context,
+    session: SessionArgument,
+    yes: YesOption = False,
+    local: LocalOption = None,
+    database: DatabaseOption = None,
+    table_prefix: PrefixOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete all of a session. Run again after an interruption, it goes on."""
+    out = Output(as_json)
+    with opened(context, local, database, table_prefix) as place:
+        confirmed(f"Delete session {session!r}{_described(place.sessions, session)} for good?", yes)
+        with progress(f"deleting {session}") as report:
+            done = place.sessions.delete(session, progress=lambda rows: report(rows, None))
+        _told(out, done)
+
+
+def prune(
+    context: typer.Context,
+    older_than: Annotated[
+        str,
+        typer.Option("--older-than", metavar="TIME", help="Last active before: 30d, 12h, 2025-01-31 …"),
+    ],
+    prefix: Annotated[str, typer.Option("--prefix", metavar="TEXT", help="Only ids that begin with it.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be deleted, and delete nothing.")] = False,
+    multi_agents: Annotated[
+        bool,
+        typer.Option(
+            "--multi-agents", help="Also sessions with a Graph or Swarm, whose rows don't tell when they ran last."
+        ),
+    ] = False,
+    yes: YesOption = False,
+    local: LocalOption = None,
+    database: DatabaseOption = None,
+    table_prefix: PrefixOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete the sessions that were last active before a time. Run again after an interruption, it goes on."""
+    out = Output(as_json)
+    before: datetime = when(older_than, "--older-than")
+    with opened(context, local, database, table_prefix) as place:
+        found = place.sessions.prune(older_than=before, prefix=prefix, dry_run=True, multi_agents=multi_agents)
+        if found.skipped and not as_json:
+            out.note(
+                f"{many(len(found.skipped), 'session')} with a Graph or Swarm left; --multi-agents deletes them too"
+            )
+        if dry_run or not found.session_ids:
+            _told(out, found)
+            return
+        confirmed(
+            f"Delete {many(len(found.session_ids), 'session')} ({many(found.rows, 'row')}) last active before "
+            f"{before.isoformat(timespec='seconds')} for good?",
+            yes,
+        )
+        with progress("pruning sessions") as report:
+            done = place.sessions.prune(
+                older_than=before,
+                prefix=prefix,
+                multi_agents=multi_agents,
+                progress=lambda so_far: report(len(so_far.session_ids), len(found.session_ids)),
+            )
+        _told(out, done)
+
+
+def erase(
+    context: typer.Context,
+    session: SessionArgument,
+    message: Annotated[int, typer.Option("--message", "-m", metavar="N", min=0, help="The message's number.")],
+    agent: AgentOption = None,
+    yes: YesOption = False,
+    local: LocalOption = None,
+    database: DatabaseOption = None,
+    table_prefix: PrefixOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Overwrite the content of one message for good, and every copy of it; the message stays in its place."""
+    out = Output(as_json)
+    with opened(context, local, database, table_prefix) as place:
+        agent = the_agent(place.sessions, session, agent)
+        confirmed(f"Erase message {message} of agent {agent!r} in session {session!r} for good?", yes)
+        place.sessions.erase(session, agent, message)
+        if as_json:
+            out.json({"session_id": session, "agent_id": agent, "message_id": message})
+        else:
+            out.line(
+                f"{session}, agent {agent}: message {message} is erased; backups of the database may still hold it"
+            )
+
+
+def _described(sessions: PerSQLSessions, session_id: str) -> str:
+    """What a session holds, for the question; nothing where it can't be read, or is half deleted."""
+    try:
+        detail = sessions.get(session_id)
+    except (SessionDataError, SessionException):
+        return ""
+    messages = sum(agent.messages for agent in detail.agents)
+    return f" ({many(len(detail.agents), 'agent')}, {many(messages, 'message')})"
+
+
+def _told(out: Output, done: Deletion) -> None:
+    if out.as_json:
+        out.json(done)
+        return
+    if done.dry_run or not done.session_ids:
+        for session_id in done.session_ids:
+            out.line(session_id)
+        out.note(f"{many(len(done.session_ids), 'session')}, {many(done.rows, 'row')}: nothing was deleted")
+    else:
+        out.line(f"{many(len(done.session_ids), 'session')} deleted ({many(done.rows, 'row')})")

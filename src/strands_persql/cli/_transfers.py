@@ -1,0 +1,126 @@
+"""The commands that move sessions: export and import."""
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..client import PerSQL
+from ..records import Transfer
+from ..sessions import PerSQLSessions
+from ._options import (
+    DatabaseOption,
+    JsonOption,
+    LocalOption,
+    PrefixOption,
+    Problem,
+    SessionArgument,
+    opened,
+)
+from ._output import Output, many, progress
+
+__all__ = ["add_to"]
+
+_SQLITE = b"SQLite format 3\0"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command("export")(export_session)
+    app.command("import")(import_sessions)
+
+
+def export_session(
+    context: typer.Context,
+    session: SessionArgument,
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help="A file that ends in .jsonl, - for JSONL on stdout, or a folder, which Strands' FileSessionManager "
+            "then reads as its storage_dir.",
+            show_default=False,
+        ),
+    ],
+    local: LocalOption = None,
+    database: DatabaseOption = None,
+    table_prefix: PrefixOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a session out, into a file or folder. What was written is compared by a checksum."""
+    out = Output(as_json)
+    if target == "-" and as_json:
+        raise typer.BadParameter("--json and the target - both want stdout", param_hint="TARGET")
+    with opened(context, local, database, table_prefix) as place:
+        with progress(f"exporting {session}") as report:
+            done = place.sessions.export(session, sys.stdout if target == "-" else target, progress=report)
+        if as_json:
+            out.json(done)
+        elif target == "-":
+            out.note(f"{_told(done)} exported; checksum {done.checksum}")
+        else:
+            out.line(f"{_told(done)} exported to {target}; checksum {done.checksum}")
+
+
+def import_sessions(
+    context: typer.Context,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A folder of Strands' FileSessionManager, a .jsonl file of `export` (- for stdin), a SQLite file of "
+            "strands-persql, or s3://BUCKET/PREFIX of Strands' S3SessionManager with --session.",
+            show_default=False,
+        ),
+    ],
+    session: Annotated[
+        str | None, typer.Option("--session", metavar="ID", help="This session alone; by default all there are.")
+    ] = None,
+    new_id: Annotated[str | None, typer.Option("--as", metavar="NEW_ID", help="What to call it here.")] = None,
+    local: LocalOption = None,
+    database: DatabaseOption = None,
+    table_prefix: PrefixOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring sessions in, every document as it is. Run again after an interruption, it goes on; nothing is doubled."""
+    out = Output(as_json)
+    with ExitStack() as stack:
+        opened_source = _source(source, session, stack)
+        place = stack.enter_context(opened(context, local, database, table_prefix, create=True))
+        with progress("importing") as report:
+            done = place.sessions.import_from(opened_source, session_id=session, new_id=new_id, progress=report)
+        if as_json:
+            out.json({"sessions": done})
+            return
+        for each in done:
+            out.line(f"{_told(each)} imported ({each.written} written now); checksum {each.checksum}")
+        if not done:
+            out.note(f"{source} holds no session")
+
+
+def _source(source: str, session: str | None, stack: ExitStack) -> Any:
+    if source == "-":
+        return sys.stdin
+    if source.startswith("s3://"):
+        bucket, _, prefix = source.removeprefix("s3://").partition("/")
+        if session is None:
+            raise Problem("an import from S3 takes --session ID", 2)
+        from strands.session.s3_session_manager import S3SessionManager
+
+        return S3SessionManager(session, bucket=bucket, prefix=prefix)
+    path = Path(source)
+    if not path.exists():
+        raise Problem(f"{source} does not exist; name a folder or file to import")
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(len(_SQLITE)) == _SQLITE:
+                client = stack.enter_context(PerSQL(local=source))
+                return PerSQLSessions(client.database("local/agents"), create_tables=False)
+    return source
+
+
+def _told(done: Transfer) -> str:
+    words = f"{done.session_id}: {many(done.agents, 'agent')}, {many(done.messages, 'message')}"
+    return words + (f", {many(done.multi_agents, 'Graph or Swarm', 'Graphs and Swarms')}" if done.multi_agents else "")

@@ -1,0 +1,275 @@
+"""`strands-persql doctor`, and the functions behind it: each fault is found, named, and mended where that is safe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from strands_persql import PerSQL, PerSQLSessionManager, SessionConflictError
+from strands_persql.doctor import Finding, diagnose, mend
+from strands_persql.testing import stored_rows
+
+from ..agents import scripted
+from .places import Place, talk
+
+Fault = Callable[[Any], object]
+
+
+def run_sql(sql: str) -> Fault:
+    """A fault that one statement makes."""
+    return lambda database: database.query(sql)
+
+
+def named(findings: list[Finding]) -> list[tuple[str, str]]:
+    """What was found, but for what is in order: severity and check."""
+    return [(finding.severity, finding.check) for finding in findings if finding.severity != "ok"]
+
+
+ORPHAN = (
+    "INSERT INTO strands_chunks (session_id, kind, owner, message_id, generation, part, data) "
+    "VALUES ('chat', '{}', '{}', {}, 'g0', 0, 'left over')"
+)
+MESSAGE = "UPDATE strands_messages SET data = {} WHERE session_id = 'chat' AND message_id = {}"
+AGENT = "UPDATE strands_agents SET {} WHERE session_id = 'chat'"
+
+MENDED = {
+    "orphan of a message": ([ORPHAN.format("message", "helper", 1)], ("warning", "orphan-parts")),
+    "orphan of an agent": ([ORPHAN.format("agent", "helper", 0)], ("warning", "orphan-parts")),
+    "orphan of no session": (
+        [ORPHAN.format("message", "helper", 1).replace("'chat'", "'gone'")],
+        ("warning", "orphan-parts"),
+    ),
+    "window of nonsense": ([AGENT.format("live_window = 'nonsense'")], ("error", "unreadable-window")),
+    "window of words": ([AGENT.format("live_window = '[[\"a\",null]]'")], ("error", "unreadable-window")),
+    "long window of nonsense": (
+        [AGENT.format("live_window = printf('%.9000c', 'x')")],
+        ("error", "unreadable-window"),
+    ),
+    "revision of nothing": ([AGENT.format("revision = 0")], ("error", "revision")),
+    "no session": (["DELETE FROM strands_sessions WHERE session_id = 'chat'"], ("warning", "no-session")),
+}
+
+KEPT = {
+    "message that is no JSON": ([MESSAGE.format("'{'", 2)], ("error", "unreadable-row")),
+    "message without content": ([MESSAGE.format('\'{"message":{"role":"user"}}\'', 2)], ("error", "unreadable-row")),
+    "message whose blocks are none": (
+        [MESSAGE.format('\'{"message":{"role":"user","content":[1]}}\'', 2)],
+        ("error", "unreadable-row"),
+    ),
+    "message outside the window": (
+        [MESSAGE.format("'{'", 0), AGENT.format("live_window = '[[4,null]]'")],
+        ("warning", "unreadable-row"),
+    ),
+    "message whose parts are gone": (
+        [MESSAGE.format('\'{"persql_parts":2,"generation":"g1"}\'', 3)],
+        ("error", "unreadable-row"),
+    ),
+    "message outside the window whose parts are gone": (
+        [
+            MESSAGE.format('\'{"persql_parts":2,"generation":"g1"}\'', 1),
+            AGENT.format("live_window = '[[4,null]]'"),
+        ],
+        ("warning", "unreadable-row"),
+    ),
+    "agent that is none": ([AGENT.format("data = '{}'")], ("error", "unreadable-row")),
+    "session that is none": (["UPDATE strands_sessions SET data = '[]'"], ("error", "unreadable-row")),
+    "message that is missing": (
+        ["DELETE FROM strands_messages WHERE session_id = 'chat' AND message_id = 4"],
+        ("warning", "missing-messages"),
+    ),
+    "agent that is missing": (["DELETE FROM strands_agents WHERE session_id = 'chat'"], ("warning", "no-agent")),
+    "tool use without an id": (
+        [MESSAGE.format("json_remove(data, '$.message.content[0].toolUse.toolUseId')", 1)],
+        ("error", "tool-results"),
+    ),
+    "orphan that may be an import's": (
+        [ORPHAN.format("message", "newcomer", 1)],
+        ("warning", "orphan-parts"),
+    ),
+}
+
+INFORMED = {
+    "result that is missing": (
+        [MESSAGE.format("json_set(data, '$.message.content', json('[{\"text\":\"?\"}]'))", 2)],
+        "tool-results",
+    ),
+    "two of one role": ([AGENT.format("live_window = '[[0,0],[2,null]]'")], "roles"),
+    "empty message": ([MESSAGE.format("json_set(data, '$.message.content', json('[]'))", 5)], "empty-messages"),
+    "empty session": (
+        ["INSERT INTO strands_sessions (session_id, data) SELECT 'empty', data FROM strands_sessions LIMIT 1"],
+        "empty-session",
+    ),
+}
+
+
+def test_nothing_is_found_in_what_agents_leave(place: Place) -> None:
+    """Agents, long messages, NaN, rewound windows and forks are all in order, and nothing is changed."""
+    talk(place.database, "chat")
+    talk(place.database, "long", words="x" * 1_200_000)
+    talk(place.database, "windowed")
+    place.run("rewind", "windowed", "--to", "3")
+    place.run("fork", "chat", "copy", "--at", "3")
+    before = stored_rows(place.database, mask=False)
+    findings = diagnose(place.database)
+    assert named(findings) == []
+    assert "looked at 4 sessions, 4 agents, 22 messages" in findings[-1].what
+    assert mend(place.database, findings) == []
+    assert stored_rows(place.database, mask=False) == before
+
+
+@pytest.mark.parametrize("name", MENDED)
+def test_faults_that_are_mended(place: Place, name: str) -> None:
+    """The fault is found and nothing else; mending it leaves none, and the session restores."""
+    talk(place.database, "chat")
+    talk(place.database, "zebra", turns=0)
+    statements, expected = MENDED[name]
+    for sql in statements:
+        place.database.query(sql)
+    findings = diagnose(place.database)
+    assert named(findings) == [expected], findings
+    mendable = [finding for finding in findings if finding.mendable]
+    assert mend(place.database, findings) == mendable != []
+    assert named(diagnose(place.database)) == []
+    assert mend(place.database, findings) == []
+    talk(place.database, "chat", turns=0)
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_faults_that_are_left_alone(place: Place, name: str) -> None:
+    """The fault is found and nothing else; mending changes nothing where something could be lost."""
+    talk(place.database, "chat")
+    statements, expected = KEPT[name]
+    for sql in statements:
+        place.database.query(sql)
+    before = place.database.query("SELECT * FROM strands_messages")["data"]
+    findings = diagnose(place.database)
+    assert expected in named(findings)
+    assert {severity for severity, _ in named(findings)} - {"info"} == {expected[0]}, findings
+    assert all(finding.remedy for finding in findings if finding.severity != "ok")
+    assert mend(place.database, findings) == []
+    assert place.database.query("SELECT * FROM strands_messages")["data"] == before
+
+
+@pytest.mark.parametrize("name", INFORMED)
+def test_what_is_worth_knowing(place: Place, name: str) -> None:
+    """What restoring mends by itself, or some models refuse, is told, and is no problem."""
+    talk(place.database, "chat")
+    statements, check = INFORMED[name]
+    for sql in statements:
+        place.database.query(sql)
+    found = named(diagnose(place.database))
+    assert ("info", check) in found and {severity for severity, _ in found} == {"info"}
+    assert place.run("doctor").code == 0
+
+
+def test_pages_and_other_sessions(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over many small pages the same is found; one session can be looked at by itself."""
+    for number in range(5):
+        talk(place.database, f"user-{number}")
+    place.database.query("UPDATE strands_messages SET data = '{' WHERE session_id >= 'user-3' AND message_id = 2")
+    whole = diagnose(place.database)
+    monkeypatch.setattr("strands_persql.doctor.PAGE", 2)
+    seen: list[int] = []
+    small = diagnose(place.database, progress=seen.append)
+    assert [finding for finding in small if finding.severity != "ok"] == [
+        finding for finding in whole if finding.severity != "ok"
+    ]
+    assert seen == sorted(seen) and seen[-1] == 5 + 5 + 30
+    assert [finding.session_id for finding in whole if finding.severity == "error"] == ["user-3", "user-4"]
+    assert named(diagnose(place.database, session_id="user-1")) == []
+    assert named(diagnose(place.database, session_id="user-4")) == [("error", "unreadable-row")]
+    assert named(diagnose(place.database, session_id="nobody")) == [("error", "rows")]
+
+
+def test_a_writer_in_the_midst_of_it_is_stopped(place: Place) -> None:
+    """An agent whose parts were taken for orphans gets a conflict, not a row without its parts."""
+    from strands import Agent
+
+    manager = PerSQLSessionManager("chat", place.database)
+    replies = [scripted.text("one"), scripted.text("two")]
+    agent = Agent(model=scripted.ScriptedModel(replies), session_manager=manager, callback_handler=None)
+    agent("hello")
+    place.database.query(ORPHAN.format("message", "default", 2))
+    assert len(mend(place.database, diagnose(place.database))) == 1
+    with pytest.raises(SessionConflictError):
+        agent("again")
+
+
+def test_parts_that_were_named_meanwhile_stay(place: Place) -> None:
+    """What mends asks again: parts that a row has named since they were found are kept."""
+    talk(place.database, "chat")
+    place.database.query(ORPHAN.format("message", "helper", 1))
+    findings = diagnose(place.database)
+    place.database.query(MESSAGE.format('\'{"persql_parts":1,"generation":"g0"}\'', 1))
+    assert mend(place.database, findings) == []
+    assert len(place.database.query("SELECT * FROM strands_chunks")["data"]) == 1
+
+
+def test_the_search_index(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An index that lacks messages, or was never finished, is told; making it anew mends that."""
+    monkeypatch.setattr("strands_persql.doctor.PAGE", 4)
+    talk(place.database, "chat")
+    assert place.run("index", "on").code == 0
+    assert "search-index" in [finding.check for finding in diagnose(place.database)]
+    assert named(diagnose(place.database)) == []
+    place.database.query("DELETE FROM strands_search_texts WHERE message_id IN (0, 5)")
+    found = [finding for finding in diagnose(place.database) if finding.severity != "ok"]
+    assert named(found) == [("warning", "search-index")] and "2 messages" in found[0].what
+    assert place.run("index", "on").code == 0
+    assert named(diagnose(place.database)) == []
+
+
+def test_the_command(place: Place) -> None:
+    """It says how to mend, asks before it mends, and its exit code tells whether a problem is left."""
+    empty = place.run("doctor")
+    assert (empty.code, "init" in empty.out) == (1, True) or "does not exist" in empty.err
+    assert place.run("init").code == 0
+    assert place.run("doctor").code == 0
+    talk(place.database, "chat")
+    place.database.query(ORPHAN.format("message", "helper", 1))
+    found = place.run("doctor")
+    assert found.code == 1 and "orphan-parts" in found.out and "--fix mends 1 of them" in found.out
+    refused = place.run("doctor", "--fix", "--json")
+    assert (refused.code, refused.out) == (2, "") and "--yes" in refused.err
+    mended = place.run("doctor", "--fix", "--yes", "--json")
+    document = json.loads(mended.out)
+    assert mended.code == 0, mended.err
+    assert [finding["check"] for finding in document["mended"]] == ["orphan-parts"]
+    assert {finding["severity"] for finding in document["findings"]} == {"ok"}
+
+
+def test_tokens_and_connections(emulator: Any) -> None:
+    """The token's role is told; one that is worthless, or a service that can't be reached, is a finding too."""
+    talk(emulator.database(), "chat", turns=0)
+    roles = {"admin": "ok", "readwrite": "ok", "readonly": "warning"}
+    for role, severity in roles.items():
+        found = {finding.check: finding for finding in diagnose(emulator.database(role=role))}
+        assert found["role"].severity == severity and role in found["role"].what
+        assert found["rows"].severity == "ok"
+    token = emulator.token("admin")
+    emulator.revoke(token)
+    assert named(diagnose(emulator.database(token=token))) == [("error", "connection")]
+    with emulator.refusing():
+        assert named(diagnose(emulator.database(max_retries=0))) == [("error", "connection")]
+
+
+def test_layouts(tmp_path: Path) -> None:
+    """No tables, a newer layout and an empty ledger are told apart."""
+    with PerSQL(local=str(tmp_path / "agents.db")) as client:
+        database = client.database("acme/agents")
+        none = diagnose(database)
+        assert named(none) == [("error", "layout")]
+        assert len(mend(database, none)) == 1
+        assert named(diagnose(database)) == []
+        database.query("INSERT INTO strands_schema (version) VALUES (1000)")
+        newer = diagnose(database)
+        assert named(newer) == [("error", "layout")] and not newer[-1].mendable
+        database.query("DELETE FROM strands_schema WHERE version > 0")
+        assert named(diagnose(database)) == [("error", "layout")]
+        database.query("DROP TABLE strands_chunks")
+        assert len(mend(database, diagnose(database))) >= 1
+        assert named(diagnose(database)) == []
