@@ -51,8 +51,10 @@ class Answer(NamedTuple):
 def read_answer(response: httpx.Response, *, database: str, hide: Callable[[str], str]) -> Answer | Failure:
     """Read a whole answer; `hide` takes the token out of an error's text."""
     status = response.status_code
-    request_id = next((response.headers[name] for name in _REQUEST_ID_HEADERS if name in response.headers), None)
     body = as_object(_json(response, hide))
+    if 200 <= status < 300 and body is not None and body.get("success") is True and "data" in body:
+        return Answer(body["data"], as_object(body.get("meta")))
+    request_id = next((response.headers[name] for name in _REQUEST_ID_HEADERS if name in response.headers), None)
     if 300 <= status < 400:
         host = httpx.URL(response.headers.get("location", "")).host or "another address"
         return Failure(
@@ -64,11 +66,8 @@ def read_answer(response: httpx.Response, *, database: str, hide: Callable[[str]
             ),
             again=False,
         )
-    if 200 <= status < 300:
-        if body is None or body.get("success") not in (True, False) or (body["success"] and "data" not in body):
-            return unreadable(status, request_id)
-        if body["success"]:
-            return Answer(body["data"], as_object(body.get("meta")))
+    if 200 <= status < 300 and (body is None or body.get("success") is not False):
+        return unreadable(status, request_id)
     return _failure(response, body or {}, database, request_id)
 
 

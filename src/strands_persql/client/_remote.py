@@ -17,6 +17,7 @@ import re
 import secrets
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
+from functools import lru_cache
 from importlib import metadata
 from typing import Any, NoReturn, TypeVar
 
@@ -99,7 +100,7 @@ class Service:
         Args:
             method: The HTTP method.
             path: The path below the base address.
-            payload: What is sent as JSON; None for nothing.
+            payload: What is sent as JSON, or is JSON already; None for nothing.
             read: Reads the answer; None where it hasn't the documented shape.
             database: What it concerns, for messages and the log.
             key: The `Idempotency-Key` that each attempt carries.
@@ -107,14 +108,15 @@ class Service:
         Raises:
             PerSQLError: One of its kinds, after all retries.
         """
-        content = None if payload is None else encode(payload)
+        content = payload if isinstance(payload, bytes) or payload is None else encode(payload)
+        address = _address(str(self.base_url), path)
         headers = {} if content is None else {"Content-Type": "application/json"}
         if key is not None:
             headers["Idempotency-Key"] = key
         retries = Retries(self.max_retries)
         arrived = False
         while True:
-            outcome = self._attempt(method, path, content, headers, database)
+            outcome = self._attempt(method, address, content, headers, database)
             if isinstance(outcome, Answer):
                 result = read(outcome)
                 if result is not None:
@@ -139,11 +141,11 @@ class Service:
                 raise closed_error() from error
 
     def _attempt(
-        self, method: str, path: str, content: bytes | None, headers: Mapping[str, str], database: str
+        self, method: str, address: httpx.URL, content: bytes | None, headers: Mapping[str, str], database: str
     ) -> Answer | Failure:
         http = self._client()
         try:
-            response = http.request(method, path, content=content, headers=headers)
+            response = http.request(method, address, content=content, headers=headers)
         except httpx.RequestError as cause:
             if self._closed.is_set():
                 raise closed_error() from cause
@@ -255,11 +257,12 @@ class RemoteDatabase:
         prepared = prepare_batch(statements)
         if not prepared:
             return []
-        payload = {"statements": [_wire(statement) for statement in prepared], "transaction": bool(transaction)}
+        statements = [_wire(statement) for statement in prepared]
+        content = encode({"statements": statements, "transaction": bool(transaction)})
         key: str | None = None
         if not all(only_reads(sql) for sql, _ in prepared):
-            key = _fresh_key() if idempotency_key is None else _named_key(idempotency_key, self._path, payload)
-        return self._post("batch", payload, lambda answer: read_results(answer, len(prepared)), key)
+            key = _fresh_key() if idempotency_key is None else _named_key(idempotency_key, self._path, content)
+        return self._post("batch", content, lambda answer: read_results(answer, len(prepared)), key)
 
     def _post(self, verb: str, payload: object, read: Callable[[Answer], T | None], key: str | None) -> T:
         return self._service.request("POST", f"{self._path}/{verb}", payload, read, database=self.name, key=key)
@@ -269,6 +272,12 @@ class RemoteDatabase:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a database handle can't be pickled; open it anew in the other process")
+
+
+@lru_cache(maxsize=1024)
+def _address(base_url: str, path: str) -> httpx.URL:
+    """An address as a whole: httpx would take it apart and put it together anew for each request."""
+    return httpx.URL(f"{base_url.rstrip('/')}{path}")
 
 
 def encode(payload: object) -> bytes:
@@ -285,9 +294,9 @@ def _fresh_key() -> str:
     return secrets.token_hex(16)
 
 
-def _named_key(given: str, path: str, payload: object) -> str:
+def _named_key(given: str, path: str, content: bytes) -> str:
     """The caller's key with the content's hash: the service would answer another content from the cache otherwise."""
-    digest = hashlib.sha256(path.encode() + b"\0" + encode(payload)).hexdigest()
+    digest = hashlib.sha256(path.encode() + b"\0" + content).hexdigest()
     # A header takes visible ASCII only, and no more than 200 characters of it.
     if len(given) + 1 + len(digest) > LONGEST_KEY or re.fullmatch(r"[!-~]+", given) is None:
         given = hashlib.sha256(given.encode(errors="surrogatepass")).hexdigest()
