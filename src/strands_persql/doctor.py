@@ -37,7 +37,7 @@ from .store import Row, Store
 from .stored import stored_document, stored_message, stored_multi_agents
 from .tables import Search, marker_of
 from .tables._doctor import CheckedTable, DoctorTables
-from .window import Message, StoredMessage, Window
+from .window import Entry, Message, Window
 
 if TYPE_CHECKING:
     from .client import Database, Statement
@@ -535,7 +535,7 @@ class _Rows:
                 )
                 text = None
         removed = row["removed"] if ranges is None and isinstance(row["removed"], int) else 0
-        shapes: dict[int, StoredMessage] = {}
+        shapes: dict[int, Entry] = {}
         last = -1
         whole = True
         for place, message in enumerate(self._messages.of(session_id=ids[0], agent_id=agent_id)):
@@ -568,7 +568,7 @@ class _Rows:
             yield _unreadable(*ids, what=f"its row is no agent of Strands' ({type(error).__name__}: {_line(error)})")
 
     def _message(
-        self, session: _Session, row: Row, *, live: bool, into: dict[int, StoredMessage] | None = None
+        self, session: _Session, row: Row, *, live: bool, into: dict[int, Entry] | None = None
     ) -> Iterator[Finding]:
         agent_id, position = row["agent_id"], row["message_id"]
         shape = _shape_of_row(row) if row["sound"] else None
@@ -585,7 +585,7 @@ class _Rows:
         if live and into is not None and shape is not None:
             into[position] = shape
 
-    def _look(self, session_id: str, agent_id: str, position: int) -> tuple[StoredMessage | None, str]:
+    def _look(self, session_id: str, agent_id: str, position: int) -> tuple[Entry | None, str]:
         """A message's shape and no reason, or why it can't be read; neither where it is gone."""
         rows, chunks = self._store.read(*self._tables.read_message(session_id, agent_id, position))
         parts = [(chunk["generation"], chunk["part"], chunk["data"]) for chunk in chunks]
@@ -610,7 +610,7 @@ class _Rows:
         )
 
     def _suspect_missing(
-        self, ids: tuple[str, str], text: str, shapes: dict[int, StoredMessage], last: int, missing: int
+        self, ids: tuple[str, str], text: str, shapes: dict[int, Entry], last: int, missing: int
     ) -> None:
         for low, high in _ranges(text):
             end = last if high == float("inf") else int(high)
@@ -775,12 +775,12 @@ def _ranges(text: str) -> list[tuple[int, float]]:
     return [(low, float("inf") if high is None else high) for low, high in ranges]
 
 
-def _shape_of_row(row: Row) -> StoredMessage:
+def _shape_of_row(row: Row) -> Entry:
     uses, results = (cast("list[Any]", json.loads(row[name] or "[]")) for name in ("uses", "results"))
     return _shape(row["role"], uses, results, row["blocks"] - len(uses) - len(results))
 
 
-def _shape_of(message: Message) -> StoredMessage:
+def _shape_of(message: Message) -> Entry:
     tools: dict[str, list[Any]] = {"toolUse": [], "toolResult": []}
     for block in cast("list[dict[str, Any]]", message["content"]):
         for name, ids in tools.items():
@@ -790,13 +790,14 @@ def _shape_of(message: Message) -> StoredMessage:
     return _shape(message["role"], uses, results, len(message["content"]) - len(uses) - len(results))
 
 
-def _shape(role: str, uses: list[Any], results: list[Any], others: int) -> StoredMessage:
+def _shape(role: str, uses: list[Any], results: list[Any], others: int) -> Entry:
     """A message of the same shape: what repairs and models look at, without what it says."""
     content: list[dict[str, Any]] = [{"toolUse": {} if use is None else {"toolUseId": use}} for use in uses]
     content += [{"toolResult": {} if use is None else {"toolUseId": use}} for use in results]
     if others > 0:
         content.append({"text": ""})
-    return StoredMessage({"role": role, "content": content}, "")
+    message: Message = {"role": role, "content": content}
+    return Entry(message, message)
 
 
 def _bad_number(revision: object) -> bool:

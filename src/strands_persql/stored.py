@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from .documents import LARGEST_NUMBER, decode, decode_all, encode
 from .errors import SessionDataError
 from .tables import CHUNKS_AT_ONCE, MESSAGES_AT_ONCE, Marker, Tables, is_in_parts, joined, marker_of
-from .window import Message, StoredMessage
+from .window import Entry, Message
 
 if TYPE_CHECKING:
     from .client import Statement
@@ -43,7 +43,7 @@ class StoredAgent:
         revision: Counts the writes to its row.
         window: Its live window; None where a repository wrote the row, which knows no window.
         document: The fields of Strands' `SessionAgent`.
-        messages: The messages of its live window, by position.
+        messages: The messages of its live window, by position, as entries of the window to come.
         next_id: The position after the transcript's last message.
         in_parts: The positions of messages stored in parts.
         document_in_parts: Whether its own document is.
@@ -53,7 +53,7 @@ class StoredAgent:
     revision: int
     window: str | None
     document: dict[str, Any]
-    messages: dict[int, StoredMessage] = field(default_factory=lambda: {})
+    messages: dict[int, Entry] = field(default_factory=lambda: {})
     next_id: int = 0
     in_parts: list[int] = field(default_factory=lambda: [])
     document_in_parts: bool = False
@@ -246,7 +246,10 @@ def _take(rows: Rows, chunks: Chunks, agents: Mapping[str, StoredAgent]) -> None
                 # Rows that are JSON together need not be JSON each: what they hold then has other positions.
                 if document["message_id"] != position or not is_message(message):
                     break
-                agents[row["agent_id"]].messages[position] = StoredMessage(message, document["created_at"])
+                created_at: str = document["created_at"]
+                if type(created_at) is not str:
+                    break
+                agents[row["agent_id"]].messages[position] = Entry.stored(message, position, created_at)
             else:
                 return
         except (TypeError, KeyError):
@@ -319,7 +322,7 @@ def rewritten(
     return encode({**document, "message": message, "updated_at": updated_at}, what="a message")
 
 
-def stored_message(data: str, chunks: Sequence[tuple[str, int, str]], agent_id: str, position: int) -> StoredMessage:
+def stored_message(data: str, chunks: Sequence[tuple[str, int, str]], agent_id: str, position: int) -> Entry:
     """One row of the transcript: what Strands' `SessionMessage.to_message` gives, at a tenth of its cost.
 
     Raises:
@@ -330,7 +333,7 @@ def stored_message(data: str, chunks: Sequence[tuple[str, int, str]], agent_id: 
     message = document.get("redact_message") or document.get("message")
     if not is_message(message):
         raise SessionDataError(unreadable(what, "it holds no message with a role and a list of content blocks"))
-    return StoredMessage(cast("Message", message), str(document.get("created_at", "")))
+    return Entry.stored(cast("Message", message), position, str(document.get("created_at", "")))
 
 
 def is_message(message: Any) -> bool:

@@ -18,14 +18,14 @@ import json
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, TypeAlias, cast
 
 from .documents import LARGEST_NUMBER, copied, decode, encode, is_strict, now
 from .errors import SessionDataError
 
-__all__ = ["Change", "Entry", "Message", "StoredMessage", "Window"]
+__all__ = ["Change", "Entry", "Message", "Window"]
 
 Message: TypeAlias = dict[str, Any]
 """A Strands message: `{"role": …, "content": […], "tracking_id": …}`."""
@@ -55,13 +55,20 @@ class Entry:
     storable: bool = True
     inline: int = 0
 
+    @classmethod
+    def stored(cls, message: Message, position: int, created_at: str) -> Entry:
+        """The entry of a message that was just read from its row.
 
-@dataclass(slots=True)
-class StoredMessage:
-    """One row of the transcript, decoded."""
-
-    message: Message
-    created_at: str
+        Raises:
+            SessionDataError: It is nested too deeply.
+        """
+        try:
+            return cls(message, copied(message), position, created_at)
+        except RecursionError as error:
+            raise SessionDataError(
+                f"Message {position} can't be read: it is nested too deeply. Nothing was changed. Look at the column "
+                "data of its row, and mend it, delete it, or use another session id."
+            ) from error
 
 
 @dataclass(slots=True)
@@ -108,7 +115,7 @@ class Window:
     def restored(
         cls,
         text: str | None,
-        rows: Mapping[int, StoredMessage],
+        rows: Mapping[int, Entry],
         *,
         what: str,
         next_id: int,
@@ -119,7 +126,7 @@ class Window:
 
         Args:
             text: The stored `live_window`; None, as Strands' repositories leave it, for `head` and then all `rows`.
-            rows: The rows it names, by position.
+            rows: The entries of the rows it names, by position; they become the window's.
             what: Whose it is, for errors.
             next_id: The position after the transcript's last row.
             head: Messages that the conversation manager puts before the rows where `text` is None.
@@ -136,13 +143,14 @@ class Window:
         self.text = text
         positions = sorted(rows)
         if text is None:
-            self._extend(Entry(message, copied(message)) for message in head)
-            self._extend(_stored(position, rows[position]) for position in positions)
+            self._extend([Entry(message, copied(message)) for message in head])
+            self._extend([rows[position] for position in positions])
             return self, 0
         missing = 0
         items = self._parse(text)
         if not _is_plain(items):
             self.text = None  # written by hand: what is restored is written anew, in our own terms
+            rows = {position: replace(entry) for position, entry in rows.items()}
         for item in items:
             if isinstance(item, dict):
                 self._extend([Entry(item, copied(item))])
@@ -152,7 +160,7 @@ class Window:
                 self.next_id = max(self.next_id, low)
                 high = self.next_id - 1
             named = positions[bisect_left(positions, low) : bisect_right(positions, high)]
-            self._extend(_stored(position, rows[position]) for position in named)
+            self._extend([rows[position] for position in named])
             missing += max(0, high - low + 1) - len(named)
         return self, missing
 
@@ -243,10 +251,9 @@ class Window:
         """Compare everything at the next look: the history was changed on the way in."""
         self.text = None
 
-    def _extend(self, entries: Iterable[Entry]) -> None:
-        for entry in entries:
-            self.entries.append(entry)
-            self._contents.append(entry.content)
+    def _extend(self, entries: list[Entry]) -> None:
+        self.entries += entries
+        self._contents += [entry.content for entry in entries]
 
     def _follow(self, messages: Sequence[Message]) -> None:
         """Equal content, but perhaps in other objects (a history that was copied and bound again)."""
@@ -411,16 +418,6 @@ class Window:
                 f"The live window of {self._what} can't be read ({error}). Nothing was changed. Look at the column "
                 "live_window of its row in the agents table; NULL there restores all its messages."
             ) from error
-
-
-def _stored(position: int, row: StoredMessage) -> Entry:
-    try:
-        return Entry(row.message, copied(row.message), position, row.created_at)
-    except RecursionError as error:
-        raise SessionDataError(
-            f"Message {position} can't be read: it is nested too deeply. Nothing was changed. Look at the column data "
-            "of its row, and mend it, delete it, or use another session id."
-        ) from error
 
 
 def _content_of(message: Message, change: Change) -> Message:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from strands_persql import SessionDataError
 from strands_persql.documents import decode
-from strands_persql.window import INLINE_SIZE, Change, StoredMessage, Window
+from strands_persql.window import INLINE_SIZE, Change, Entry, Window
 
 Message = dict[str, Any]
 
@@ -60,7 +60,7 @@ class Transcript:
 
     def restored(self) -> tuple[Window, int]:
         """A window of another process."""
-        rows = {position: StoredMessage(copy.deepcopy(row), "then") for position, row in self.rows.items()}
+        rows = {position: Entry.stored(copy.deepcopy(row), position, "then") for position, row in self.rows.items()}
         named = {position: row for position, row in rows.items() if any(_names(self.window, position))}
         return Window.restored(self.window, named, what="agent 'a'", next_id=len(self.rows))
 
@@ -392,14 +392,14 @@ def test_a_stateful_models_messages_stay_in_the_window() -> None:
         stored.write(window.compare(history))
     assert stored.window == "[[0,null]]"
     assert len(stored.history()) == 4
-    rows = {position: StoredMessage(row, "then") for position, row in stored.rows.items()}
+    rows = {position: Entry.stored(row, position, "then") for position, row in stored.rows.items()}
     restored, missing = Window.restored("[[0,null]]", rows, what="a", next_id=4, keeps_dropped=True)
     assert (restored.messages, restored.next_id, missing) == ([], 4, 0)
 
 
 def test_a_window_of_strands_own() -> None:
     """No stored window means the conversation manager's messages, then all rows; the next look stores a window."""
-    rows = {i: StoredMessage(said(str(i)), "then") for i in (2, 3)}
+    rows = {i: Entry.stored(said(str(i)), i, "then") for i in (2, 3)}
     window, missing = Window.restored(None, rows, what="a", next_id=4, head=[said("summary")])
     assert missing == 0
     assert window.messages == [said("summary"), said("2"), said("3")]
@@ -410,7 +410,7 @@ def test_a_window_of_strands_own() -> None:
 
 def test_rows_that_are_missing_are_counted() -> None:
     """A window that names rows which are gone restores the others and says how many are missing."""
-    rows = {i: StoredMessage(said(str(i)), "then") for i in (0, 5, 7)}
+    rows = {i: Entry.stored(said(str(i)), i, "then") for i in (0, 5, 7)}
     window, missing = Window.restored("[[0,1],[5,null]]", rows, what="a", next_id=8)
     assert [message["content"][0]["text"] for message in window.messages] == ["0", "5", "7"]
     assert missing == 2
