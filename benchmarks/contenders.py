@@ -14,10 +14,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from strands.session import FileSessionManager, RepositorySessionManager
+from strands.hooks import MessageAddedEvent
+from strands.session import FileSessionManager, RepositorySessionManager, SessionManager
 from strands.types.session import SessionMessage
 
 from strands_persql import PerSQL, PerSQLSessionManager, PerSQLSessionRepository
+from strands_persql.lifecycle import wait
+from strands_persql.workers import Lane
 
 from .agents import AGENT_ID, WINDOW, build, history, turn
 from .clock import Clock
@@ -96,6 +99,42 @@ class Bare(Contender):
 
     def agent(self, session_id: str, size: int = 0, clock: Clock | None = None) -> Any:
         return build(None, messages=history(size))
+
+
+class HandOver(Bare):
+    """Stores nothing: a worker thread is asked to do nothing, and awaited, at each message. Turns alone show it.
+
+    It is the least that a manager costs which stores each message before the agent goes on, and leaves the event loop
+    free meanwhile.
+    """
+
+    name = "hand-over"
+    title = "(a hand-over to a thread, empty)"
+
+    def agent(self, session_id: str, size: int = 0, clock: Clock | None = None) -> Any:
+        manager = _HandingOver()
+        if clock is not None:
+            clock.watch(manager)
+        return build(manager, messages=history(size))
+
+
+class _HandingOver(SessionManager):
+    def __init__(self) -> None:
+        self._lane = Lane(lambda: None)
+
+    def register_hooks(self, registry: Any, **kwargs: Any) -> None:
+        async def added(event: MessageAddedEvent) -> None:
+            await wait(self._lane.run())
+
+        registry.add_callback(MessageAddedEvent, added)
+
+    def initialize(self, agent: Any, **kwargs: Any) -> None: ...
+
+    def append_message(self, message: Any, agent: Any, **kwargs: Any) -> None: ...
+
+    def sync_agent(self, agent: Any, **kwargs: Any) -> None: ...
+
+    def redact_latest_message(self, redact_message: Any, agent: Any, **kwargs: Any) -> None: ...
 
 
 class Files(Contender):
@@ -300,7 +339,7 @@ ALL: tuple[type[Contender], ...] = (
 )
 OURS = tuple(each.name for each in (PerSQLMessage, PerSQLOverlap, PerSQLInvocation))
 PEERS = tuple(each.name for each in (Files, Snapshots, SnapshotsByMessage, SqlSession, SqlStorage))
-TITLES = {each.name: each.title for each in ALL}
+TITLES = {each.name: each.title for each in (*ALL, HandOver)}
 
 
 def missing() -> dict[str, str]:
@@ -330,7 +369,7 @@ class Field:
         self._folder = folder
         self.contenders: dict[str, Contender] = {}
         self._closing: list[Callable[[], None]] = []
-        for kind in ALL:
+        for kind in (*ALL, HandOver):
             if kind.name not in names:
                 continue
             own = folder / kind.name

@@ -8,7 +8,7 @@ from typing import Any
 
 from . import agents
 from .clock import Clock
-from .contenders import Contender
+from .contenders import OURS, Contender, HandOver
 from .measure import Samples, settled, shuffled
 from .run import Run
 
@@ -25,7 +25,7 @@ def run(run: Run) -> list[dict[str, Any]]:
 async def _run(run: Run) -> list[dict[str, Any]]:
     records: list[dict[str, Any]] = []
     for size, most in run.scale.histories.items():
-        with run.field() as contenders:
+        with run.field([*run.names, *([HandOver.name] if run.taking_part(*OURS) else [])]) as contenders:
             if size:
                 run.say(f"turns: seeding {size:,} messages")
             clocks = {name: Clock() for name in contenders}

@@ -32,7 +32,8 @@ def import_all() -> None:
     assert not present, f"not an environment without extras, it has {present}"
     package = importlib.import_module("strands_persql")
     for module in pkgutil.walk_packages(package.__path__, "strands_persql."):
-        if not module.name.endswith(".__main__"):
+        # The command line's own modules need its extra; the package `cli` itself says so where that is missing.
+        if not module.name.endswith(".__main__") and not module.name.startswith("strands_persql.cli."):
             importlib.import_module(module.name)
     for name in package.__all__:
         getattr(package, name)

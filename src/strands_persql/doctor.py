@@ -254,16 +254,12 @@ def _role(database: Database, store: Store[DoctorTables]) -> Finding:
 
 
 def _role_of_token(database: Database) -> str | None:
-    """As `GET /v1/me` tells it (docs.persql.com, platform/templates)."""
     if not isinstance(database, RemoteDatabase):
         return None
-    service = database._service  # pyright: ignore[reportPrivateUsage]
     try:
-        found = service.request("GET", "/v1/me", None, lambda answer: (answer.data,), database=database.name)[0]
+        return database.role()
     except PerSQLError:  # a token may be good for this database and not for that question
         return None
-    role = cast("dict[str, Any]", found).get("role") if isinstance(found, dict) else None
-    return role if isinstance(role, str) else None
 
 
 def _layout(store: Store[DoctorTables]) -> tuple[Finding, bool]:

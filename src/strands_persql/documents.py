@@ -10,6 +10,7 @@ import base64
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
+from json.encoder import encode_basestring_ascii
 from typing import Any, cast
 
 from .errors import SessionDataError
@@ -24,6 +25,7 @@ __all__ = [
     "is_strict",
     "now",
     "parts_of",
+    "quoted",
     "replaced",
 ]
 
@@ -74,6 +76,11 @@ def encode(value: object, *, what: str) -> str:
             f"list, dict, bytes or None there, for example str(value) or value.isoformat()."
         ) from error
     return text
+
+
+def quoted(text: str) -> str:
+    """A string as JSON."""
+    return encode_basestring_ascii(text)
 
 
 def _offender(value: object) -> tuple[str, str]:

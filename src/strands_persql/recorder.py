@@ -8,7 +8,6 @@ so that neither a cancelled task nor a change in the meantime can tear it.
 from __future__ import annotations
 
 import gc
-import json
 import logging
 import sys
 import threading
@@ -23,7 +22,7 @@ from strands.types.session import Session, SessionType
 
 from .agent_state import STATE_FIELDS, StateReader, ensure_tracking_ids, is_stateful, messages_of, scrub_interrupts
 from .batches import AgentRow, Key, MessageRow, MultiAgentRow, Redaction, Row
-from .documents import copied, encode, is_strict, now
+from .documents import copied, encode, is_strict, now, quoted
 from .errors import SessionDataError
 from .restoring import collector_paused, restored
 from .store import Row as StoredRow
@@ -466,8 +465,8 @@ class Recorder:
                 assert entry.message_id is not None
                 text = (
                     f'{{"message":{message},"message_id":{entry.message_id},"redact_message":null,'
-                    f'"created_at":{json.dumps(entry.created_at)},'
-                    f'"updated_at":{json.dumps(entry.created_at if new else now())}}}'
+                    f'"created_at":{quoted(entry.created_at)},'
+                    f'"updated_at":{quoted(entry.created_at if new else now())}}}'
                 )
                 laid_out = Document.of(text, created_at=entry.created_at)
                 rows.append(MessageRow(agent.agent_id, entry.message_id, laid_out, new))

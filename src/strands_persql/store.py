@@ -78,20 +78,27 @@ class Store(Generic[L]):
         self._create_tables = create_tables
         self.provision: Callable[[], object] | None = None
         """Creates the database, when a statement finds none."""
-        self._takes_key = "idempotency_key" in _parameters(database.batch)
+        # A handle that never loses an answer has no use for a key, and making one takes as long as planning the batch.
+        self._takes_key = "idempotency_key" in _parameters(database.batch) and getattr(database, "loses_answers", True)
 
     def read(self, *statements: Statement) -> list[list[Row]]:
         """Run reading statements as one request; the rows of each."""
         return self._with_tables(lambda: self._batch(statements, None))
 
-    def write(self, statements: Sequence[Statement], *, key: str | None = None) -> list[list[Row]]:
+    def write(
+        self, statements: Sequence[Statement], *, key: str | Callable[[Sequence[Statement]], str] | None = None
+    ) -> list[list[Row]]:
         """Run statements as one request and one transaction, all of them or none; the rows of each.
 
         Args:
             statements: At most 100.
-            key: Names this writing, so that a service that has seen it before answers without running it again.
+            key: Names this writing, so that a service that has seen it before answers without running it again; or
+                makes that name, for a handle that has a use for it.
         """
-        return self._with_tables(lambda: self._batch(statements, key))
+        name = None
+        if self._takes_key:
+            name = key(statements) if callable(key) else key
+        return self._with_tables(lambda: self._batch(statements, name))
 
     def read_versioned(self: Store[Tables], statements: Sequence[Statement]) -> list[list[Row]]:
         """Run reading statements of which the first is `Tables.read_version`, and check what it answers.
@@ -133,13 +140,14 @@ class Store(Generic[L]):
             results: Any = self._database.batch(list(statements), transaction=True, idempotency_key=key)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
         else:
             results = self._database.batch(list(statements), transaction=True)
-        if inspect.isawaitable(cast("object", results)):
-            close = getattr(cast("object", results), "close", None)
-            if callable(close):
-                close()
-            raise TypeError(_ASYNCHRONOUS)
-        if isinstance(results, Mapping):
-            results = cast("Mapping[str, Any]", results)["data"]
+        if type(cast("object", results)) is not list:  # asked first: the others take longer than all the rest
+            if inspect.isawaitable(cast("object", results)):
+                close = getattr(cast("object", results), "close", None)
+                if callable(close):
+                    close()
+                raise TypeError(_ASYNCHRONOUS)
+            if isinstance(results, Mapping):
+                results = cast("Mapping[str, Any]", results)["data"]
         return [_rows(result) for result in cast("list[Any]", results)]
 
     def _with_tables(self, request: Callable[[], T]) -> T:
@@ -182,8 +190,9 @@ _SET_UP = (
 
 
 def _rows(result: Any) -> list[Row]:
-    data = result["data"] if isinstance(result, Mapping) else result.data  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-    return cast("list[Row]", data)
+    if type(result) is dict or isinstance(result, Mapping):
+        return cast("Mapping[str, list[Row]]", result)["data"]
+    return cast("list[Row]", result.data)
 
 
 _ASYNCHRONOUS = (

@@ -198,7 +198,7 @@ class Writer:
         for batch in batches:
             try:
                 with self._span("persql.write", batch.statements, rows) as span:
-                    self._store.write(batch.statements, key=_key_of(batch.statements))
+                    self._store.write(batch.statements, key=_key_of)
                     span.rows(len(batch.completes))
             except Exception as error:
                 if getattr(error, "sent", True):  # a refused connection has carried nothing

@@ -39,6 +39,7 @@ def test_everyone_takes_part_in_every_section(results: dict[str, Any]) -> None:
     """Each section has a record for each contender that it is about."""
     for name, records in results["sections"].items():
         expected = {
+            "turns": {*NAMES, "hand-over"},
             "overlaps": {"none", "repository", "request", *OURS},
             "costs": {"repository", *OURS},
         }.get(name, set(NAMES))

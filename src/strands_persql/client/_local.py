@@ -44,6 +44,9 @@ _CONNECTION_WORDS = frozenset({"ATTACH", "DETACH", "VACUUM"})
 class LocalDatabase:
     """A local database. Made by `PerSQL.database`."""
 
+    loses_answers = False
+    """What it has carried out, it answers: no write needs a name by which it is known again."""
+
     def __init__(self, name: str, store: _Store) -> None:
         self.name = name
         self._store = store

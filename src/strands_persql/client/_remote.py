@@ -24,7 +24,15 @@ from typing import Any, NoReturn, TypeVar
 import httpx
 
 from strands_persql.client import _forks
-from strands_persql.client._answers import Answer, Failure, read_answer, read_result, read_results, unreadable
+from strands_persql.client._answers import (
+    Answer,
+    Failure,
+    as_object,
+    read_answer,
+    read_result,
+    read_results,
+    unreadable,
+)
 from strands_persql.client._failures import closed_error
 from strands_persql.client._names import is_loopback
 from strands_persql.client._protocol import QueryResult, Statement, Value
@@ -263,6 +271,18 @@ class RemoteDatabase:
         if not all(only_reads(sql) for sql, _ in prepared):
             key = _fresh_key() if idempotency_key is None else _named_key(idempotency_key, self._path, content)
         return self._post("batch", content, lambda answer: read_results(answer, len(prepared)), key)
+
+    def role(self) -> str | None:
+        """The token's role (`"admin"`, `"readwrite"`, `"readonly"` …); None where the service doesn't tell.
+
+        It is what `GET /v1/me` answers (docs.persql.com, platform/templates).
+
+        Raises:
+            PerSQLError: The service refuses the question, or can't be reached.
+        """
+        found = self._service.request("GET", "/v1/me", None, lambda answer: (answer.data,), database=self.name)[0]
+        role = (as_object(found) or {}).get("role")
+        return role if isinstance(role, str) else None
 
     def _post(self, verb: str, payload: object, read: Callable[[Answer], T | None], key: str | None) -> T:
         return self._service.request("POST", f"{self._path}/{verb}", payload, read, database=self.name, key=key)

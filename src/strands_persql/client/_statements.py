@@ -131,6 +131,8 @@ def prepare_batch(statements: Sequence[Mapping[str, object]]) -> list[Prepared]:
 
 
 def _plain(value: object, position: int, index: int | None) -> str | int | float | None:
+    if type(value) is int and -MAX_EXACT_INTEGER <= value <= MAX_EXACT_INTEGER:
+        return value
     if value is None:
         return None
     if isinstance(value, str):

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from ._documents import MARKER
-from ._search import _text as text_of  # pyright: ignore[reportPrivateUsage]
+from ._search import text_of
 from ._sessions import ChunkKind, Tables, first_revision, revision_step
 from ._statements import Value, statement
 

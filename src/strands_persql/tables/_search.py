@@ -24,7 +24,7 @@ __all__ = ["Search"]
 Key = tuple[str, str, int]
 
 
-def _text(data: str) -> str:
+def text_of(data: str) -> str:
     """The text of a message's row: its text blocks, the strings in tool inputs, and what tools answered.
 
     A row that holds escaped surrogates has none: SQLite would make invalid UTF-8 of a lone one.
@@ -108,7 +108,7 @@ class Search:
         scrub = f" INSERT INTO {index} ({index}) VALUES ('optimize');" if scrubbing else ""
         add = (
             f"INSERT INTO {texts} ({self._columns}, text) SELECT new.session_id, new.agent_id, new.message_id, text "
-            f"FROM (SELECT {_text('new.data')} AS text) WHERE text <> '' "
+            f"FROM (SELECT {text_of('new.data')} AS text) WHERE text <> '' "
             f"ON CONFLICT ({self._columns}) DO UPDATE SET text = excluded.text;"
         )
         move = (
@@ -117,7 +117,7 @@ class Search:
         )
         clear = (
             f"UPDATE {texts} SET text = '' WHERE session_id = new.session_id AND agent_id = new.agent_id "
-            f"AND message_id = new.message_id AND coalesce({_text('new.data')}, '') = '';"
+            f"AND message_id = new.message_id AND coalesce({text_of('new.data')}, '') = '';"
         )
         return [
             statement(f"CREATE TRIGGER IF NOT EXISTS {name} AFTER {event} BEGIN {body} END")
@@ -156,7 +156,7 @@ class Search:
         return [
             statement(
                 f"INSERT INTO {self._texts} ({self._columns}, text) SELECT {self._columns}, text FROM "
-                f"(SELECT {self._columns}, {_text('data')} AS text FROM ({page})) WHERE text <> '' "
+                f"(SELECT {self._columns}, {text_of('data')} AS text FROM ({page})) WHERE text <> '' "
                 f"ON CONFLICT ({self._columns}) DO NOTHING",
                 *after,
                 limit,
@@ -218,7 +218,7 @@ class Search:
         return statement(
             f"SELECT {self._columns}, role, created_at, text, unread FROM (SELECT {self._columns}, role, created_at, "
             f"text, unread, sum(length(text)) OVER (ORDER BY {self._columns}) - length(text) AS preceding FROM (SELECT "
-            f"{self._columns}, {_described('data')}, coalesce({_text('data')}, '') AS text, {unread} AS unread "
+            f"{self._columns}, {_described('data')}, coalesce({text_of('data')}, '') AS text, {unread} AS unread "
             f"FROM {self._messages} WHERE {where} ORDER BY {self._columns} LIMIT ?)) "
             f"WHERE preceding < {PAGE_BYTES} ORDER BY {self._columns}",
             *bounds,
