@@ -70,9 +70,10 @@ class StateReader:
         return document
 
     def _read(self, agent: Any) -> dict[str, Any]:
-        counted = agent.state
-        count = counted._get_version()
-        if counted is not self._counted or count != self._count:
+        counted: Any = agent.state
+        # A class of the user's may change its values, or make them, without counting.
+        count: object = counted._get_version() if counted.__class__ is AgentState else None
+        if counted is not self._counted or count is None or count != self._count:
             self._state = counted.get()
             self._counted, self._count = counted, count
         return {

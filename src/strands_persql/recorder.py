@@ -125,8 +125,9 @@ class Recorder:
         survive_forks(self)
 
     def after_fork(self) -> None:
-        """Begin anew in a child process."""
+        """Begin anew in a child process: what was under way is the parent's to finish."""
         self._lock = threading.RLock()
+        self._behind = None
 
     @property
     def pending(self) -> int:

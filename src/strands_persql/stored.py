@@ -27,8 +27,8 @@ __all__ = [
 ]
 
 _STATEMENTS_AT_ONCE = 50
-_DECODED_AT_ONCE = 500
-"""Rows of messages, so that a long history never stands in memory a second time as one text."""
+_DECODED_AT_ONCE = 500_000
+"""Characters of messages, so that a long history never stands in memory a second time as one text."""
 
 Rows = Sequence[Mapping[str, Any]]
 Chunks = dict[tuple[str, int], list[tuple[str, int, str]]]
@@ -152,15 +152,19 @@ class Restoration:
     def _take_places_of_chunks(self, answers: Sequence[Rows]) -> None:
         self._knows_chunks = True
         for row in answers[0]:
-            self._chunks.setdefault((row["owner"], row["message_id"]), [])
+            if row["owner"] in self.agents:  # else it was added meanwhile, by another writer
+                self._chunks.setdefault((row["owner"], row["message_id"]), [])
         self._note_parts()
 
     def _take_chunks(self, answers: Sequence[Rows]) -> None:
         for row, rows in zip(self._asked, answers, strict=True):
             position = row["message_id"]
+            marker = marker_of(row["data"], what=f"Message {position} of agent {row['agent_id']!r}")
+            present = self._parts_present(row, marker)
             parts = self._chunks.setdefault((row["agent_id"], position), [])
             parts += [(chunk["generation"], chunk["part"], chunk["data"]) for chunk in rows]
-            if not rows or not self._lacks_parts(row):  # what is not there now won't come: the error says so
+            # A part that was asked for and didn't come won't come: the error says so.
+            if self._parts_present(row, marker) in (present, marker.count):
                 self._waiting = [other for other in self._waiting if other is not row]
                 _take([row], self._chunks, self.agents)
 
@@ -168,8 +172,15 @@ class Restoration:
         if not self._has_all_chunks:
             self._waiting += [row for row in rows if self._lacks_parts(row)]
             rows = [row for row in rows if not self._lacks_parts(row)]
-        for start in range(0, len(rows), _DECODED_AT_ONCE):
-            _take(rows[start : start + _DECODED_AT_ONCE], self._chunks, self.agents)
+        together: list[Mapping[str, Any]] = []
+        size = 0
+        for row in rows:
+            together.append(row)
+            size += len(row["data"])
+            if size > _DECODED_AT_ONCE:
+                _take(together, self._chunks, self.agents)
+                together, size = [], 0
+        _take(together, self._chunks, self.agents)
 
     def _lacks_parts(self, row: Mapping[str, Any]) -> bool:
         if not is_in_parts(row["data"]):
@@ -224,7 +235,7 @@ def _unread(agent: StoredAgent, seen: list[int]) -> list[tuple[int, int]]:
         try:
             items = [cast("list[Any]", item) for item in json.loads(agent.window) if isinstance(item, list)]
             ranges = [(int(low), last if high is None else min(int(high), last)) for low, high in items]
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError, RecursionError):
             return []  # no live window: what makes one of it says so
     if not seen:
         return ranges

@@ -61,10 +61,10 @@ class BatchSpan(AbstractContextManager["BatchSpan"]):
         parent: Context | None = None,
     ) -> None:
         self._span = _tracer.start_span(name, context=parent, kind=SpanKind.CLIENT)
+        self._parent = parent
         self._recording = self._span.is_recording()
         if not self._recording:
             return
-        self._parent = parent
         self._retries = retries_so_far()
         params = [value for statement in statements for value in statement.get("params", ())]
         self._span.set_attributes(
@@ -85,15 +85,15 @@ class BatchSpan(AbstractContextManager["BatchSpan"]):
             self._span.set_attribute("strands_persql.rows", count)
 
     def __enter__(self) -> BatchSpan:
-        if self._recording:  # so that the spans of an instrumented HTTP client belong to it
-            self._token = context.attach(trace.set_span_in_context(self._span, self._parent))
+        # Recording or not: what an instrumented HTTP client records belongs to it, not to what the thread did before.
+        self._token = context.attach(trace.set_span_in_context(self._span, self._parent))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        context.detach(self._token)
         if self._recording:
-            context.detach(self._token)
             self._span.set_attribute("strands_persql.retries", retries_so_far() - self._retries)
             if kind is not None:  # the type alone: a handle's error may quote the statement
                 self._span.set_attribute("error.type", kind.__qualname__)

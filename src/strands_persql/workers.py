@@ -28,66 +28,68 @@ MAX_WORKERS = 32
 
 
 class _Pool:
-    """Daemon threads that take work from one queue: the end of the process waits for their work, not for them."""
+    """Threads that take work from one queue, and end with the interpreter, once all of it is done."""
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._changed = threading.Condition()
-        self._threads = 0
-        self._unfinished = 0
+        self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._busy = 0  # pieces of work that are queued or under way
         self._ended = False
 
     def submit(self, work: Callable[[], None]) -> None:
-        with self._changed:
-            inline = self._ended
-            if not inline:
-                self._unfinished += 1
-                if self._unfinished > self._threads and self._threads < MAX_WORKERS:
-                    inline = not self._started()
-        if inline:
+        with self._lock:
+            taken = not self._ended and (self._busy < len(self._threads) or self._has_started())
+            if taken:
+                self._queue.put(work)
+                self._busy += 1
+        if not taken:
             work()
-        else:
-            self._queue.put(work)
 
-    def _started(self) -> bool:
-        """Start one more thread; False where there is none at all and none can be started."""
-        thread = threading.Thread(target=self._serve, name=f"strands-persql-{self._threads}", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:  # the system has no more threads, or the interpreter is ending
-            if self._threads:
-                return True
-            self._unfinished -= 1
-            return False
-        self._threads += 1
-        return True
+    def _has_started(self) -> bool:
+        """Start one more thread where there may be more; False where there is none at all."""
+        if len(self._threads) < MAX_WORKERS:
+            thread = threading.Thread(target=self._serve, name=f"strands-persql-{len(self._threads)}", daemon=True)
+            # Whatever traces threads would give this one the context of the event that happened to start it, for good.
+            context = contextvars.Context()
+            try:
+                context.run(thread.start)
+            except RuntimeError:  # the system has no more threads, or the interpreter is ending
+                pass
+            else:
+                self._threads.append(thread)
+        return bool(self._threads)
 
     def _serve(self) -> None:
-        while True:
-            work = self._queue.get()
+        while (work := self._queue.get()) is not None:
             try:
                 work()
             finally:
                 del work  # a thread that waits keeps nothing alive
-                with self._changed:
-                    self._unfinished -= 1
-                    if not self._unfinished:
-                        self._changed.notify_all()
+                with self._lock:
+                    self._busy -= 1
+        self._queue.put(None)  # for the next thread
 
     def end(self) -> None:
         """Wait for all work; what comes later runs where it comes from."""
-        with self._changed:
-            while self._unfinished:
-                self._changed.wait()
+        with self._lock:
             self._ended = True
+            threads, self._threads = self._threads, []
+            self._queue.put(None)
+        for thread in threads:
+            thread.join()
 
 
 _pool = _Pool()
 
 
-@atexit.register
 def _end() -> None:
     _pool.end()
+
+
+# Before the interpreter waits for its other threads, and in a child process too that ends without `atexit`, as those of
+# `multiprocessing` do: so concurrent.futures has its threads ended. `atexit` comes after what users register with it.
+getattr(threading, "_register_atexit", atexit.register)(_end)
 
 
 def submit(work: Callable[[], None]) -> None:

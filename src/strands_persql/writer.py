@@ -27,6 +27,8 @@ from .tracing import BatchSpan, current_context
 from .workers import Lane, survive_forks
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
     from .client import Statement
 
 __all__ = ["Writer"]
@@ -90,7 +92,8 @@ class Writer:
         self._attempts = _Attempts()
         self._known = Stored()
         self._lost: SessionConflictError | None = None
-        self._context = current_context()
+        self._context: Context | None = None  # of the event that asked for the next run
+        self._parent: Context | None = None  # of the one under way
         self._lane = Lane(self._drain)
         survive_forks(self)
 
@@ -163,6 +166,7 @@ class Writer:
             for key, row in self._pending.items():
                 self._sending[key] = merged(self._sending.get(key), row)
             self._pending = {}
+            self._parent, self._context = self._context, None
         try:
             self._send()
         except SessionConflictError as error:
@@ -171,6 +175,7 @@ class Writer:
             raise
         finally:
             with self._lock:
+                self._parent = None  # a span that has ended is not to be kept
                 unsent, self._sending = self._sending, {}
                 for key, row in self._pending.items():
                     unsent[key] = merged(unsent.get(key), row)
@@ -211,7 +216,7 @@ class Writer:
 
     def _span(self, name: str, statements: Sequence[Statement], rows: Iterable[Row]) -> BatchSpan:
         owners = (row.multi_agent_id if isinstance(row, MultiAgentRow) else row.agent_id for row in rows)
-        return BatchSpan(name, statements, session_id=self._session_id, agent_ids=owners, parent=self._context)
+        return BatchSpan(name, statements, session_id=self._session_id, agent_ids=owners, parent=self._parent)
 
     def _search(self, redaction: Redaction) -> None:
         """Put the rows that hold what is to be redacted among those being sent, in the place of the redaction."""
@@ -279,6 +284,7 @@ class Writer:
         statements = [
             tables.read_agents(sid, agent_ids),
             tables.read_multi_agents(sid, multi_ids),
+            tables.read_session(sid),
             *(tables.read_messages(sid, agent_id, ids) for agent_id, ids in wanted.items()),
         ]
         with self._span("persql.settle", statements, rows) as span:
@@ -288,7 +294,7 @@ class Writer:
         multi_agents = {row["multi_agent_id"]: row for row in answers[1]}
         found: dict[Key, StoredRow] = {
             ("message", agent_id, row["message_id"]): row
-            for agent_id, answer in zip(wanted, answers[2:], strict=True)
+            for agent_id, answer in zip(wanted, answers[3:], strict=True)
             for row in answer
         }
         found.update({("agent", agent_id, 0): row for agent_id, row in agents.items()})
@@ -300,6 +306,9 @@ class Writer:
             progress = self._settle_revision("agent", agent_id, found) or progress
         for multi_id in multi_ids:
             progress = self._settle_revision("multi_agent", multi_id, found) or progress
+        if not progress and not answers[2]:  # the session went between the requests that were to begin an owner in it
+            first: tuple[Owner, str] = ("agent", agent_ids[0]) if agent_ids else ("multi_agent", multi_ids[0])
+            raise self._conflict(*first, found, deleted=True)
         return progress
 
     def _settle_message(self, row: Row, found: dict[Key, StoredRow]) -> bool:
@@ -347,7 +356,13 @@ class Writer:
         return any(not isinstance(row, Redaction) and row.document.data == stored for row in contents)
 
     def _conflict(
-        self, kind: Owner, owner: str, found: dict[Key, StoredRow], *, message_id: int | None = None
+        self,
+        kind: Owner,
+        owner: str,
+        found: dict[Key, StoredRow],
+        *,
+        message_id: int | None = None,
+        deleted: bool = False,
     ) -> SessionConflictError:
         known = (self._known.agents if kind == "agent" else self._known.multi_agents).get(owner, 0)
         row = found.get((kind, owner, 0))
@@ -357,7 +372,7 @@ class Writer:
             if message_id is not None
             else f"{kind.replace('_', '-')} {owner!r}"
         )
-        happened = "was deleted" if stored is None and known else "was changed by another writer"
+        happened = "was deleted" if stored is None and (known or deleted) else "was changed by another writer"
         return SessionConflictError(
             f"Session {self._session_id!r}: {what} {happened} (revision {known} expected, {stored or 'none'} stored). "
             "Nothing of it was overwritten, and this writer writes no more; what it could not store is still in the "

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from strands import Agent, ModelRetryStrategy
+from strands.agent.conversation_manager import SlidingWindowConversationManager
 from strands.agent.state import AgentState
 from strands.hooks import (
     AfterInvocationEvent,
@@ -252,6 +253,62 @@ async def test_state_replaced(scenario: Any) -> None:
     await run.turn("b")
     run.restart()
     assert run.agent.state.get() == {"new": [1, {"deep": None}]}
+
+
+class Counting(AgentState):
+    """State of the user's own making, which changes itself, and makes a value when it is asked."""
+
+    calls = 0
+
+    def increment(self) -> None:
+        self._data["n"] = self._data.get("n", 0) + 1
+        self.calls += 1
+
+    def get(self, key: str | None = None) -> Any:
+        return {**super().get(), "calls": self.calls} if key is None else super().get(key)
+
+
+async def test_state_of_a_class_of_ones_own(scenario: Any) -> None:
+    """State that changes without Strands' own counting is stored all the same."""
+    run = scenario(agent_of(ScriptedModel(["one", "two"])))
+    run.agent.state = Counting({"n": 0})
+    await run.turn("a")
+    run.agent.state.increment()
+    await run.turn("b")
+    run.restart()
+    assert run.agent.state.get() == {"n": 1, "calls": 1}
+
+
+class Noting(SlidingWindowConversationManager):
+    """Keeps what it is given back, and changes it in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[int] = []
+
+    def get_state(self) -> dict[str, Any]:
+        return {**super().get_state(), "notes": self.notes}
+
+    def restore_from_session(self, state: dict[str, Any]) -> Any:
+        self.notes = state["notes"]
+        return super().restore_from_session(state)
+
+    def apply_management(self, agent: Any, **kwargs: Any) -> None:
+        self.notes.append(len(agent.messages))
+        super().apply_management(agent, **kwargs)
+
+
+async def test_conversation_manager_changes_what_it_was_given_back(scenario: Any) -> None:
+    """A restored conversation manager that goes on with the very object it was given is stored as it changes."""
+    run = scenario(agent_of(ScriptedModel(["one", "two", "three"]), conversation_manager=Noting))
+    await run.turn("a")
+    run.restart()
+    await run.turn("b")
+    await run.turn("c")
+    notes = list(run.agent.conversation_manager.notes)
+    run.restart()
+    assert run.agent.conversation_manager.notes == notes
+    assert len(notes) >= 3
 
 
 async def test_state_changed_after_the_last_turn(scenario: Any) -> None:

@@ -13,7 +13,7 @@ import pytest
 import strands_persql
 import strands_persql.testing
 from strands_persql import PerSQL, errors
-from strands_persql.client import _remote, _retry
+from strands_persql.client import _connections, _retry
 from strands_persql.hooks import MAX_PENDING
 from strands_persql.workers import MAX_WORKERS
 
@@ -70,7 +70,7 @@ def test_figures() -> None:
     assert f"| `timeout` | {options['timeout'].default:g} seconds" in reliability
     assert f"later than {_retry.RETRY_SECONDS:g} seconds" in reliability
     assert f"0.25, 0.5, 1 … {_retry.LONGEST_BACKOFF:g} seconds" in reliability
-    assert f"| connections of a client | {_remote.MAX_CONNECTIONS} |" in reliability
+    assert f"| connections of a client | {_connections.MAX_CONNECTIONS} |" in reliability
     assert f"| worker threads of a process | {MAX_WORKERS}, " in reliability
     assert f"At most {MAX_PENDING:,} rows" in hooks and f"| {MAX_PENDING:,} |" in reliability
 

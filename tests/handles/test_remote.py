@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from strands_persql.client import PerSQL
-from strands_persql.client._remote import MAX_CONNECTIONS
+from strands_persql.client._connections import MAX_CONNECTIONS
 from strands_persql.errors import (
     ApprovalRequiredError,
     AuthenticationError,

@@ -26,6 +26,7 @@ class Session:
         self.store = Store(PerSQL(local=path).database("a/b"), Tables())
         self.store.set_up()
         self.tables = self.store.tables
+        self.store.write([self.tables.ensure_session("s", "{}")])
         for number in range(draw.randint(1, 3)):
             self.agent(f"agent {number}", draw)
 
@@ -115,12 +116,15 @@ def test_pages_find_what_one_page_finds(number: int, tmp_path: Path, monkeypatch
         assert rows == in_one_page
 
 
-def test_a_missing_part_is_an_error_in_pages_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("gap", [0, 4, 10])
+def test_a_missing_part_is_an_error_in_pages_too(gap: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A document that lacks a part is named, and no page is asked for again and again."""
     session = Session(tmp_path / "a.db", random.Random(1))
     tables, text = session.tables, json.dumps({"message": "m" * 300})
     document = Document.of(text, size=30)
-    *chunks, _ = tables.add_chunks("s", "message", "agent 9", 0, document)
+    chunks = tables.add_chunks("s", "message", "agent 9", 0, document)
+    assert len(chunks) == 11
+    del chunks[gap]
     session.store.write(
         [
             tables.create_agent("s", "agent 9", "[[0,null]]", "{}", new_revision=7),
@@ -130,5 +134,48 @@ def test_a_missing_part_is_an_error_in_pages_too(tmp_path: Path, monkeypatch: py
     )
     for module in (stored, _sessions):
         monkeypatch.setattr(module, "CHUNKS_AT_ONCE", 3)
-    with pytest.raises(SessionDataError, match=r"Message 0 of agent 'agent 9' is stored in 11 parts, of which 10"):
+    with pytest.raises(SessionDataError, match=r"Message 0 of agent 'agent 9' is stored in 11 parts, of which"):
         session.restored("agent 9")
+
+
+def test_an_agent_that_comes_meanwhile_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another writer adds an agent with a long message between two pages: it is not of this restore."""
+    for module in (stored, _sessions):
+        monkeypatch.setattr(module, "CHUNKS_AT_ONCE", 2)
+    session = Session(tmp_path / "a.db", random.Random(1))
+    tables = session.tables
+
+    def long_message(agent_id: str) -> list[Any]:
+        text = json.dumps({"message": {"role": "user", "content": [{"text": "m" * 99}]}, "message_id": 0})
+        document = Document.of(text, size=30)
+        return [
+            tables.create_agent("s", agent_id, "[[0,null]]", "{}", new_revision=7),
+            *tables.add_chunks("s", "message", agent_id, 0, document),
+            tables.add_message("s", agent_id, 0, document.data, revision=7),
+        ]
+
+    session.store.write(long_message("early"))
+    restoration = Restoration(session.store.read_versioned(tables.restore("s")))
+    session.store.write(long_message("late"))
+    while statements := restoration.wanted(tables, "s"):
+        restoration.take(session.store.read(*statements))
+    assert "early" in restoration.agents
+    assert "late" not in restoration.agents
+
+
+def test_a_window_that_no_number_can_hold_is_told_as_unreadable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a page can't make sense of is left to the reader of windows, which says so."""
+    for module in (stored, _sessions):
+        monkeypatch.setattr(module, "MESSAGES_AT_ONCE", 1)
+    session = Session(tmp_path / "a.db", random.Random(1))
+    message = {"message": {"role": "user", "content": []}, "message_id": 0, "redact_message": None, "created_at": "t"}
+    session.store.write(
+        [
+            session.tables.create_agent("s", "odd", "[[0,1e999]]", "{}", new_revision=7),
+            session.tables.add_message("s", "odd", 0, json.dumps(message), revision=7),
+        ]
+    )
+    agents, _, _ = session.restored("odd")
+    assert agents["odd"].window == "[[0,1e999]]"

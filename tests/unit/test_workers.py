@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import random
 import subprocess
@@ -272,6 +273,71 @@ def test_work_at_the_end_of_the_interpreter_is_done_at_once(monkeypatch: pytest.
     pool.end()
     assert submit_call(threading.get_ident).result(0) == threading.get_ident()
     Lane(lambda: None).run().result(0)
+
+
+SLOW = """
+import pathlib, sys, time
+from strands_persql.workers import submit
+
+def work(name="done"):
+    time.sleep(0.2)
+    pathlib.Path(sys.argv[1], name).touch()
+"""
+
+
+def ended(script: str, folder: Path) -> set[str]:
+    """Run a program to its end; the names of the files it leaves."""
+    subprocess.run([sys.executable, "-c", SLOW + script, str(folder)], check=True, timeout=60)
+    return {path.name for path in folder.iterdir()}
+
+
+def test_work_is_done_before_what_users_register_for_the_end(tmp_path: Path) -> None:
+    """A client that is closed by `atexit` is closed after the work that needs it."""
+    script = """
+import atexit
+atexit.register(lambda: pathlib.Path(sys.argv[1], "done").exists() and work("in order"))
+submit(work)
+"""
+    assert ended(script, tmp_path) == {"done", "in order"}
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_child_of_multiprocessing_ends_after_its_work(method: str, tmp_path: Path) -> None:
+    """Such a process ends without `atexit`, and does all the same what was handed over."""
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {method} on this system")
+    child = multiprocessing.get_context(method).Process(target=_hand_over, args=(str(tmp_path / "done"),))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    assert (tmp_path / "done").exists()
+
+
+def _hand_over(path: str) -> None:
+    def work() -> None:
+        threading.Event().wait(0.3)
+        Path(path).touch()
+
+    submit(work)
+
+
+def test_threads_that_go_on_do_not_hold_up_the_end(tmp_path: Path) -> None:
+    """Work that others keep bringing while the interpreter ends runs where it comes from."""
+    script = """
+import threading
+
+def bring():
+    while True:
+        done = threading.Event()
+        submit(lambda: (time.sleep(0.01), done.set()))
+        done.wait()
+
+for _ in range(40):
+    threading.Thread(target=bring, daemon=True).start()
+time.sleep(0.3)
+work()
+"""
+    assert ended(script, tmp_path) == {"done"}
 
 
 def test_the_interpreter_ends_after_the_work(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from strands_persql.client._answers import (
     read_results,
     unreadable,
 )
+from strands_persql.client._connections import Connections
 from strands_persql.client._failures import closed_error
 from strands_persql.client._names import is_loopback
 from strands_persql.client._protocol import QueryResult, Statement, Value
@@ -45,8 +46,6 @@ __all__ = ["RemoteDatabase", "Service"]
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
-MAX_CONNECTIONS = 64
-"""Connections one client opens at most: one for each of up to 64 worker threads."""
 KEEPALIVE_SECONDS = 90.0
 """How long an idle connection is kept: a model's answer often takes longer than httpx's 5 seconds, and each new
 connection costs three round trips (TCP, TLS). Cloudflare, in front of the service, keeps its end for longer."""
@@ -89,7 +88,7 @@ class Service:
         self.max_retries = max_retries
         self._auth = _Bearer(token)
         self._lock = threading.Lock()
-        self._http: httpx.Client | None = None
+        self._connections: Connections | None = None
         self._closed = threading.Event()
         _forks.watch(self)
 
@@ -151,9 +150,10 @@ class Service:
     def _attempt(
         self, method: str, address: httpx.URL, content: bytes | None, headers: Mapping[str, str], database: str
     ) -> Answer | Failure:
-        http = self._client()
+        connections = self._open()
         try:
-            response = http.request(method, address, content=content, headers=headers)
+            with connections.one() as http:
+                response = http.request(method, address, content=content, headers=headers)
         except httpx.RequestError as cause:
             if self._closed.is_set():
                 raise closed_error() from cause
@@ -165,34 +165,34 @@ class Service:
             raise
         return read_answer(response, database=database, hide=self._auth.hide)
 
-    def _client(self) -> httpx.Client:
+    def _open(self) -> Connections:
         if self._closed.is_set():
             raise closed_error()
-        http = self._http
-        if http is not None:
-            return http
+        connections = self._connections
+        if connections is not None:
+            return connections
         with self._lock:
-            if self._http is None:
-                self._http = httpx.Client(
-                    base_url=self.base_url,
-                    auth=self._auth,
-                    timeout=self.timeout,
-                    limits=httpx.Limits(
-                        max_connections=MAX_CONNECTIONS,
-                        max_keepalive_connections=MAX_CONNECTIONS,
-                        keepalive_expiry=KEEPALIVE_SECONDS,
-                    ),
-                    headers={"User-Agent": f"strands-persql/{_version()}", "Accept": "application/json"},
-                    follow_redirects=False,
-                    # A proxy named in the environment would be handed the token in the clear on its way to loopback.
-                    trust_env=not is_loopback(self.base_url.host),
-                )
-            return self._http
+            if self._connections is None:
+                self._connections = Connections(self._maker())
+            return self._connections
+
+    def _maker(self) -> Callable[[], httpx.Client]:
+        # A proxy named in the environment would be handed the token in the clear on its way to loopback.
+        trust_env = not is_loopback(self.base_url.host)
+        # Made once: it reads all certificates.
+        verify = httpx.create_ssl_context(trust_env=trust_env) if self.base_url.scheme == "https" else False
+        return lambda: httpx.Client(
+            auth=self._auth,
+            verify=verify,
+            timeout=self.timeout,
+            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS),
+            headers={"User-Agent": f"strands-persql/{_version()}", "Accept": "application/json"},
+            follow_redirects=False,
+            trust_env=trust_env,
+        )
 
     def forked(self) -> None:
-        """In a child process: leave the parent's connections alone, and open others when needed."""
-        _forks.abandon(self._http)
-        self._http = None
+        """In a child process: locks of its own, since a thread of the parent may hold these."""
         self._lock = threading.Lock()
         was_closed = self._closed.is_set()
         self._closed = threading.Event()
@@ -206,9 +206,9 @@ class Service:
         """Close the connections; waits that precede a retry end at once."""
         self._closed.set()
         with self._lock:
-            http, self._http = self._http, None
-        if http is not None:
-            http.close()
+            connections, self._connections = self._connections, None
+        if connections is not None:
+            connections.close()
 
 
 class RemoteDatabase:
