@@ -282,7 +282,7 @@ class _Plan:
         ids = (self._session_id, row.multi_agent_id)
         revision = self._stored.multi_agents.get(row.multi_agent_id, 0)
         new = revision + revision_step() if revision else first_revision()
-        self._parts("multi_agent", row.multi_agent_id, 0, row.document)
+        self._parts("multi_agent", row.multi_agent_id, 0, row.document, revision=revision or None)
         if revision:
             write = self._tables.update_multi_agent(*ids, row.document.data, revision=revision, new_revision=new)
         else:
@@ -290,9 +290,7 @@ class _Plan:
         self._complete(row.key, row.document, write)
         self._batches[-1].multi_agents[row.multi_agent_id] = new
 
-    def _parts(
-        self, kind: ChunkKind, owner: str, message_id: int, document: Document, *, revision: int | None = None
-    ) -> None:
+    def _parts(self, kind: ChunkKind, owner: str, message_id: int, document: Document, *, revision: int | None) -> None:
         parts = self._tables.add_chunks(self._session_id, kind, owner, message_id, document, revision=revision)
         for statement in parts:
             self._add(statement)

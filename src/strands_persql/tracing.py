@@ -17,6 +17,7 @@ Nothing is recorded, and next to nothing spent, where no tracer provider is conf
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from .client import Statement
 
 __all__ = ["BatchSpan", "current_context"]
+
+logger = logging.getLogger(__name__)
 
 _tracer = trace.get_tracer("strands_persql")
 
@@ -60,6 +63,7 @@ class BatchSpan(AbstractContextManager["BatchSpan"]):
         agent_ids: Iterable[str] = (),
         parent: Context | None = None,
     ) -> None:
+        self._name = name
         self._span = _tracer.start_span(name, context=parent, kind=SpanKind.CLIENT)
         self._parent = parent
         self._recording = self._span.is_recording()
@@ -98,4 +102,7 @@ class BatchSpan(AbstractContextManager["BatchSpan"]):
             if kind is not None:  # the type alone: a handle's error may quote the statement
                 self._span.set_attribute("error.type", kind.__qualname__)
                 self._span.set_status(Status(StatusCode.ERROR))
-            self._span.end()
+            try:
+                self._span.end()
+            except Exception:  # an exporter that fails: what it was to tell of is stored all the same
+                logger.warning("span=<%s> | a span could not be exported", self._name, exc_info=True)

@@ -25,7 +25,7 @@ from typing import Any, TypeAlias, cast
 from .documents import LARGEST_NUMBER, copied, decode, encode, is_strict, now
 from .errors import SessionDataError
 
-__all__ = ["Change", "Entry", "Message", "Window"]
+__all__ = ["Change", "Entry", "Message", "Window", "parsed_window"]
 
 Message: TypeAlias = dict[str, Any]
 """A Strands message: `{"role": …, "content": […], "tracking_id": …}`."""
@@ -409,15 +409,26 @@ class Window:
 
     def _parse(self, text: str) -> list[Message | tuple[int, int | None]]:
         try:
-            items = decode(text)
-            if not isinstance(items, list):
-                raise TypeError("not a list")
-            return [_parsed(item) for item in cast("list[Any]", items)]
-        except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
+            return parsed_window(decode(text))
+        except (ValueError, RecursionError) as error:
             raise SessionDataError(
                 f"The live window of {self._what} can't be read ({error}). Nothing was changed. Look at the column "
                 "live_window of its row in the agents table; NULL there restores all its messages."
             ) from error
+
+
+def parsed_window(items: object) -> list[Message | tuple[int, int | None]]:
+    """The inline messages and ranges of a live window, given its decoded JSON.
+
+    Raises:
+        ValueError: It is no live window.
+    """
+    if not isinstance(items, list):
+        raise ValueError("not a list")
+    try:
+        return [_parsed(item) for item in cast("list[Any]", items)]
+    except (TypeError, KeyError, IndexError, RecursionError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error)) from error
 
 
 def _content_of(message: Message, change: Change) -> Message:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from strands import Agent
@@ -107,3 +107,54 @@ def test_retries_and_errors_are_told(spans: InMemorySpanExporter, emulator: Any)
     assert not failed.status.description
     (settled,) = named(spans, "persql.settle")
     assert settled.status.is_ok
+
+
+def test_an_exporter_that_fails_disturbs_nobody(spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The turn goes on, and what it stored is stored."""
+
+    class Failing(SpanProcessor):
+        def on_end(self, span: ReadableSpan) -> None:
+            raise RuntimeError("the exporter is broken")
+
+    provider = TracerProvider()
+    provider.add_span_processor(Failing())
+    monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("test"))
+    model = ScriptedModel()
+    model.play("one", "two")
+    manager = PerSQLSessionManager("s", PerSQL(local=":memory:").database("a/b"))
+    agent = Agent(model=model, session_manager=manager, callback_handler=None)
+    agent("hello")
+    agent("again")
+    assert manager.pending == 0
+    assert len(manager.list_messages("s", "default")) == 4
+
+
+def test_a_worker_keeps_no_context(spans: InMemorySpanExporter) -> None:
+    """What a handle records belongs to the event it came from, be that sampled or not, and not to an earlier one."""
+    provider = TracerProvider()
+    tracer = provider.get_tracer("app")
+    parents: list[int | None] = []
+
+    class Handle:
+        def __init__(self) -> None:
+            self.inner = PerSQL(local=":memory:").database("a/b")
+
+        def query(self, sql: str, params: Any = ()) -> Any:
+            return self.inner.query(sql, params)
+
+        def batch(self, statements: Any, *, transaction: bool = False) -> Any:
+            parents.append(trace.get_current_span().get_span_context().trace_id)
+            return self.inner.batch(statements, transaction=transaction)
+
+    model = ScriptedModel()
+    model.play("one", "two")
+    manager = PerSQLSessionManager("s", Handle())
+    agent = Agent(model=model, session_manager=manager, callback_handler=None)
+    traces: list[int] = []
+    for prompt in ("hello", "again"):
+        parents.clear()
+        with tracer.start_as_current_span(prompt) as span:
+            agent(prompt)
+        traces.append(span.get_span_context().trace_id)
+        assert set(parents) == {traces[-1]}
+    assert len(set(traces)) == 2

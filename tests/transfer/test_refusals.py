@@ -13,8 +13,11 @@ from strands.session import FileSessionManager
 from strands.types.session import SessionAgent, SessionMessage
 
 from strands_persql import PerSQLSessionRepository, SessionConflictError, SessionDataError
+from strands_persql import store as stores
 from strands_persql.errors import PermissionDeniedError
-from strands_persql.transfer import _import
+from strands_persql.tables import Tables
+from strands_persql.transfer import _import, _jsonl, import_from
+from strands_persql.transfer._items import AgentItem, HeadItem, MultiAgentItem
 
 from ..agents.harness import Store
 from ..remote.places import Remote
@@ -132,6 +135,50 @@ def test_a_writer_in_between_is_noticed(
     }[doing]
 
 
+@pytest.mark.parametrize("what", ["message", "agent", "graph"])
+def test_no_part_outlives_a_deletion(local: Store, tmp_path: Path, what: str) -> None:
+    """Where the session is deleted between the requests of one long document, none of its parts stay."""
+    long_session(tmp_path / "from", 300)
+    manager = FileSessionManager("long", storage_dir=str(tmp_path / "from"))
+    text = "x" * 9_000_000
+    if what == "message":
+        message: Any = {"role": "user", "content": [{"text": text}]}
+        manager.create_message("long", "default", SessionMessage(message, 300))
+    elif what == "agent":
+        manager.update_agent("long", SessionAgent("default", {"text": text}, {"removed_message_count": 0}))
+    else:
+        folder = tmp_path / "from" / "session_long" / "multi_agents" / "multi_agent_g"
+        folder.mkdir(parents=True)
+        (folder / "multi_agent.json").write_text(json.dumps({"id": "g", "text": text}), encoding="utf-8")
+    handle = Deleting(local)
+    with pytest.raises(SessionConflictError, match="was deleted, while it is imported"):
+        import_from(stores.Store(handle, Tables()), tmp_path / "from")
+    assert handle.parts == 1
+    assert {name: rows for name, rows in local.rows().items() if rows and name != "schema"} == {}
+
+
+class Deleting:
+    """A handle whose session somebody else deletes once the first request with parts was carried out."""
+
+    def __init__(self, place: Store) -> None:
+        self._inner = place.database()
+        self._repository = PerSQLSessionRepository(place.database())
+        self.parts = 0
+
+    def query(self, *given: Any) -> Any:
+        """One statement."""
+        return self._inner.query(*given)
+
+    def batch(self, statements: Any, *, transaction: bool = False) -> Any:
+        """One request."""
+        answers = self._inner.batch(statements, transaction=transaction)
+        if any("INTO strands_chunks" in statement["sql"] for statement in statements):
+            self.parts += 1
+            if self.parts == 1:
+                self._repository.delete_session("long")
+        return answers
+
+
 def test_a_rewrite_while_exporting_is_noticed(local: Store, tmp_path: Path) -> None:
     """What was rewritten while it was read is not called whole."""
     long_session(tmp_path / "from", 300)
@@ -212,6 +259,12 @@ def test_a_file_that_cannot_be_read_is_named(
     assert not talk(replies=[])(local.manager(session_id="long")).messages
 
 
+def with_window(lines: list[str], window: str) -> list[str]:
+    changed = lines[1].replace('"live_window":null', f'"live_window":{window}')
+    assert changed != lines[1]
+    return [lines[0], changed, *lines[2:]]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -228,7 +281,14 @@ def test_a_file_that_cannot_be_read_is_named(
         (lambda lines: [line.encode() for line in lines], "^Line 1 of .* open the file in text mode"),
         (lambda lines: [], "holds no session to import"),
         (lambda lines: [*lines[:2], lines[1], *lines[2:]], "agents stand in the order of their ids"),
-        (lambda lines: [lines[0], lines[1].replace('"live_window":null', '"live_window":3'), *lines[2:]], "a list or"),
+        (
+            lambda lines: [lines[0], lines[1].replace('"live_window":null', '"live_window":3'), *lines[2:]],
+            "window is none .not a list",
+        ),
+        (lambda lines: with_window(lines, '["x"]'), r"^Line 2 of .* its live window is none \(not enough values"),
+        (lambda lines: with_window(lines, '[{"text":"x"}]'), r"^Line 2 of .* its live window is none \(KeyError"),
+        (lambda lines: with_window(lines, "[[0,-1]]"), r"^Line 2 of .* \(a range is no pair of positions"),
+        (lambda lines: with_window(lines, "[[0,1]]"), "its checksum of live windows is not that of the lines"),
     ],
 )
 def test_a_line_that_cannot_be_read_is_named(
@@ -244,6 +304,47 @@ def test_a_line_that_cannot_be_read_is_named(
         import_of(other, change(stream.getvalue().splitlines()))
     assert not talk(replies=[])(other.manager(session_id="long")).messages
     other.close()
+
+
+@pytest.mark.parametrize(
+    ("agent_id", "words"),
+    [
+        ("../../x", "empty or holds a path separator"),
+        ("/x", "empty or holds a path separator"),
+        ("", "empty or holds a path separator"),
+        ("\ud800", "no valid Unicode"),
+    ],
+)
+def test_an_agent_that_no_agent_could_open_is_not_brought_in(local: Store, agent_id: str, words: str) -> None:
+    """An id that Strands refuses, or that no database stores, is named; nothing of the session is restored."""
+    agent = SessionAgent(agent_id, {}, {"removed_message_count": 0})
+    items = [HeadItem({"session_id": "s"}), AgentItem(agent_id, agent.to_dict())]
+    lines = list(_jsonl._Writer("s", 0).lines(items))
+    with pytest.raises(SessionDataError, match=rf"^Agent '.*' of session 's' can't be imported: .*{words}"):
+        import_of(local, lines)
+    assert not local.path.exists() or not local.rows()["agents"]
+
+
+def test_a_graph_that_no_database_stores_is_not_brought_in(local: Store) -> None:
+    """A Graph's id may hold a path separator, which Strands takes; but it is valid Unicode."""
+    lines = list(_jsonl._Writer("s", 0).lines([HeadItem({"session_id": "s"}), MultiAgentItem("\udfff", {"id": "g"})]))
+    with pytest.raises(
+        SessionDataError, match=r"^Multi-agent '.*' of session 's' can't be imported: .*no valid Unicode"
+    ):
+        import_of(local, lines)
+    lines = list(_jsonl._Writer("s", 0).lines([HeadItem({"session_id": "s"}), MultiAgentItem("a/b", {"id": "a/b"})]))
+    assert import_of(local, lines).multi_agents == 1
+
+
+def test_a_broken_window_is_not_taken_out(local: Store, tmp_path: Path) -> None:
+    """A live window that no agent restores from is named when its session is exported."""
+    long_session(tmp_path / "from", 5)
+    import_of(local, tmp_path / "from")
+    with local.sqlite() as connection:
+        connection.execute("UPDATE strands_agents SET live_window = '[\"x\"]'")
+    with pytest.raises(SessionDataError, match=r"'default' can't be read: its live window is none \(not .*live_window"):
+        export_of(local, "long", tmp_path / "to.jsonl")
+    assert not (tmp_path / "to.jsonl").exists()
 
 
 def test_sources_that_are_none(local: Store, tmp_path: Path) -> None:
@@ -327,6 +428,47 @@ def test_ids_that_are_no_names_stay_out_of_folders(local: Store, tmp_path: Path,
             export_of(local, session_id, tmp_path / "to")
         assert not [path for path in files(tmp_path) if path not in before and "place" not in path and path != "to"]
         assert export_of(local, session_id, io.StringIO()).messages == 16
+
+
+def test_an_id_that_is_too_long_for_a_name_stays_out_of_folders(local: Store, tmp_path: Path) -> None:
+    """No file system takes it: it is told before anything is written; lines take it."""
+    repository = PerSQLSessionRepository(local.database())
+    file_session(tmp_path / "from")
+    long = "ä" * 2_500
+    import_of(local, tmp_path / "from", new_id="plain")
+    repository.create_agent("plain", SessionAgent(long, {}, {"removed_message_count": 0}))
+    import_of(local, tmp_path / "from", new_id=long)
+    fits = "ä" * 120
+    import_of(local, tmp_path / "from", new_id=fits)
+    for session_id, kind in ((long, "session"), ("plain", "agent")):
+        with pytest.raises(
+            ValueError, match=rf"^The {kind} id 'ä+\.\.\.' can't be a folder's name: it is longer.*jsonl"
+        ):
+            export_of(local, session_id, tmp_path / "to")
+        assert not list((tmp_path / "to").glob("*"))
+        assert export_of(local, session_id, tmp_path / "to.jsonl").messages == 16
+        (tmp_path / "to.jsonl").unlink()
+    assert export_of(local, fits, tmp_path / "to").messages == 16
+
+
+@pytest.mark.parametrize(
+    "inside", ["", "agents", "multi_agents", "agents/agent_default", "agents/agent_default/messages"]
+)
+@pytest.mark.parametrize("dangling", [False, True])
+def test_a_link_in_the_way_is_not_followed(local: Store, tmp_path: Path, inside: str, dangling: bool) -> None:
+    """A symbolic link that somebody put where an export writes leads nothing out of its folder."""
+    long_session(tmp_path / "from", 5)
+    import_of(local, tmp_path / "from")
+    other = tmp_path / "other"
+    if not dangling:
+        other.mkdir()
+    link = tmp_path / "to" / ".session_long.part" / inside
+    link.parent.mkdir(parents=True)
+    link.symlink_to(other)
+    with pytest.raises(SessionDataError, match="is a symbolic link"):
+        export_of(local, "long", tmp_path / "to")
+    assert not other.exists() or not list(other.iterdir())
+    assert not (tmp_path / "to" / "session_long").exists()
 
 
 def test_a_session_that_is_not_there(place: Store, tmp_path: Path) -> None:

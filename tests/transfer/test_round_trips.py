@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import stat
@@ -210,7 +211,8 @@ def test_lines_can_be_read_by_people(local: Store, tmp_path: Path) -> None:
     assert list(head) == ["format", "version", "session_id", "messages", "session"]
     assert (agent["agent"], agent["live_window"]) == ("default", None)
     assert [message["message"] for message in messages] == [0, 1]
-    assert end == {"end": "long", "messages": 2, "checksum": transfer.checksum}
+    windows = hashlib.sha256(b"null\n").hexdigest()
+    assert end == {"end": "long", "messages": 2, "checksum": transfer.checksum, "windows": windows}
 
 
 def test_progress_is_told(place: Store, tmp_path: Path) -> None:

@@ -147,7 +147,11 @@ def every_statement() -> list[tuple[str, Statement]]:
         "read_message": t.read_message("s", "a", 0),
         "put_multi_agent": t.put_multi_agent("s", "m", "{}"),
         "replace_multi_agent": t.replace_multi_agent("s", "m", "{}"),
-        "add_chunks": t.add_chunks("s", "message", "a", 0, doc),
+        "add_chunks": [
+            *t.add_chunks("s", "message", "a", 0, doc),
+            *t.add_chunks("s", "agent", "a", 0, doc, revision=1),
+            *t.add_chunks("s", "multi_agent", "m", 0, doc, revision=1),
+        ],
         "drop_chunks": t.drop_chunks("s", "message", "a", 0),
         "read_agents": t.read_agents("s", ["a"]),
         "read_multi_agents": t.read_multi_agents("s", ["m"]),
@@ -425,6 +429,7 @@ def test_parts_are_written_over_and_dropped(connection: Connection) -> None:
     """A retry writes the same parts again; other generations can be dropped."""
     one = Document.of("x" * 30, generation="one", size=10)
     two = Document.of("y" * 20, generation="two", size=10)
+    run(connection, TABLES.ensure_session("s", "{}"))
     for _ in range(2):
         run(connection, *TABLES.add_chunks("s", "message", "a", 0, one))
     run(connection, *TABLES.add_chunks("s", "message", "a", 0, two), *TABLES.add_chunks("s", "message", "a", 1, one))
@@ -440,6 +445,22 @@ def test_parts_are_written_over_and_dropped(connection: Connection) -> None:
     assert is_in_parts(one.data)
     assert not is_in_parts("{}")
     assert marker_of(one.data, what="a row").count == 3
+
+
+def test_parts_go_with_the_row_that_will_name_them(connection: Connection) -> None:
+    """They are refused where their row would be: without their session, or under another revision than the stored."""
+    parts = Document.of("x" * 20, generation="g", size=10)
+    for kind, owner in (("agent", "a"), ("message", "a"), ("multi_agent", "m")):
+        for revision in (None, 0, 7):
+            assert "NOT NULL" in refused(connection, *TABLES.add_chunks("s", kind, owner, 0, parts, revision=revision))
+    first = with_agent(connection)
+    run(connection, TABLES.create_multi_agent("s", "m", "{}", new_revision=first + 2))
+    for kind, owner, stored in (("agent", "a", first), ("message", "a", first), ("multi_agent", "m", first + 2)):
+        for revision in (None, stored):
+            run(connection, *TABLES.add_chunks("s", kind, owner, 0, parts, revision=revision))
+        for revision in (0, 2 * first + 2 - stored):
+            assert "NOT NULL" in refused(connection, *TABLES.add_chunks("s", kind, owner, 0, parts, revision=revision))
+    assert len(dump(connection)["chunks"]) == 6
 
 
 def test_deleting_a_session_leaves_nothing(connection: Connection) -> None:

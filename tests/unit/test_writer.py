@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -457,6 +457,41 @@ def test_a_deleted_session(rows: list[Row]) -> None:
     assert "deleted" in str(error)
     assert error.stored_revision is None
     assert stored(database) == {}
+
+
+class Deleting(Faulty):
+    """A handle whose session is deleted by somebody else once the first request with parts was carried out."""
+
+    parts_to_come = True
+
+    def batch(self, statements: Sequence[Mapping[str, Any]], *, transaction: bool = False) -> Sequence[Any]:
+        """One request."""
+        answers = super().batch(statements, transaction=transaction)
+        if self.parts_to_come and any("INTO strands_chunks" in statement["sql"] for statement in statements):
+            self.parts_to_come = False
+            self.inner.batch(Tables().delete_session("s"), transaction=True)
+        return answers
+
+
+@pytest.mark.parametrize("handle", HANDLES.values(), ids=HANDLES)
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("which", [graph, state])
+def test_a_session_that_is_deleted_in_the_midst_of_a_long_document(
+    which: Callable[[str], Row], known: bool, handle: Callable[[], Database]
+) -> None:
+    """Of a state that takes several requests nothing stays when its session goes between them, and it is told."""
+    database = Deleting(handle())
+    writer = writer_of(database)
+    if known:
+        write(writer, which("small"))
+    error = conflict_of(writer, which("g" * 9_000_000))
+    assert not database.parts_to_come
+    assert "was deleted" in str(error)
+    assert error.stored_revision is None
+    for name in ("sessions", "agents", "multi_agents", "chunks"):
+        assert not table(database, name)
+    with pytest.raises(SessionConflictError):
+        writer.put([which("more")])
 
 
 @pytest.mark.parametrize(

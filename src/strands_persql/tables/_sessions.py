@@ -86,6 +86,12 @@ class Tables:
         known = f"(SELECT revision FROM {p}agents WHERE session_id = ? AND agent_id = ? AND revision = ?)"
         # A value (a message's position, a new revision) if this writer's revision is the stored one, else NULL.
         guarded = self._guarded = f"CASE WHEN {known} IS NOT NULL THEN ? END"
+        # The same by a Graph's or Swarm's revision; and by no revision, if the session has a row.
+        guarded_multi_agent = self._guarded_multi_agent = (
+            f"CASE WHEN (SELECT revision FROM {p}multi_agents WHERE session_id = ? "
+            "AND multi_agent_id = ? AND revision = ?) IS NOT NULL THEN ? END"
+        )
+        self._in_session = f"CASE WHEN EXISTS (SELECT 1 FROM {p}sessions WHERE session_id = ?) THEN ? END"
         self._insert_message = (
             f"INSERT INTO {p}messages (session_id, agent_id, message_id, data) VALUES (?, ?, {guarded}, ?)"
         )
@@ -104,9 +110,7 @@ class Tables:
         )
         self._update_multi_agent = (
             f"INSERT INTO {p}multi_agents (session_id, multi_agent_id, revision, data) "
-            f"VALUES (?, ?, CASE WHEN (SELECT revision FROM {p}multi_agents WHERE session_id = ? "
-            "AND multi_agent_id = ? AND revision = ?) IS NOT NULL THEN ? END, ?) "
-            "ON CONFLICT (session_id, multi_agent_id) DO UPDATE "
+            f"VALUES (?, ?, {guarded_multi_agent}, ?) ON CONFLICT (session_id, multi_agent_id) DO UPDATE "
             "SET revision = excluded.revision, data = excluded.data"
         )
         # What the live window names, expanded by SQLite: [[0,null]] is all, [[0,0],[40,null]] the first and the rest.
@@ -572,12 +576,15 @@ class Tables:
     ) -> list[Statement]:
         """The parts of a document, a statement each; a part written before is written over.
 
-        Of an agent, with the `revision` its writer knows, they fail where that is not the stored one: parts that reach
-        the database late, when their row has been written anew, would stay for ever.
+        They may reach the database in a request before their row's, or late, and would stay for ever where that row is
+        never written. So they fail where the `revision` that their writer knows of the agent, Graph or Swarm is not the
+        stored one; with no revision, as before a first row, where the session has no row.
         """
         columns = "(session_id, kind, owner, message_id, generation, part, data)"
         key = "(session_id, kind, owner, message_id, generation, part)"
-        place, guard = ("?", ()) if revision is None else (self._guarded, (session_id, owner, revision))
+        guarded = self._guarded_multi_agent if kind == "multi_agent" else self._guarded
+        place = self._in_session if revision is None else guarded
+        guard = (session_id,) if revision is None else (session_id, owner, revision)
         return [
             statement(
                 f"INSERT INTO {self.prefix}chunks {columns} VALUES (?, ?, ?, ?, ?, {place}, ?) "

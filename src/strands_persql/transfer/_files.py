@@ -36,11 +36,15 @@ from ._items import (
     checked_position,
     malformed,
     parsed,
+    shortened,
 )
 
 __all__ = ["FileSource", "FolderTarget", "position_of"]
 
 SESSION, AGENT, MESSAGE, MULTI_AGENT = "session_", "agent_", "message_", "multi_agent_"
+
+NAME_BYTES = 240
+"""Bytes of an id in a folder's name, of which file systems take 255: `.session_<id>.part` is the longest."""
 
 _POSITION = re.compile(r"message_([0-9]{1,18})\.json")
 
@@ -193,6 +197,7 @@ class FolderTarget:
         session_id: The session.
 
     Raises:
+        SessionDataError: Where it would be written a symbolic link stands.
         ValueError: Strands' manager can't take this session's id.
     """
 
@@ -204,6 +209,7 @@ class FolderTarget:
         self._session_id = session_id
         self._final = root / name
         self._beside = root / f".{name}.part"
+        _check_no_link(self._beside)
         self._in_place = self._final.exists() or self._final.is_symlink()
         self.again = self._beside.exists() and not self._in_place
 
@@ -279,7 +285,9 @@ class _Folder:
 
     def _make(self, name: str) -> None:
         if not self._fixed:
-            (self._folder / name).mkdir(mode=0o700, exist_ok=True)
+            path = self._folder / name
+            _check_no_link(path)
+            path.mkdir(mode=0o700, exist_ok=True)
 
     def _write(self, name: str, document: Document) -> bool:
         path = self._folder / name
@@ -296,6 +304,14 @@ class _Folder:
         with open(path, "wb", opener=_privately) as file:
             file.write(data)
         return True
+
+
+def _check_no_link(path: Path) -> None:
+    if path.is_symlink():
+        raise SessionDataError(
+            f"{str(path)!r}, where an export writes, is a symbolic link, which leads somewhere else. Nothing was "
+            "written there. Remove it, or export to a folder that nobody else writes to."
+        )
 
 
 def _privately(path: str, flags: int) -> int:
@@ -317,9 +333,11 @@ def checked_name(name: str, kind: str) -> str:
         ValueError: It can't.
     """
     # What Strands refuses, and what no file system takes.
-    if os.path.basename(name) == name and "/" not in name and "\\" not in name and "\0" not in name:
+    if os.path.basename(name) != name or "/" in name or "\\" in name or "\0" in name:
+        why = "Strands' FileSessionManager takes no path separators in ids"
+    elif len(os.fsencode(name)) > NAME_BYTES:
+        why = f"it is longer than the {NAME_BYTES} bytes that file systems leave for it"
+    else:
         return name
-    raise ValueError(
-        f"The {kind} id {name!r} can't be a folder's name: Strands' FileSessionManager takes no path separators in "
-        "ids. Export to a .jsonl file, or rename the session."
-    )
+    remedy = "Export to a .jsonl file, or rename the session." if kind == "session" else "Export to a .jsonl file."
+    raise ValueError(f"The {kind} id {shortened(name)} can't be a folder's name: {why}. {remedy}")

@@ -25,6 +25,7 @@ from ._items import (
     Progress,
     SourceSession,
     canonical,
+    checked_id,
 )
 from ._progress import Reporter
 from ._sources import Importable, opened
@@ -135,12 +136,14 @@ class _Import:
             elif isinstance(item, HeadItem):
                 self._add_session(item.data)
             elif isinstance(item, AgentItem):
+                checked_id(item, self._session_id)
                 stored = self._head.agents.get(item.agent_id)
                 if stored is not None and not _same_agent(stored, item):
                     raise self._conflict(f"agent {item.agent_id!r} has another state", agent_id=item.agent_id)
                 self._agents[item.agent_id] = item
                 self._checksum.add(item)
             else:
+                checked_id(item, self._session_id)
                 owner = item.multi_agent_id
                 state = self._head.multi_agents.get(owner)
                 if state is not None and canonical(state) != canonical(item.data):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, cast
@@ -12,6 +13,7 @@ from ..agent_state import Restorable
 from ..documents import LARGEST_NUMBER
 from ..errors import SessionDataError
 from ..stored import is_message
+from ..window import parsed_window
 
 __all__ = [
     "AgentItem",
@@ -26,10 +28,13 @@ __all__ = [
     "SourceSession",
     "canonical",
     "checked_agent",
+    "checked_id",
     "checked_message",
     "checked_position",
+    "checked_window",
     "malformed",
     "parsed",
+    "shortened",
 ]
 
 Document: TypeAlias = dict[str, Any]
@@ -112,11 +117,12 @@ class Checksum:
     """SHA-256 over a session: its messages in order, then the documents of its agents, Graphs and Swarms.
 
     Each goes in as canonical JSON, so that neither the spelling of a document nor the session's name count. Live
-    windows stand aside: Strands' own formats have none.
+    windows have one of their own: Strands' formats have none.
     """
 
     def __init__(self) -> None:
         self._sha = hashlib.sha256()
+        self._windows = hashlib.sha256()
         self._documents: list[str] = []
 
     def message(self, agent_id: str, message_id: int, text: str) -> None:
@@ -137,6 +143,7 @@ class Checksum:
             self.message(item.agent_id, item.message_id, canonical(item.data))
         elif isinstance(item, AgentItem):
             self.agent(item.agent_id, canonical(item.data))
+            self._windows.update(f"{canonical(item.window)}\n".encode())
         elif isinstance(item, MultiAgentItem):
             self.multi_agent(item.multi_agent_id, canonical(item.data))
 
@@ -152,6 +159,10 @@ class Checksum:
         for document in self._documents:
             sha.update(document.encode())
         return sha.hexdigest()
+
+    def windows(self) -> str:
+        """The checksum of the live windows of the agents that were added, in their order."""
+        return self._windows.hexdigest()
 
 
 def canonical(value: object) -> str:
@@ -219,6 +230,43 @@ def checked_agent(document: Document, where: str) -> Document:
     except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
         raise malformed(where, f"it is no agent of Strands' ({type(error).__name__}: {error})") from error
     return document
+
+
+def checked_window(value: object, where: str) -> list[Any] | None:
+    """A live window's JSON, if it is one that an agent restores from.
+
+    Raises:
+        SessionDataError: It is something else.
+    """
+    if value is None:
+        return None
+    try:
+        parsed_window(value)
+    except ValueError as error:
+        raise malformed(where, f"its live window is none ({error})") from error
+    return cast("list[Any]", value)
+
+
+def checked_id(item: AgentItem | MultiAgentItem, session_id: str) -> None:
+    """Check that something can be opened by its id once it is stored.
+
+    Raises:
+        SessionDataError: It can't.
+    """
+    kind, owner = ("Agent", item.agent_id) if isinstance(item, AgentItem) else ("Multi-agent", item.multi_agent_id)
+    where = f"{kind} {shortened(owner)} of session {shortened(session_id)}"
+    try:
+        owner.encode()
+    except UnicodeEncodeError as error:
+        raise malformed(where, "its id is no valid Unicode: it holds a lone surrogate") from error
+    # Strands checks agents' ids when they are built (`strands/_identifier.py`), and takes an empty one for 'default'.
+    if isinstance(item, AgentItem) and (not owner or os.path.basename(owner) != owner):
+        raise malformed(where, "Strands builds no agent with this id, which is empty or holds a path separator")
+
+
+def shortened(name: str) -> str:
+    """A name as errors show it, which may be longer than anybody reads."""
+    return repr(name if len(name) <= 80 else f"{name[:77]}...")
 
 
 def checked_position(value: object, where: str) -> int:

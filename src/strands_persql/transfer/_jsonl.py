@@ -6,9 +6,10 @@
 {"message":0,"data":{…}}
 {"message":1,"data":{…}}
 {"multi_agent":"graph","data":{…}}
-{"end":"user-42","messages":2,"checksum":"…"}
+{"end":"user-42","messages":2,"checksum":"…","windows":"…"}
 ```
-An agent's messages follow its line. A file may hold several sessions, one after the other.
+An agent's messages follow its line. A file may hold several sessions, one after the other. The checksum is the same in
+every form of the session; that of the live windows stands beside it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import TextIO, cast
 
 from ..documents import encode
 from ..errors import SessionDataError
@@ -35,6 +36,7 @@ from ._items import (
     checked_message,
     checked_object,
     checked_position,
+    checked_window,
     malformed,
     parsed,
 )
@@ -172,6 +174,8 @@ class JsonlSession:
             raise malformed(where, f"it says {end.get('messages')} messages, and {messages} stand before it")
         if end.get("checksum") != checksum.hexdigest():
             raise malformed(where, "its checksum is not that of the lines before it: some were changed or lost")
+        if end.get("windows") != checksum.windows():
+            raise malformed(where, "its checksum of live windows is not that of the lines before it: some were changed")
 
     def _items(self) -> Iterator[Item]:
         lines = self.lines
@@ -193,10 +197,8 @@ class JsonlSession:
                 if seen or (before_id is not None and agent_id <= before_id):
                     raise malformed(where, "agents stand in the order of their ids, before Graphs and Swarms")
                 position = -1
-                window = line.get("live_window")
-                if window is not None and not isinstance(window, list):
-                    raise malformed(where, "a live window is a list or null")
-                yield AgentItem(agent_id, checked_agent(_data(line, where), where), cast("list[Any]", window))
+                window = checked_window(line.get("live_window"), where)
+                yield AgentItem(agent_id, checked_agent(_data(line, where), where), window)
             elif "multi_agent" in line:
                 multi_agent_id = _id(line["multi_agent"], where)
                 if any(multi_agent_id <= other for other in seen):
@@ -255,7 +257,8 @@ class _Writer:
                 self.messages += 1
             self.checksum.add(_again(item, line))
             yield line
-        yield _line({"end": self._session_id, "messages": self.messages, "checksum": self.checksum.hexdigest()})
+        sums = {"checksum": self.checksum.hexdigest(), "windows": self.checksum.windows()}
+        yield _line({"end": self._session_id, "messages": self.messages, **sums})
 
     def _line(self, item: Item) -> str:
         if isinstance(item, HeadItem):
@@ -271,9 +274,10 @@ class _Writer:
 
 def _again(item: Item, line: str) -> Item:
     """An item as its line tells it."""
-    data = json.loads(line).get("data")
+    again = json.loads(line)
+    data = again.get("data")
     if isinstance(item, AgentItem):
-        return AgentItem(item.agent_id, data)
+        return AgentItem(item.agent_id, data, again["live_window"])
     if isinstance(item, MessageItem):
         return MessageItem(item.agent_id, item.message_id, data)
     return item if isinstance(item, HeadItem) else MultiAgentItem(item.multi_agent_id, data)

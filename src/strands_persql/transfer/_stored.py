@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ..errors import SessionConflictError, SessionDataError
 from ..stored import is_message, unreadable
 from ..tables import Marker, Tables, TransferTables, is_in_parts, joined, marker_of
+from ..window import parsed_window
 from ._items import AgentItem, Document, HeadItem, Item, MessageItem, MultiAgentItem
 
 if TYPE_CHECKING:
@@ -246,8 +247,13 @@ def _agent(row: Row, chunks: Sequence[Row]) -> AgentItem:
         items = None if window is None else json.loads(window)
     except (ValueError, RecursionError) as error:
         raise SessionDataError(unreadable(what, "its live window is no JSON", column="live_window")) from error
-    if items is not None and not isinstance(items, list):
-        raise SessionDataError(unreadable(what, "its live window is no list", column="live_window"))
+    if items is not None:
+        try:
+            parsed_window(items)
+        except ValueError as error:
+            raise SessionDataError(
+                unreadable(what, f"its live window is none ({error})", column="live_window")
+            ) from error
     return AgentItem(agent_id, _document(row["data"], _of_owner(chunks, agent_id), what), cast("list[Any]", items))
 
 
