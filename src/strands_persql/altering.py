@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from strands.types.exceptions import SessionException
 
-from .batches import AgentRow, Key, MessageRow, MultiAgentRow, Row, Stored, plan
+from .batches import AgentRow, Batch, Key, MessageRow, MultiAgentRow, Row, Stored, plan
 from .documents import decode, encode, now
 from .erasure import erased, without_copies
 from .errors import SessionConflictError, SessionDataError
@@ -21,7 +22,7 @@ from .records import Deletion, SessionSummary
 from .searching import scrub_index
 from .store import fault_of
 from .stored import stored_document, stored_multi_agents, unreadable
-from .tables import Document, is_in_parts, revision_step
+from .tables import Document, is_in_parts
 from .window import Message
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ _ATTEMPTS = 5
 
 _MESSAGES, _PARTS = 1000, 50
 """Rows deleted in one request. Parts are of up to 1 MB."""
+
+_PARTS_SENT = 3
+"""Parts sent in one request. One is of up to 1 MB."""
 
 _SESSIONS = 1000
 """Sessions looked at in one request of a pruning."""
@@ -90,16 +94,46 @@ class Alteration:
         # What is left is a document that SQLite can't change, since it stands in parts.
         for _ in range(_ATTEMPTS):
             cut = self._cut(session_id, agent_id, at, forked=True)
+            sent = self._send_parts(session_id, agent_id, cut)
+            if sent is None:
+                continue
             statements = self._administration.fork(
-                session_id, new_id, agent_id=agent_id, at=at, now=now(), document=cut.document, revision=cut.revision
+                session_id,
+                new_id,
+                agent_id=agent_id,
+                at=at,
+                now=now(),
+                document=cut.document,
+                sent=sent,
+                revision=cut.revision,
             )
             try:
                 return summary_of(self._store.write(statements)[-1][0])
             except Exception as error:
                 if fault_of(error) not in _GUARDS:
                     raise
+                self._drop_parts(session_id, agent_id, cut, sent)
                 self._check_move(session_id, new_id, agent_id)
         self._conflict(session_id, agent_id)
+
+    def _send_parts(self, session_id: str, agent_id: str, cut: _Cut) -> int | None:
+        """Write a fork's first parts, where all are too many for one request; how many that were.
+
+        They wait beside the agent they are made from, which doesn't name them, until the fork takes them along. None
+        where the agent has been written to.
+        """
+        parts = self._tables.add_chunks(session_id, "agent", agent_id, 0, cut.document, revision=cut.revision)
+        sent = 0
+        while len(parts) - sent > _PARTS_SENT:
+            if not self._written(parts[sent : sent + _PARTS_SENT]):
+                self._drop_parts(session_id, agent_id, cut, sent)
+                return None
+            sent += _PARTS_SENT
+        return sent
+
+    def _drop_parts(self, session_id: str, agent_id: str, cut: _Cut, sent: int) -> None:
+        if sent:
+            self._store.write([self._administration.drop_generation(session_id, agent_id, cut.document.generation)])
 
     def _move(
         self, session_id: str, new_id: str, statements: Sequence[Statement], agent_id: str | None = None
@@ -156,19 +190,9 @@ class Alteration:
             raise absent
         for _ in range(_ATTEMPTS):
             cut = self._cut(session_id, agent_id, to, forked=False)
-            revision = cut.revision + revision_step()
-            update = self._tables.update_agent(
-                session_id,
-                agent_id,
-                cut.window,
-                cut.document.data,
-                next_id=cut.next_id,
-                revision=cut.revision,
-                new_revision=revision,
-            )
-            drop = self._tables.drop_chunks(session_id, "agent", agent_id, 0, but=cut.document.generation)
-            parts = self._tables.add_chunks(session_id, "agent", agent_id, 0, cut.document, revision=cut.revision)
-            if self._written([*parts, update, drop]):
+            row = AgentRow(agent_id, cut.window, cut.document)
+            known = Stored({agent_id: cut.revision}, next_ids={agent_id: cut.next_id}, in_parts={row.key})
+            if all(self._written(batch.statements) for batch in plan([row], self._tables, session_id, "", known)):
                 return
         self._conflict(session_id, agent_id)
 
@@ -179,7 +203,8 @@ class Alteration:
         if not rows:
             absent = missing(self._store, session_id, agent_id, at)
             raise absent if absent is not None else no_agent(session_id, agent_id)
-        return _Cut(rows[0], stored_document(rows[0]["data"], chunks, what=f"The row of agent {agent_id!r}"))
+        fields = stored_document(rows[0]["data"], chunks, what=f"The row of agent {agent_id!r}")
+        return _Cut(rows[0], fields, at, forked=forked)
 
     # Deleting
 
@@ -190,9 +215,9 @@ class Alteration:
             (counted,) = self._store.read(self._administration.count_rows(session_id))
             if not counted[0]["rows"]:
                 raise absent  # else rows that somebody has left without their session
-        rows = self._delete(session_id, (), progress)
+        rows, _ = self._delete(session_id, None, progress)
         scrub_index(self._store, self._index)
-        return Deletion((session_id,), rows or 0)
+        return Deletion((session_id,), rows)
 
     def prune(
         self,
@@ -229,52 +254,68 @@ class Alteration:
             else:
                 for each in chosen:
                     idle = self._administration.require_idle(each.session_id, each.last_active)
-                    rows = self._delete(each.session_id, (idle,), None)
-                    if rows is not None:
+                    rows, whole = self._delete(each.session_id, idle, None)
+                    if whole:
                         total = _added(total, each.session_id, rows, progress)
+                    else:
+                        total = replace(total, rows=total.rows + rows)
             after = page.after
             if after is None:
                 break
-        if total.session_ids and not dry_run:
+        if total.rows and not dry_run:
             scrub_index(self._store, self._index)
         return total
 
     def _delete(
-        self, session_id: str, conditions: Sequence[Statement], progress: Callable[[int], None] | None
-    ) -> int | None:
-        """Delete a session page by page; how many rows that were, or None where a condition of its did not hold."""
+        self, session_id: str, idle: Statement | None, progress: Callable[[int], None] | None
+    ) -> tuple[int, bool]:
+        """Delete a session page by page; how many rows that were, and whether that was all of them.
+
+        It is not where `idle`, a condition, does not hold, or somebody wrote to the session between two pages.
+        """
         page = self._administration.delete_page(session_id, messages=_MESSAGES, parts=_PARTS)
         rows = 0
-        first: Sequence[Statement] = (self._administration.require_version(), *conditions)
+        guards = [self._administration.require_version(), *([] if idle is None else [idle])]
         while True:
             try:
-                answers = self._store.write([*first, *page])
+                answers = self._store.write([*guards, *page])
             except Exception as error:
-                if first and fault_of(error) in _GUARDS:
-                    self._store.read_versioned([self._tables.read_version()])
-                    if conditions:
-                        return None
-                raise
-            counted, gone = int(answers[len(first)][0]["rows"]), len(answers[-1])
-            rows += counted + gone
+                if not guards or fault_of(error) not in _GUARDS:
+                    raise
+                self._store.read_versioned([self._tables.read_version()])
+                if idle is None:
+                    raise
+                if rows:
+                    logger.warning(
+                        "session_id=<%s>, rows=<%d> | the session became active while it was pruned: it stays, without "
+                        "the newest of its old messages, and its history begins after the others",
+                        session_id,
+                        rows,
+                    )
+                return rows, False
+            counted, _, _, agents, _, parts, state, gone = answers[len(guards) :]
+            deleted = int(counted[0]["rows"]) + len(agents) + len(parts) + len(gone)
+            rows += deleted
             if progress is not None:
                 progress(rows)
-            if gone or not counted:
-                return rows
-            first = ()
+            if gone or not deleted:
+                return rows, True
+            guards = [] if idle is None else [self._administration.require_state(session_id, str(state[0]["state"]))]
 
     # Erasing
 
     def erase(self, session_id: str, agent_id: str, message_id: int) -> None:
         """See `PerSQLSessions.erase`."""
         for _ in range(_ATTEMPTS):
-            statements = self._erasure(session_id, agent_id, message_id)
-            if all(self._written(batch) for batch in statements):
+            if all(self._written(batch.statements) for batch in self._erasure(session_id, agent_id, message_id)):
                 return
         self._conflict(session_id, agent_id)
 
-    def _erasure(self, session_id: str, agent_id: str, message_id: int) -> list[list[Statement]]:
-        """What overwrites a message and its copies as they are now; nothing where there is nothing left of it."""
+    def _erasure(self, session_id: str, agent_id: str, message_id: int) -> list[Batch]:
+        """What overwrites a message and its copies as they are now; nothing where there is nothing left of it.
+
+        Where it takes several batches, the message comes after its copies: they are found by it.
+        """
         tables = self._tables
         sessions, messages, chunks, agents, agent_chunks, multi_rows, multi_chunks = self._store.read_versioned(
             [
@@ -293,6 +334,7 @@ class Alteration:
         row = agents[0]
         known = Stored(agents={agent_id: row["revision"]}, next_ids={agent_id: (row["last_message_id"] or 0) + 1})
         rows: list[Row] = []
+        own: list[Row] = []
         stored = session_message(messages[0]["data"], chunks, agent_id, message_id)
         message: Message = stored["message"]
         blank = erased(message)
@@ -301,7 +343,7 @@ class Alteration:
         if blank != message or is_in_parts(messages[0]["data"]):
             fields = {**stored, "message": blank, "redact_message": None, "updated_at": now()}
             created_at = str(stored.get("created_at", ""))
-            rows.append(MessageRow(agent_id, message_id, _laid_out(fields, created_at), new=False))
+            own.append(MessageRow(agent_id, message_id, _laid_out(fields, created_at), new=False))
         agent = self._agent_without(message, row, agent_chunks, agent_id)
         if agent is not None:
             rows.append(agent)
@@ -315,7 +357,13 @@ class Alteration:
                 key: Key = ("multi_agent", owner, 0)
                 if multi_agent.in_parts:
                     known.in_parts.add(key)
-        return [batch.statements for batch in plan(rows, tables, session_id, "", known)]
+        batches = plan([*rows, *own], tables, session_id, "", known)
+        if len(batches) < 2 or not rows:
+            return batches
+        batches = plan(rows, tables, session_id, "", known)
+        for batch in batches:
+            known.agents.update(batch.agents)
+        return [*batches, *plan(own, tables, session_id, "", known)]
 
     def _agent_without(
         self, message: Message, row: StoredRow, chunks: Sequence[StoredRow], agent_id: str
@@ -351,26 +399,43 @@ class Alteration:
 class _Cut:
     """An agent's document, changed here where SQLite can't: as it is to be when its history ends with a message."""
 
-    def __init__(self, row: StoredRow, fields: dict[str, Any]) -> None:
+    def __init__(self, row: StoredRow, fields: dict[str, Any], at: int, *, forked: bool) -> None:
         self.revision: int = row["revision"]
         self.window: str | None = row["live_window"]
         self.next_id: int = row["next_id"]
         internal = _mapping(fields.get("_internal_state"))
         manager = _mapping(fields.get("conversation_manager_state"))
+        is_live = bool(row["is_live"])
+        if not row["is_windowed"]:
+            removed = manager.get("removed_message_count")
+            skipped = max(removed, 0) if isinstance(removed, int) else 0
+            is_live = skipped <= at
+            self.window = _cut_by_rule(skipped, manager.get("summary_message"), at, at if forked else self.next_id - 1)
         changes: dict[str, Any] = {"updated_at": now()}
-        if not (row["is_last"] and row["is_live"]):
+        if not (row["is_last"] and is_live):
             none: dict[str, Any] = {
                 "interrupt_state": {"interrupts": {}, "context": {}, "activated": False},
                 "model_state": {},
             }
             changes["_internal_state"] = {**internal, **{name: none[name] for name in internal if name in none}}
-        if not row["is_live"]:
+        if not is_live:
             gone = {"removed_message_count": 0, "summary_message": None}
             changes["conversation_manager_state"] = {
                 **manager,
                 **{name: gone[name] for name in manager if name in gone},
             }
         self.document: Document = _laid_out({**fields, **changes}, str(fields.get("created_at", "")))
+
+
+def _cut_by_rule(skipped: int, summary: object, at: int, last: int) -> str:
+    """The live window of a history by Strands' own rule, cut after a message, when the next comes after the `last`."""
+    end = at if last > at else None
+    items: list[object] = [[0, end]]
+    if skipped <= at:
+        items = [{"message": summary}, [skipped, end]] if isinstance(summary, dict) else [[skipped, end]]
+    if last > at:
+        items.append([last + 1, None])
+    return encode(items, what="a live window")
 
 
 def _laid_out(fields: dict[str, Any], created_at: str = "") -> Document:

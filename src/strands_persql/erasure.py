@@ -5,6 +5,7 @@ What a model needs to take the history stays: roles, the ids of tool uses and re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -45,6 +46,10 @@ def without_copies(document: Any, message: Mapping[str, Any]) -> Any:
     A copy has the message's tracking id; where one of the two has none, its role and content. Tool uses and results
     that stand by themselves are told by being equal. Where a copy was found, the reasons of the interrupts that the
     message's tool uses raised go too, as they are apt to quote the input.
+
+    A Graph or Swarm keeps its task, and what a node hands over to the next, outside of messages (`serialize_state` of
+    Strands 1.42 to 1.62). They go where the message is a prompt that holds them: a node's prompt is the task, or
+    quotes it. What is handed over goes with the tool use that hands it over, too.
     """
     copies = _Copies(message)
     cleared = copies.cleared(document)
@@ -84,6 +89,16 @@ class _Copies:
             for block in content
             if isinstance(block.get("toolUse"), dict) and block["toolUse"].get("toolUseId")
         ]
+        self._blocks = {_canonical(block) for block in content}
+        self._prompt = _texts(content) if message["role"] == "user" else []
+        inputs = [
+            _mapping(block["toolUse"].get("input")) for block in content if isinstance(block.get("toolUse"), dict)
+        ]
+        self._handed = {
+            (key, _canonical(value))
+            for handed in inputs
+            for key, value in (*handed.items(), *_mapping(handed.get("context")).items())
+        }
 
     def cleared(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -98,7 +113,48 @@ class _Copies:
             return _erased_use(item)
         if self._results and "toolUseId" in item and "content" in item and _canonical(item) in self._results:
             return _erased_result(item)
-        return {key: self.cleared(each) for key, each in item.items()}
+        if isinstance(item.get("shared_context"), dict):
+            item = {**item, "shared_context": self._shared(item["shared_context"])}
+        return {key: self._kept(key, each) for key, each in item.items()}
+
+    def _kept(self, key: str, value: Any) -> Any:
+        """One field of a document, cleared."""
+        if key == "current_task" and isinstance(value, list):
+            return [self._block(block) for block in cast("list[Any]", value)]
+        if key == "current_task" and isinstance(value, str) and self._quotes(value):
+            return ERASED
+        if key == "handoff_message" and isinstance(value, str) and value:
+            return ERASED if ("message", _canonical(value)) in self._handed or self._quotes(value) else value
+        return self.cleared(value)
+
+    def _block(self, block: Any) -> Any:
+        """One content block of a task, cleared."""
+        if not isinstance(block, dict):
+            return block
+        item = cast("dict[str, Any]", block)
+        words = item.get("text")
+        held = isinstance(words, str) and self._quotes(words)
+        return (
+            _erased_block(item) if held or (self._prompt and _canonical(item) in self._blocks) else self.cleared(item)
+        )
+
+    def _shared(self, nodes: dict[str, Any]) -> dict[str, Any]:
+        """What the nodes of a Swarm have handed over, by node and by name."""
+        kept = dict(nodes)
+        for node, handed in nodes.items():
+            gone = {
+                name: ERASED for name, value in _mapping(handed).items() if (name, _canonical(value)) in self._handed
+            }
+            if gone:
+                kept[node] = {**handed, **gone}
+        return kept
+
+    def _quotes(self, words: str) -> bool:
+        """Whether the message is a prompt that holds some words, whole ones."""
+        if not words.strip():
+            return False
+        whole = re.compile(rf"(?<!\w){re.escape(words)}(?!\w)")
+        return any(words == text or whole.search(text) for text in self._prompt)
 
     def without_reasons(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -117,6 +173,22 @@ class _Copies:
         if ours and theirs:
             return bool(ours == theirs)
         return other["role"] == self._message["role"] and _canonical(other["content"]) == self._content
+
+
+def _texts(content: list[dict[str, Any]]) -> list[str]:
+    """The texts of content blocks, those inside tool results included."""
+    found: list[str] = []
+    for block in content:
+        if isinstance(block.get("text"), str):
+            found.append(block["text"])
+        result = _mapping(block.get("toolResult")).get("content")
+        if isinstance(result, list):
+            found += _texts([_mapping(each) for each in cast("list[Any]", result)])
+    return found
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _canonical(value: Any) -> str:

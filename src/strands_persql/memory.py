@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from .documents import now, parts_of
 from .errors import PerSQLError, SessionDataError
 from .store import Row, Store
-from .tables import MemoryTables, memory_id
+from .tables import MemoryTables, lacks_secure_deletion, memory_id
 from .workers import Lane, submit_call
 
 if TYPE_CHECKING:
@@ -450,7 +450,7 @@ class PerSQLMemoryStore:
         try:
             gone = write(True)
         except Exception as error:
-            if "logic error" not in _said(error):  # how FTS5 says that it doesn't know the option
+            if not lacks_secure_deletion(error):
                 raise
             gone = write(False)
             self._secure = False

@@ -217,7 +217,7 @@ class Deletion:
 
     Attributes:
         session_ids: The sessions.
-        rows: How many rows of all tables.
+        rows: How many rows of all tables, those of sessions that became active midway included.
         dry_run: Whether nothing was deleted.
         skipped: The sessions that were left because nothing tells when their Graph or Swarm ran last.
     """

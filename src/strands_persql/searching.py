@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from .errors import PermissionDeniedError, SessionDataError, TransportError
+from .errors import PermissionDeniedError, SessionDataError
 from .inspecting import no_session, session_message
 from .records import SearchHit, SearchResult
+from .tables import lacks_secure_deletion
 
 if TYPE_CHECKING:
     from .store import Row, Store
@@ -30,12 +32,15 @@ _IN_PARTS = 100
 Key = tuple[str, str, int]
 _START: Key = ("", "", -1)
 
+_WORD = re.compile(r"[^\W_]+")
+"""Letters and digits, which are what FTS5 makes words of."""
+
 
 # The index
 
 
 def has_index(store: Store[Tables], index: Search) -> bool:
-    """Whether the database has the full-text index."""
+    """Whether the database has the full-text index, and all messages are in it."""
     return index.is_complete(_names(store, index))
 
 
@@ -48,12 +53,22 @@ def create_index(store: Store[Tables], index: Search, progress: Callable[[int], 
     """Create the index where there is none, and fill it; see `PerSQLSessions.enable_search`."""
     names = _names(store, index)
     try:
-        if not index.is_complete(names):
+        if not index.is_kept(names):
             store.write(index.create())
             # Before any trigger stands: no writer may meet an index of another making.
             store.write(index.create_triggers(scrubbing=not _deletes_securely(store, index)))
     except Exception as error:
         raise _explained(error, "create") from error
+    seen = _fill(store, index, progress)
+    try:
+        if not index.is_complete(names):
+            store.write([index.mark_filled()])
+    except Exception as error:
+        raise _explained(error, "create") from error
+    return seen
+
+
+def _fill(store: Store[Tables], index: Search, progress: Callable[[int], None] | None) -> int:
     seen, after = 0, _START
     while True:
         _, ends = store.write(index.fill(after, PAGE))
@@ -72,9 +87,9 @@ def _deletes_securely(store: Store[Tables], index: Search) -> bool:
     try:
         store.write([index.delete_securely()])
     except Exception as error:
-        if isinstance(error, (PermissionDeniedError, TransportError)) or getattr(error, "status", None) == 403:
+        if not lacks_secure_deletion(error):
             raise
-        return False  # an older SQLite; were it something else, merging would only cost more
+        return False
     return True
 
 
@@ -111,31 +126,31 @@ def search(
     store: Store[Tables], index: Search, text: str, *, session_id: str | None, limit: int, max_scanned: int
 ) -> SearchResult:
     """Find messages; see `PerSQLSessions.search`."""
-    words = text.casefold().split()
     reads = [store.tables.read_version(), index.find()]
     if session_id is not None:
         reads.append(store.tables.read_session(session_id))
     found, *sessions = store.read_versioned(reads)
     if session_id is not None and not sessions[0]:
         raise no_session(session_id)
-    searched = _Search(store, index, words, session_id, limit)
+    searched = _Search(store, index, text, session_id, limit)
     if index.is_complete({row["name"] for row in found}):
         return searched.by_index(max(1, max_scanned // _IN_PARTS))
     return searched.by_scan(max_scanned)
 
 
 class _Search:
-    def __init__(
-        self, store: Store[Tables], index: Search, words: list[str], session_id: str | None, limit: int
-    ) -> None:
+    def __init__(self, store: Store[Tables], index: Search, text: str, session_id: str | None, limit: int) -> None:
         self._store = store
         self._index = index
-        self._words = words
+        # FTS5 folds letters itself, and otherwise than Python: `ß` stays what it is.
+        self._words = [word for word in text.split() if _WORD.search(word)]
+        self._patterns = [_pattern(word) for word in self._words]
         self._session_id = session_id
         self._limit = limit
 
     def by_index(self, max_scanned: int) -> SearchResult:
-        # Each word as a string of FTS5's, a quote doubled, and as a prefix: nothing in it is syntax.
+        # Each word as a string of FTS5's, a quote doubled, and as a prefix: nothing in it is syntax. Punctuation parts
+        # the string into words that have to follow each other.
         match = " ".join('"' + word.replace('"', '""').replace("\0", " ") + '"*' for word in self._words)
         rows, in_parts = self._store.read(
             self._index.search(match, session_id=self._session_id, limit=self._limit + 1),
@@ -197,9 +212,10 @@ class _Search:
 
     def _hit(self, key: Key, text: str, role: str, created_at: str) -> SearchHit | None:
         folded = text.casefold()
-        if not all(word in folded for word in self._words):
+        first, *others = [pattern.search(folded) for pattern in self._patterns]
+        if first is None or not all(others):
             return None
-        return SearchHit(*key, role, _snippet(text, self._words[0]), created_at)
+        return SearchHit(*key, role, _snippet(text, *first.span()), created_at)
 
     def _documents(self, keys: list[Key]) -> Iterator[tuple[Key, Mapping[str, Any] | None]]:
         """Messages by their keys, parts joined; None for one that can't be read, or is gone."""
@@ -232,9 +248,13 @@ def _texts(value: Any, path: tuple[str, ...]) -> Iterator[str]:
             yield from _texts(item, path)
 
 
-def _snippet(text: str, word: str) -> str:
-    """The text round the first place where a casefolded word stands."""
-    place = text.casefold().find(word)  # casefolding may move places a little: a snippet need not be exact
-    begin, end = max(0, place - _BEFORE), place + len(word) + _AFTER
+def _pattern(word: str) -> re.Pattern[str]:
+    """What finds a word in casefolded text as the index does, but that it may begin inside another."""
+    return re.compile(r"[\W_]+".join(_WORD.findall(word.casefold())))
+
+
+def _snippet(text: str, start: int, end: int) -> str:
+    """The text round a place in it, casefolded; that may move places a little, and a snippet need not be exact."""
+    begin, end = max(0, start - _BEFORE), end + _AFTER
     cut = " ".join(text[begin:end].split())
     return f"{'…' if begin else ''}{cut}{'…' if end < len(text) else ''}"

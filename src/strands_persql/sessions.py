@@ -175,13 +175,14 @@ class PerSQLSessions:
         )
 
     def has_search(self) -> bool:
-        """Whether the database has the full-text index; one request."""
+        """Whether the database has the full-text index, with every message in it; one request."""
         return searching.has_index(self._store, self._index)
 
     def enable_search(self, *, progress: Callable[[int], None] | None = None) -> int:
         """Create the full-text index, and fill it with what is stored; takes an admin token.
 
-        From then on triggers keep it current, whoever writes. Run again after an interruption, it goes on.
+        From then on triggers keep it current, whoever writes. Run again after an interruption, it goes on; until
+        it has run to its end, `search` looks at each message.
 
         Each new message then writes about eleven rows where it wrote one (measured with SQLite 3.40 and messages of 50
         words), and its text is stored a second time. What is rewritten, erased or deleted leaves the index for good:
@@ -291,7 +292,8 @@ class PerSQLSessions:
     ) -> Deletion:
         """Delete the sessions that were last active before a time; run again after an interruption, it goes on.
 
-        A session that becomes active meanwhile stays. Those with a Graph or Swarm stay too, and are named in
+        A session that becomes active meanwhile stays; where that happens between two requests, the newest of its old
+        messages are gone, and a warning is logged. Those with a Graph or Swarm stay too, and are named in
         `Deletion.skipped`, unless `multi_agents` says otherwise: their rows don't tell when they ran last.
 
         Args:

@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from .errors import PerSQLError
 from .store import Store, fault_of
-from .tables import Encoded, ObjectTables, decoded, first_number
+from .tables import Encoded, ObjectTables, decoded, first_number, lacks_secure_deletion
 from .workers import submit, survive_forks
 
 if TYPE_CHECKING:
@@ -83,8 +83,10 @@ class PerSQLStorage:
         table_prefix: Starts the name of the table, `{table_prefix}objects`.
         index: Keep a full-text index (FTS5) of the objects' names, less their extensions, and of the first megabyte of
             those that are text, so that `search` is one request. Each write then costs several more rows. Everybody who
-            writes to the table has to keep it; see `rebuild_index` for objects from before. Where the database has no
-            FTS5, search goes without.
+            writes to the table has to keep it; see `rebuild_index` for objects from before. What is overwritten or
+            deleted leaves it for good: at once from SQLite 3.42 on, as PerSQL has it; before, in that the index is
+            merged, which takes the longer the larger it is. A local file whose index was written to by 3.42 or later
+            can't be written to by older ones. Where the database has no FTS5, search goes without.
         search_strategy: One of Strands' `SearchStrategy` (Strands 1.56 on): told of each write, and asked by `search`.
         create_tables: Create the table when a write finds none; False sends no DDL ever.
 
@@ -327,7 +329,7 @@ class _Objects:
     def _put(self, statements: Callable[[ObjectTables], Sequence[Statement]]) -> None:
         tables = self._tables
         try:
-            self._store.write(statements(tables), key=uuid4().hex)
+            self._write_forgetting(statements)
         except Exception as error:
             if not tables.index or "no such module" not in str(error).lower():
                 raise
@@ -335,6 +337,21 @@ class _Objects:
             self._use(ObjectTables(tables.prefix))
             if without := statements(self._tables):
                 self._store.write(without, key=uuid4().hex)
+
+    def _write_forgetting(
+        self, statements: Callable[[ObjectTables], Sequence[Statement]], *, create_tables: bool = True
+    ) -> None:
+        """One request, two where it turns out that this SQLite can't delete securely."""
+        tables = self._tables
+        planned = statements(tables)
+        try:
+            if planned:
+                (self._store if create_tables else self._reader).write(planned, key=uuid4().hex)
+        except Exception as error:
+            if not (tables.index and tables.secure and lacks_secure_deletion(error)):
+                raise
+            self._use(ObjectTables(tables.prefix, index=True, secure=False))
+            self._write_forgetting(statements, create_tables=create_tables)
 
     def read(self, key: str) -> bytes | None:
         """A value; more than one request where it is longer than a few megabytes."""
@@ -382,9 +399,14 @@ class _Objects:
 
     def delete(self, key: str) -> None:
         """Delete a value."""
-        if self._found(lambda: self._reader.write(self._tables.delete(key), key=uuid4().hex)) is None and self.indexed:
-            # There may be objects and no index yet.
-            self._found(lambda: self._reader.write(ObjectTables(self._tables.prefix).delete(key), key=uuid4().hex))
+        delete = partial(ObjectTables.delete, key=key)
+        try:
+            self._write_forgetting(delete, create_tables=False)
+        except Exception as error:
+            if fault_of(error) != "unknown_table":
+                raise
+            if self.indexed:  # there may be objects and no index yet
+                self._found(lambda: self._reader.write(delete(ObjectTables(self._tables.prefix)), key=uuid4().hex))
 
     def list(self, prefix: str) -> builtins.list[tuple[str, int]]:
         """Keys and sizes; a request a page."""
@@ -407,6 +429,7 @@ class _Objects:
         self._put(ObjectTables.drop_orphans)
         for start in range(0, len(keys), KEYS_A_BATCH):
             self._put(partial(ObjectTables.reindex_many, keys=keys[start : start + KEYS_A_BATCH]))
+        self._put(ObjectTables.scrub)
 
     def _read(self, statement: Statement) -> Sequence[Row]:
         return self._found(lambda: self._reader.read(statement)[0]) or ()

@@ -12,7 +12,7 @@ from strands import Agent
 from strands_persql.sessions import PerSQLSessions
 
 from ..agents.agents import agent_of
-from ..agents.harness import Store
+from ..agents.harness import RecordingDatabase, Store
 from ..agents.scripted import Reply, ScriptedModel
 from ..emulator import Emulator
 from ..remote.places import Remote
@@ -29,7 +29,8 @@ class Place:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.database: Any = store.database()
+        handle: Any = store.database()
+        self.database = handle if isinstance(handle, RecordingDatabase) else RecordingDatabase(handle)
         self.sessions = PerSQLSessions(self.database)
 
     def agent(self, session_id: str, *script: Reply, **options: Any) -> Agent:

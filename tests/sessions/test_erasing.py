@@ -7,17 +7,19 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from strands import Agent
 from strands.agent.conversation_manager import SummarizingConversationManager
+from strands.multiagent import GraphBuilder, Swarm
 from strands.types.exceptions import SessionException
 
-from strands_persql import PerSQLError, SessionConflictError
-from strands_persql.erasure import ERASED, erased
+from strands_persql import PerSQLError, PerSQLHooks, PerSQLSessionManager, SessionConflictError
+from strands_persql.erasure import ERASED, erased, without_copies
 from strands_persql.sessions import PerSQLSessions
 
 from ..agents.agents import PIXEL
 from ..agents.features import TRACKING_IDS
 from ..agents.harness import assert_rows_sound, words_of
-from ..agents.scripted import overflow, text, tools, use
+from ..agents.scripted import ScriptedModel, overflow, text, tools, use
 from .conftest import Place
 from .test_reading import fill
 
@@ -89,6 +91,88 @@ def test_copies_in_interrupt_state_go_too(place: Place) -> None:
     again = place.agent("s", text("done"))
     answer = [{"interruptResponse": {"interruptId": result.interrupts[0].id, "response": "yes"}}]
     assert again(answer).stop_reason == "end_turn"
+
+
+@pytest.mark.parametrize("kind", ["graph", "swarm"])
+@pytest.mark.parametrize("blocks", [False, True])
+def test_the_task_of_graphs_and_swarms_goes_too(place: Place, kind: str, blocks: bool) -> None:
+    """The task of a Graph or Swarm, which its state keeps, goes with the node's prompt that holds it."""
+    database = place.store.database()
+    nodes = [
+        Agent(
+            name=name,
+            agent_id=name,
+            model=ScriptedModel([text("noted")]),
+            callback_handler=None,
+            hooks=[PerSQLHooks("s", database)],
+        )
+        for name in "ab"
+    ]
+    manager = PerSQLSessionManager("s", database)
+    task: Any = f"the word is {SECRET}."
+    if kind == "swarm":
+        Swarm(nodes, session_manager=manager, id="team")([{"text": task}] if blocks else task)
+    else:
+        builder = GraphBuilder()
+        for node in nodes:
+            builder.add_node(node, node.agent_id)
+        builder.add_edge("a", "b")
+        builder.set_execution_timeout(60)
+        builder.set_graph_id("team")
+        builder.set_session_manager(manager)
+        builder.build()([{"text": task}] if blocks else task)
+    assert SECRET in json.dumps(place.sessions.get("s").multi_agents[0].data["current_task"])
+    for agent in place.sessions.get("s").agents:
+        place.sessions.erase("s", agent.agent_id, 0)
+    assert not place.store.holds(SECRET)
+    assert ERASED in json.dumps(place.sessions.get("s").multi_agents[0].data["current_task"])
+    before = place.store.rows()
+    place.sessions.erase("s", "a", 0)
+    assert place.store.rows() == before
+
+
+def test_only_the_task_of_the_message_goes() -> None:
+    """A task is told by the prompts that quote it; what a node handed over, by the tool use that did."""
+    state = {
+        "current_task": "go home",
+        "context": {"handoff_message": "take over", "shared_context": {"a": {"pin": 1234, "mood": "good"}, "b": 5}},
+    }
+
+    def left(role: str, *content: dict[str, Any]) -> Any:
+        return without_copies(state, {"role": role, "content": list(content)})
+
+    assert left("user", {"text": "Original Task: go home"})["current_task"] == ERASED
+    assert left("user", {"text": "Context:\nUser Request: go home\n\nmore"})["current_task"] == ERASED
+    for role, words in (("assistant", "go home"), ("user", "go homeward"), ("user", "go"), ("user", "")):
+        assert left(role, {"text": words}) == state
+    handed = {"agent_name": "b", "message": "take over", "context": {"pin": 1234}}
+    assert left("assistant", {"toolUse": {"toolUseId": "u", "name": "handoff_to_agent", "input": handed}}) == {
+        "current_task": "go home",
+        "context": {"handoff_message": ERASED, "shared_context": {"a": {"pin": ERASED, "mood": "good"}, "b": 5}},
+    }
+    told = {"toolResult": {"toolUseId": "u", "content": [{"text": "Handing off to b: take over"}]}}
+    assert left("user", told)["context"]["handoff_message"] == ERASED
+    blocks = {"current_task": [{"text": "look"}, {"image": {"format": "png"}}, "odd"]}
+    assert without_copies(blocks, {"role": "user", "content": [{"text": "x"}, {"image": {"format": "png"}}]}) == {
+        "current_task": [{"text": "look"}, {"text": ERASED}, "odd"]
+    }
+
+
+@pytest.mark.parametrize("killed_at", [1, 2, 3])
+def test_an_erasure_that_was_killed_finds_the_copies_again(place: Place, killed_at: int) -> None:
+    """Where it takes several batches, copies go before the message they are told by, with no tracking ids either."""
+    agent = place.agent("s", tools(use("ask", {"question": SECRET})), state={"long": "z" * 5_000_000})
+    agent("go")
+    place.run("UPDATE strands_messages SET data = json_remove(data, '$.message.tracking_id')")
+    place.database.clear()
+    place.database.fail_next(killed_at + 1)  # the first reads
+    with pytest.raises(PerSQLError):
+        place.sessions.erase("s", "default", 1)
+    assert place.store.holds(SECRET)
+    place.database.clear()
+    place.sessions.erase("s", "default", 1)
+    assert not place.store.holds(SECRET)
+    assert place.agent("s").state.get("long") == "z" * 5_000_000
 
 
 @pytest.mark.skipif(not TRACKING_IDS, reason="copies are told apart by their tracking ids")
@@ -284,6 +368,94 @@ def test_a_pruning_that_was_killed_goes_on(local: Place) -> None:
     assert 0 < rows_of(local, "s") < 2502
     local.sessions.prune(older_than="2025-06-01")
     assert rows_of(local, "s") == 0
+
+
+@pytest.mark.parametrize("operation", ["delete", "prune"])
+def test_what_a_killed_deletion_left_does_not_come_back(place: Place, operation: str) -> None:
+    """Who opens a half-deleted session begins anew, and no restore of it ever holds the old messages again."""
+    fill(place, ["s"], messages=2500)
+    live = place.agent("s", text("too late"))
+    place.database.clear()
+    place.database.fail_next(3)  # the first looks, the second deletes a page
+    with pytest.raises(PerSQLError):
+        if operation == "delete":
+            place.sessions.delete("s")
+        else:
+            place.sessions.prune(older_than="2025-06-01")
+    assert place.run("SELECT max(message_id) AS last FROM strands_messages") == [{"last": 1499}]
+    with pytest.raises(SessionConflictError):
+        live("still there?")
+
+    assert place.agent("s").messages == []
+    place.agent("s", text("hello"))("hi")
+    again = place.agent("s", text("fine"))
+    assert words_of(again.messages) == ["hi", "hello"]
+    again("and?")
+    assert words_of(place.agent("s").messages) == ["hi", "hello", "and?", "fine"]
+    place.sessions.delete("s")
+    assert rows_of(place, "s") == 0
+
+
+def test_a_killed_deletion_leaves_whole_documents(local: Place) -> None:
+    """Until its row goes, no document loses a part; all rows are counted once."""
+    fill(local, ["s"], messages=1200)
+    local.run(
+        "INSERT INTO strands_chunks SELECT 's', 'message', 'default', message_id, 'g', 0, '{}' FROM strands_messages "
+        "WHERE message_id < 90"
+    )
+    local.run("INSERT INTO strands_chunks VALUES ('s', 'agent', 'default', 0, 'g', 0, '{}')")
+    rows = rows_of(local, "s")
+    seen: list[int] = []
+
+    def look(deleted: int) -> None:
+        seen.append(deleted)
+        assert deleted + rows_of(local, "s") == rows
+        assert not local.run(
+            "SELECT 1 FROM strands_messages AS m WHERE message_id < 90 "
+            "AND NOT EXISTS (SELECT 1 FROM strands_chunks AS c WHERE c.session_id = 's' "
+            "AND c.kind = 'message' AND c.owner = 'default' AND c.message_id = m.message_id)"
+        )
+        assert not local.run(
+            "SELECT 1 FROM strands_agents WHERE NOT EXISTS (SELECT 1 FROM strands_chunks WHERE kind = 'agent')"
+        )
+
+    assert local.sessions.delete("s", progress=look).rows == rows == seen[-1]
+    assert rows_of(local, "s") == 0
+
+
+def test_a_half_deleted_interrupt_is_over(local: Place) -> None:
+    """An agent that waited for an answer when its deletion was killed takes a prompt."""
+    local.agent("s", tools(use("ask", {"question": "sure?"})))("go")
+    local.run(
+        "INSERT INTO strands_messages SELECT 's', 'default', value, '{}' FROM json_each(?)",
+        json.dumps(list(range(2, 1500))),
+    )
+    local.database.clear()
+    local.database.fail_next(3)
+    with pytest.raises(PerSQLError):
+        local.sessions.delete("s")
+    assert local.agent("s", text("fine"))("something else").stop_reason == "end_turn"
+
+
+def test_a_long_session_that_becomes_active_keeps_its_new_turn(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    """A turn between two pages of a pruning ends it, and stays; a later pruning deletes the session."""
+    fill(place, ["a", "b"], messages=2500)
+    pages = 0
+
+    def wake(request: Any) -> None:
+        nonlocal pages
+        if request.writes:
+            pages += 1
+            if pages == 2:
+                place.agent("a", text("awake"))("hello?")
+
+    place.database.on_call = wake
+    done = place.sessions.prune(older_than="2025-06-01")
+    assert (done.session_ids, done.rows) == (("b",), 1000 + 2502)
+    assert "session_id=<a>, rows=<1000> | the session became active" in caplog.text
+    assert words_of(place.agent("a").messages) == ["hello?", "awake"]
+    assert rows_of(place, "b") == 0 and rows_of(place, "a") == 1502 + 2
+    assert place.sessions.prune(older_than=datetime.now(timezone.utc) + timedelta(days=1)).rows == 1504
 
 
 @pytest.mark.parametrize(("older_than", "error"), [("x", ValueError), (5, TypeError), (None, TypeError)])

@@ -12,7 +12,7 @@ from strands.agent.conversation_manager import SlidingWindowConversationManager,
 from strands.session.repository_session_manager import RepositorySessionManager
 from strands.types.exceptions import SessionException
 
-from strands_persql import PerSQLSessionRepository, SessionConflictError
+from strands_persql import PerSQLError, PerSQLSessionRepository, SessionConflictError
 from strands_persql.testing import stored_rows
 
 from ..agents.agents import agent_of
@@ -98,6 +98,99 @@ def test_a_fork_of_a_session_without_a_window(place: Place, at: int) -> None:
     everything = [message.message for message in place.pages("s")]
     place.sessions.fork("s", "copy", at=at)
     assert place.agent("copy", **sliding(40)).messages == everything[4 if at > 3 else 0 : at + 1]
+
+
+@pytest.mark.parametrize("at", [1, 5, 6])
+@pytest.mark.parametrize("summarizing", [False, True])
+def test_a_long_state_without_a_window_is_cut_alike(place: Place, at: int, summarizing: bool) -> None:
+    """What Strands' own manager wrote is cut by Strands' own rule where the agent's document stands in parts, too."""
+    found: list[list[Any]] = []
+    for session_id, size in (("short", 10), ("long", 1_100_000)):
+        script = [*(text(f"answer {number}") for number in range(3)), text("last")]
+        options: dict[str, Any] = sliding()
+        if summarizing:
+            script[3:3] = [overflow(), text("the gist")]
+            options = {
+                "conversation_manager": lambda: SummarizingConversationManager(
+                    summary_ratio=0.5, preserve_recent_messages=2
+                )
+            }
+        build = agent_of(ScriptedModel(script), **options, state={"long": "y" * size})
+        agent = build(RepositorySessionManager(session_id, PerSQLSessionRepository(place.store.database())))
+        for number in range(4):
+            agent(f"question {number}")
+        place.sessions.fork(session_id, f"{session_id}-fork", at=at)
+        place.sessions.rewind(session_id, "default", to=at)
+        found.append([words(place, each, **options) for each in (f"{session_id}-fork", session_id)])
+        assert place.agent(session_id, **options).state.get("long") == "y" * size
+    assert found[0] == found[1]
+    forked, rewound = found[0]
+    assert forked == rewound and forked[-1] == (f"answer {at // 2}" if at % 2 else f"question {at // 2}")
+
+
+def longest_requests(place: Place) -> tuple[int, int]:
+    """The most characters of parameters, and the most statements, in one request since the log was cleared."""
+    sizes = [
+        sum(len(value) for _, params in request.statements for value in params if isinstance(value, str))
+        for request in place.database.requests
+    ]
+    return max(sizes), max(len(request.statements) for request in place.database.requests)
+
+
+def loose_parts(place: Place) -> list[Any]:
+    """Parts of agents' documents that no row names."""
+    return place.run(
+        "SELECT session_id, part FROM strands_chunks AS c WHERE kind = 'agent' AND NOT EXISTS (SELECT 1 "
+        "FROM strands_agents AS a WHERE a.session_id = c.session_id AND a.data LIKE '%' || c.generation || '%')"
+    )
+
+
+def test_a_very_long_state_is_sent_in_several_requests(place: Place) -> None:
+    """A fork and a rewind of an agent whose document is beyond one request's limits; both keep the state whole."""
+    state = {"long": "y" * 9_000_000}
+    agent = place.agent("s", text("one"), text("two"), state=state)
+    agent("hi")
+    agent("go")
+    place.database.clear()
+    place.sessions.fork("s", "copy", at=1)
+    place.sessions.rewind("s", "default", to=1)
+    size, statements = longest_requests(place)
+    assert size < 4_000_000 and statements <= 100
+    for session_id in ("copy", "s"):
+        again = place.agent(session_id)
+        assert words_of(again.messages) == ["hi", "one"] and again.state.get("long") == state["long"]
+    assert not loose_parts(place)
+
+
+@pytest.mark.parametrize("overtaken", [1, 2, 3, 4])
+def test_a_long_fork_is_made_of_one_state(local: Place, overtaken: int) -> None:
+    """An agent that is written to while its parts are copied is read anew; no part is left over, here or there."""
+    agent = local.agent("s", text("one"), text("two"), state={"long": "y" * 7_000_000})
+    agent("hi")
+    agent("go")
+    writes = 0
+
+    def overtake(request: Any) -> None:
+        nonlocal writes
+        writes += request.writes
+        if writes == overtaken:
+            writes += 100
+            local.run_beside("UPDATE strands_agents SET revision = revision + 1 WHERE session_id = 's'")
+
+    local.database.on_call = overtake
+    local.sessions.fork("s", "copy", at=1)
+    assert words(local, "copy") == ["hi", "one"]
+    assert not loose_parts(local)
+
+    local.database.on_call = None
+    local.database.clear()
+    local.database.fail_next(6)
+    with pytest.raises(PerSQLError):
+        local.sessions.fork("s", "other", at=1)
+    local.database.clear()
+    assert not local.run("SELECT 1 FROM strands_chunks WHERE session_id = 'other'")
+    local.sessions.fork("s", "other", at=1)
+    assert words(local, "other") == ["hi", "one"]
 
 
 def test_a_fork_is_one_request_that_carries_no_messages(remote: Place, emulator: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from strands_persql import PerSQLError
+from strands_persql import PerSQLError, PerSQLSessionRepository
 from strands_persql.sessions import PerSQLSessions
 
 from ..agents.harness import assert_rows_sound, user, words_of
@@ -66,8 +66,48 @@ def test_what_a_user_types_is_no_syntax(place: Place, indexed: bool) -> None:
         )
     for position, words in enumerate(TYPED):
         hits = place.sessions.search(f"{words} number{position}").hits
-        assert [hit.message_id for hit in hits] == [position] or (not indexed and "\0" in words), words
+        assert [hit.message_id for hit in hits] == [position], words
         assert not place.sessions.search(f"{words} elsewhere").hits
+
+
+def test_punctuation_parts_words(place: Place, indexed: bool) -> None:
+    """Punctuation is no part of a word, and what it joins in the query has to stand together, with an index or not."""
+    place.agent("s", text("Hello - world; w1, e-mail foo_bar"))("Is it 10.0.0.1?")
+    for words in ("w1?", "hello, world", "Hello world!", "(e-mail)", "e_mail", "foo-bar", "- hello", "world/w1"):
+        assert found(place, words) == [("s", 1)], words
+    assert found(place, '"10.0.0.1"') == found(place, "is, it?") == [("s", 0)]
+    for words in ("world-hello", "bar_foo", "1.0.0.10", "hello, nobody"):
+        assert found(place, words) == [], words
+
+
+def test_letters_of_all_kinds_are_found(place: Place, indexed: bool) -> None:
+    """Words are found as they are written, where lower case, folding and what FTS5 makes of them are three things."""
+    words = ["Straße", "\ufb01n", "İstanbul", "ΟΔΟΣ", "café", "cafe\u0301s", "हिन्दी", "ΐ", "½", "ŉ"]
+    fill(place, ["s"], messages=len(words))
+    for position, word in enumerate(words):
+        sql = "UPDATE strands_messages SET data = json_set(data, '$.message.content[0].text', ?) WHERE message_id = ?"
+        place.run(sql, f"before {word} after", position)
+    for position, word in enumerate(words):
+        assert ("s", position) in found(place, word), word
+    assert found(place, "straße BEFORE") == [("s", 0)]
+
+
+def test_what_a_redaction_hides_is_not_found(place: Place, indexed: bool) -> None:
+    """Rows with a `redact_message`, as Strands' own managers write them, are found by that alone."""
+    fill(place, ["s"], messages=3)
+    stored = json.dumps({"role": "assistant", "content": [{"text": "[blocked]"}]})
+    for position, redaction in enumerate((stored, "null")):
+        place.run(
+            "UPDATE strands_messages SET data = json_set(data, '$.message.content[0].text', 'swordfish', "
+            "'$.redact_message', json(?)) WHERE message_id = ?",
+            redaction,
+            position,
+        )
+    assert found(place, "swordfish") == [("s", 1)]
+    (hit,) = place.sessions.search("blocked").hits
+    assert (hit.message_id, hit.role, hit.snippet) == (0, "assistant", "[blocked]")
+    place.sessions.enable_search()
+    assert found(place, "swordfish") == [("s", 1)] and found(place, "blocked") == [("s", 0)]
 
 
 def test_the_index_is_made_of_what_is_there(place: Place) -> None:
@@ -91,16 +131,28 @@ def test_the_index_is_made_of_what_is_there(place: Place) -> None:
 
 
 def test_an_index_that_was_broken_off_is_completed(local: Place) -> None:
-    """A run that was killed at any request is finished by another."""
+    """A run that was killed at any request is finished by another; until then each message is looked at."""
     fill(local, ["s"], messages=600)
-    for killed_at in (2, 3, 4, 5, 6):
+    for killed_at in range(1, 8):
         local.sessions.disable_search()
         local.database.fail_next(killed_at)
         with contextlib.suppress(PerSQLError):
             local.sessions.enable_search()
         local.database.heal()
-        local.sessions.enable_search()
-        assert len(local.sessions.search("hi", limit=1000).hits) == 600
+        for method in ("scan", "index"):
+            result = local.sessions.search("hi", limit=1000)
+            assert (result.method, len(result.hits), result.complete) == (method, 600, True), killed_at
+            assert local.sessions.has_search() is (method == "index")
+            local.sessions.enable_search()
+        local.run("INSERT INTO strands_search (strands_search) VALUES ('integrity-check')")
+
+
+def test_a_session_renamed_meanwhile_is_in_the_index(place: Place) -> None:
+    """A session that was not entered yet, and gets a name that was passed already, is found all the same."""
+    fill(place, ["s", "t"], messages=600)
+    place.sessions.enable_search(progress=lambda seen: place.sessions.rename("t", "a") if seen == 500 else None)
+    for session_id in ("a", "s"):
+        assert len(place.sessions.search("hi", session_id=session_id, limit=1000).hits) == 600
 
 
 def test_the_index_follows_every_change(place: Place) -> None:
@@ -244,3 +296,25 @@ def test_words_are_scrubbed_with_and_without_secure_deletion(local: Place) -> No
     local.sessions.delete("s")
     blocks = local.store.dump().lower()
     assert b"zebra".hex() not in blocks and b"xylophone".hex() not in blocks
+
+
+@pytest.mark.parametrize("door", ["manager", "repository", "sessions"])
+def test_a_deleted_session_leaves_no_words(local: Place, door: str) -> None:
+    """Whoever deletes a session, even if killed right after it: its words stand in no page of the index."""
+    local.agent("kept", text("antelope"))("giraffe")
+    local.sessions.enable_search()
+    local.agent("s", text("zebra"))("xylophone")
+    if door == "manager":
+        local.store.manager(session_id="other").delete_session("s")
+    elif door == "repository":
+        PerSQLSessionRepository(local.store.database()).delete_session("s")
+    else:
+
+        def kill(rows: int) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            local.sessions.delete("s", progress=kill)
+    blocks = local.store.dump().lower()
+    assert b"zebra".hex() not in blocks and b"xylophone".hex() not in blocks
+    assert found(local, "giraffe") == [("kept", 0)]

@@ -98,6 +98,32 @@ async def test_an_index_follows_every_change(place: Place) -> None:
         assert connection.execute("SELECT count(*) FROM strands_objects_index_content").fetchone() == (0,)
 
 
+async def test_no_word_is_left_in_the_index(place: Place) -> None:
+    """What was overwritten, deleted or rebuilt stands in no page of the index, on any SQLite."""
+
+    def left() -> set[str]:
+        with place.sqlite() as connection:
+            pages = b"".join(row[0] for row in connection.execute("SELECT block FROM strands_objects_index_data"))
+        return {word for word in ("zebra", "xylophone", "lion", "apple") if word.encode() in pages}
+
+    storage = place.storage(index=True)
+    for number in range(20):
+        await storage.write(f"n/{number}", b"common text")
+    await storage.write("k", b"zebra")
+    await storage.write("k", b"apple")
+    await storage.write("other", b"xylophone")
+    assert left() == {"apple", "xylophone"}
+    await place.storage(index=True).delete("other")  # one that has not written yet
+    assert left() == {"apple"} and [found.key for found in await storage.search("apple")] == ["k"]
+    await storage.write("lion", b"lion")
+    await place.storage().delete("lion")
+    await place.storage().write("k", b"lion")
+    await storage.rebuild_index()
+    assert left() == {"lion"} and len(await storage.search("common")) == 20
+    with place.sqlite() as connection:
+        connection.execute("INSERT INTO strands_objects_index (strands_objects_index) VALUES ('integrity-check')")
+
+
 async def test_an_index_can_be_made_later(place: Place) -> None:
     """Objects from before are found by keywords until there is an index, and by it when it has been rebuilt."""
     await filled(place)

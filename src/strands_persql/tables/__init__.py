@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from ._administration import Administration
 from ._documents import Document, Marker, is_in_parts, joined, marker_of
+from ._fulltext import lacks_secure_deletion
 from ._memories import MemoryTables, memory_id
 from ._objects import Encoded, ObjectTables, after_prefix, decoded, first_number
 from ._search import Search
@@ -56,6 +57,7 @@ __all__ = [
     "first_revision",
     "is_in_parts",
     "joined",
+    "lacks_secure_deletion",
     "marker_of",
     "memory_id",
     "revision_step",

@@ -45,6 +45,13 @@ class Administration:
             f"LEFT JOIN {p}messages AS m ON m.session_id = a.session_id AND m.agent_id = a.agent_id "
             f"AND m.message_id = {self._last}"
         )
+        # What every write of an agent, Graph or Swarm changes.
+        self._state = (
+            "json_array((SELECT json_group_array(json_array(agent_id, revision, last)) FROM ("
+            f"SELECT a.agent_id AS agent_id, a.revision AS revision, {self._last} AS last "
+            f"FROM {p}agents AS a WHERE a.session_id = ? ORDER BY a.agent_id)), "
+            f"(SELECT count(*) FROM {p}multi_agents WHERE session_id = ?))"
+        )
         self._bytes = " + ".join(
             f"(SELECT coalesce(sum(length(CAST(b.data AS BLOB))), 0) FROM {p}{name} AS b "
             "WHERE b.session_id = page.session_id)"
@@ -65,6 +72,10 @@ class Administration:
         """Abort the transaction if a session's rows say by now that it was active at another time than this."""
         summary = self._summaries("session_id = ?", "")
         return self.require(f"(SELECT last_active FROM ({summary})) IS ?", session_id, last_active)
+
+    def require_state(self, session_id: str, state: str) -> Statement:
+        """Abort the transaction if anybody wrote to a session since a `delete_page` answered this `state`."""
+        return self.require(f"{self._state} IS ?", session_id, session_id, state)
 
     # Listing
 
@@ -263,13 +274,15 @@ class Administration:
         at: int | None,
         now: str,
         document: Document | None = None,
+        sent: int = 0,
         revision: int = 0,
     ) -> list[Statement]:
         """Copy a session, or one agent of it, or that agent up to a message; the last statement answers its summary.
 
         Fails where the session, agent or message is missing, or the copy's id is taken; with `at` also where the
         agent's own document is in parts, which SQLite can't change. Then the changed `document` has to be given, with
-        the `revision` that it was made from and `agent_id`.
+        the `revision` that it was made from and `agent_id`. So many of its parts as were `sent` already, to the agent
+        that is copied, move to the copy.
         """
         p = self.prefix
         one = agent_id is not None or at is not None
@@ -313,6 +326,8 @@ class Administration:
             live_window = f"CASE WHEN a.live_window IS NOT NULL THEN {_cut_window(at, str(at))} END"
             changed = _cut_document(at, self._last) if document is None else "?"
             up_to, up_to_part = f" AND a.message_id <= {at:d}", f" AND (a.kind <> 'message' OR a.message_id <= {at:d})"
+        if document is not None:
+            up_to_part += " AND a.kind <> 'agent'"  # the changed document brings its own
         statements += [
             statement(
                 f"INSERT INTO {p}agents (session_id, agent_id, revision, live_window, data) "
@@ -340,10 +355,18 @@ class Administration:
             ),
         ]
         if document is not None and agent_id is not None:
-            statements += [
-                self._tables.drop_chunks(new_id, "agent", agent_id, 0),
-                *self._tables.add_chunks(new_id, "agent", agent_id, 0, document),
-            ]
+            if sent:
+                statements.append(
+                    statement(
+                        f"UPDATE {p}chunks SET session_id = ? WHERE session_id = ? AND kind = 'agent' AND owner = ? "
+                        "AND message_id = 0 AND generation = ?",
+                        new_id,
+                        session_id,
+                        agent_id,
+                        document.generation,
+                    )
+                )
+            statements += self._tables.add_chunks(new_id, "agent", agent_id, 0, document)[sent:]
         if not one:
             statements.append(
                 statement(
@@ -409,13 +432,14 @@ class Administration:
     def read_cut(self, session_id: str, agent_id: str, at: int, *, forked: bool) -> list[Statement]:
         """An agent, and its live window as it is to be when it ends with a message.
 
-        Answers `revision, data, live_window, is_live` (whether the message was in the window), `is_last` and
-        `next_id`, or nothing where there is no such agent or message; then the agent's parts.
+        Answers `revision, data, is_windowed, live_window, is_live` (whether the message was in the window), `is_last`
+        and `next_id`, or nothing where there is no such agent or message; then the agent's parts. Where the agent has
+        no window, `live_window` and `is_live` hang on its document, and are right only where that is not in parts.
         """
         p = self.prefix
         return [
             statement(
-                "SELECT a.revision AS revision, a.data AS data, "
+                "SELECT a.revision AS revision, a.data AS data, a.live_window IS NOT NULL AS is_windowed, "
                 f"{_cut_window(at, str(at) if forked else self._last)} AS live_window, {_is_live(at)} AS is_live, "
                 f"{self._last} = {at:d} AS is_last, {self._last} + 1 AS next_id FROM {p}agents AS a "
                 f"JOIN {p}messages AS m ON m.session_id = a.session_id AND m.agent_id = a.agent_id "
@@ -426,43 +450,76 @@ class Administration:
             self._tables.read_agent(session_id, agent_id)[1],
         ]
 
+    def drop_generation(self, session_id: str, agent_id: str, generation: str) -> Statement:
+        """Delete the parts of an agent's document that no row names, since what they were sent for was refused."""
+        return statement(
+            f"DELETE FROM {self.prefix}chunks WHERE session_id = ? AND kind = 'agent' AND owner = ? "
+            "AND message_id = 0 AND generation = ?",
+            session_id,
+            agent_id,
+            generation,
+        )
+
     # Deleting
 
     def delete_page(self, session_id: str, *, messages: int, parts: int) -> list[Statement]:
-        """Delete some of a session's rows, its agents first, so that nobody writes to it, and its own row last.
+        """Delete some of a session's rows, its messages from the last one backwards, and its own row last.
 
-        The first statement answers how many `rows` that makes; the last a row if the session is gone.
+        As long as there are messages, their agents stay, with a raised revision, so that no live agent goes on, and
+        with an empty history: whoever opens what a killed deletion has left begins after the messages that are still
+        there, and never has them come back.
+
+        Answers, a statement each: how many `rows` of messages and multi-agents go; nothing; nothing; a row for each
+        agent gone; nothing; a row for each part gone; the `state` for `require_state`; a row if the session is gone.
         """
         p = self.prefix
-        some_messages = f"SELECT agent_id, message_id FROM {p}messages WHERE session_id = ? LIMIT ?"
+        newest_first = "ORDER BY agent_id DESC, message_id DESC LIMIT ?"
+        some_messages = f"SELECT agent_id, message_id FROM {p}messages WHERE session_id = ? {newest_first}"
         key = "kind, owner, message_id, generation, part"
-        some_parts = f"SELECT {key} FROM {p}chunks WHERE session_id = ? LIMIT ?"
+        # A part goes when its document's row has gone.
+        some_parts = (
+            f"SELECT {key} FROM {p}chunks AS c WHERE session_id = ? AND CASE kind WHEN 'multi_agent' THEN 1 "
+            f"WHEN 'agent' THEN NOT EXISTS (SELECT 1 FROM {p}agents AS a "
+            "WHERE a.session_id = c.session_id AND a.agent_id = c.owner) "
+            f"ELSE NOT EXISTS (SELECT 1 FROM {p}messages AS m WHERE m.session_id = c.session_id "
+            "AND m.agent_id = c.owner AND m.message_id = c.message_id) END "
+            "ORDER BY kind DESC, owner DESC, message_id DESC LIMIT ?"
+        )
         return [
             statement(
-                f"SELECT (SELECT count(*) FROM {p}agents WHERE session_id = page.session_id) + "
-                f"(SELECT count(*) FROM {p}multi_agents WHERE session_id = page.session_id) + "
-                f"(SELECT count(*) FROM ({some_messages})) + (SELECT count(*) FROM ({some_parts})) AS rows "
-                "FROM (SELECT ? AS session_id) AS page",
+                f"SELECT (SELECT count(*) FROM {p}multi_agents WHERE session_id = page.session_id) + "
+                f"(SELECT count(*) FROM ({some_messages})) AS rows FROM (SELECT ? AS session_id) AS page",
                 session_id,
                 messages,
                 session_id,
-                parts,
-                session_id,
             ),
-            statement(f"DELETE FROM {p}agents WHERE session_id = ?", session_id),
             statement(f"DELETE FROM {p}multi_agents WHERE session_id = ?", session_id),
-            statement(
-                f"DELETE FROM {p}chunks WHERE session_id = ? AND ({key}) IN ({some_parts})",
-                session_id,
-                session_id,
-                parts,
-            ),
             statement(
                 f"DELETE FROM {p}messages WHERE session_id = ? AND (agent_id, message_id) IN ({some_messages})",
                 session_id,
                 session_id,
                 messages,
             ),
+            statement(
+                f"DELETE FROM {p}agents WHERE session_id = ? "
+                f"AND NOT EXISTS (SELECT 1 FROM {p}messages WHERE session_id = ?) RETURNING agent_id",
+                session_id,
+                session_id,
+            ),
+            statement(
+                f"UPDATE {p}agents AS a SET revision = revision + ?, "
+                f"live_window = json_array(json_array(coalesce({self._last} + 1, 0), NULL)), data = {_EMPTIED} "
+                "WHERE a.session_id = ?",
+                revision_step(),
+                session_id,
+            ),
+            statement(
+                f"DELETE FROM {p}chunks WHERE session_id = ? AND ({key}) IN ({some_parts}) RETURNING part",
+                session_id,
+                session_id,
+                parts,
+            ),
+            statement(f"SELECT {self._state} AS state", session_id, session_id),
             statement(
                 f"DELETE FROM {p}sessions WHERE session_id = ? "
                 f"AND NOT EXISTS (SELECT 1 FROM {p}messages WHERE session_id = ?) "
@@ -496,6 +553,13 @@ def _at_time(document: str) -> str:
     """An agent's document with a new `updated_at`, the one parameter, where SQLite can read it."""
     return f"CASE WHEN {_PLAIN} THEN json_set({document}, '$.updated_at', ?) ELSE a.data END"
 
+
+_EMPTIED = (
+    f"CASE WHEN {_PLAIN} THEN json_replace(a.data, '{_REMOVED}', 0, '{_SUMMARY}', NULL, "
+    f"'$._internal_state.interrupt_state', json('{_NO_INTERRUPTS}'), '$._internal_state.model_state', json('{{}}')) "
+    "ELSE a.data END"
+)
+"""An agent's document as it is to be when its history is gone, where SQLite can read it."""
 
 _WINDOW = "json_each(CASE WHEN json_valid(a.live_window) THEN a.live_window ELSE '[]' END) AS w"
 _LOW = "json_extract(w.value, '$[0]')"

@@ -18,6 +18,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ._fulltext import delete_securely, merge
 from ._statements import checked_prefix, statement
 
 if TYPE_CHECKING:
@@ -219,13 +220,9 @@ class MemoryTables:
         name, scope = str(key[0]), str(key[1])
         unlearn = statement(self._unlearn.format(which), *key, _owned(name, scope))
         if secure:
-            # Stays with the index; set here, not when it is made, because older versions of SQLite don't know it.
-            once = statement(
-                f"INSERT INTO {self.index} ({self.index}, rank) SELECT 'secure-delete', 1 "
-                f"WHERE NOT EXISTS (SELECT 1 FROM {self.index}_config WHERE k = 'secure-delete')"
-            )
-            return [once, unlearn, delete]
-        return [unlearn, statement(f"INSERT INTO {self.index} ({self.index}) VALUES ('optimize')"), delete]
+            # Here, not when the index is made, because older versions of SQLite don't know it.
+            return [delete_securely(self.index), unlearn, delete]
+        return [unlearn, merge(self.index), delete]
 
 
 def _quoted(word: str) -> str:

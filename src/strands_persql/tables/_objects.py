@@ -24,6 +24,7 @@ from secrets import randbits
 from typing import TYPE_CHECKING, Literal
 
 from ..documents import PART_BYTES, parts_of
+from ._fulltext import delete_securely, merge
 from ._statements import checked_prefix, statement
 
 if TYPE_CHECKING:
@@ -109,14 +110,16 @@ class ObjectTables:
     Args:
         prefix: Starts the name of each table.
         index: Whether there is a full-text index. Every object written then costs its rows too.
+        secure: Let the index drop words from its pages as they go (SQLite 3.42 on); else merge it.
 
     Raises:
         ValueError: The prefix is not safe inside SQL.
     """
 
-    def __init__(self, prefix: str = "strands_", *, index: bool = False) -> None:
+    def __init__(self, prefix: str = "strands_", *, index: bool = False, secure: bool = True) -> None:
         self.prefix = checked_prefix(prefix)
         self.index = index
+        self.secure = secure
         self._table = table = f"{self.prefix}objects"
         self._fts = fts = f"{self.prefix}objects_index"
         self.names = (table, fts) if index else (table,)
@@ -189,7 +192,7 @@ class ObjectTables:
             statement(self._drop_replaced, key, first - (ABANDONED_SECONDS << _SHIFT), key, key),
             *self.put_parts(key, last_parts),
             put,
-            *(self.reindex(key) if self.index else ()),
+            *((*self._forget(key), self._learn(key)) if self.index else ()),
         ]
 
     def put_parts(self, key: str, parts: Sequence[tuple[int, str]]) -> list[Statement]:
@@ -205,7 +208,7 @@ class ObjectTables:
         """An object's every row, those of broken-off writings too."""
         return [
             statement(f"DELETE FROM {self._table} WHERE key = ?", key),
-            *([statement(self._unindex, _entry(key))] if self.index else ()),
+            *(self._forget(key) if self.index else ()),
         ]
 
     # Reading
@@ -252,26 +255,41 @@ class ObjectTables:
 
     # The index
 
-    def reindex(self, key: str) -> list[Statement]:
-        """Make an object's entry in the index anew, of what the table holds."""
+    def _forget(self, key: str) -> list[Statement]:
+        forget = statement(self._unindex, _entry(key))
+        # Where there was no entry, nothing is to be merged: that rewrites the whole index.
+        return [*self._securing(), forget] if self.secure else [forget, merge(self._fts, "changes() > 0")]
+
+    def _securing(self) -> list[Statement]:
+        # Said with each deletion, not when the index is made, because older versions of SQLite don't know it.
+        return [delete_securely(self._fts)] if self.secure else []
+
+    def _learn(self, key: str) -> Statement:
         name = key.rpartition("/")[2]
         stem, dot, _ = name.rpartition(".")  # `md` must not find each .md
-        return [
-            statement(self._unindex, _entry(key)),
-            statement(self._reindex, _entry(key), stem if dot and stem else name, key),
-        ]
+        return statement(self._reindex, _entry(key), stem if dot and stem else name, key)
 
     def reindex_many(self, keys: Sequence[str]) -> list[Statement]:
-        """The same of at most 50 objects; nothing where there is no index."""
-        return [each for key in keys for each in self.reindex(key)] if self.index else []
+        """Make the entries of at most 49 objects in the index anew, of what the table holds; nothing without an index.
+
+        What they leave in the index's pages goes with `scrub`.
+        """
+        if not self.index:
+            return []
+        forget = [statement(self._unindex, _entry(key)) for key in keys]
+        return [*self._securing(), *forget, *(self._learn(key) for key in keys)]
+
+    def scrub(self) -> list[Statement]:
+        """Take out of the index's pages what is left there of deleted words; nothing where nothing can be."""
+        return [merge(self._fts)] if self.index and not self.secure else []
 
     def drop_orphans(self) -> list[Statement]:
-        """Delete the entries in the index whose object is gone; nothing where there is no index."""
+        """Delete the entries in the index whose object is gone, as `reindex_many` does; nothing without an index."""
         drop = (
             f"DELETE FROM {self._fts} WHERE NOT EXISTS "
             f"(SELECT 1 FROM {self._table} AS o WHERE o.key = {self._fts}.key AND o.part = 0)"
         )
-        return [statement(drop)] if self.index else []
+        return [*self._securing(), statement(drop)] if self.index else []
 
     def search(self, words: Sequence[str], prefix: str, limit: int) -> Statement:
         """The objects that hold any of some words, best first: `key, score`; the score is above 0.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ._administration import PAGE_BYTES
 from ._documents import MARKER
+from ._fulltext import delete_securely, merge
 from ._sessions import Tables
 from ._statements import statement
 
@@ -27,14 +28,24 @@ Key = tuple[str, str, int]
 def text_of(data: str) -> str:
     """The text of a message's row: its text blocks, the strings in tool inputs, and what tools answered.
 
-    A row that holds escaped surrogates has none: SQLite would make invalid UTF-8 of a lone one.
+    Of a row with a `redact_message` it is that one's. A row that holds escaped surrogates has none: SQLite would make
+    invalid UTF-8 of a lone one.
     """
     return (
-        "(SELECT group_concat(t.atom, char(10)) FROM json_tree(CASE WHEN "
-        f"json_valid({data}) AND NOT {_is_odd(data)} THEN {data} ELSE 'null' END, '$.message.content') AS t "
-        "WHERE t.type = 'text' AND (t.key = 'text' OR ((instr(t.fullkey, '.toolUse.input') > 0 "
+        "(SELECT group_concat(t.atom, char(10)) FROM json_tree("
+        f"CASE WHEN json_valid({data}) AND NOT {_is_odd(data)} THEN {data} ELSE 'null' END, "
+        f"{_message_in(data)} || '.content') AS t WHERE t.type = 'text' "
+        "AND (t.key = 'text' OR ((instr(t.fullkey, '.toolUse.input') > 0 "
         "OR (instr(t.fullkey, '.toolResult.content') > 0 AND instr(t.fullkey, '.json') > 0)) "
         f"AND NOT (t.key = 'data' AND instr({data}, '__bytes_encoded__') > 0))))"
+    )
+
+
+def _message_in(data: str) -> str:
+    """The path of what the model sees of a message."""
+    return (
+        f"CASE WHEN json_valid({data}) THEN CASE json_type({data}, '$.redact_message') WHEN 'object' "
+        "THEN '$.redact_message' ELSE '$.message' END ELSE '$.message' END"
     )
 
 
@@ -52,23 +63,29 @@ class Search:
 
     def __init__(self, tables: Tables) -> None:
         p = self.prefix = tables.prefix
+        self._sessions = f"{p}sessions"
         self._messages, self._texts, self._index = f"{p}messages", f"{p}search_texts", f"{p}search"
         self._columns = "session_id, agent_id, message_id"
 
     # The index itself
 
     def find(self) -> Statement:
-        """What there is of the index: `name` of its tables and triggers, and whether it `scrubs` by itself."""
+        """What there is of the index: the `name` of its table, of the trigger that rewrites, and of its mark."""
         return statement(
-            "SELECT name FROM sqlite_master WHERE name IN (?, ?, ?) ORDER BY name",
+            "SELECT name FROM sqlite_master WHERE name IN (?, ?, ?, ?) ORDER BY name",
             self._index,
             f"{self._index}_rewritten",
             f"{self._index}_scrubbed",
+            f"{self._index}_filled",
         )
 
+    def is_kept(self, names: set[str]) -> bool:
+        """Whether `find` has found an index that triggers keep current, of what it has."""
+        return self._index in names and bool({f"{self._index}_rewritten", f"{self._index}_scrubbed"} & names)
+
     def is_complete(self, names: set[str]) -> bool:
-        """Whether `find` has found an index that triggers keep current."""
-        return self._index in names and len(names) > 1
+        """Whether `find` has found an index that has every message."""
+        return self.is_kept(names) and f"{self._index}_filled" in names
 
     def needs_scrubbing(self, names: set[str]) -> bool:
         """Whether SQLite leaves deleted words in the index until it is merged: one before 3.42 does."""
@@ -88,29 +105,32 @@ class Search:
         ]
 
     def delete_securely(self) -> Statement:
-        """Have the index forget deleted words at once; fails before SQLite 3.42 (sqlite.org/fts5.html)."""
-        return statement(f"INSERT INTO {self._index} ({self._index}, rank) VALUES ('secure-delete', 1)")
+        """Have the index forget deleted words at once; fails before SQLite 3.42."""
+        return delete_securely(self._index)
 
     def scrub(self) -> Statement:
         """Merge the index, so that nothing is left in it of words that were deleted."""
-        return statement(f"INSERT INTO {self._index} ({self._index}) VALUES ('optimize')")
+        return merge(self._index)
 
     def create_triggers(self, *, scrubbing: bool) -> list[Statement]:
         """The triggers that keep the index current; harmless where they are.
 
         Args:
-            scrubbing: Merge the index whenever a message was rewritten, since words are not deleted securely.
+            scrubbing: Merge the index whenever a message was rewritten or the last of a session deleted, since words
+                are not deleted securely.
         """
         texts, index, messages = self._texts, self._index, self._messages
         key = "session_id = old.session_id AND agent_id = old.agent_id AND message_id = old.message_id"
         forget = f"INSERT INTO {index} ({index}, rowid, text) VALUES ('delete', old.id, old.text);"
         learn = f"INSERT INTO {index} (rowid, text) VALUES (new.id, new.text);"
-        scrub = f" INSERT INTO {index} ({index}) VALUES ('optimize');" if scrubbing else ""
-        add = (
+        scrub = f"{merge(index)['sql']};"
+        enter = (
             f"INSERT INTO {texts} ({self._columns}, text) SELECT new.session_id, new.agent_id, new.message_id, text "
-            f"FROM (SELECT {text_of('new.data')} AS text) WHERE text <> '' "
-            f"ON CONFLICT ({self._columns}) DO UPDATE SET text = excluded.text;"
+            f"FROM (SELECT {text_of('new.data')} AS text) WHERE text <> '' ON CONFLICT ({self._columns})"
         )
+        add = f"{enter} DO UPDATE SET text = excluded.text;"
+        # Where the index is being filled, and has passed the new key already, nobody else enters it.
+        move_in = f"{enter} DO NOTHING;"
         move = (
             f"UPDATE {texts} SET session_id = new.session_id, agent_id = new.agent_id, message_id = new.message_id "
             f"WHERE {key};"
@@ -127,21 +147,36 @@ class Search:
                 (
                     f"{index}_{'scrubbed' if scrubbing else 'rewritten'}",
                     f"UPDATE OF text ON {texts} WHEN old.text <> new.text",
-                    f"{forget} {learn}{scrub}",
+                    f"{forget} {learn} {scrub if scrubbing else ''}",
                 ),
                 (f"{index}_added", f"INSERT ON {messages}", add),
                 (f"{index}_changed", f"UPDATE OF data ON {messages}", f"{clear} {add}"),
-                (f"{index}_moved", f"UPDATE OF {self._columns} ON {messages}", move),
+                (f"{index}_moved", f"UPDATE OF {self._columns} ON {messages}", f"{move} {move_in}"),
                 (f"{index}_deleted", f"DELETE ON {messages}", f"DELETE FROM {texts} WHERE {key};"),
+                # Whoever deletes a session deletes its own row last.
+                *([(f"{index}_ended", f"DELETE ON {self._sessions}", scrub)] if scrubbing else ()),
             )
         ]
+
+    def mark_filled(self) -> Statement:
+        """Create what says that the index has every message: a trigger, last of all, that costs no writer anything.
+
+        It keeps the texts' numbers, by which the index knows them, from being changed by hand.
+        """
+        return statement(
+            f"CREATE TRIGGER IF NOT EXISTS {self._index}_filled BEFORE UPDATE OF id ON {self._texts} "
+            "BEGIN SELECT RAISE(ABORT, 'the search index knows texts by their id'); END"
+        )
 
     def drop(self) -> list[Statement]:
         """Drop the index, its texts and its triggers."""
         return [
             *(
                 statement(f"DROP TRIGGER IF EXISTS {self._index}_{name}")
-                for name in ("learnt", "forgotten", "scrubbed", "rewritten", "added", "changed", "moved", "deleted")
+                for name in (
+                    *("filled", "learnt", "forgotten", "scrubbed", "rewritten"),
+                    *("added", "changed", "moved", "deleted", "ended"),
+                )
             ),
             statement(f"DROP TABLE IF EXISTS {self._index}"),
             statement(f"DROP TABLE IF EXISTS {self._texts}"),
@@ -228,6 +263,6 @@ class Search:
 
 def _described(data: str) -> str:
     return ", ".join(
-        f"CASE WHEN json_valid({data}) THEN coalesce(json_extract({data}, '$.{path}'), '') ELSE '' END AS {name}"
-        for path, name in (("message.role", "role"), ("created_at", "created_at"))
+        f"CASE WHEN json_valid({data}) THEN coalesce(json_extract({data}, {path}), '') ELSE '' END AS {name}"
+        for path, name in ((f"{_message_in(data)} || '.role'", "role"), ("'$.created_at'", "created_at"))
     )
