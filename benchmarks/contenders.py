@@ -10,7 +10,7 @@ import importlib.util
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -368,7 +368,6 @@ class Field:
         self.latency = latency or Latency()
         self._folder = folder
         self.contenders: dict[str, Contender] = {}
-        self._closing: list[Callable[[], None]] = []
         for kind in (*ALL, HandOver):
             if kind.name not in names:
                 continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -18,7 +17,7 @@ from .lifecycle import register, wait
 from .recorder import Durability, Recorder, checked_durability, checked_session_id
 from .store import Store
 from .tables import Tables
-from .workers import submit_call
+from .workers import awaited, submit_call
 
 if TYPE_CHECKING:
     from strands import Agent
@@ -163,12 +162,12 @@ class _Mirror:
     async def _attach(self, subject: Any) -> None:
         """Begin with a subject that was registered late, or whose stored rows could not be read before."""
         if hasattr(subject, "nodes"):
-            await asyncio.shield(asyncio.wrap_future(submit_call(lambda: self._recorder.attach_multi_agent(subject))))
+            await awaited(submit_call(lambda: self._recorder.attach_multi_agent(subject)))
             return
         built_with = self._built_with.get(subject)
         self._miss(subject)
         self._recorder.check_unique(subject)
-        await asyncio.shield(asyncio.wrap_future(submit_call(lambda: self._recorder.attach(subject, built_with))))
+        await awaited(submit_call(lambda: self._recorder.attach(subject, built_with)))
         self._recorder.caught_up(subject, self._missed.pop(subject, []))
 
     def _miss(self, agent: Agent) -> None:

@@ -7,8 +7,6 @@ cancel scope around a request) cancels the wait, not the write.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import inspect
 import sys
 from collections.abc import Awaitable, Callable
@@ -27,6 +25,8 @@ from strands.hooks import (
     MessageAddedEvent,
     MultiAgentInitializedEvent,
 )
+
+from .workers import awaited
 
 if TYPE_CHECKING:
     from strands import Agent
@@ -128,24 +128,8 @@ def register(registry: HookRegistry, listener: Listener) -> None:
 
 async def wait(written: Written) -> None:
     """Wait for a write without blocking the loop; a cancelled wait leaves the write running."""
-    if written is None:
-        return
-    if not written.done():
-        loop = asyncio.get_running_loop()
-        awake = loop.create_future()
-        written.add_done_callback(lambda _: _call_in(loop, _wake, awake))
-        await awake
-    written.result()
-
-
-def _call_in(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *args: Any) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
-        loop.call_soon_threadsafe(call, *args)
-
-
-def _wake(awake: asyncio.Future[None]) -> None:
-    if not awake.done():
-        awake.set_result(None)
+    if written is not None:
+        await awaited(written)
 
 
 def _initialized(listener: Listener) -> Callable[[Any], None]:

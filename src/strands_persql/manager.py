@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from .recorder import Durability, Recorder, checked_durability, checked_session_
 from .repository import PerSQLSessionRepository
 from .store import Store
 from .tables import Tables
-from .workers import submit_call
+from .workers import awaited, submit_call
 
 if TYPE_CHECKING:
     from strands import Agent
@@ -101,7 +100,7 @@ class PerSQLSessionManager(Closing, SessionManager):
             SessionDataError: A stored row can't be read.
         """
         self = cls(session_id, database, table_prefix=table_prefix, durability=durability, create_tables=create_tables)
-        await asyncio.wrap_future(submit_call(lambda: self._recorder.read_ahead(agent_id)))
+        await awaited(submit_call(lambda: self._recorder.read_ahead(agent_id)))
         return self
 
     @classmethod

@@ -6,7 +6,6 @@ none. The store meets Strands' protocol by its shape and inherits nothing.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import re
@@ -21,7 +20,8 @@ from .documents import now, parts_of
 from .errors import PerSQLError, SessionDataError
 from .store import Row, Store
 from .tables import MemoryTables, lacks_secure_deletion, memory_id
-from .workers import Lane, submit_call
+from .words import cleaned, words_of, words_to_find
+from .workers import Lane, awaited, submit_call
 
 if TYPE_CHECKING:
     from strands.memory import (
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from .client import Database, Statement
 
-__all__ = ["Memory", "MemoryPage", "PerSQLMemoryStore", "words_of"]
+__all__ = ["Memory", "MemoryPage", "PerSQLMemoryStore"]
 
 logger = logging.getLogger(__name__)
 
@@ -207,7 +207,7 @@ class PerSQLMemoryStore:
 
         asked = (options or {}).get("max_search_results")
         limit = _checked_limit(asked) if asked is not None else self.max_search_results or _DEFAULT_RESULTS
-        words = _words_to_find(query)
+        words = words_to_find(query, most=MAX_QUERY_WORDS)
         if not words:
             return []
         [rows] = await _off_loop(
@@ -247,7 +247,7 @@ class PerSQLMemoryStore:
         written.set_running_or_notify_cancel()  # whoever waits may be cancelled, the write is not
         self._pending.append((item, written))
         self._lane.run()
-        return await asyncio.shield(asyncio.wrap_future(written))
+        return await awaited(written)
 
     async def add_messages(self, messages: list[Message], context: AddMessagesContext | None = None) -> list[str]:
         """Remember the text of messages, each as one memory with its role in the metadata; those without text are left.
@@ -481,7 +481,7 @@ class PerSQLMemoryStore:
 
 async def _off_loop(call: Callable[[], T]) -> T:
     """Run a call on a worker thread; whoever cancels this cancels the wait, not the write."""
-    return await asyncio.shield(asyncio.wrap_future(submit_call(call)))
+    return await awaited(submit_call(call))
 
 
 def _require_memory() -> None:
@@ -527,7 +527,7 @@ def _said(error: BaseException) -> str:
 
 
 def _checked_name(value: object, what: str) -> str:
-    if isinstance(value, str) and value.strip() and _clean(value) == value and len(value.encode()) <= MAX_NAME_BYTES:
+    if isinstance(value, str) and value.strip() and cleaned(value) == value and len(value.encode()) <= MAX_NAME_BYTES:
         return value
     raise ValueError(f"{what} must be a text of 1 to {MAX_NAME_BYTES} bytes, such as 'user-42'; got {value!r:.100}")
 
@@ -552,7 +552,7 @@ def _item(content: object, metadata: object) -> _Item:
     """A memory as it is stored, checked."""
     if not isinstance(content, str) or not content.strip():
         raise ValueError("a memory must be a text that is not empty")
-    text = _clean(content)
+    text = cleaned(content)
     if len(text.encode()) > MAX_CONTENT_BYTES:
         raise ValueError(
             f"a memory holds at most {MAX_CONTENT_BYTES:,} bytes, this text has {len(text.encode()):,}: keep the facts "
@@ -563,7 +563,7 @@ def _item(content: object, metadata: object) -> _Item:
     try:
         if not isinstance(metadata, dict):
             raise TypeError(f"it is a {type(metadata).__name__}")
-        encoded = _clean(json.dumps(metadata, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+        encoded = cleaned(json.dumps(metadata, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"a memory's metadata must be a dict of what JSON can hold: {error}") from error
     if len(encoded.encode()) > MAX_METADATA_BYTES:
@@ -589,78 +589,6 @@ def _text_of(message: Mapping[str, Any]) -> str:
     return "\n".join(block["text"] for block in blocks if isinstance(block.get("text"), str)).strip()
 
 
-def _clean(text: str) -> str:
-    """A text without lone surrogates, which don't survive the way to UTF-8."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
 def _normalised(content: str) -> str:
     """What makes a content the same as another."""
     return " ".join(unicodedata.normalize("NFC", content).split())
-
-
-# Scripts that don't part words by spaces, or put so much into one word that only its parts are found again: Thai, Lao,
-# Burmese, Khmer, Hangul, Kana, Han.
-_UNPARTED = re.compile(
-    "([\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf"
-    "\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]+)"
-)
-_ACCENTS = re.compile("[\u0300-\u036f]")
-# What stands inside a word without being part of it: joiners, soft hyphens, the apostrophe of "don't".
-_INSIDE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]|(?<=\\w)['\u2019](?=\\w)")
-_LONGEST_WORD = 100
-
-# Words that say nothing of what an English query is about.
-_COMMON = frozenset(
-    re.findall(
-        "[a-z]+",
-        """a about am an and any are as at be been but by can could did do does for from had has have he her his how i
-        if in into is it its me my no not of on or our she should so some than that the their them then there these they
-        this those to too us was we were what when where which who whom whose why will with would you your""",
-    )
-)
-
-
-def words_of(text: str) -> list[str]:
-    """The words of a text as memories are searched by them: letters and digits alone, without case and accents.
-
-    Of scripts that don't part words, the single letters and the pairs of letters.
-    """
-    return [piece for word in _split(text) for piece in _pieces(word)]
-
-
-def _words_to_find(query: str) -> list[str]:
-    """The words of a query that a search looks for, each once."""
-    found: dict[str, None] = {}
-    for word in _split(query):
-        pieces = _pieces(word)
-        # A pair of letters says more than each of them; one letter is looked for where there is no pair.
-        found.update(dict.fromkeys([piece for piece in pieces if len(piece) > 1] if _UNPARTED.match(word) else pieces))
-        if _UNPARTED.match(word) and len(word) == 1:
-            found[word] = None
-    words = [word for word in found if word not in _COMMON] or list(found)
-    if len(words) > MAX_QUERY_WORDS:
-        words = [*words[: MAX_QUERY_WORDS // 2], *words[-MAX_QUERY_WORDS // 2 :]]
-    return words
-
-
-def _split(text: str) -> list[str]:
-    """The words, and the runs of letters of scripts that don't part words."""
-    folded = unicodedata.normalize("NFKD", _clean(text)).casefold()
-    folded = unicodedata.normalize("NFC", _INSIDE.sub("", _ACCENTS.sub("", folded)))
-    if folded.isascii():
-        return [word[:_LONGEST_WORD] for word in re.findall("[a-z0-9]+", folded)]
-    # A vowel sign is a mark, no letter, and all the same a part of its word.
-    spaced = "".join(char if char.isalnum() or unicodedata.category(char)[0] == "M" else " " for char in folded)
-    return [
-        run if _UNPARTED.match(run) else run[:_LONGEST_WORD]
-        for word in spaced.split()
-        for run in _UNPARTED.split(word)
-        if run
-    ]
-
-
-def _pieces(word: str) -> list[str]:
-    if not _UNPARTED.match(word):
-        return [word]
-    return [*word, *(word[place : place + 2] for place in range(len(word) - 1))]

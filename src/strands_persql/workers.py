@@ -9,7 +9,9 @@ write of a message to a local file.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
+import contextlib
 import contextvars
 import os
 import threading
@@ -19,7 +21,7 @@ from queue import SimpleQueue
 from typing import Protocol, TypeVar
 from weakref import WeakSet
 
-__all__ = ["MAX_WORKERS", "Lane", "submit", "submit_call", "survive_forks"]
+__all__ = ["MAX_WORKERS", "Lane", "awaited", "submit", "submit_call", "survive_forks"]
 
 T = TypeVar("T")
 
@@ -114,6 +116,26 @@ def submit_call(call: Callable[[], T]) -> Future[T]:
 
     submit(work)
     return future
+
+
+async def awaited(future: Future[T]) -> T:
+    """Wait for the outcome of work without blocking the loop; whoever cancels this cancels the wait, not the work."""
+    if not future.done():
+        loop = asyncio.get_running_loop()
+        awake = loop.create_future()
+        future.add_done_callback(lambda _: _call_in(loop, _wake, awake))
+        await awake
+    return future.result()
+
+
+def _call_in(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *args: object) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
+        loop.call_soon_threadsafe(call, *args)
+
+
+def _wake(awake: asyncio.Future[None]) -> None:
+    if not awake.done():
+        awake.set_result(None)
 
 
 def _after_fork() -> None:

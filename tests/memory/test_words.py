@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from strands_persql.memory import MAX_QUERY_WORDS, _words_to_find, words_of
+from strands_persql.memory import MAX_QUERY_WORDS
+from strands_persql.words import words_of, words_to_find
 
 
 @pytest.mark.parametrize(
@@ -44,13 +45,13 @@ def test_words(text: str, words: str) -> None:
 )
 def test_words_to_find(query: str, words: str) -> None:
     """A query is its words, each once, common ones only where there are no others."""
-    assert _words_to_find(query) == words.split()
+    assert words_to_find(query, most=MAX_QUERY_WORDS) == words.split()
 
 
 def test_a_long_query() -> None:
     """Of a long query the beginning and the end are searched for."""
     words = [f"w{number}" for number in range(1000)]
-    found = _words_to_find(" ".join(words))
+    found = words_to_find(" ".join(words), most=MAX_QUERY_WORDS)
     assert len(found) == MAX_QUERY_WORDS
     assert (found[0], found[-1]) == ("w0", "w999")
 
@@ -62,6 +63,6 @@ def test_no_word_is_syntax() -> None:
     rng = random.Random(seed)
     for _ in range(300):
         text = "".join(chr(rng.choice([rng.randrange(0x250), rng.randrange(0x11_0000)])) for _ in range(30))
-        for word in [*words_of(text), *_words_to_find(text)]:
+        for word in [*words_of(text), *words_to_find(text, most=MAX_QUERY_WORDS)]:
             assert word
             assert all(char.isalnum() or ord(char) > 127 for char in word)

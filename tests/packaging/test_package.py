@@ -20,7 +20,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 LAYERS = [
     {"errors", "workers"},
     {"client"},
-    {"documents"},
+    {"documents", "words"},
     {"window", "tables", "repair", "stored"},
     {"erasure", "store", "agent_state", "tracing"},
     {"batches", "writer", "restoring"},
@@ -36,7 +36,7 @@ LAYERS = [
     {"cli", "__main__"},
 ]
 
-PURE = {"batches", "documents", "erasure", "records", "repair", "stored", "tables", "window"}
+PURE = {"batches", "documents", "erasure", "records", "repair", "stored", "tables", "window", "words"}
 IO = {
     "asyncio", "concurrent", "ftplib", "http", "httpx", "io", "multiprocessing", "os", "pathlib", "shutil", "socket",
     "sqlite3", "ssl", "subprocess", "tempfile", "threading", "urllib",

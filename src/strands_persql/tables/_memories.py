@@ -5,7 +5,7 @@
 
 `id` comes of the content (see `memory_id`), so the same memory written twice is one row, and it is the index's rowid,
 so that the table can be `WITHOUT ROWID` in the order in which it is listed. The words are what the package made of the
-content (`strands_persql.memory.words_of`); they stand in the table because FTS5 takes a text out of an index without
+content (`strands_persql.words.words_of`); they stand in the table because FTS5 takes a text out of an index without
 text only if it is told that text again. So forgetting is one request, and an index can be made from the table alone.
 
 Whose a memory is stands in the index too, as one more word to match; the table has the last word on it all the same.
