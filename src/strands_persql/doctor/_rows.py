@@ -1,332 +1,39 @@
-"""Examines a database: its connection, the token's role, the layout, and every row.
-
-```python
-for finding in diagnose(client.database("acme/agent-state")):
-    print(finding.severity, finding.where, finding.what, finding.remedy)
-```
-
-Nothing is changed by it. `mend` changes what can be mended without a loss. Both are safe beside live agents: what
-several tables tell together is asked again in one statement before it is reported; what mends carries the same
-condition, and raises the revision of the agent's row, so that an agent in the midst of writing gets
-`SessionConflictError` instead of a row that can't be read.
-
-All tables are read in the order of their keys, page by page. What is held at a time is a page of each and the shape of
-one agent's live window: which roles and tool ids its messages have, not what they say.
-"""
+"""Every row: in the order of the keys, page by page."""
 
 from __future__ import annotations
 
 import json
-import shlex
-import statistics
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from strands.types.session import Session, SessionType
 
-from .agent_state import Restorable
-from .client._local import LocalDatabase
-from .client._remote import RemoteDatabase
-from .documents import LARGEST_NUMBER, copied, encode
-from .errors import PermissionDeniedError, PerSQLError, SessionDataError
-from .repair import repair
-from .store import Row, Store
-from .stored import stored_document, stored_message, stored_multi_agents
-from .tables import Search, marker_of
-from .tables._doctor import CheckedTable, DoctorTables
-from .window import Entry, Message, Window
+from ..agent_state import Restorable
+from ..documents import LARGEST_NUMBER, copied, encode
+from ..errors import SessionDataError
+from ..repair import repair
+from ..store import Row, Store
+from ..stored import stored_document, stored_message, stored_multi_agents
+from ..tables import marker_of
+from ..tables._doctor import CheckedTable, DoctorTables
+from ..window import Entry, Message, Window
 
 if TYPE_CHECKING:
-    from .client import Database, Statement
-    from .tables import ChunkKind, Marker
+    from ..client import Statement
+    from ..tables import ChunkKind, Marker
 
-__all__ = ["Finding", "Severity", "diagnose", "examine", "mend"]
+from ._findings import Finding, line_of, many, quoted, reason_of, unreadable_row
 
-Severity = Literal["error", "warning", "info", "ok"]
+__all__ = ["PAGE", "Rows"]
 
 PAGE = 1_000
 """Rows of one request. SQLite looks into each document where it is; a request may take 30 seconds of its time (PerSQL,
 "Platform limits")."""
 
-PINGS = 3
 PENDING = 50
 """Suspicions that are asked again together, in one request."""
-
-MENDED_TOGETHER = 40
-"""Findings mended in one request and transaction: two statements each, and 100 are a batch."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that an examination found.
-
-    Attributes:
-        severity: `"error"`: an agent can't go on, or something stored can't be read. `"warning"`: something is left
-            over, or missing, that restoring works around. `"info"`: worth knowing. `"ok"`: what was checked, and found
-            in order.
-        check: Which check found it: `"connection"`, `"role"`, `"layout"`, `"rows"`, `"unreadable-row"`,
-            `"unreadable-window"`, `"revision"`, `"missing-messages"`, `"orphan-parts"`, `"no-session"`, `"no-agent"`,
-            `"empty-session"`, `"tool-results"`, `"roles"`, `"empty-messages"`, `"search-index"`.
-        what: What was found.
-        remedy: What to do about it; empty where nothing is to be done.
-        session_id: Where it was found; None where it concerns the whole database.
-        agent_id: The agent, Graph or Swarm it concerns, where there is one.
-        message_id: The message's position in the transcript, where there is one.
-        mending: The statements with which `mend` mends it; none where it can't without a loss.
-    """
-
-    severity: Severity
-    check: str
-    what: str
-    remedy: str = ""
-    session_id: str | None = None
-    agent_id: str | None = None
-    message_id: int | None = None
-    mending: tuple[Statement, ...] = field(default=(), repr=False, compare=False)
-
-    @property
-    def mendable(self) -> bool:
-        """Whether `mend` mends it."""
-        return bool(self.mending)
-
-    @property
-    def where(self) -> str:
-        """The place in words: `session 'a', agent 'b', message 3`."""
-        if self.session_id is None:
-            return "database"
-        places = [f"session {self.session_id!r}"]
-        if self.agent_id is not None:
-            places.append(f"agent {self.agent_id!r}")
-        if self.message_id is not None:
-            places.append(f"message {self.message_id}")
-        return ", ".join(places)
-
-
-def diagnose(
-    database: Database,
-    *,
-    table_prefix: str = "strands_",
-    session_id: str | None = None,
-    progress: Callable[[int], None] | None = None,
-) -> list[Finding]:
-    """Examine a database, or one session of it, and change nothing.
-
-    Args:
-        database: A handle as `PerSQL(…).database(…)` gives, or one of PerSQL's own SDK. A readonly token is enough.
-        table_prefix: Starts the name of each table, as the session managers have it.
-        session_id: Look at the rows of this session alone.
-        progress: Called after each page with the number of rows looked at so far.
-
-    Returns:
-        What was found. That the database can't be reached, or has no tables, is a finding too.
-
-    Raises:
-        TypeError: `database` is no synchronous handle.
-        ValueError: `table_prefix` is not safe inside SQL.
-        PerSQLError: The database refused a request in the midst of the examination.
-    """
-    return list(examine(database, table_prefix=table_prefix, session_id=session_id, progress=progress))
-
-
-def examine(
-    database: Database,
-    *,
-    table_prefix: str = "strands_",
-    session_id: str | None = None,
-    progress: Callable[[int], None] | None = None,
-) -> Iterator[Finding]:
-    """The findings of `diagnose` one by one, as they are found."""
-    store = Store(database, DoctorTables(table_prefix), create_tables=False)
-    return _examine(database, store, session_id, progress or _ignore)
-
-
-def mend(
-    database: Database,
-    findings: Iterable[Finding],
-    *,
-    table_prefix: str = "strands_",
-    progress: Callable[[int], None] | None = None,
-) -> list[Finding]:
-    """Mend what can be mended without a loss: those findings that are `mendable`, as far as they are still so.
-
-    Args:
-        database: The handle that was examined. A layout takes an admin token, all else a readwrite one.
-        findings: What to mend; the rest is left alone.
-        table_prefix: As it was examined.
-        progress: Called after each request with the number of findings dealt with so far.
-
-    Returns:
-        What was mended. What somebody else has changed meanwhile is not among it.
-
-    Raises:
-        PerSQLError: The database refused a request; what was mended before it stays mended.
-    """
-    store = Store(database, DoctorTables(table_prefix), create_tables=False)
-    todo = sorted((finding for finding in findings if finding.mending), key=lambda finding: finding.check != "layout")
-    mended: list[Finding] = []
-    done = 0
-    while todo:
-        together = todo[:1] if todo[0].check == "layout" else todo[:MENDED_TOGETHER]
-        todo = todo[len(together) :]
-        answers = iter(store.write([statement for finding in together for statement in finding.mending]))
-        for finding in together:
-            rows = [next(answers) for _ in finding.mending]
-            if rows[-1] or finding.check == "layout":
-                mended.append(finding)
-        done += len(together)
-        (progress or _ignore)(done)
-    return mended
-
-
-def _ignore(_: int) -> None:
-    pass
-
-
-def _examine(
-    database: Database, store: Store[DoctorTables], session_id: str | None, progress: Callable[[int], None]
-) -> Iterator[Finding]:
-    try:
-        yield _connection(store)
-    except Exception as error:
-        if not isinstance(error, PerSQLError) and getattr(error, "status", None) is None:
-            raise
-        yield Finding("error", "connection", "the database can't be used", _line(error))
-        return
-    yield _role(database, store)
-    layout, is_readable = _layout(store)
-    yield layout
-    if not is_readable:
-        return
-    try:
-        yield from _Rows(store, session_id, progress).findings()
-        if session_id is None:
-            yield from _index(store)
-    except PermissionDeniedError as error:
-        if error.kind != "unknown_table":
-            raise
-        yield _no_tables(store, "of the tables some are missing")
-
-
-# The database itself
-
-
-def _connection(store: Store[DoctorTables]) -> Finding:
-    took: list[float] = []
-    for _ in range(PINGS + 1):  # the first opens the connection
-        begun = time.perf_counter()
-        store.read(store.tables.ping())
-        took.append((time.perf_counter() - begun) * 1000)
-    return Finding("ok", "connection", f"answers in {statistics.median(took[1:]):.1f} ms (the first in {took[0]:.1f})")
-
-
-def _role(database: Database, store: Store[DoctorTables]) -> Finding:
-    """What may be written, asked without writing."""
-    if isinstance(database, LocalDatabase):
-        try:
-            store.write([store.tables.write_nothing()])
-        except PermissionDeniedError as error:
-            if error.kind == "unknown_table":
-                return Finding("ok", "role", "a local file: no token is needed")
-            return Finding("warning", "role", "the file can't be written to", _line(error))
-        except PerSQLError as error:
-            return Finding("warning", "role", "the file can't be written to", _line(error))
-        return Finding("ok", "role", "a local file that can be written to: no token is needed")
-    role = _role_of_token(database)
-    if role is None:
-        return Finding("info", "role", "the service doesn't tell the token's role", "")
-    if role in ("admin", "owner"):
-        return Finding("ok", "role", f"the token's role is {role}: it reads, writes and creates tables")
-    if role in ("readwrite", "write"):
-        return Finding(
-            "ok", "role", f"the token's role is {role}: it reads and writes; creating tables takes an admin token"
-        )
-    if role in ("readonly", "read"):
-        return Finding(
-            "warning",
-            "role",
-            f"the token's role is {role}: agents can't store anything with it",
-            "Give agents a token whose role is readwrite; for looking at sessions this one is enough.",
-        )
-    return Finding("info", "role", f"the token's role is {role!r}, which this version doesn't know")
-
-
-def _role_of_token(database: Database) -> str | None:
-    if not isinstance(database, RemoteDatabase):
-        return None
-    try:
-        return database.role()
-    except PerSQLError:  # a token may be good for this database and not for that question
-        return None
-
-
-def _layout(store: Store[DoctorTables]) -> tuple[Finding, bool]:
-    newest = len(store.tables.steps)
-    prefix = store.tables.prefix
-    try:
-        rows = store.read(store.tables.read_version())[0]
-    except PermissionDeniedError as error:
-        if error.kind != "unknown_table":
-            raise
-        return _no_tables(store, "there are no tables"), False
-    version = rows[0]["version"] if rows else None
-    if version == newest:
-        return Finding("ok", "layout", f"tables {prefix}* have layout {version}, the newest"), True
-    if version is None:
-        return _no_tables(store, "the table of layouts is empty"), True
-    if version > newest:
-        remedy = "Upgrade strands-persql; nothing else of this database was looked at."
-        return Finding("error", "layout", f"tables {prefix}* have layout {version}, newer than {newest}", remedy), False
-    return (
-        Finding(
-            "warning",
-            "layout",
-            f"tables {prefix}* have layout {version}, older than {newest}",
-            "Run `strands-persql init` with an admin token.",
-            mending=tuple(store.tables.lay_out(int(version))),
-        ),
-        True,
-    )
-
-
-def _no_tables(store: Store[DoctorTables], what: str) -> Finding:
-    return Finding(
-        "error",
-        "layout",
-        f"{what} ({store.tables.prefix}*)",
-        "Run `strands-persql init` with an admin token, or name the right database and table prefix.",
-        mending=tuple(store.tables.lay_out()),
-    )
-
-
-def _index(store: Store[DoctorTables]) -> Iterator[Finding]:
-    """Whether the full-text index, where there is one, has all messages."""
-    index = Search(store.tables)
-    names = {row["name"] for row in store.read(index.find())[0]}
-    if not names:
-        return
-    remedy = "Run `strands-persql index on` with an admin token: it goes on where it was cut off."
-    if not index.is_complete(names):
-        yield Finding(
-            "warning", "search-index", "the search index was never finished, so nothing is found by it", remedy
-        )
-        return
-    lacking = 0
-    after: tuple[str, str, int] | None = ("", "", -1)
-    while after is not None:
-        rows = store.read(store.tables.unindexed(after, PAGE))[0]
-        lacking += sum(bool(row["lacking"]) for row in rows)
-        last = rows[-1] if len(rows) == PAGE else None
-        after = None if last is None else (last["session_id"], last["agent_id"], last["message_id"])
-    if lacking:
-        yield Finding("warning", "search-index", f"the search index lacks {_many(lacking, 'message')}", remedy)
-    else:
-        yield Finding("ok", "search-index", "the search index has every message")
-
-
-# The rows
 
 
 class _Pages:
@@ -377,7 +84,7 @@ class _Session:
     """How many parts messages outside live windows should have."""
 
 
-class _Rows:
+class Rows:
     """Looks at all rows: sessions in the order of their ids, all tables side by side."""
 
     def __init__(self, store: Store[DoctorTables], session_id: str | None, progress: Callable[[int], None]) -> None:
@@ -412,8 +119,8 @@ class _Rows:
         yield Finding(
             "ok",
             "rows",
-            f"looked at {_many(sessions, 'session')}, {_many(agents, 'agent')}, {_many(messages, 'message')}, "
-            f"{_many(multi_agents, 'Graph or Swarm', 'Graphs and Swarms')}, {_many(chunks, 'long document')}",
+            f"looked at {many(sessions, 'session')}, {many(agents, 'agent')}, {many(messages, 'message')}, "
+            f"{many(multi_agents, 'Graph or Swarm', 'Graphs and Swarms')}, {many(chunks, 'long document')}",
             session_id=self._only,
         )
 
@@ -436,7 +143,7 @@ class _Rows:
             {row["multi_agent_id"]: row for row in self._multi_agents.of(session_id=session_id)},
         )
         if rows and not rows[0]["sound"]:
-            yield _unreadable(session_id, "its row is no session of Strands'")
+            yield unreadable_row(session_id, "its row is no session of Strands'")
         for agent_id in session.agents:
             if not session.exists:
                 self._suspect_no_session(session_id, agent_id)
@@ -450,7 +157,7 @@ class _Rows:
                     "info",
                     "empty-session",
                     "nothing but the session's own row: it was never used, or only partly deleted",
-                    f"Delete it: strands-persql delete {_quoted(session_id)}",
+                    f"Delete it: strands-persql delete {quoted(session_id)}",
                     session_id=session_id,
                 ),
                 self._tables.is_empty(session_id),
@@ -499,7 +206,7 @@ class _Rows:
                 "no-agent",
                 "its messages stand there, and its own row doesn't: an import or a deletion that did not come to its "
                 "end",
-                f"Run the import or the deletion again: it goes on. Or: strands-persql delete {_quoted(session_id)}",
+                f"Run the import or the deletion again: it goes on. Or: strands-persql delete {quoted(session_id)}",
                 session_id=session_id,
                 agent_id=agent_id,
             ),
@@ -559,9 +266,11 @@ class _Rows:
             for found in rows:
                 Restorable.of(stored_document(found["data"], chunks, what=f"The row of agent {agent_id!r}"))
         except SessionDataError as error:
-            yield _unreadable(*ids, what=_reason(error), check="unreadable-row")
+            yield unreadable_row(*ids, what=reason_of(error), check="unreadable-row")
         except (TypeError, ValueError, KeyError, AttributeError) as error:
-            yield _unreadable(*ids, what=f"its row is no agent of Strands' ({type(error).__name__}: {_line(error)})")
+            yield unreadable_row(
+                *ids, what=f"its row is no agent of Strands' ({type(error).__name__}: {line_of(error)})"
+            )
 
     def _message(
         self, session: _Session, row: Row, *, live: bool, into: dict[int, Entry] | None = None
@@ -589,7 +298,7 @@ class _Rows:
             for row in rows:
                 return _shape_of(stored_message(row["data"], parts, agent_id, position).message), ""
         except SessionDataError as error:
-            return None, _reason(error)
+            return None, reason_of(error)
         return None, ""
 
     def _unreadable_message(self, session_id: str, agent_id: str, position: int, reason: str, *, live: bool) -> Finding:
@@ -617,7 +326,7 @@ class _Rows:
                 Finding(
                     "warning",
                     "missing-messages",
-                    f"its live window names {_many(missing, 'message')} without a row, the first at {first}",
+                    f"its live window names {many(missing, 'message')} without a row, the first at {first}",
                     "Agents are restored without them. Restore the rows from a backup if they matter.",
                     *ids,
                     message_id=first,
@@ -641,7 +350,7 @@ class _Rows:
                 "tool-results",
                 "a tool use or a tool result in its live window has no toolUseId, so the agent can't be restored",
                 "Rewind the agent to a message before it: strands-persql rewind "
-                f"{_quoted(ids[0])} --agent {_quoted(ids[1])} --to N",
+                f"{quoted(ids[0])} --agent {quoted(ids[1])} --to N",
                 *ids,
             )
             return
@@ -664,7 +373,7 @@ class _Rows:
             yield Finding(
                 "info",
                 "roles",
-                f"in {_many(len(repeats), 'place')} of its live window two messages of one role follow each other, as "
+                f"in {many(len(repeats), 'place')} of its live window two messages of one role follow each other, as "
                 "after a model's failure; some models refuse that",
                 "Where a model refuses it, rewind the agent to a message before.",
                 *ids,
@@ -675,7 +384,7 @@ class _Rows:
             yield Finding(
                 "info",
                 "empty-messages",
-                f"{_many(len(empty), 'message')} of its live window without any content; some models refuse that",
+                f"{many(len(empty), 'message')} of its live window without any content; some models refuse that",
                 "Where a model refuses it, rewind the agent to a message before.",
                 *ids,
                 message_id=window.entries[empty[0]].message_id,
@@ -691,7 +400,7 @@ class _Rows:
             try:
                 stored_multi_agents(self._store.read(*self._tables.restore_multi_agents(*ids)))
             except SessionDataError as error:
-                yield _unreadable(*ids, what=_reason(error))
+                yield unreadable_row(*ids, what=reason_of(error))
 
     def _revision(
         self, kind: Literal["agent", "multi_agent"], session_id: str, owner: str, revision: object
@@ -747,12 +456,12 @@ class _Rows:
             Finding(
                 "warning",
                 "orphan-parts",
-                f"{_many(parts, 'part')} of a long document that no row names: a process died between them and their "
+                f"{many(parts, 'part')} of a long document that no row names: a process died between them and their "
                 "row" + ("" if is_safe else ", or is writing just now"),
                 "--fix deletes them."
                 if is_safe
                 else "They take up room, and nothing else. Run the import again if there was one; they go with the "
-                f"session: strands-persql delete {_quoted(session.session_id)}",
+                f"session: strands-persql delete {quoted(session.session_id)}",
                 session.session_id,
                 owner,
                 position if kind == "message" else None,
@@ -798,27 +507,3 @@ def _shape(role: str, uses: list[Any], results: list[Any], others: int) -> Entry
 
 def _bad_number(revision: object) -> bool:
     return not (isinstance(revision, int) and 1 <= revision < LARGEST_NUMBER)
-
-
-def _unreadable(session_id: str, agent_id: str | None = None, what: str = "", check: str = "unreadable-row") -> Finding:
-    remedy = "Restore the row from a backup, or look at its column data and mend it."
-    return Finding("error", check, what, remedy, session_id, agent_id)
-
-
-def _reason(error: SessionDataError) -> str:
-    """What is wrong with a row, without the words that name it and the remedy."""
-    first = str(error).split(". ", 1)[0]
-    return first.rpartition("can't be read: ")[2] or first
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())
-
-
-def _many(count: int, one: str, many: str = "") -> str:
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
-def _quoted(text: str) -> str:
-    """A word for a shell."""
-    return shlex.quote(text)
