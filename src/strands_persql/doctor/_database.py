@@ -13,12 +13,11 @@ from ..errors import PermissionDeniedError, PerSQLError
 from ..store import Store
 from ..tables import Search
 from ..tables._doctor import DoctorTables
+from . import _rows
+from ._findings import Finding, line_of, many
 
 if TYPE_CHECKING:
     from ..client import Database
-
-from . import _rows
-from ._findings import Finding, line_of, many
 
 __all__ = ["check_connection", "check_index", "check_layout", "check_role", "no_tables"]
 

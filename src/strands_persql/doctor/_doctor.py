@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 from ..errors import PermissionDeniedError, PerSQLError
 from ..store import Store
 from ..tables._doctor import DoctorTables
-
-if TYPE_CHECKING:
-    from ..client import Database
-
 from ._database import check_connection, check_index, check_layout, check_role, no_tables
 from ._findings import Finding, line_of
 from ._rows import Rows
+
+if TYPE_CHECKING:
+    from ..client import Database
 
 __all__ = ["diagnose", "examine", "mend"]
 

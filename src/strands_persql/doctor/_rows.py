@@ -19,12 +19,11 @@ from ..stored import stored_document, stored_message, stored_multi_agents
 from ..tables import marker_of
 from ..tables._doctor import CheckedTable, DoctorTables
 from ..window import Entry, Message, Window
+from ._findings import Finding, line_of, many, quoted, reason_of, unreadable_row
 
 if TYPE_CHECKING:
     from ..client import Statement
     from ..tables import ChunkKind, Marker
-
-from ._findings import Finding, line_of, many, quoted, reason_of, unreadable_row
 
 __all__ = ["PAGE", "Rows"]
 
