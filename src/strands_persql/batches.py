@@ -170,7 +170,7 @@ def plan(rows: Iterable[Row], tables: Tables, session_id: str, session: str, sto
         stored: What is there.
     """
     rows = list(rows)
-    if len(rows) == 1 and (batch := _appended(rows[0], tables, session_id, stored)):
+    if batch := _appended(rows, tables, session_id, stored):
         return [batch]
     batches = _Plan(tables, session_id, stored).of(rows, session)
     if len(batches) > 1:
@@ -185,14 +185,20 @@ def merged(older: Row | None, newer: Row) -> Row:
     return newer
 
 
-def _appended(row: Row, tables: Tables, session_id: str, stored: Stored) -> Batch | None:
-    """What an agent does nearly always: one new message in one statement; None for anything else."""
-    if not isinstance(row, MessageRow) or not row.new or row.document.parts or row.key in stored.in_parts:
+def _appended(rows: Sequence[Row], tables: Tables, session_id: str, stored: Stored) -> Batch | None:
+    """What agents do nearly always: new messages, a statement each, in one batch; None for anything else."""
+    if not 0 < len(rows) <= MAX_STATEMENTS:
         return None
-    revision = stored.agents.get(row.agent_id, 0)
-    return Batch(
-        [tables.add_message(session_id, row.agent_id, row.message_id, row.document.data, revision=revision)], [row.key]
-    )
+    batch = Batch()
+    for row in rows:
+        if not isinstance(row, MessageRow) or not row.new or row.document.parts or row.key in stored.in_parts:
+            return None
+        revision = stored.agents.get(row.agent_id, 0)
+        batch.statements.append(
+            tables.add_message(session_id, row.agent_id, row.message_id, row.document.data, revision=revision)
+        )
+        batch.completes.append(row.key)
+    return batch if len(rows) == 1 or _size_of(batch.statements) <= MAX_BODY_BYTES else None
 
 
 class _Plan:
@@ -307,13 +313,17 @@ class _Plan:
 
     def _add(self, *statements: Statement) -> None:
         """Add statements that must not be parted."""
-        size = sum(_size(value) for statement in statements for value in statement.get("params", ()))
+        size = _size_of(statements)
         full = not self._batches or len(self._batches[-1].statements) + len(statements) > MAX_STATEMENTS
         if full or self._size + size > MAX_BODY_BYTES:
             self._batches.append(Batch())
             self._size = 0
         self._size += size
         self._batches[-1].statements.extend(statements)
+
+
+def _size_of(statements: Iterable[Statement]) -> int:
+    return sum(_size(value) for statement in statements for value in statement.get("params", ()))
 
 
 def _size(value: object) -> int:

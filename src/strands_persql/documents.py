@@ -17,6 +17,7 @@ from .errors import SessionDataError
 
 __all__ = [
     "LARGEST_NUMBER",
+    "LEAVES",
     "PART_BYTES",
     "copied",
     "decode",
@@ -38,7 +39,8 @@ LARGEST_NUMBER = 2**53 - 2**30
 """Revisions and positions are below it: numbers are JavaScript's on the way, exact to 2^53, and go up from there."""
 
 _BYTES_MARKER = "__bytes_encoded__"
-_LEAVES = frozenset({str, int, float, bool, type(None), bytes})
+LEAVES = frozenset({str, int, float, bool, type(None), bytes})
+"""The types whose values a structural copy shares."""
 
 
 def _encode_other(value: object) -> dict[str, object]:
@@ -132,10 +134,11 @@ def decode_all(texts: Sequence[str]) -> list[Any] | None:
 
     That is so where one of them is no JSON by itself, or holds bytes.
     """
-    if any(_BYTES_MARKER in text for text in texts):
+    text = ",".join(texts)
+    if _BYTES_MARKER in text:
         return None
     try:
-        values = json.loads(f"[{','.join(texts)}]")
+        values = json.loads(f"[{text}]")
     except (ValueError, RecursionError):
         return None
     return values if len(values) == len(texts) else None
@@ -176,11 +179,11 @@ def copied(value: Any) -> Any:
     if isinstance(value, dict):
         document = cast("dict[Any, Any]", value).copy()
         for key, item in document.items():
-            if type(item) not in _LEAVES:
+            if type(item) not in LEAVES:
                 document[key] = copied(item)
         return document
     if isinstance(value, list):
-        return [item if type(item) in _LEAVES else copied(item) for item in cast("list[Any]", value)]
+        return [item if type(item) in LEAVES else copied(item) for item in cast("list[Any]", value)]
     return value
 
 

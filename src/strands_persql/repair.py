@@ -19,18 +19,33 @@ Block = dict[str, Any]
 
 def repair(messages: list[Message]) -> bool:
     """Make each tool use be followed by exactly its results, in place; True where anything had to change."""
-    if not _has_tools(messages):
+    if _is_whole(messages):
         return False
     dropped = _drop_orphan_results(messages)
     return _answer_orphan_uses(messages) or dropped
 
 
-def _has_tools(messages: list[Message]) -> bool:
-    for message in messages:
-        for block in message["content"]:
-            if "toolUse" in block or "toolResult" in block:
-                return True
-    return False
+def _is_whole(messages: list[Message]) -> bool:
+    """Whether there is nothing to mend, as nearly always: one pass tells, and each restore asks."""
+    open_uses: tuple[str, ...] = ()  # of the message before
+    try:
+        for message in messages:
+            uses: tuple[str, ...] = ()
+            results: tuple[str, ...] = ()
+            for block in message["content"]:
+                if "toolUse" in block:
+                    uses = (*uses, block["toolUse"]["toolUseId"])
+                if "toolResult" in block:
+                    results = (*results, block["toolResult"]["toolUseId"])
+            if open_uses:
+                if set(results) != set(open_uses):
+                    return False
+            elif results and message["role"] == "user":
+                return False
+            open_uses = uses
+    except (KeyError, TypeError):  # a block without its id: no error where mending has no need of it
+        return False
+    return True
 
 
 def _uses(message: Message) -> list[str]:

@@ -237,14 +237,38 @@ def test_a_read_only_batch_sees_one_moment(tmp_path: Path) -> None:
 
         # The second client writes between the two statements.
         store = database._store  # type: ignore[union-attr]
-        with store.connection() as connection:
-            connection.create_function("elsewhere", 1, write)
+        store.use(lambda connection: connection.create_function("elsewhere", 1, write))
         count = "SELECT count(*) AS n FROM t"
         results = database.batch(
             [{"sql": count}, {"sql": "SELECT elsewhere(1) AS done"}, {"sql": count}], transaction=True
         )
         assert [result["data"] for result in results] == [[{"n": 0}], [{"done": 1}], [{"n": 0}]]
         assert database.query(count)["data"] == [{"n": 1}]
+
+
+def test_a_writing_batch_is_alone_from_its_first_statement(tmp_path: Path) -> None:
+    """What it reads is still so when it writes: nobody gets in between, and it never has to give up half-way."""
+    path = tmp_path / "agents.db"
+    other = sqlite3.connect(path, isolation_level=None, timeout=0)
+    with PerSQL(local=path) as client, contextlib.closing(other):
+        database = client.database("acme/a")
+        database.query("CREATE TABLE t (a)")
+
+        def gets_in(_: object) -> bool:
+            try:
+                other.execute("INSERT INTO t VALUES ('other')")
+            except sqlite3.OperationalError:
+                return False
+            return True
+
+        store = database._store  # type: ignore[union-attr]
+        store.use(lambda connection: connection.create_function("gets_in", 1, gets_in))
+        statements = [
+            {"sql": "SELECT gets_in(count(*)) AS did FROM t"},
+            {"sql": "INSERT INTO t VALUES ('own')"},
+        ]
+        assert database.batch(statements, transaction=True)[0]["data"] == [{"did": 0}]
+        assert database.query("SELECT a FROM t")["data"] == [{"a": "own"}]
 
 
 def test_a_full_disk(tmp_path: Path) -> None:
@@ -289,14 +313,15 @@ def test_a_child_process_opens_its_own_connection(tmp_path: Path) -> None:
         database = client.database("acme/a")
         database.query("CREATE TABLE t (a)")
         store = database._store  # type: ignore[union-attr]
-        with store.connection() as inherited:
 
+        def fork(inherited: sqlite3.Connection) -> None:
             def work() -> str:
                 database.query("INSERT INTO t VALUES ('child')")
-                with store.connection() as connection:
-                    return str(connection is inherited)
+                return str(store.use(lambda connection: connection is inherited))
 
             assert in_child(work) == "False"
+
+        store.use(fork)
         database.query("INSERT INTO t VALUES ('parent')")
         assert [row["a"] for row in database.query("SELECT a FROM t ORDER BY a")["data"]] == ["child", "parent"]
 

@@ -293,6 +293,7 @@ def test_answers_without_the_documented_shape(emulator: Emulator) -> None:
         b'{"success":true,"data":{"columns":["a"]}}',
         b'{"success":true,"data":{"columns":["a"],"rows":[[1,2]]}}',
         b'{"success":true,"data":{"columns":["a"],"rows":[5]}}',
+        b'{"success":true,"data":{"columns":[],"rows":[5]}}',
         b'{"success":true,"data":[]}',
         b'{"success":"yes","data":{}}',
         b"null",

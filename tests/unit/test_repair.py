@@ -116,3 +116,13 @@ def test_a_missing_and_a_stale_result() -> None:
     blocks = history[1]["content"]
     assert [block["toolResult"]["toolUseId"] for block in blocks[:2]] == ["a", "b"]
     assert blocks[2:] == [{"text": "words"}]
+
+
+def test_a_block_without_its_id() -> None:
+    """It is an error where mending has to know the id, and else left as it is."""
+    broken: list[dict[str, Any]] = [said("a"), {"role": "assistant", "content": [{"toolUse": {"name": "t"}}]}]
+    once = copy.deepcopy(broken)
+    assert not repair(broken)
+    assert broken == once
+    with pytest.raises(KeyError):
+        repair([*broken, result("t1")])

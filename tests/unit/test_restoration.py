@@ -108,6 +108,7 @@ def test_pages_find_what_one_page_finds(number: int, tmp_path: Path, monkeypatch
     for module in (stored, _sessions):
         monkeypatch.setattr(module, "MESSAGES_AT_ONCE", messages)
         monkeypatch.setattr(module, "CHUNKS_AT_ONCE", chunks)
+    monkeypatch.setattr(stored, "_DECODED_AT_ONCE", draw.choice([1, 500, 10**6]))
     paged, _, rows = session.restored(agent_id)
     for agent in (*whole.values(), *paged.values()):
         agent.in_parts.sort()

@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strands_persql import SessionDataError
-from strands_persql.stored import Restoration, rewritten, stored_document, stored_message, stored_multi_agents
+from strands_persql.documents import copied, encode
+from strands_persql.stored import (
+    Restoration,
+    copied_message,
+    is_message,
+    rewritten,
+    stored_document,
+    stored_message,
+    stored_multi_agents,
+)
 
 DOCUMENT = json.dumps({"agent_id": "a", "state": {}, "conversation_manager_state": {}, "created_at": "then"})
 MESSAGE = json.dumps({"message": {"role": "user", "content": [{"text": "secret"}]}, "message_id": 0, "created_at": "t"})
@@ -49,6 +58,12 @@ def agent_row(data: str = DOCUMENT, window: str | None = "[[0,null]]") -> dict[s
     return {"agent_id": "a", "revision": 3, "live_window": window, "data": data, "last_message_id": 7}
 
 
+def numbered(position: int, content: Any = ()) -> str:
+    """A message's document as this package writes it."""
+    message = {"role": "user", "content": list(content), "tracking_id": "i"}
+    return json.dumps({"message": message, "message_id": position, "redact_message": None, "created_at": "t"})
+
+
 def message_row(data: str, position: int = 7) -> dict[str, Any]:
     """A row of the messages."""
     return {"agent_id": "a", "message_id": position, "data": data}
@@ -77,6 +92,59 @@ def test_agents_and_messages_are_decoded() -> None:
     assert agent.document == json.loads(DOCUMENT)
     assert agent.messages[0].message == agent.messages[5].message == json.loads(MESSAGE)["message"]
     assert agent.messages[0].created_at == "t"
+
+
+def test_rows_go_to_their_agents() -> None:
+    """Rows of several agents may come in any order."""
+    rows = [
+        {**message_row(numbered(position), position), "agent_id": agent} for position in range(6) for agent in "bac"
+    ]
+    agents = [{**agent_row(window=None if agent == "c" else "[[0,null]]"), "agent_id": agent} for agent in "abc"]
+    unwindowed = [{**row, "removed": 0} for row in rows if row["agent_id"] == "c"]
+    windowed = [row for row in rows if row["agent_id"] != "c"]
+    restoration = Restoration([agents, windowed, unwindowed, [], []])
+    assert {agent_id: sorted(agent.messages) for agent_id, agent in restoration.agents.items()} == {
+        agent_id: [0, 1, 2, 3, 4, 5] for agent_id in "abc"
+    }
+
+
+def test_the_answers_are_given_up() -> None:
+    """Their list is empty afterwards, so that nothing keeps a page's rows while the next is read."""
+    answers: list[list[Any]] = [[agent_row()], [message_row(MESSAGE, 0)], [], [], []]
+    restoration = Restoration(answers)
+    page: list[list[Any]] = [[]]
+    restoration.take(page)
+    assert answers == page == []
+
+
+def test_bytes_among_other_messages() -> None:
+    """One message with bytes in it: they are bytes again, and its neighbours what they were."""
+    text = encode(json.loads(numbered(1)) | {"message": {"role": "user", "content": [{"image": b"\x00\xff"}]}}, what="")
+    rows = [message_row(numbered(0), 0), message_row(text, 1), message_row(numbered(2), 2)]
+    agent = Restoration([[agent_row()], rows, [], [], []]).agents["a"]
+    assert [agent.messages[position].message["content"] for position in range(3)] == [[], [{"image": b"\x00\xff"}], []]
+
+
+@pytest.mark.parametrize("first", ["0", "{}", "null", "[]", numbered(3)])
+def test_rows_that_are_json_only_together(first: str) -> None:
+    """As many values as rows, but not one a row: each row is read by itself, and the first that is no JSON is named."""
+    begin, end = numbered(8).split(",", 1)
+    rows = [message_row(f"{first},{begin}", 7), message_row(end, 8)]
+    with pytest.raises(SessionDataError, match="Message 7 of agent 'a'"):
+        Restoration([[agent_row()], rows, [], [], []])
+
+
+@pytest.mark.parametrize("depth", [50, 600, 900, 5000])
+def test_a_message_nested_too_deep(depth: int) -> None:
+    """It is restored, or named: whichever of the decoder and the copy gives up first."""
+    row = message_row(numbered(7, content=[{"x": "<>"}]).replace('"<>"', "[" * depth + "]" * depth))
+    try:
+        agent = Restoration([[agent_row()], [row], [], [], []]).agents["a"]
+    except SessionDataError as error:
+        assert depth > 50
+        assert "Message 7" in str(error)
+    else:
+        assert sorted(agent.messages) == [7]
 
 
 def test_a_redacted_message_is_restored_redacted() -> None:
@@ -131,6 +199,27 @@ def test_any_row_is_read_or_refused(data: str) -> None:
         return
     assert isinstance(message["role"], str)
     assert all(isinstance(block, dict) for block in message["content"])
+
+
+BLOCKS = st.lists(st.dictionaries(st.text(), JSON), max_size=3)
+MESSAGES = st.fixed_dictionaries({"role": st.text(), "content": BLOCKS}, optional={"tracking_id": JSON, "more": JSON})
+
+
+def containers(value: Any) -> set[int]:
+    """The identities of all dicts and lists in a value."""
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    own = {id(value)} if isinstance(value, (dict, list)) else set[int]()
+    return own.union(*map(containers, items))
+
+
+@given(MESSAGES | JSON | st.fixed_dictionaries({"role": st.text() | JSON, "content": st.lists(JSON) | JSON}))
+def test_a_message_is_checked_and_copied_in_one(value: Any) -> None:
+    """The copy equals the message and shares no container with it; what is no message has none."""
+    copy = copied_message(value)
+    assert (copy is not None) == is_message(value)
+    if copy is not None:
+        assert repr(copy) == repr(value) == repr(copied(value))
+        assert not containers(copy) & containers(value)
 
 
 def test_what_is_rewritten_for_a_redaction() -> None:

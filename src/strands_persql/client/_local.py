@@ -18,10 +18,10 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NoReturn
+from itertools import repeat
+from typing import Any, NoReturn, TypeVar
 
 from strands_persql.client import _forks
 from strands_persql.client._failures import classify, closed_error, remedy, subject
@@ -31,6 +31,8 @@ from strands_persql.client._statements import Prepared, first_words, only_reads,
 from strands_persql.errors import PermissionDeniedError, PerSQLError
 
 __all__ = ["Folder", "LocalDatabase"]
+
+T = TypeVar("T")
 
 BUSY_SECONDS = 30.0
 """How long a call waits for another process or connection that is writing, before `database_locked`."""
@@ -67,8 +69,7 @@ class LocalDatabase:
         """
         statement = prepare(sql, params)
         _refuse(sql)
-        with self._store.connection() as connection:
-            return _run(connection, statement)
+        return self._store.use(lambda connection: _run(connection, statement))
 
     def batch(
         self,
@@ -97,22 +98,9 @@ class LocalDatabase:
             _refuse(sql)
         if not prepared:
             return []
-        with self._store.connection() as connection:
-            # One statement is a transaction by itself.
-            if not transaction or len(prepared) == 1:
-                return [_run(connection, statement) for statement in prepared]
-            # Taking the write lock at once avoids the deadlock of two readers that both want to write; readers alone
-            # need one snapshot and no lock.
-            connection.execute("BEGIN" if all(only_reads(sql) for sql, _ in prepared) else "BEGIN IMMEDIATE")
-            try:
-                results = [_run(connection, statement) for statement in prepared]
-                connection.execute("COMMIT")
-            except BaseException:
-                # SQLite ends the transaction by itself on some errors (a full disk).
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-            return results
+        # One statement is a transaction by itself.
+        run = _run_in_transaction if transaction and len(prepared) > 1 else _run_all
+        return self._store.use(lambda connection: run(connection, prepared))
 
     def __repr__(self) -> str:
         return f"<local database {self.name!r} in {self._store.place}>"
@@ -198,15 +186,12 @@ class _Store:
         self._lost = False
         _forks.watch(self)
 
-    @contextmanager
-    def connection(self) -> Generator[sqlite3.Connection, None, None]:
-        """The connection, for this thread alone; SQLite's errors come out as the service's."""
+    def use(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something with the connection, on this thread alone; SQLite's errors come out as the service's."""
         with self._lock:
             try:
-                yield self._connection or self._open()
-            except sqlite3.Error as cause:
-                raise self._error(cause) from cause
-            except sqlite3.Warning as cause:
+                return work(self._connection or self._open())
+            except (sqlite3.Error, sqlite3.Warning) as cause:
                 # Up to Python 3.11 a second statement in the string is a "warning".
                 raise self._error(cause) from cause
 
@@ -310,6 +295,25 @@ class _Store:
             connection.close()
 
 
+def _run_in_transaction(connection: sqlite3.Connection, statements: list[Prepared]) -> list[QueryResult]:
+    # Taking the write lock at once avoids the deadlock of two readers that both want to write; readers alone need one
+    # snapshot and no lock.
+    connection.execute("BEGIN" if all(only_reads(sql) for sql, _ in statements) else "BEGIN IMMEDIATE")
+    try:
+        results = _run_all(connection, statements)
+        connection.execute("COMMIT")
+    except BaseException:
+        # SQLite ends the transaction by itself on some errors (a full disk).
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return results
+
+
+def _run_all(connection: sqlite3.Connection, statements: list[Prepared]) -> list[QueryResult]:
+    return [_run(connection, statement) for statement in statements]
+
+
 def _run(connection: sqlite3.Connection, statement: Prepared) -> QueryResult:
     before = connection.total_changes
     cursor = connection.execute(*statement)
@@ -320,7 +324,7 @@ def _run(connection: sqlite3.Connection, statement: Prepared) -> QueryResult:
         return {"data": [], "columns": [], "rows": [], "rows_written": written}
     columns = [column[0] for column in description]
     return {
-        "data": [dict(zip(columns, row, strict=True)) for row in rows],
+        "data": list(map(dict, map(zip, repeat(columns), rows))),  # in C: a restore has thousands of rows
         "columns": columns,
         "rows": list(map(list, rows)),
         "rows_written": written,
