@@ -305,6 +305,17 @@ class PerSQLMessage(Repository):
         return await PerSQLSessionManager.open(session_id, self.database, durability=self.durability)
 
 
+class PerSQLApart(PerSQLMessage):
+    """The same, each session in a database of its own: no two can share a request. Crowds alone show it."""
+
+    name = "persql-apart"
+    title = 'PerSQLSessionManager, "message", a database for each session'
+
+    async def opened(self, session_id: str) -> Any:
+        database = self.client.database(f"{NAMESPACE}/{session_id}")
+        return await PerSQLSessionManager.open(session_id, database, durability=self.durability)
+
+
 class PerSQLOverlap(PerSQLMessage):
     """The same, written while the model works."""
 
@@ -339,7 +350,9 @@ ALL: tuple[type[Contender], ...] = (
 )
 OURS = tuple(each.name for each in (PerSQLMessage, PerSQLOverlap, PerSQLInvocation))
 PEERS = tuple(each.name for each in (Files, Snapshots, SnapshotsByMessage, SqlSession, SqlStorage))
-TITLES = {each.name: each.title for each in (*ALL, HandOver)}
+BESIDES: tuple[type[Contender], ...] = (HandOver, PerSQLApart)
+"""Those that only some sections show, to tell where the others' time goes."""
+TITLES = {each.name: each.title for each in (*ALL, *BESIDES)}
 
 
 def missing() -> dict[str, str]:
@@ -368,7 +381,7 @@ class Field:
         self.latency = latency or Latency()
         self._folder = folder
         self.contenders: dict[str, Contender] = {}
-        for kind in (*ALL, HandOver):
+        for kind in (*ALL, *BESIDES):
             if kind.name not in names:
                 continue
             own = folder / kind.name

@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from . import agents
-from .contenders import OURS, Contender, Repository
+from .contenders import OURS, Contender, PerSQLApart, Repository
 from .measure import Samples, ratio, settled, shuffled, summary
 from .run import Run
 
@@ -28,6 +28,7 @@ async def _run(run: Run) -> list[dict[str, Any]]:
     records: list[dict[str, Any]] = []
     for size, rounds in run.scale.crowds.items():
         names = run.taking_part("none", *OURS) if size > run.scale.blocking_crowd else list(run.names)
+        names = [*names, *([PerSQLApart.name] if run.taking_part(*OURS) else [])]
         run.say(f"crowds: {size:,} agents at once")
         with run.field(names, run.remote(0)) as contenders:
             wall, cpu, threads = Samples(), Samples(), Samples()
@@ -84,7 +85,7 @@ class _Threads:
     """
 
     def __init__(self, name: str) -> None:
-        self._ours = name in OURS or name == Repository.name
+        self._ours = name in (*OURS, Repository.name, PerSQLApart.name)
         self._most = 0
         self._looking = asyncio.create_task(self._look())
 

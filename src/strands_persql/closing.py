@@ -32,7 +32,7 @@ class Closing:
             PerSQLError: The database refused, or could not be reached; the rows stay pending.
             SessionConflictError: Another writer changed the session.
         """
-        self._recorder.flush().result()
+        self._recorder.flush(at_once=True).result()
 
     async def aflush(self) -> None:
         """`flush()`, without blocking the event loop."""

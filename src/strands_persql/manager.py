@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakSet
 
 from strands.session import SessionManager
@@ -171,11 +171,11 @@ class PerSQLSessionManager(Closing, SessionManager):
 
     def append_message(self, message: Message, agent: Agent, **kwargs: Any) -> None:
         """Store a message of an agent, and wait for it."""
-        _block(self._recorder.appended(agent, message))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        self._recorder.block(lambda: self._recorder.appended(agent, cast("dict[str, Any]", message)))
 
     def sync_agent(self, agent: Agent, **kwargs: Any) -> None:
         """Store whatever changed in an agent, and wait for it. Strands calls it when the context has overflowed."""
-        _block(self._recorder.synced(agent))
+        self._recorder.block(lambda: self._recorder.synced(agent))
 
     def redact_latest_message(self, redact_message: Message, agent: Agent, **kwargs: Any) -> None:
         """Overwrite the message stored last, and every copy of what it held, before the model goes on.
@@ -183,7 +183,7 @@ class PerSQLSessionManager(Closing, SessionManager):
         Raises:
             SessionException: There is no message to redact.
         """
-        _block(self._recorder.redacted(agent, redact_message))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        self._recorder.block(lambda: self._recorder.redacted(agent, cast("dict[str, Any]", redact_message)))
 
     def initialize_multi_agent(self, source: MultiAgentBase, **kwargs: Any) -> None:
         """Restore a Graph or Swarm, or begin its session; blocks for one request, or none after `open`."""
@@ -191,7 +191,7 @@ class PerSQLSessionManager(Closing, SessionManager):
 
     def sync_multi_agent(self, source: MultiAgentBase, **kwargs: Any) -> None:
         """Store the state of a Graph or Swarm, and wait for it."""
-        _block(self._recorder.recorded_multi_agent(source, last=True))
+        self._recorder.block(lambda: self._recorder.recorded_multi_agent(source, last=True))
 
     # What users of Strands' own managers rely on besides
 
@@ -247,8 +247,3 @@ def _create_database(client: PerSQL, slug: str) -> None:
     except PerSQLError as error:
         if error.status != 409:  # somebody else has created it meanwhile
             raise
-
-
-def _block(written: Written) -> None:
-    if written is not None:
-        written.result()

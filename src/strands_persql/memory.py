@@ -170,7 +170,7 @@ class PerSQLMemoryStore:
         self._secure: bool | None = None
         """Whether the index drops words as they are forgotten (SQLite 3.42 on); None: not tried yet."""
         self._pending: deque[tuple[_Item, Future[str]]] = deque()
-        self._lane = Lane(self._write_pending)
+        self._lane: Lane[None, None] = Lane(self._write_pending)
 
     # Strands' protocol
 

@@ -118,6 +118,7 @@ class Recorder:
         self._ahead_multi: dict[str, StoredMultiAgent] = {}
         self._read_ahead: set[str] | None = set()  # agents read ahead, present or not; None: all of the session
         self._behind: Written = None  # under "overlap", the write that runs while the model works
+        self._at_once = False
         session = encode(
             Session(session_id=session_id, session_type=SessionType.AGENT).to_dict(), what=f"session {session_id!r}"
         )
@@ -134,9 +135,20 @@ class Recorder:
         """How many rows are not stored yet."""
         return self._writer.pending
 
-    def flush(self) -> Future[None]:
-        """Store all that is pending."""
-        return self._writer.drain()
+    def flush(self, *, at_once: bool = False) -> Future[None]:
+        """Store all that is pending; `at_once` where somebody blocks until then."""
+        return self._writer.drain(at_once=at_once)
+
+    def block(self, record: Callable[[], Written]) -> None:
+        """Record something, and block until it is stored: it waits for no request of other sessions."""
+        with self._lock:
+            self._at_once = True
+            try:
+                written = record()
+            finally:
+                self._at_once = False
+        if written is not None:
+            written.result()
 
     # Restoring
 
@@ -147,8 +159,9 @@ class Recorder:
         if agent_id is None:
             statements += tables.restore_multi_agents(self.session_id)
         answers = self._read(statements, agent_id, versioned=True)
-        agents = self._restoration(answers[:5])
         multi_agents = stored_multi_agents(answers[5:]) if agent_id is None else {}
+        del answers[5:]
+        agents = self._restoration(answers)
         with self._lock:
             self._ahead.update(agents)
             self._ahead_multi.update(multi_agents)
@@ -181,9 +194,7 @@ class Recorder:
             self._agents[agent_id] = known
         if stored is None and agent.messages:
             ensure_tracking_ids(agent)
-            written = self.synced(agent)
-            if written is not None:
-                written.result()
+            self.block(lambda: self.synced(agent))
 
     def attach(self, agent: Agent, built_with: int | None = None) -> None:
         """Go on from what is stored of an agent, and leave the agent as it is; one request.
@@ -236,8 +247,8 @@ class Recorder:
 
     def _take_over(self, agent_id: str) -> StoredAgent | None:
         """What is stored of an agent, once what an earlier one of its id has left is stored too."""
-        if agent_id in self._agents and self.pending:
-            self.flush().result()
+        if agent_id in self._agents and self._writer.has_pending:
+            self.flush(at_once=True).result()
         return self._read_agent(agent_id)
 
     def _new(self, agent: Agent) -> _Recorded:
@@ -481,10 +492,10 @@ class Recorder:
         if self._durability == "invocation" and not last:
             return None
         behind = self._behind
-        if self._writer.pending == 0:
+        if not self._writer.has_pending:
             self._behind = None
             return behind if behind is not None and not behind.done() else None
-        written = self._writer.drain()
+        written = self._writer.drain(at_once=self._at_once)
         if last or self._durability == "message":
             self._behind = None
             return written

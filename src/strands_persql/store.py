@@ -74,12 +74,14 @@ class Store(Generic[L]):
         create_tables: bool = True,
     ) -> None:
         self.tables = tables
-        self._database = _checked(database)
+        self.database = _checked(database)
         self._create_tables = create_tables
         self.provision: Callable[[], object] | None = None
         """Creates the database, when a statement finds none."""
+        self.is_local: bool = not getattr(database, "loses_answers", True)
+        """Whether requests are calls in this process, each answered at once."""
         # A handle that never loses an answer has no use for a key, and making one takes as long as planning the batch.
-        self._takes_key = "idempotency_key" in _parameters(database.batch) and getattr(database, "loses_answers", True)
+        self._takes_key = not self.is_local and "idempotency_key" in _parameters(database.batch)
 
     def read(self, *statements: Statement) -> list[list[Row]]:
         """Run reading statements as one request; the rows of each."""
@@ -137,9 +139,9 @@ class Store(Generic[L]):
 
     def _batch(self, statements: Sequence[Statement], key: str | None) -> list[list[Row]]:
         if self._takes_key and key is not None:
-            results: Any = self._database.batch(list(statements), transaction=True, idempotency_key=key)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+            results: Any = self.database.batch(list(statements), transaction=True, idempotency_key=key)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
         else:
-            results = self._database.batch(list(statements), transaction=True)
+            results = self.database.batch(list(statements), transaction=True)
         if type(cast("object", results)) is not list:  # asked first: the others take longer than all the rest
             if inspect.isawaitable(cast("object", results)):
                 close = getattr(cast("object", results), "close", None)

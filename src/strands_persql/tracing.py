@@ -4,6 +4,7 @@
 persql.restore    a session's rows are read, for an agent, a Graph or a Swarm that is being built
 persql.write      a batch is written
 persql.settle     rows are read back after a refused batch: was it a rival, or an earlier attempt of ours?
+persql.redact     rows are read that may hold what is to be redacted, where no statement finds it
 ```
 
 All are client spans under the span in which the event came: an agent's messages are stored inside its invocation. Their

@@ -15,15 +15,22 @@ import contextlib
 import contextvars
 import os
 import threading
-from collections.abc import Callable
+import weakref
+from collections import deque
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Protocol, TypeVar
-from weakref import WeakSet
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from weakref import WeakKeyDictionary, WeakSet
 
-__all__ = ["MAX_WORKERS", "Lane", "awaited", "submit", "submit_call", "survive_forks"]
+__all__ = ["MAX_WORKERS", "Lane", "Steps", "awaited", "submit", "submit_call", "survive_forks"]
 
 T = TypeVar("T")
+Wanted = TypeVar("Wanted")
+Answered = TypeVar("Answered")
+
+Steps: TypeAlias = Generator[Wanted, Answered, None]
+"""Work that leaves to others how it gets what it needs: it yields what it wants, and is sent the answer."""
 
 MAX_WORKERS = 32
 """The most threads a process has for all its sessions: each waits for one request at a time."""
@@ -123,19 +130,49 @@ async def awaited(future: Future[T]) -> T:
     if not future.done():
         loop = asyncio.get_running_loop()
         awake = loop.create_future()
-        future.add_done_callback(lambda _: _call_in(loop, _wake, awake))
+        bell = _bell(loop)
+        future.add_done_callback(lambda _: bell.ring(awake))
         await awake
     return future.result()
 
 
-def _call_in(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *args: object) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
-        loop.call_soon_threadsafe(call, *args)
+class _Bell:
+    """Wakes a loop for those of its tasks whose work is done: once for all that is done before it looks.
+
+    Waking it takes a system call, and Python's lock goes to another thread meanwhile.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = weakref.ref(loop)
+        self._done: deque[asyncio.Future[None]] = deque()
+        self._rung = False
+
+    def ring(self, awake: asyncio.Future[None]) -> None:
+        """Have this future's task go on; from any thread."""
+        self._done.append(awake)
+        loop = self._loop()
+        if self._rung or loop is None:
+            return
+        self._rung = True
+        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
+            loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        self._rung = False  # first: whoever comes from now on rings again
+        while self._done:
+            awake = self._done.popleft()
+            if not awake.done():
+                awake.set_result(None)
 
 
-def _wake(awake: asyncio.Future[None]) -> None:
-    if not awake.done():
-        awake.set_result(None)
+_bells: WeakKeyDictionary[asyncio.AbstractEventLoop, _Bell] = WeakKeyDictionary()
+
+
+def _bell(loop: asyncio.AbstractEventLoop) -> _Bell:
+    bell = _bells.get(loop)
+    if bell is None:
+        bell = _bells[loop] = _Bell(loop)
+    return bell
 
 
 def _after_fork() -> None:
@@ -165,57 +202,77 @@ def survive_forks(survivor: Survivor) -> None:
     _survivors.add(survivor)
 
 
-class Lane:
+class Lane(Generic[Wanted, Answered]):
     """Runs one piece of work again and again, never twice at once, on the shared threads.
 
     Args:
-        work: What to run. It takes all that is pending when it starts.
+        work: What to run. It takes all that is pending when it starts, and does it, or returns a generator that does:
+            what it yields is for `carry_out` to provide.
+        carry_out: Has a turn of the lane run to its end, on a thread other than this one: now, or later in the company
+            of others, unless it is told that somebody blocks until then.
     """
 
-    def __init__(self, work: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        work: Callable[[], Steps[Wanted, Answered] | None],
+        carry_out: Callable[[Steps[Wanted, Answered], bool], None] | None = None,
+    ) -> None:
         self._work = work
+        self._carry_out = carry_out or _exhaust
         self.after_fork()
         survive_forks(self)
 
     def after_fork(self) -> None:
         """Nothing is under way, and nobody waits."""
         self._lock = threading.Lock()
-        self._turn_taken = threading.Lock()
         self._waiting: list[Future[None]] = []
-        self._running = False
+        self._asked = False  # a turn is to come, or under way
+        self._in_turn = False
 
-    def run(self) -> Future[None]:
-        """Run the work once more; the future ends with a run that began after this call."""
+    def run(self, *, at_once: bool = False) -> Future[None]:
+        """Run the work once more; the future ends with a run that began after this call.
+
+        Args:
+            at_once: Somebody blocks until it is done.
+        """
         future: Future[None] = Future()
         with self._lock:
             self._waiting.append(future)
-            if self._running:
+            if self._asked:
                 return future
-            self._running = True
+            self._asked = True
         try:
-            submit(self._turn)
+            self._carry_out(self._turn(), at_once)
         except BaseException:
             with self._lock:
-                self._running = False
+                self._asked = False
             raise
         return future
 
-    def _turn(self) -> None:
-        with self._turn_taken:
-            while True:
-                with self._lock:
-                    waiting, self._waiting = self._waiting, []
-                    if not waiting:
-                        self._running = False
-                        return
-                self._once([future for future in waiting if future.set_running_or_notify_cancel()])
+    def _turn(self) -> Steps[Wanted, Answered]:
+        with self._lock:
+            if self._in_turn:  # that one takes what came meanwhile, too
+                return
+            self._in_turn = True
+        while True:
+            with self._lock:
+                waiting, self._waiting = self._waiting, []
+                if not waiting:
+                    self._asked = self._in_turn = False
+                    return
+            waiting = [future for future in waiting if future.set_running_or_notify_cancel()]
+            try:
+                steps = self._work()
+                if steps is not None:
+                    yield from steps
+            except BaseException as error:
+                for future in waiting:
+                    future.set_exception(error)
+            else:
+                for future in waiting:
+                    future.set_result(None)
 
-    def _once(self, waiting: list[Future[None]]) -> None:
-        try:
-            self._work()
-        except BaseException as error:
-            for future in waiting:
-                future.set_exception(error)
-        else:
-            for future in waiting:
-                future.set_result(None)
+
+def _exhaust(turn: Steps[Any, Any], at_once: bool) -> None:
+    """Run work that wants nothing of anybody."""
+    submit(lambda: next(turn, None))

@@ -8,10 +8,9 @@ is refused by the database; reading the rows back then tells the two apart.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from .batches import AgentRow, Batch, Key, MessageRow, MultiAgentRow, Redaction, Row, Stored, merged, plan
 from .documents import now
 from .errors import SessionConflictError
+from .grouping import Answers, Request, Steps, carrier
 from .store import Row as StoredRow
 from .store import Store, fault_of
 from .stored import rewritten
@@ -94,7 +94,7 @@ class Writer:
         self._lost: SessionConflictError | None = None
         self._context: Context | None = None  # of the event that asked for the next run
         self._parent: Context | None = None  # of the one under way
-        self._lane = Lane(self._drain)
+        self._lane = Lane(self._drain, carrier(store))
         survive_forks(self)
 
     def after_fork(self) -> None:
@@ -106,6 +106,12 @@ class Writer:
         """How many rows are not stored yet."""
         with self._lock:
             return len(self._pending.keys() | self._sending.keys())
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether something is not stored yet."""
+        with self._lock:
+            return bool(self._pending or self._sending)
 
     def is_unsent(self, agent_id: str, message_id: int) -> bool:
         """Whether a message's content has never left this process."""
@@ -150,16 +156,16 @@ class Writer:
             for row in rows:
                 self._pending[row.key] = merged(self._pending.get(row.key), row)
 
-    def drain(self) -> Future[None]:
-        """Send all that is pending, on a worker thread.
+    def drain(self, *, at_once: bool = False) -> Future[None]:
+        """Send all that is pending, on a worker thread; with `at_once`, in no request that others share.
 
         The future raises what the database's handle raised, with the rows still pending; or `SessionConflictError`,
         after which this writer takes no more.
         """
         self._context = current_context()
-        return self._lane.run()
+        return self._lane.run(at_once=at_once)
 
-    def _drain(self) -> None:
+    def _drain(self) -> Steps:
         with self._lock:
             if self._lost is not None:
                 raise _again(self._lost)
@@ -168,7 +174,7 @@ class Writer:
             self._pending = {}
             self._parent, self._context = self._context, None
         try:
-            self._send()
+            yield from self._send()
         except SessionConflictError as error:
             with self._lock:
                 self._lost = error
@@ -181,20 +187,20 @@ class Writer:
                     unsent[key] = merged(unsent.get(key), row)
                 self._pending = unsent
 
-    def _send(self) -> None:
+    def _send(self) -> Steps:
         for row in list(self._sending.values()):
             if isinstance(row, Redaction) and not row.by_statement:
-                self._search(row)
-        refusal = self._send_batches()
+                yield from self._search(row)
+        refusal = yield from self._send_batches()
         for _ in range(_SETTLEMENTS):
-            if refusal is None or not self._settle():
+            if refusal is None or not (yield from self._settle()):
                 break
-            refusal = self._send_batches()
+            refusal = yield from self._send_batches()
         if refusal is not None:
             raise refusal
         self._attempts.clear()
 
-    def _send_batches(self) -> Exception | None:
+    def _send_batches(self) -> Generator[Request, Answers, Exception | None]:
         """Send all that is being sent; the refusal of a batch that was built on something no longer stored."""
         rows = list(self._sending.values())
         batches = plan(rows, self._tables, self._session_id, self._session, self._known)
@@ -202,9 +208,7 @@ class Writer:
         self._known.in_parts.update(row.key for row in rows if not isinstance(row, Redaction) and row.document.parts)
         for batch in batches:
             try:
-                with self._span("persql.write", batch.statements, rows) as span:
-                    self._store.write(batch.statements, key=_key_of)
-                    span.rows(len(batch.completes))
+                yield self._request("persql.write", batch.statements, rows, count=len(batch.completes))
             except Exception as error:
                 if getattr(error, "sent", True):  # a refused connection has carried nothing
                     self._attempts.add([self._sending[key] for key in batch.completes], batch)
@@ -214,11 +218,16 @@ class Writer:
             self._completed(batch)
         return None
 
-    def _span(self, name: str, statements: Sequence[Statement], rows: Iterable[Row]) -> BatchSpan:
-        owners = (row.multi_agent_id if isinstance(row, MultiAgentRow) else row.agent_id for row in rows)
-        return BatchSpan(name, statements, session_id=self._session_id, agent_ids=owners, parent=self._parent)
+    def _request(
+        self, name: str, statements: Sequence[Statement], rows: Sequence[Row], *, count: int | None = None
+    ) -> Request:
+        def span() -> BatchSpan:
+            owners = (row.multi_agent_id if isinstance(row, MultiAgentRow) else row.agent_id for row in rows)
+            return BatchSpan(name, statements, session_id=self._session_id, agent_ids=owners, parent=self._parent)
 
-    def _search(self, redaction: Redaction) -> None:
+        return Request(statements, span, written=count)
+
+    def _search(self, redaction: Redaction) -> Steps:
         """Put the rows that hold what is to be redacted among those being sent, in the place of the redaction."""
         agent_id, sid = redaction.agent_id, self._session_id
         rows: list[StoredRow] = []
@@ -227,13 +236,13 @@ class Writer:
             copies = self._tables.find_copies(
                 sid, agent_id, redaction.role, len(redaction.raw), before=redaction.before
             )
+            found = [copies]
             if redaction.may_be_in_parts:
-                rows, in_parts, chunks = self._store.read(
-                    copies, *self._tables.find_in_parts(sid, agent_id, before=redaction.before)
-                )
+                found += self._tables.find_in_parts(sid, agent_id, before=redaction.before)
+            rows, *others = yield self._request("persql.redact", found, [redaction])
+            if others:
+                in_parts, chunks = others
                 rows = [*rows, *in_parts]
-            else:
-                (rows,) = self._store.read(copies)
         with self._lock:
             del self._sending[redaction.key]
             for row in rows:
@@ -264,7 +273,7 @@ class Writer:
 
     # After a refusal
 
-    def _settle(self) -> bool:
+    def _settle(self) -> Generator[Request, Answers, bool]:
         """Read back what a refused batch ran into: our own earlier attempt, or a rival's write.
 
         Returns:
@@ -287,9 +296,7 @@ class Writer:
             tables.read_session(sid),
             *(tables.read_messages(sid, agent_id, ids) for agent_id, ids in wanted.items()),
         ]
-        with self._span("persql.settle", statements, rows) as span:
-            answers = self._store.read(*statements)
-            span.rows(sum(map(len, answers)))
+        answers = yield self._request("persql.settle", statements, rows)
         agents = {row["agent_id"]: row for row in answers[0]}
         multi_agents = {row["multi_agent_id"]: row for row in answers[1]}
         found: dict[Key, StoredRow] = {
@@ -384,14 +391,6 @@ class Writer:
             expected_revision=known,
             stored_revision=stored,
         )
-
-
-def _key_of(statements: Sequence[Statement]) -> str:
-    digest = hashlib.sha256()
-    for statement in statements:
-        text = "\0".join([statement["sql"], *map(str, statement.get("params", ()))])
-        digest.update(text.encode("utf-8", "surrogatepass"))
-    return f"strands-persql-{digest.hexdigest()}"
 
 
 def _again(error: SessionConflictError) -> SessionConflictError:

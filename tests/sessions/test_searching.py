@@ -261,7 +261,7 @@ def test_what_an_index_costs(local: Place) -> None:
     def written(session_id: str) -> int:
         agent = local.agent(session_id, text("one"), text("two"))
         agent("hi")
-        connection = agent._session_manager._store._database._inner._store._connection  # type: ignore[attr-defined]
+        connection = agent._session_manager._store.database._inner._store._connection  # type: ignore[attr-defined]
         before = connection.total_changes
         agent("hello there, how are you?")
         return int(connection.total_changes) - before

@@ -11,12 +11,14 @@ import sys
 import threading
 from concurrent.futures import CancelledError
 from concurrent.futures import wait as wait_for
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from strands_persql import workers
-from strands_persql.workers import MAX_WORKERS, Lane, submit, submit_call
+from strands_persql.workers import MAX_WORKERS, Lane, Steps, awaited, submit, submit_call
 
 PATIENCE = 10.0
 """Seconds after which a test fails instead of hanging."""
@@ -153,6 +155,89 @@ def test_a_call_has_an_outcome() -> None:
     assert submit_call(threading.get_ident).result(PATIENCE) != threading.get_ident()
     with pytest.raises(ZeroDivisionError):
         submit_call(lambda: 1 // 0).result(PATIENCE)
+
+
+def test_many_waits_end_together() -> None:
+    """Tasks of several loops, whose work is done by many threads at the same moment: each goes on, with its outcome."""
+    start = threading.Event()
+
+    def work(number: int) -> int:
+        assert start.wait(PATIENCE)
+        if number % 5 == 0:
+            raise ValueError(number)
+        return number
+
+    async def crowd(numbers: range) -> list[Any]:
+        waits = [awaited(submit_call(partial(work, number))) for number in numbers]
+        given_up = asyncio.ensure_future(awaited(submit_call(partial(work, 1))))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        asyncio.get_running_loop().call_later(0.01, start.set)
+        return await asyncio.wait_for(asyncio.gather(*waits, return_exceptions=True), PATIENCE)
+
+    outcomes: dict[int, list[Any]] = {}
+    threads = [
+        threading.Thread(target=lambda n=n: outcomes.update({n: asyncio.run(crowd(range(n, n + 200)))}))
+        for n in (0, 1000, 2000)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    for first, found in outcomes.items():
+        assert len(found) == 200
+        for number, outcome in enumerate(found, first):
+            assert (outcome.args == (number,)) if isinstance(outcome, ValueError) else (outcome == number)
+            assert isinstance(outcome, ValueError) is (number % 5 == 0)
+    assert len(outcomes) == 3
+
+
+def test_a_loop_that_was_closed_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """Work that ends after the loop of the one who waited for it, as Strands closes one after each call."""
+    gate, loops = Gate(), list[asyncio.AbstractEventLoop]()
+    lane = Lane(gate)
+
+    async def give_up() -> None:
+        loops.append(asyncio.get_running_loop())
+        with pytest.raises((TimeoutError, asyncio.TimeoutError)):
+            await asyncio.wait_for(awaited(lane.run()), 0.001)
+
+    asyncio.run(give_up())
+    assert loops[0].is_closed()
+    gate.open.release(2)
+    lane.run().result(PATIENCE)
+    assert not caplog.records
+
+
+def test_a_turn_that_was_handed_over_all_the_same() -> None:
+    """A call that is interrupted after it has handed its turn over: the next hands over another, and one is enough."""
+    busy, overlaps, turns = threading.Lock(), list[int](), list[Any]()
+
+    def work() -> Steps[str, str]:
+        if not busy.acquire(blocking=False):
+            overlaps.append(1)
+        assert (yield "question") == "answer"
+        busy.release()
+
+    def interrupted(turn: Any, at_once: bool) -> None:
+        turns.append(turn)
+        if len(turns) == 1:
+            raise KeyboardInterrupt
+
+    lane: Lane[str, str] = Lane(work, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        lane.run()
+    later = lane.run()
+    first, second = turns
+    assert next(first) == "question"
+    last = lane.run()
+    assert next(second, None) is None
+    assert first.send("answer") == "question"
+    later.result(0)
+    with pytest.raises(StopIteration):
+        first.send("answer")
+    last.result(0)
+    assert not overlaps
 
 
 def test_calls_that_wait_take_no_thread() -> None:
