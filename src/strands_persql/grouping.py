@@ -11,21 +11,23 @@ refused says nothing about its parts: each is then sent by itself, and learns wh
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import logging
 import threading
+import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
-from weakref import WeakKeyDictionary
 
 from . import workers
 from .batches import MAX_STATEMENTS
 from .client import is_sql_kind
-from .errors import TransportError
+from .errors import PerSQLError, TransportError
 from .store import Row, Store, fault_of
+from .tracing import Start
 from .workers import submit, survive_forks
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from .tracing import BatchSpan
 
 __all__ = ["Answers", "Request", "Steps", "carrier"]
+
+logger = logging.getLogger(__name__)
 
 REQUESTS_AT_ONCE = 4
 """Requests to one database before writes wait for one another. The service runs them one by one; several on their way
@@ -50,13 +54,15 @@ class Request:
 
     Attributes:
         statements: At most 100.
-        span: Makes the span round it.
+        span: Makes the span round it, from its start on.
         written: How many rows it writes, all of its statements in one transaction; None where it only reads.
+        attempted: It was sent in company, and may have been carried out, or yet be.
     """
 
     statements: Sequence[Statement]
-    span: Callable[[], BatchSpan]
+    span: Callable[[Start], BatchSpan]
     written: int | None = None
+    attempted: bool = False
 
     @property
     def characters(self) -> int:
@@ -69,50 +75,63 @@ Steps: TypeAlias = workers.Steps[Request, Answers]
 
 
 def carrier(store: Store[Any]) -> Callable[[Steps, bool], None]:
-    """What carries out the work of a store's sessions on the shared threads: at once, where it is told to."""
-    group = None if store.is_local else _groups.of(store.database)
+    """What carries out the work of one session on the shared threads; at once, where somebody blocks until then."""
+    return _Carrier(store, None if store.is_local else _groups.of(store.database))
 
-    def carry_out(steps: Steps, at_once: bool) -> None:
-        if group is None or at_once:
-            submit(lambda: _finish(store, steps, steps.__next__))
+
+class _Carrier:
+    """One session's road to its database.
+
+    Args:
+        store: The database.
+        group: Those it shares requests with; None for nobody.
+    """
+
+    def __init__(self, store: Store[Any], group: _Group | None) -> None:
+        self.store = store
+        self._group = group
+        self._failed = False  # it was refused by itself: it would spoil the requests of others
+
+    def __call__(self, steps: Steps, at_once: bool) -> None:
+        if self._group is None or self._failed or at_once:
+            submit(lambda: self.finish(steps, steps.__next__))
         else:
-            group.add(_Work(store, steps))
+            self._group.add(_Work(self, steps))
 
-    return carry_out
+    def finish(self, steps: Steps, step: Callable[[], Request]) -> None:
+        """Take a step, and all that come after it, alone."""
+        try:
+            request = step()
+            while True:
+                try:
+                    answers = self.answers(request)
+                except BaseException as error:  # theirs, whatever it is
+                    request = steps.throw(error)
+                else:
+                    request = steps.send(answers)
+        except StopIteration:
+            pass
 
-
-def _finish(store: Store[Any], steps: Steps, step: Callable[[], Request]) -> None:
-    """Take a step, and all that come after it, alone."""
-    try:
-        request = step()
-        while True:
-            try:
-                answers = _answers(store, request)
-            except BaseException as error:  # theirs, whatever it is
-                request = steps.throw(error)
+    def answers(self, request: Request) -> Answers:
+        """Send a request, by itself."""
+        self._failed = True
+        with request.span(Start.now()) as span:
+            if request.written is None:
+                answers = self.store.read(*request.statements)
+                span.rows(sum(map(len, answers)))
             else:
-                request = steps.send(answers)
-    except StopIteration:
-        pass
-
-
-def _answers(store: Store[Any], request: Request) -> Answers:
-    with request.span() as span:
-        if request.written is None:
-            answers = store.read(*request.statements)
-            span.rows(sum(map(len, answers)))
-        else:
-            answers = store.write(request.statements, key=_key_of)
-            span.rows(request.written)
-    return answers
+                answers = self.store.write(request.statements, key=_key_of)
+                span.rows(request.written)
+        self._failed = False
+        return answers
 
 
 class _Work:
     """One session's steps, and the request they have come to; None at their end."""
 
-    def __init__(self, store: Store[Any], steps: Steps) -> None:
-        self.store = store
+    def __init__(self, carrier: _Carrier, steps: Steps) -> None:
         self.request: Request | None = None
+        self.carrier = carrier
         self._steps = steps
 
     def begin(self) -> Request | None:
@@ -137,7 +156,7 @@ class _Work:
     def send(self, request: Request) -> None:
         """Send the request, by itself."""
         try:
-            answers = _answers(self.store, request)
+            answers = self.carrier.answers(request)
         except BaseException as error:  # theirs, whatever it is
             self.failed(error)
         else:
@@ -145,7 +164,7 @@ class _Work:
 
     def finish(self, request: Request) -> None:
         """Send the request and all that come after it, on another thread: that may take long."""
-        submit(lambda: _finish(self.store, self._steps, lambda: request))
+        submit(lambda: self.carrier.finish(self._steps, lambda: request))
 
 
 _Ready: TypeAlias = tuple[_Work, Request]
@@ -162,9 +181,6 @@ class _Group:
         """Begin anew in a child process: what waited is the parent's to send."""
         self._lock = threading.Lock()
         self._waiting: deque[_Work] = deque()
-        # What had begun ends in the child too, but not here: it may need a lock that is not yet replaced.
-        self._inherited = getattr(self, "_ready", None)
-        self._ready: deque[_Ready] = deque()  # it had no room in the last request
         self._under_way = 0
 
     def add(self, work: _Work) -> None:
@@ -174,6 +190,9 @@ class _Group:
             if self._under_way >= REQUESTS_AT_ONCE:
                 return
             self._under_way += 1
+        self._go_on()
+
+    def _go_on(self) -> None:
         try:
             submit(self._serve)
         except BaseException:
@@ -182,71 +201,109 @@ class _Group:
             raise
 
     def _serve(self) -> None:
-        while departing := self._departing():
+        """Send what waits in one request; should more come meanwhile, have a thread go on with that in its turn."""
+        departing: list[_Ready] = []
+        try:
+            self._depart(departing)
             if len(departing) == 1:
                 ((work, request),) = departing
                 work.send(request)
-            else:
+            elif departing:
                 _send_together(departing)
+        except Exception:  # whatever it is, nobody waits for ever
+            logger.exception(
+                "sessions=<%d> | a request that they share failed for an unexpected reason", len(departing)
+            )
+            for work, request in departing:
+                if work.request is request:
+                    work.failed(PerSQLError("a request failed for an unexpected reason, which is logged; try again"))
+        finally:
             for work, _ in departing:
                 if work.request is not None:
                     work.finish(work.request)
-
-    def _departing(self) -> list[_Ready]:
-        """What goes in the next request; nothing: nothing waits, and this road is free."""
-        departing: list[_Ready] = []
-        statements = characters = 0
-        while ready := self._next(leaving=not departing):
-            work, request = ready
-            count, length = len(request.statements), request.characters
-            if request.written is None or length > GROUPED_CHARACTERS:
-                work.finish(request)
-                continue
-            if statements + count > MAX_STATEMENTS or characters + length > GROUPED_CHARACTERS:
-                with self._lock:
-                    self._ready.append(ready)
-                break
-            departing.append(ready)
-            statements += count
-            characters += length
-        return departing
-
-    def _next(self, *, leaving: bool) -> _Ready | None:
-        """The next that waits and has a request; None: nothing does, and whoever is `leaving` leaves this road."""
-        while True:
             with self._lock:
-                if self._ready:
-                    return self._ready.popleft()
-                if not self._waiting:
-                    self._under_way -= leaving
-                    return None
-                work = self._waiting.popleft()
+                more = bool(self._waiting)
+                self._under_way -= not more
+            if more:
+                self._go_on()
+
+    def _depart(self, departing: list[_Ready]) -> None:
+        """Take what goes in the next request."""
+        statements = characters = 0
+        while statements < MAX_STATEMENTS and (work := self._next()):
             request = work.begin()
-            if request is not None:
-                return work, request
+            if request is None:
+                continue
+            statements += len(request.statements)
+            characters += request.characters
+            if request.written is None or statements > MAX_STATEMENTS or characters > GROUPED_CHARACTERS:
+                work.finish(request)  # at once: what was begun counts as sent
+                break
+            departing.append((work, request))
+
+    def _next(self) -> _Work | None:
+        with self._lock:
+            return self._waiting.popleft() if self._waiting else None
 
 
 def _send_together(group: Sequence[_Ready]) -> None:
     """Send the writes of several sessions in one request and one transaction."""
+    start = Start.now()
+    failure: BaseException | None = None
+    answers: Answers = []
     try:
-        with ExitStack() as spans:
-            entered = [spans.enter_context(request.span()) for _, request in group]
-            statements = [each for _, request in group for each in request.statements]
-            answers = iter(group[0][0].store.write(statements, key=_key_of))
-            for span, (_, request) in zip(entered, group, strict=True):
-                span.rows(request.written or 0)
+        statements = [statement for _, request in group for statement in request.statements]
+        answers = group[0][0].carrier.store.write(statements, key=_key_of)
     except BaseException as error:
-        if _concerns_all(error):
-            for work, _ in group:
-                work.failed(error)
-        # Else each is sent by itself. Should the database have carried them out all the same, they are recognised.
+        failure = error  # not handled here: it would be the context of each session's own
+    if failure is None:
+        _answer(group, iter(answers), start)
     else:
-        for work, request in group:
-            work.answered(list(islice(answers, len(request.statements))))
+        _fail(group, failure, start)
+        failure = None  # it leads to this frame, and back
+
+
+def _answer(group: Sequence[_Ready], answers: Iterator[list[Row]], start: Start) -> None:
+    for work, request in group:
+        own = list(islice(answers, len(request.statements)))
+        try:
+            with request.span(start) as span:
+                span.rows(request.written or 0)
+        except BaseException as error:
+            work.failed(error)
+        else:
+            work.answered(own)
+
+
+def _fail(group: Sequence[_Ready], failure: BaseException, start: Start) -> None:
+    """Tell each what it would run into by itself; else each is sent by itself.
+
+    Should the database have carried them out all the same, they are recognised.
+    """
+    for work, request in group:
+        request.attempted = getattr(failure, "sent", True)
+        own = _own(failure)
+        if own is not None:
+            try:
+                with request.span(start):
+                    raise own
+            except BaseException as error:
+                told = error.with_traceback(None)
+            work.failed(told)
+
+
+def _own(error: BaseException) -> BaseException | None:
+    """One session's copy of an error that each of a group would run into, after as many attempts; None for others.
+
+    It leads to nothing of the other sessions': neither to a frame that holds their messages, nor to the request.
+    """
+    try:
+        return copy.copy(error) if _concerns_all(error) else None
+    except Exception:  # an error of somebody else's, which can't be copied, or even looked at
+        return None
 
 
 def _concerns_all(error: BaseException) -> bool:
-    """Whether each of a group would fail in the same way, which may take a minute and a half of attempts each time."""
     status = getattr(error, "status", None)
     return isinstance(error, TransportError) or (
         isinstance(status, int) and (status in (401, 402, 429) or status >= 500) and not is_sql_kind(fault_of(error))
@@ -257,7 +314,7 @@ class _Groups:
     """The groups of this process, one for each handle that is in use: a client gives all who ask the same one."""
 
     def __init__(self) -> None:
-        self._groups: WeakKeyDictionary[object, _Group] = WeakKeyDictionary()
+        self._groups: dict[int, tuple[weakref.ref[object], _Group]] = {}
         self.after_fork()
         survive_forks(self)
 
@@ -265,15 +322,16 @@ class _Groups:
         self._lock = threading.Lock()
 
     def of(self, database: object) -> _Group | None:
-        """A database's group; None for a handle that can't be told from others, whose writes go one by one."""
+        """A handle's group; None for one that can't be referred to weakly, whose sessions go one by one."""
+        key = id(database)  # not by what the handle calls equal: its token may be another
         try:
-            with self._lock:
-                group = self._groups.get(database)
-                if group is None:
-                    group = self._groups[database] = _Group()
-                return group
-        except TypeError:  # it can't be hashed, or referred to weakly
+            handle = weakref.ref(database, lambda _: self._groups.pop(key, None))
+        except TypeError:
             return None
+        with self._lock:
+            if key not in self._groups:
+                self._groups[key] = (handle, _Group())
+            return self._groups[key][1]
 
 
 _groups = _Groups()

@@ -129,6 +129,7 @@ class Recorder:
         """Begin anew in a child process: what was under way is the parent's to finish."""
         self._lock = threading.RLock()
         self._behind = None
+        self._at_once = False
 
     @property
     def pending(self) -> int:

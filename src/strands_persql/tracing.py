@@ -19,10 +19,11 @@ Nothing is recorded, and next to nothing spent, where no tracer provider is conf
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry import context, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from .client import Statement
 
-__all__ = ["BatchSpan", "current_context"]
+__all__ = ["BatchSpan", "Start", "current_context"]
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,23 @@ _tracer = trace.get_tracer("strands_persql")
 
 current_context = context.get_current
 """What the spans of a worker thread are to belong to: it is taken on the thread of the event."""
+
+
+class Start(NamedTuple):
+    """When a batch was sent.
+
+    Attributes:
+        at: The time, in nanoseconds since 1970.
+        retries: How many requests this thread had sent again by then.
+    """
+
+    at: int
+    retries: int
+
+    @classmethod
+    def now(cls) -> Start:
+        """Now, on this thread."""
+        return cls(time.time_ns(), retries_so_far())
 
 
 class BatchSpan(AbstractContextManager["BatchSpan"]):
@@ -53,6 +71,7 @@ class BatchSpan(AbstractContextManager["BatchSpan"]):
         session_id: Whose.
         agent_ids: Of which agents, Graphs and Swarms.
         parent: What it belongs to; None for this thread's context.
+        start: When it was sent; None for now.
     """
 
     def __init__(
@@ -63,14 +82,15 @@ class BatchSpan(AbstractContextManager["BatchSpan"]):
         session_id: str,
         agent_ids: Iterable[str] = (),
         parent: Context | None = None,
+        start: Start | None = None,
     ) -> None:
         self._name = name
-        self._span = _tracer.start_span(name, context=parent, kind=SpanKind.CLIENT)
+        self._start = start or Start.now()
+        self._span = _tracer.start_span(name, context=parent, kind=SpanKind.CLIENT, start_time=self._start.at)
         self._parent = parent
         self._recording = self._span.is_recording()
         if not self._recording:
             return
-        self._retries = retries_so_far()
         params = [value for statement in statements for value in statement.get("params", ())]
         self._span.set_attributes(
             {
@@ -99,7 +119,7 @@ class BatchSpan(AbstractContextManager["BatchSpan"]):
     ) -> None:
         context.detach(self._token)
         if self._recording:
-            self._span.set_attribute("strands_persql.retries", retries_so_far() - self._retries)
+            self._span.set_attribute("strands_persql.retries", retries_so_far() - self._start.retries)
             if kind is not None:  # the type alone: a handle's error may quote the statement
                 self._span.set_attribute("error.type", kind.__qualname__)
                 self._span.set_status(Status(StatusCode.ERROR))

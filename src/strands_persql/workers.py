@@ -15,13 +15,12 @@ import contextlib
 import contextvars
 import os
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet, WeakValueDictionary
 
 __all__ = ["MAX_WORKERS", "Lane", "Steps", "awaited", "submit", "submit_call", "survive_forks"]
 
@@ -143,19 +142,18 @@ class _Bell:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = weakref.ref(loop)
+        self._loop = loop
         self._done: deque[asyncio.Future[None]] = deque()
         self._rung = False
 
     def ring(self, awake: asyncio.Future[None]) -> None:
         """Have this future's task go on; from any thread."""
         self._done.append(awake)
-        loop = self._loop()
-        if self._rung or loop is None:
+        if self._rung:
             return
         self._rung = True
         with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
-            loop.call_soon_threadsafe(self._wake)
+            self._loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
         self._rung = False  # first: whoever comes from now on rings again
@@ -165,7 +163,8 @@ class _Bell:
                 awake.set_result(None)
 
 
-_bells: WeakKeyDictionary[asyncio.AbstractEventLoop, _Bell] = WeakKeyDictionary()
+_bells: WeakValueDictionary[asyncio.AbstractEventLoop, _Bell] = WeakValueDictionary()
+"""One for each loop that has tasks waiting: they keep it, and nothing keeps the loop after them."""
 
 
 def _bell(loop: asyncio.AbstractEventLoop) -> _Bell:
@@ -226,6 +225,7 @@ class Lane(Generic[Wanted, Answered]):
         """Nothing is under way, and nobody waits."""
         self._lock = threading.Lock()
         self._waiting: list[Future[None]] = []
+        self._at_once = False  # one of those blocks
         self._asked = False  # a turn is to come, or under way
         self._in_turn = False
 
@@ -238,39 +238,45 @@ class Lane(Generic[Wanted, Answered]):
         future: Future[None] = Future()
         with self._lock:
             self._waiting.append(future)
-            if self._asked:
+            self._at_once = self._at_once or at_once
+            if self._asked and (self._in_turn or not at_once):
                 return future
             self._asked = True
+        self._hand_over()  # at once even if a turn waits in the company of others: that one will find nothing to do
+        return future
+
+    def _hand_over(self) -> None:
         try:
-            self._carry_out(self._turn(), at_once)
+            self._carry_out(self._turn(), self._at_once)
         except BaseException:
             with self._lock:
                 self._asked = False
             raise
-        return future
 
     def _turn(self) -> Steps[Wanted, Answered]:
         with self._lock:
-            if self._in_turn:  # that one takes what came meanwhile, too
+            if self._in_turn or not self._waiting:  # another turn, handed over since, does all of it
                 return
-            self._in_turn = True
-        while True:
-            with self._lock:
-                waiting, self._waiting = self._waiting, []
-                if not waiting:
-                    self._asked = self._in_turn = False
-                    return
-            waiting = [future for future in waiting if future.set_running_or_notify_cancel()]
-            try:
-                steps = self._work()
-                if steps is not None:
-                    yield from steps
-            except BaseException as error:
-                for future in waiting:
-                    future.set_exception(error)
-            else:
-                for future in waiting:
-                    future.set_result(None)
+            self._in_turn, self._at_once = True, False
+            waiting, self._waiting = self._waiting, []
+        waiting = [future for future in waiting if future.set_running_or_notify_cancel()]
+        try:
+            steps = self._work()
+            if steps is not None:
+                yield from steps
+        except GeneratorExit:  # nobody carries it out any more: it was inherited from another process
+            raise
+        except BaseException as error:
+            for future in waiting:
+                future.set_exception(error)
+        else:
+            for future in waiting:
+                future.set_result(None)
+        with self._lock:
+            self._in_turn = False
+            self._asked = again = bool(self._waiting)
+        if again:
+            self._hand_over()
 
 
 def _exhaust(turn: Steps[Any, Any], at_once: bool) -> None:

@@ -23,7 +23,7 @@ from .store import Row as StoredRow
 from .store import Store, fault_of
 from .stored import rewritten
 from .tables import Document, Tables
-from .tracing import BatchSpan, current_context
+from .tracing import BatchSpan, Start, current_context
 from .workers import Lane, survive_forks
 
 if TYPE_CHECKING:
@@ -207,10 +207,11 @@ class Writer:
         # Parts are sent before the row they belong to: should that never be written, the next writing drops them.
         self._known.in_parts.update(row.key for row in rows if not isinstance(row, Redaction) and row.document.parts)
         for batch in batches:
+            request = self._request("persql.write", batch.statements, rows, count=len(batch.completes))
             try:
-                yield self._request("persql.write", batch.statements, rows, count=len(batch.completes))
+                yield request
             except Exception as error:
-                if getattr(error, "sent", True):  # a refused connection has carried nothing
+                if request.attempted or getattr(error, "sent", True):  # a refused connection has carried nothing
                     self._attempts.add([self._sending[key] for key in batch.completes], batch)
                 if fault_of(error) in _GUARDS:
                     return error
@@ -221,9 +222,12 @@ class Writer:
     def _request(
         self, name: str, statements: Sequence[Statement], rows: Sequence[Row], *, count: int | None = None
     ) -> Request:
-        def span() -> BatchSpan:
+        parent = self._parent
+
+        def span(start: Start) -> BatchSpan:
             owners = (row.multi_agent_id if isinstance(row, MultiAgentRow) else row.agent_id for row in rows)
-            return BatchSpan(name, statements, session_id=self._session_id, agent_ids=owners, parent=self._parent)
+            sid = self._session_id
+            return BatchSpan(name, statements, session_id=sid, agent_ids=owners, parent=parent, start=start)
 
         return Request(statements, span, written=count)
 

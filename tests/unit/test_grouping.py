@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import random
@@ -9,21 +10,34 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
+from dataclasses import dataclass, field
 from functools import partial
+from traceback import TracebackException
 from types import MappingProxyType
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from strands import Agent
 
-from strands_persql import PerSQLError, PerSQLSessionManager, RateLimitError, SessionConflictError, TransportError
+from strands_persql import (
+    PerSQLError,
+    PerSQLSessionManager,
+    RateLimitError,
+    SessionConflictError,
+    TransportError,
+    tracing,
+    workers,
+)
 from strands_persql.batches import AgentRow, MessageRow
 from strands_persql.documents import PART_BYTES
 from strands_persql.grouping import GROUPED_CHARACTERS, REQUESTS_AT_ONCE, Request, Steps, _groups, carrier
 from strands_persql.store import Store
 from strands_persql.tables import Document, Tables
 from strands_persql.tracing import BatchSpan
-from strands_persql.workers import Lane
+from strands_persql.workers import Lane, submit_call
 from strands_persql.writer import Writer
 
 from ..agents.scripted import ScriptedModel
@@ -51,12 +65,16 @@ class Doorway:
         sent: Every batch that was sent.
         fault: Is asked at each batch of more than one session; what it gives is raised, after the batch was carried
             out where `carried_out` says so.
+        check: Is asked at each batch.
+        unreachable: Batches of one session fail before they are sent.
     """
 
     def __init__(self) -> None:
         self.inner = local()
         self.sent: list[list[Mapping[str, Any]]] = []
         self.fault: Callable[[], BaseException | None] = lambda: None
+        self.check: Callable[[Sequence[Mapping[str, Any]]], None] = lambda statements: None
+        self.unreachable = False
         self.carried_out = False
         self.arrived = threading.Semaphore(0)
         self._held = False
@@ -76,6 +94,9 @@ class Doorway:
         self.arrived.release()
         if held:
             assert self._passes.acquire(timeout=PATIENCE)
+        if self.unreachable and len(sessions_in(statements)) == 1 and not held:
+            raise TransportError("nobody there", sent=False)
+        self.check(statements)
         error = self.fault() if len(sessions_in(statements)) > 1 else None
         if error is not None and not self.carried_out:
             raise error
@@ -94,11 +115,12 @@ class Doorway:
         self._held = False
         self._passes.release(1000)
 
-    def next(self) -> list[Mapping[str, Any]]:
-        """Let one through; what is sent in its place."""
+    def next(self, count: int = 1) -> list[int]:
+        """Let one through; how long the batches are that are sent in its place."""
         self._passes.release()
-        assert self.arrived.acquire(timeout=PATIENCE)
-        return self.sent[-1]
+        for _ in range(count):
+            assert self.arrived.acquire(timeout=PATIENCE)
+        return sorted(len(statements) for statements in self.sent[-count:])
 
 
 def sessions_in(statements: Sequence[Mapping[str, Any]]) -> set[str]:
@@ -179,7 +201,7 @@ def test_what_waits_goes_in_one_request() -> None:
     """A few requests at once; what comes meanwhile shares the next, up to 100 statements of it."""
     crowd = Crowd(REQUESTS_AT_ONCE + 230)
     futures = crowd.held_up()
-    assert [len(crowd.database.next()) for _ in range(3)] == [100, 100, 30]
+    assert [crowd.database.next() for _ in range(3)] == [[100], [100], [30]]
     crowd.database.go()
     assert not any(done(futures))
     assert crowd.stored() == crowd.words
@@ -187,24 +209,24 @@ def test_what_waits_goes_in_one_request() -> None:
 
 
 def test_what_has_no_room_goes_with_the_next() -> None:
-    """Writes of three statements each, of which 33 fill a request: the others share the next."""
+    """Writes of three statements each, of which 33 fill a request: the next was begun, and goes by itself."""
     crowd = Crowd(REQUESTS_AT_ONCE + 70)
     for writer in crowd.writers:
         writer.put([message(0, "one"), message(1, "two")])
     for words in crowd.words.values():
         words += ["one", "two"]
     futures = crowd.held_up()
-    assert [len(crowd.database.next()) for _ in range(3)] == [99, 99, 12]
+    assert crowd.database.next(2) == [3, 99]
     crowd.database.go()
     assert not any(done(futures))
     assert crowd.stored() == crowd.words
 
 
 def test_what_is_too_long_together_goes_apart() -> None:
-    """A request is as long as it may be, and the rest goes with the next."""
+    """A request is as long as it may be, and what was begun besides goes by itself."""
     crowd = Crowd(REQUESTS_AT_ONCE + 10)
     futures = crowd.held_up(dict.fromkeys(range(20), "y" * (GROUPED_CHARACTERS // 4)))
-    assert [len(crowd.database.next()) for _ in range(4)] == [3, 3, 3, 1]
+    assert crowd.database.next(2) == [1, 3]
     crowd.database.go()
     assert not any(done(futures))
     assert crowd.stored() == crowd.words
@@ -217,6 +239,20 @@ def test_nothing_waits_where_nothing_is_under_way() -> None:
         for number in range(5):
             crowd.say(number, f"{turn} {number}").result(PATIENCE)
     assert [len(statements) for statements in crowd.database.sent] == [1] * 15
+    assert crowd.stored() == crowd.words
+
+
+def test_who_blocks_is_not_held_up_by_what_waits_of_its_own() -> None:
+    """A write of the same session that waits for company already goes along, at once."""
+    crowd = Crowd(REQUESTS_AT_ONCE + 2)
+    futures = crowd.held_up()
+    writer = crowd.writers[-1]
+    assert writer.pending == 1
+    futures.append(writer.drain(at_once=True))
+    assert crowd.database.arrived.acquire(timeout=PATIENCE)
+    assert sessions_in(crowd.database.sent[-1]) == {crowd.ids[-1]}
+    crowd.database.go()
+    assert not any(done(futures))
     assert crowd.stored() == crowd.words
 
 
@@ -328,12 +364,169 @@ def test_a_service_that_serves_nobody_is_asked_once(error: PerSQLError) -> None:
     futures = crowd.held_up()
     crowd.database.go()
     failed = [outcome for outcome in done(futures) if outcome is not None]
-    assert failed
-    assert set(failed) == {error}
+    assert len(failed) == 30 - REQUESTS_AT_ONCE
+    assert {(type(each), str(each), each.status) for each in failed if isinstance(each, PerSQLError)} == {
+        (type(error), str(error), error.status)
+    }
     assert len(crowd.database.sent) < 10
     crowd.database.fault = lambda: None
     assert not any(done([writer.drain() for writer in crowd.writers]))
     assert crowd.stored() == crowd.words
+
+
+def test_an_error_that_all_hear_of_tells_nothing_of_the_others() -> None:
+    """Each has its own, which leads to no frame, no cause and no context that holds another session's words."""
+    crowd = Crowd(12)
+    errors: list[BaseException] = [TransportError("lost", sent=True)]
+    crowd.database.fault = lambda: errors.pop() if errors else None
+    futures = crowd.held_up({number: f"private {number}" for number in range(12)})
+    crowd.database.go()
+    failed = {number: outcome for number, outcome in enumerate(done(futures)) if outcome is not None}
+    assert len(failed) == 12 - REQUESTS_AT_ONCE
+    assert len({id(error) for error in failed.values()}) == len(failed)
+    for number, error in failed.items():
+        assert (type(error), str(error), error.sent) == (TransportError, "lost", True)  # type: ignore[attr-defined]
+        assert error.__cause__ is None
+        assert error.__context__ is None
+        trace = "".join(TracebackException.from_exception(error, capture_locals=True).format())
+        others = [other for other in failed if other != number]
+        assert not any(f"private {other}'" in trace or f"session-{other}'" in trace for other in others)
+
+
+class Opaque(Exception):
+    """An error that can't even be looked at."""
+
+    @property
+    def status(self) -> int:
+        """Of no use."""
+        raise RuntimeError("not now")
+
+
+def test_an_error_that_cannot_be_looked_at_hangs_nobody() -> None:
+    """Whatever a handle raises, each is sent by itself, and the database serves on."""
+    crowd = Crowd(30)
+    for _ in range(2 * REQUESTS_AT_ONCE):
+        errors: list[BaseException] = [Opaque()]
+        crowd.database.fault = lambda errors=errors: errors.pop() if errors else None
+        futures = crowd.held_up()
+        crowd.database.go()
+        assert not any(done(futures))
+        assert not errors
+    assert crowd.stored() == crowd.words
+
+
+class Treacherous(Opaque):
+    """One that fails whoever asks whether it was sent."""
+
+    status = 503  # type: ignore[assignment]
+
+    @property
+    def sent(self) -> bool:
+        """Of no use either."""
+        raise RuntimeError("not now")
+
+
+def test_nobody_waits_for_ever_whatever_happens(caplog: pytest.LogCaptureFixture) -> None:
+    """A failure in the middle of telling a failure is told to all who wait, and the database serves on."""
+    crowd = Crowd(30)
+    for turn in range(2 * REQUESTS_AT_ONCE):
+        errors: list[BaseException] = [Treacherous()]
+        crowd.database.fault = lambda errors=errors: errors.pop() if errors else None
+        futures = crowd.held_up()
+        crowd.database.go()
+        failed = [outcome for outcome in done(futures) if outcome is not None]
+        assert failed, turn
+        assert len({id(error) for error in failed if "unexpected reason" in str(error)}) == len(failed)
+        assert not any(done([writer.drain() for writer in crowd.writers]))
+    assert crowd.stored() == crowd.words
+    assert {record.getMessage().split(" | ")[1] for record in caplog.records} == {
+        "a request that they share failed for an unexpected reason"
+    }
+
+
+def test_a_shared_attempt_in_doubt_is_remembered() -> None:
+    """It was carried out although it seemed refused, and sending each alone fails: the next event knows its own."""
+    crowd = Crowd(12)
+    for writer in crowd.writers:
+        writer.put([AgentRow("a", "[[0,null]]", Document.of('{"agent_id":"a","state":{"new":true}}'))])
+    crowd.database.carried_out = True
+    errors: list[BaseException] = [PerSQLError("seen before", status=400, kind="unique_violation")]
+    crowd.database.fault = lambda: errors.pop() if errors else None
+    futures = crowd.held_up()
+    crowd.database.unreachable = True  # from the next on, for those that are alone
+    crowd.database.go()
+    outcomes = done(futures)
+    assert not errors
+    shared = next(sessions for each in crowd.database.sent if len(sessions := sessions_in(each)) > 1)
+    for number, session_id in enumerate(crowd.ids):
+        if session_id in shared:
+            assert isinstance(outcomes[number], TransportError)
+            assert not crowd.writers[number].is_unsent("a", 0)
+    crowd.database.unreachable = False
+    assert not any(done([writer.drain() for writer in crowd.writers]))
+    assert crowd.stored() == crowd.words
+
+
+def test_a_session_that_is_always_refused_spoils_no_more_requests() -> None:
+    """Once it was refused by itself it goes by itself, until it is stored."""
+    crowd = Crowd(40)
+    poison = {"on": True}
+
+    def refuse(statements: Sequence[Mapping[str, Any]]) -> None:
+        if poison["on"] and "session-20" in sessions_in(statements):
+            raise PerSQLError("not this table", status=403)
+
+    crowd.database.check = refuse
+    for turn, most in ((0, 100), (1, 12), (2, 12)):
+        crowd.database.sent.clear()
+        futures = crowd.held_up()
+        crowd.database.go()
+        outcomes = done(futures)
+        assert [number for number, outcome in enumerate(outcomes) if outcome is not None] == [20], turn
+        assert len(crowd.database.sent) <= most, turn
+    poison["on"] = False
+    for _ in range(2):
+        crowd.database.sent.clear()
+        futures = crowd.held_up()
+        crowd.database.go()
+        assert not any(done(futures))
+    assert any("session-20" in sessions_in(each) and len(sessions_in(each)) > 1 for each in crowd.database.sent)
+    assert crowd.stored() == crowd.words
+
+
+def test_a_database_under_load_leaves_threads_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two of its requests, whoever came meanwhile has a turn on the shared threads."""
+    monkeypatch.setattr(workers, "_pool", workers._Pool())
+    monkeypatch.setattr(workers, "MAX_WORKERS", REQUESTS_AT_ONCE)
+    crowd = Crowd(60)
+    futures = crowd.held_up(dict.fromkeys(range(60), "y" * (GROUPED_CHARACTERS - 200)))
+    other = submit_call(lambda: len(crowd.database.sent))
+    crowd.database.go()
+    assert other.result(PATIENCE) <= 4 * REQUESTS_AT_ONCE
+    assert not any(done(futures))
+    assert len(crowd.database.sent) == 60
+
+
+def test_spans_tell_nothing_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shared request that another has spoilt leaves no span; one that concerns all leaves each its own."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    crowd = Crowd(12)
+    monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("test"))
+    errors: list[BaseException] = [PerSQLError("refused", status=400)]
+    crowd.database.fault = lambda: errors.pop() if errors else None
+    for failed in (False, True):
+        futures = crowd.held_up()
+        crowd.database.go()
+        assert any(done(futures)) is failed
+        spans = exporter.get_finished_spans()
+        assert sorted(str((span.attributes or {})["session.id"]) for span in spans) == sorted(crowd.ids)
+        assert sum(not span.status.is_ok for span in spans) == (12 - REQUESTS_AT_ONCE if failed else 0)
+        assert all(span.parent is None for span in spans)
+        assert all(span.end_time >= span.start_time for span in spans if span.end_time and span.start_time)
+        exporter.clear()
+        errors.append(TransportError("lost", sent=False))
+    provider.shutdown()
 
 
 def test_a_refusal_that_concerns_one_is_not_told_to_the_others() -> None:
@@ -370,14 +563,14 @@ def test_each_is_answered_what_it_asked() -> None:
 
     def steps(number: int) -> Steps:
         statements = [{"sql": insert, "params": [f"{number} {each}"]} for each in range(number)]
-        span = lambda: BatchSpan("persql.write", statements, session_id="s")  # noqa: E731
+        span = lambda start: BatchSpan("persql.write", statements, session_id="s", start=start)  # noqa: E731
         answers = yield Request(statements, span, written=number)
         ((row,),) = yield Request([{"sql": question, "params": [number]}], span)
         answered[number] = [*(row["note"] for (row,) in answers), row["asked"]]
 
     def asking() -> Steps:
         statements = [{"sql": question, "params": [each]} for each in ("a", "b")]
-        ((one,), (two,)) = yield Request(statements, lambda: BatchSpan("persql.settle", statements, session_id="s"))
+        ((one,), (two,)) = yield Request(statements, lambda _: BatchSpan("persql.settle", statements, session_id="s"))
         answered[0] = [one["asked"], two["asked"]]
 
     futures = crowd.held_up()
@@ -435,23 +628,71 @@ def test_a_session_that_needs_more_requests_leaves_the_road_to_others() -> None:
     assert all(isinstance(outcome, SessionConflictError) for outcome in done(lost))
 
 
+class Slotted:
+    """A handle that can't be referred to weakly."""
+
+    __slots__ = ("inner",)
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def query(self, sql: str, params: Sequence[Any] = ()) -> Any:
+        """One statement."""
+        return self.inner.query(sql, params)
+
+    def batch(self, statements: Sequence[Mapping[str, Any]], *, transaction: bool = False) -> Any:
+        """One request."""
+        return self.inner.batch(statements, transaction=transaction)
+
+
 def test_a_handle_that_cannot_be_told_from_others_serves_alone() -> None:
-    """One that has no hash, or can't be referred to weakly: each session by itself."""
-
-    class Unhashable(Doorway):
-        __hash__ = None  # type: ignore[assignment]
-
-        def __eq__(self, other: object) -> bool:
-            return self is other
-
-    crowd = Crowd(20, Unhashable())
+    """One that can't be referred to weakly: each session by itself."""
+    crowd = Crowd(1)
+    writers = [Writer(Store(Slotted(crowd.database), Tables()), f"session-x{number}", "{}") for number in range(20)]
     crowd.database.hold()
-    futures = [crowd.say(number, "x") for number in range(20)]
+    for writer in writers:
+        writer.know_agent("a", 0)
+        writer.put([agent_row()])
+    futures = [writer.drain() for writer in writers]
     for _ in futures:
         assert crowd.database.arrived.acquire(timeout=PATIENCE)
     crowd.database.go()
     assert not any(done(futures))
-    assert [len(statements) for statements in crowd.database.sent] == [1] * 20
+    assert all(len(sessions_in(statements)) == 1 for statements in crowd.database.sent)
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A handle that calls another equal although its token isn't."""
+
+    inner: Any = field(compare=False)
+    token: str = field(compare=False)
+    sent: list[tuple[str, set[str]]] = field(compare=False)
+
+    def query(self, sql: str, params: Sequence[Any] = ()) -> Any:
+        """One statement."""
+        return self.inner.query(sql, params)
+
+    def batch(self, statements: Sequence[Mapping[str, Any]], *, transaction: bool = False) -> Any:
+        """One request."""
+        self.sent.append((self.token, sessions_in(statements)))
+        return self.inner.batch(statements, transaction=transaction)
+
+
+def test_equal_handles_are_not_the_same() -> None:
+    """Each session's rows go through the handle that it was given."""
+    crowd, sent = Crowd(1), list[tuple[str, set[str]]]()
+    tenants = [Tenant(crowd.database, f"session-t{number}", sent) for number in range(12)]
+    assert len(set(tenants)) == 1
+    writers = [Writer(Store(each, Tables()), each.token, "{}") for each in tenants]
+    crowd.database.hold()
+    for writer in writers:
+        writer.know_agent("a", 0)
+        writer.put([agent_row()])
+    futures = [writer.drain() for writer in writers]
+    crowd.database.go()
+    assert not any(done(futures))
+    assert sorted(sent) == sorted((each.token, {each.token}) for each in tenants)
 
 
 def test_local_databases_have_no_groups() -> None:
@@ -463,7 +704,18 @@ def test_local_databases_have_no_groups() -> None:
         writer.put([agent_row(), message(0, "x")])
     assert not any(done([writer.drain() for writer in writers]))
     assert len(table(database, "messages")) == 20
-    assert database not in set(_groups._groups)
+    assert id(database) not in _groups._groups
+
+
+def test_groups_go_with_their_handles() -> None:
+    """A handle that nobody holds any more leaves nothing behind."""
+    before = len(_groups._groups)
+    crowd = Crowd(3)
+    assert len(_groups._groups) == before + 1
+    _doorways.clear()
+    del crowd
+    gc.collect()
+    assert len(_groups._groups) <= before
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import random
 import subprocess
 import sys
 import threading
+import weakref
 from concurrent.futures import CancelledError
 from concurrent.futures import wait as wait_for
 from functools import partial
@@ -207,6 +209,31 @@ def test_a_loop_that_was_closed_is_left_alone(caplog: pytest.LogCaptureFixture) 
     gate.open.release(2)
     lane.run().result(PATIENCE)
     assert not caplog.records
+    left = weakref.ref(loops.pop())
+    gc.collect()
+    assert left() is None
+    assert not workers._bells
+
+
+def test_each_turn_is_handed_over_anew() -> None:
+    """What is asked for during a turn is another turn, for `carry_out` to put among others; at once, if one blocks."""
+    turns: list[tuple[Any, bool]] = []
+
+    def work() -> Steps[str, str]:
+        assert (yield "question") == "answer"
+
+    lane: Lane[str, str] = Lane(work, lambda turn, at_once: turns.append((turn, at_once)))
+    waits = [lane.run()]
+    assert next(turns[0][0]) == "question"
+    waits += [lane.run(), lane.run(at_once=True), lane.run()]
+    for number in (0, 1):
+        with pytest.raises(StopIteration):
+            turns[number][0].send("answer")
+        assert [wait.done() for wait in waits] == [True] + [bool(number)] * 3
+        if number == 0:
+            assert next(turns[1][0]) == "question"
+    lane.run()
+    assert [at_once for _, at_once in turns] == [False, True, False]
 
 
 def test_a_turn_that_was_handed_over_all_the_same() -> None:
@@ -232,12 +259,16 @@ def test_a_turn_that_was_handed_over_all_the_same() -> None:
     assert next(first) == "question"
     last = lane.run()
     assert next(second, None) is None
-    assert first.send("answer") == "question"
-    later.result(0)
     with pytest.raises(StopIteration):
         first.send("answer")
+    later.result(0)
+    (third,) = turns[2:]
+    assert next(third) == "question"
+    with pytest.raises(StopIteration):
+        third.send("answer")
     last.result(0)
     assert not overlaps
+    assert len(turns) == 3
 
 
 def test_calls_that_wait_take_no_thread() -> None:
