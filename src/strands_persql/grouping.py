@@ -54,13 +54,13 @@ class Request:
 
     Attributes:
         statements: At most 100.
-        span: Makes the span round it, from its start on.
+        span: Makes the span round it, from when it was sent; None for now.
         written: How many rows it writes, all of its statements in one transaction; None where it only reads.
         attempted: It was sent in company, and may have been carried out, or yet be.
     """
 
     statements: Sequence[Statement]
-    span: Callable[[Start], BatchSpan]
+    span: Callable[[Start | None], BatchSpan]
     written: int | None = None
     attempted: bool = False
 
@@ -115,7 +115,7 @@ class _Carrier:
     def answers(self, request: Request) -> Answers:
         """Send a request, by itself."""
         self._failed = True
-        with request.span(Start.now()) as span:
+        with request.span(None) as span:
             if request.written is None:
                 answers = self.store.read(*request.statements)
                 span.rows(sum(map(len, answers)))

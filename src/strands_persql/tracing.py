@@ -85,12 +85,13 @@ class BatchSpan(AbstractContextManager["BatchSpan"]):
         start: Start | None = None,
     ) -> None:
         self._name = name
-        self._start = start or Start.now()
-        self._span = _tracer.start_span(name, context=parent, kind=SpanKind.CLIENT, start_time=self._start.at)
+        since = None if start is None else start.at
+        self._span = _tracer.start_span(name, context=parent, kind=SpanKind.CLIENT, start_time=since)
         self._parent = parent
         self._recording = self._span.is_recording()
         if not self._recording:
             return
+        self._retries = retries_so_far() if start is None else start.retries
         params = [value for statement in statements for value in statement.get("params", ())]
         self._span.set_attributes(
             {
@@ -119,7 +120,7 @@ class BatchSpan(AbstractContextManager["BatchSpan"]):
     ) -> None:
         context.detach(self._token)
         if self._recording:
-            self._span.set_attribute("strands_persql.retries", retries_so_far() - self._start.retries)
+            self._span.set_attribute("strands_persql.retries", retries_so_far() - self._retries)
             if kind is not None:  # the type alone: a handle's error may quote the statement
                 self._span.set_attribute("error.type", kind.__qualname__)
                 self._span.set_status(Status(StatusCode.ERROR))

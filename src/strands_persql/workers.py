@@ -15,12 +15,13 @@ import contextlib
 import contextvars
 import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
-from weakref import WeakSet, WeakValueDictionary
+from weakref import WeakSet
 
 __all__ = ["MAX_WORKERS", "Lane", "Steps", "awaited", "submit", "submit_call", "survive_forks"]
 
@@ -142,7 +143,7 @@ class _Bell:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self.loop = weakref.ref(loop)
         self._done: deque[asyncio.Future[None]] = deque()
         self._rung = False
 
@@ -152,8 +153,11 @@ class _Bell:
         if self._rung:
             return
         self._rung = True
-        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
-            self._loop.call_soon_threadsafe(self._wake)
+        try:
+            awake.get_loop().call_soon_threadsafe(self._wake)
+        except RuntimeError:  # the loop was closed: nobody waits any more
+            self._rung = False
+            self._done.clear()
 
     def _wake(self) -> None:
         self._rung = False  # first: whoever comes from now on rings again
@@ -163,14 +167,19 @@ class _Bell:
                 awake.set_result(None)
 
 
-_bells: WeakValueDictionary[asyncio.AbstractEventLoop, _Bell] = WeakValueDictionary()
-"""One for each loop that has tasks waiting: they keep it, and nothing keeps the loop after them."""
+class _OfThread(threading.local):
+    """The bell of the loop that ran last in each thread."""
+
+    bell: _Bell | None = None
+
+
+_of_thread = _OfThread()
 
 
 def _bell(loop: asyncio.AbstractEventLoop) -> _Bell:
-    bell = _bells.get(loop)
-    if bell is None:
-        bell = _bells[loop] = _Bell(loop)
+    bell = _of_thread.bell
+    if bell is None or bell.loop() is not loop:
+        bell = _of_thread.bell = _Bell(loop)
     return bell
 
 

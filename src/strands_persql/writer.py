@@ -224,7 +224,7 @@ class Writer:
     ) -> Request:
         parent = self._parent
 
-        def span(start: Start) -> BatchSpan:
+        def span(start: Start | None) -> BatchSpan:
             owners = (row.multi_agent_id if isinstance(row, MultiAgentRow) else row.agent_id for row in rows)
             sid = self._session_id
             return BatchSpan(name, statements, session_id=sid, agent_ids=owners, parent=parent, start=start)
