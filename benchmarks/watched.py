@@ -14,6 +14,8 @@ T = TypeVar("T")
 
 BEAT = 0.001
 """Seconds between two beats of the task that feels the stalls."""
+IDLE_BEATS = 30
+"""Beats of a loop that has nothing else to do, before each watch: what they take is what the beats in it take."""
 
 
 class _Selector(selectors.DefaultSelector):
@@ -42,13 +44,14 @@ class Watch:
 
     Attributes:
         stall: The longest time, in seconds, by which a beat was late.
-        busy: Seconds in which the loop ran something.
+        busy: Seconds in which the loop ran something, less what the beats take: a turn that waits longer has more.
         worked: The processor time of that: less, where its thread had to wait for the interpreter or a processor.
     """
 
     stall: float = 0.0
     busy: float = 0.0
     worked: float = 0.0
+    beats: int = 0
 
 
 _selector: _Selector | None = None
@@ -74,22 +77,41 @@ async def watched() -> AsyncGenerator[Watch, None]:
     watch = Watch()
     beating = asyncio.create_task(_beat(watch))
     await asyncio.sleep(3 * BEAT)
+    idle = _Stretch(_selector, watch)
+    await asyncio.sleep(IDLE_BEATS * BEAT)
+    await idle.end()
     watch.stall = 0.0
-    before, worked = _selector.busy, _selector.worked
+    stretch = _Stretch(_selector, watch)
     try:
         yield watch
     finally:
-        # The stretch that is running has not been counted yet: it ends with the next wait.
-        await asyncio.sleep(0)
-        watch.busy, watch.worked = _selector.busy - before, _selector.worked - worked
+        await stretch.end()
+        watch.busy = stretch.busy - stretch.beats * idle.busy / idle.beats
+        watch.worked = stretch.worked - stretch.beats * idle.worked / idle.beats
         await asyncio.sleep(2 * BEAT)
         beating.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await beating
 
 
+class _Stretch:
+    """What the loop does from now until `end`."""
+
+    def __init__(self, selector: _Selector, watch: Watch) -> None:
+        self._selector, self._watch = selector, watch
+        self.busy, self.worked, self.beats = selector.busy, selector.worked, watch.beats
+
+    async def end(self) -> None:
+        # The stretch that is running has not been counted yet: it ends with the next wait.
+        await asyncio.sleep(0)
+        self.busy = self._selector.busy - self.busy
+        self.worked = self._selector.worked - self.worked
+        self.beats = self._watch.beats - self.beats
+
+
 async def _beat(watch: Watch) -> None:
     while True:
         began = time.perf_counter()
         await asyncio.sleep(BEAT)
+        watch.beats += 1
         watch.stall = max(watch.stall, time.perf_counter() - began - BEAT)
