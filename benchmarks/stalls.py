@@ -1,8 +1,8 @@
 """How long a turn keeps the event loop from everything else, with a storage that answers after 20 ms.
 
 Two measures: the longest time by which a task that wakes each millisecond was late, and all the time in which the loop
-ran something rather than waited, less what it runs without a session manager. The beats themselves are taken off: a turn
-that waits for requests has more of them.
+ran something rather than waited, less what it runs without a session manager. The beats themselves are taken off: a
+turn that waits for requests has more of them.
 """
 
 from __future__ import annotations

@@ -496,7 +496,8 @@ def test_a_session_that_is_always_refused_spoils_no_more_requests() -> None:
 
 def test_a_database_under_load_leaves_threads_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between two of its requests, whoever came meanwhile has a turn on the shared threads."""
-    monkeypatch.setattr(workers, "_pool", workers._Pool())
+    pool = workers._Pool()
+    monkeypatch.setattr(workers, "_pool", pool)
     monkeypatch.setattr(workers, "MAX_WORKERS", REQUESTS_AT_ONCE)
     crowd = Crowd(60)
     futures = crowd.held_up(dict.fromkeys(range(60), "y" * (GROUPED_CHARACTERS - 200)))
@@ -505,6 +506,7 @@ def test_a_database_under_load_leaves_threads_to_others(monkeypatch: pytest.Monk
     assert other.result(PATIENCE) <= 4 * REQUESTS_AT_ONCE
     assert not any(done(futures))
     assert len(crowd.database.sent) == 60
+    pool.end()
 
 
 def test_spans_tell_nothing_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
