@@ -28,7 +28,7 @@ from .client import is_sql_kind
 from .errors import PerSQLError, TransportError
 from .store import Row, Store, fault_of
 from .tracing import Start
-from .workers import submit, survive_forks
+from .workers import handed_over, submit, survive_forks
 
 if TYPE_CHECKING:
     from .client import Statement
@@ -105,8 +105,8 @@ class _Carrier:
             while True:
                 try:
                     answers = self.answers(request)
-                except BaseException as error:  # theirs, whatever it is
-                    request = steps.throw(error)
+                except BaseException as error:
+                    request = steps.throw(_theirs(error))
                 else:
                     request = steps.send(answers)
         except StopIteration:
@@ -157,8 +157,8 @@ class _Work:
         """Send the request, by itself."""
         try:
             answers = self.carrier.answers(request)
-        except BaseException as error:  # theirs, whatever it is
-            self.failed(error)
+        except BaseException as error:
+            self.failed(_theirs(error))
         else:
             self.answered(answers)
 
@@ -190,42 +190,39 @@ class _Group:
             if self._under_way >= REQUESTS_AT_ONCE:
                 return
             self._under_way += 1
-        self._go_on()
-
-    def _go_on(self) -> None:
         try:
-            submit(self._serve)
+            taken = handed_over(self._serve)
         except BaseException:
             with self._lock:
                 self._under_way -= 1
             raise
+        if not taken:
+            self._serve()
 
     def _serve(self) -> None:
-        """Send what waits in one request; should more come meanwhile, have a thread go on with that in its turn."""
+        """Send what waits, one request after the other; between two of them a thread is left to whoever needs it."""
+        while self._has_sent():
+            if handed_over(self._serve):
+                return
+
+    def _has_sent(self) -> bool:
+        """Send what waits in one request; whether more waits now. If not, this road is free."""
         departing: list[_Ready] = []
         try:
             self._depart(departing)
-            if len(departing) == 1:
-                ((work, request),) = departing
-                work.send(request)
-            elif departing:
-                _send_together(departing)
+            _send(departing)
         except Exception:  # whatever it is, nobody waits for ever
             logger.exception(
                 "sessions=<%d> | a request that they share failed for an unexpected reason", len(departing)
             )
-            for work, request in departing:
-                if work.request is request:
-                    work.failed(PerSQLError("a request failed for an unexpected reason, which is logged; try again"))
+            _give_up(departing)
         finally:
-            for work, _ in departing:
-                if work.request is not None:
-                    work.finish(work.request)
+            _send_on(departing)
+            departing.clear()  # from Python 3.12 on, what a session was told leads back to this frame
             with self._lock:
                 more = bool(self._waiting)
                 self._under_way -= not more
-            if more:
-                self._go_on()
+        return more
 
     def _depart(self, departing: list[_Ready]) -> None:
         """Take what goes in the next request."""
@@ -246,50 +243,80 @@ class _Group:
             return self._waiting.popleft() if self._waiting else None
 
 
+def _send(departing: Sequence[_Ready]) -> None:
+    if len(departing) == 1:
+        ((work, request),) = departing
+        work.send(request)
+    elif departing:
+        _send_together(departing)
+
+
+def _send_on(departing: Sequence[_Ready]) -> None:
+    """Have those that are not done go on by themselves."""
+    for work, _ in departing:
+        if work.request is not None:
+            work.finish(work.request)
+
+
+def _give_up(departing: Sequence[_Ready]) -> None:
+    """Tell those who have heard nothing."""
+    for work, request in departing:
+        if work.request is request:
+            work.failed(PerSQLError("a request failed for an unexpected reason, which is logged; try again"))
+
+
 def _send_together(group: Sequence[_Ready]) -> None:
     """Send the writes of several sessions in one request and one transaction."""
     start = Start.now()
     failure: BaseException | None = None
     answers: Answers = []
+    statements = [statement for _, request in group for statement in request.statements]
     try:
-        statements = [statement for _, request in group for statement in request.statements]
         answers = group[0][0].carrier.store.write(statements, key=_key_of)
     except BaseException as error:
         failure = error  # not handled here: it would be the context of each session's own
-    if failure is None:
-        _answer(group, iter(answers), start)
-    else:
-        _fail(group, failure, start)
-        failure = None  # it leads to this frame, and back
-
-
-def _answer(group: Sequence[_Ready], answers: Iterator[list[Row]], start: Start) -> None:
-    for work, request in group:
-        own = list(islice(answers, len(request.statements)))
-        try:
-            with request.span(start) as span:
-                span.rows(request.written or 0)
-        except BaseException as error:
-            work.failed(error)
+    del statements  # what a session is told leads to this frame
+    rows = iter(answers)
+    each: _Ready | None
+    for each in group:
+        if failure is None:
+            _answer(*each, rows, start)
         else:
-            work.answered(own)
+            _fail(*each, failure, start)
+    each = failure = None
 
 
-def _fail(group: Sequence[_Ready], failure: BaseException, start: Start) -> None:
-    """Tell each what it would run into by itself; else each is sent by itself.
+def _answer(work: _Work, request: Request, rows: Iterator[list[Row]], start: Start) -> None:
+    answers = list(islice(rows, len(request.statements)))
+    try:
+        with request.span(start) as span:
+            span.rows(request.written or 0)
+    except BaseException as error:
+        work.failed(_theirs(error))
+    else:
+        work.answered(answers)
 
-    Should the database have carried them out all the same, they are recognised.
+
+def _fail(work: _Work, request: Request, failure: BaseException, start: Start) -> None:
+    """Tell a session what it would run into by itself; else it is sent by itself.
+
+    Should the database have carried it out all the same, it is recognised.
     """
-    for work, request in group:
-        request.attempted = getattr(failure, "sent", True)
-        own = _own(failure)
-        if own is not None:
-            try:
-                with request.span(start):
-                    raise own
-            except BaseException as error:
-                told = error.with_traceback(None)
-            work.failed(told)
+    request.attempted = getattr(failure, "sent", True)
+    own = _own(failure)
+    del failure
+    if own is not None:
+        try:
+            with request.span(start):
+                raise own
+        except BaseException as error:
+            own = error.with_traceback(None)
+        work.failed(own)
+
+
+def _theirs(error: BaseException) -> BaseException:
+    """What is raised in a generator for an error of a handle's, whatever that is."""
+    return RuntimeError("the database's handle raised GeneratorExit") if isinstance(error, GeneratorExit) else error
 
 
 def _own(error: BaseException) -> BaseException | None:
@@ -297,16 +324,18 @@ def _own(error: BaseException) -> BaseException | None:
 
     It leads to nothing of the other sessions': neither to a frame that holds their messages, nor to the request.
     """
-    try:
-        return copy.copy(error) if _concerns_all(error) else None
-    except Exception:  # an error of somebody else's, which can't be copied, or even looked at
+    if not (isinstance(error, PerSQLError) and _concerns_all(error)):
         return None
+    own = copy.copy(error)
+    if "__notes__" in vars(own):
+        vars(own)["__notes__"] = list(vars(own)["__notes__"])
+    return own
 
 
-def _concerns_all(error: BaseException) -> bool:
-    status = getattr(error, "status", None)
+def _concerns_all(error: PerSQLError) -> bool:
+    status = error.status or 0
     return isinstance(error, TransportError) or (
-        isinstance(status, int) and (status in (401, 402, 429) or status >= 500) and not is_sql_kind(fault_of(error))
+        (status in (401, 402, 429) or status >= 500) and not is_sql_kind(fault_of(error))
     )
 
 

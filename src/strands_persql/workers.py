@@ -22,7 +22,7 @@ from queue import SimpleQueue
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 from weakref import WeakSet
 
-__all__ = ["MAX_WORKERS", "Lane", "Steps", "awaited", "submit", "submit_call", "survive_forks"]
+__all__ = ["MAX_WORKERS", "Lane", "Steps", "awaited", "handed_over", "submit", "submit_call", "survive_forks"]
 
 T = TypeVar("T")
 Wanted = TypeVar("Wanted")
@@ -45,14 +45,13 @@ class _Pool:
         self._busy = 0  # pieces of work that are queued or under way
         self._ended = False
 
-    def submit(self, work: Callable[[], None]) -> None:
+    def takes(self, work: Callable[[], None]) -> bool:
         with self._lock:
             taken = not self._ended and (self._busy < len(self._threads) or self._has_started())
             if taken:
                 self._queue.put(work)
                 self._busy += 1
-        if not taken:
-            work()
+            return taken
 
     def _has_started(self) -> bool:
         """Start one more thread where there may be more; False where there is none at all."""
@@ -102,7 +101,13 @@ getattr(threading, "_register_atexit", atexit.register)(_end)
 
 def submit(work: Callable[[], None]) -> None:
     """Run `work`, which raises nothing, on a worker thread, or here when the interpreter is ending."""
-    _pool.submit(work)
+    if not handed_over(work):
+        work()
+
+
+def handed_over(work: Callable[[], None]) -> bool:
+    """Have `work`, which raises nothing, run on a worker thread; False when the interpreter is ending."""
+    return _pool.takes(work)
 
 
 def submit_call(call: Callable[[], T]) -> Future[T]:
@@ -186,6 +191,7 @@ def _after_fork() -> None:
     """Threads don't survive a fork: the child starts its own, and no lock stays held by one that is gone."""
     global _pool
     _pool = _Pool()
+    _of_thread.bell = None
     for survivor in _survivors:
         survivor.after_fork()
 
@@ -234,7 +240,7 @@ class Lane(Generic[Wanted, Answered]):
         self._lock = threading.Lock()
         self._waiting: list[Future[None]] = []
         self._at_once = False  # one of those blocks
-        self._asked = False  # a turn is to come, or under way
+        self._turns = 0  # handed over, and not begun: never too many, whatever a call is interrupted by
         self._in_turn = False
 
     def run(self, *, at_once: bool = False) -> Future[None]:
@@ -247,23 +253,22 @@ class Lane(Generic[Wanted, Answered]):
         with self._lock:
             self._waiting.append(future)
             self._at_once = self._at_once or at_once
-            if self._asked and (self._in_turn or not at_once):
-                return future
-            self._asked = True
-        self._hand_over()  # at once even if a turn waits in the company of others: that one will find nothing to do
+            # What is to be done at once doesn't wait for a turn that is in the company of others; that one will find
+            # nothing to do.
+            waits = self._in_turn or (self._turns > 0 and not at_once)
+        if not waits:
+            self._hand_over()
         return future
 
     def _hand_over(self) -> None:
-        try:
-            self._carry_out(self._turn(), self._at_once)
-        except BaseException:
-            with self._lock:
-                self._asked = False
-            raise
+        self._carry_out(self._turn(), self._at_once)
+        with self._lock:
+            self._turns += 1
 
     def _turn(self) -> Steps[Wanted, Answered]:
         with self._lock:
-            if self._in_turn or not self._waiting:  # another turn, handed over since, does all of it
+            self._turns -= 1
+            if self._in_turn or not self._waiting:  # another turn does all of it, or has
                 return
             self._in_turn, self._at_once = True, False
             waiting, self._waiting = self._waiting, []
@@ -282,7 +287,7 @@ class Lane(Generic[Wanted, Answered]):
                 future.set_result(None)
         with self._lock:
             self._in_turn = False
-            self._asked = again = bool(self._waiting)
+            again = bool(self._waiting)
         if again:
             self._hand_over()
 

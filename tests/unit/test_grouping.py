@@ -6,6 +6,7 @@ import gc
 import itertools
 import os
 import random
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -13,7 +14,7 @@ from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, field
 from functools import partial
 from traceback import TracebackException
-from types import MappingProxyType
+from types import FrameType, MappingProxyType
 from typing import Any
 
 import pytest
@@ -391,6 +392,21 @@ def test_an_error_that_all_hear_of_tells_nothing_of_the_others() -> None:
         trace = "".join(TracebackException.from_exception(error, capture_locals=True).format())
         others = [other for other in failed if other != number]
         assert not any(f"private {other}'" in trace or f"session-{other}'" in trace for other in others)
+        held = repr([frame.f_locals for frame in frames_behind(error)])
+        assert f"private {number}" in held or sys.version_info < (3, 12)
+        assert not any(f'"private {other}"' in held for other in others)
+
+
+def frames_behind(error: BaseException) -> Iterator[FrameType]:
+    """This package's frames that an error leads to; from Python 3.12 on also those that had called them."""
+    trace = error.__traceback__
+    while trace is not None:
+        frame: FrameType | None = trace.tb_frame
+        while frame is not None:
+            if str(frame.f_globals["__name__"]).startswith("strands_persql"):
+                yield frame
+            frame = frame.f_back
+        trace = trace.tb_next
 
 
 class Opaque(Exception):
@@ -413,6 +429,44 @@ def test_an_error_that_cannot_be_looked_at_hangs_nobody() -> None:
         assert not any(done(futures))
         assert not errors
     assert crowd.stored() == crowd.words
+
+
+def test_a_handle_that_raises_generator_exit_stops_nothing() -> None:
+    """It is told as an error, and the next write goes through."""
+    crowd = Crowd(1)
+    raised: list[BaseException] = [GeneratorExit()]
+
+    def check(statements: Sequence[Mapping[str, Any]]) -> None:
+        if raised:
+            raise raised.pop()
+
+    crowd.database.check = check
+    (outcome,) = done([crowd.say(0, "one")])
+    assert isinstance(outcome, RuntimeError)
+    assert not any(done([crowd.say(0, "two")]))
+    assert crowd.stored() == crowd.words
+
+
+def test_at_the_end_of_the_interpreter_what_waits_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many requests wait when the threads have ended: they go one after the other, where they come from."""
+    pool = workers._Pool()
+    monkeypatch.setattr(workers, "_pool", pool)
+    crowd = Crowd(600)
+    futures = crowd.held_up(dict.fromkeys(range(600), "y" * (GROUPED_CHARACTERS - 200)))
+    ending = threading.Thread(target=pool.end)
+    ending.start()
+    while not pool._ended:
+        pass
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(300)  # that of a thousand is reached by some thousand requests
+    try:
+        crowd.database.go()
+        assert not any(done(futures))
+    finally:
+        sys.setrecursionlimit(limit)
+    ending.join(PATIENCE)
+    assert not ending.is_alive()
+    assert len(crowd.database.sent) == 600
 
 
 class Treacherous(Opaque):
