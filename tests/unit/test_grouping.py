@@ -18,6 +18,7 @@ from types import FrameType, MappingProxyType
 from typing import Any
 
 import pytest
+from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -569,6 +570,12 @@ def test_spans_tell_nothing_of_the_others(monkeypatch: pytest.MonkeyPatch) -> No
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     crowd = Crowd(12)
     monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("test"))
+    current: set[tuple[bool, bool]] = set()  # whether a batch is shared, and whether it is sent inside a span
+
+    def look(statements: Sequence[Mapping[str, Any]]) -> None:
+        current.add((len(sessions_in(statements)) > 1, trace.get_current_span().get_span_context().is_valid))
+
+    crowd.database.check = look
     errors: list[BaseException] = [PerSQLError("refused", status=400)]
     crowd.database.fault = lambda: errors.pop() if errors else None
     for failed in (False, True):
@@ -583,6 +590,7 @@ def test_spans_tell_nothing_of_the_others(monkeypatch: pytest.MonkeyPatch) -> No
         exporter.clear()
         errors.append(TransportError("lost", sent=False))
     provider.shutdown()
+    assert current == {(True, False), (False, True)}
 
 
 def test_a_refusal_that_concerns_one_is_not_told_to_the_others() -> None:
