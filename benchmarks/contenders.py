@@ -19,8 +19,8 @@ from strands.session import FileSessionManager, RepositorySessionManager, Sessio
 from strands.types.session import SessionMessage
 
 from strands_persql import PerSQL, PerSQLSessionManager, PerSQLSessionRepository
-from strands_persql.lifecycle import wait
-from strands_persql.workers import Lane
+from strands_persql.engine.lifecycle import wait
+from strands_persql.engine.threads import Lane
 
 from .agents import AGENT_ID, WINDOW, build, history, turn
 from .clock import Clock

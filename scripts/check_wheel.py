@@ -20,7 +20,7 @@ def contents(wheel: str) -> None:
     assert "strands_persql/py.typed" in names, "no py.typed: type checkers would take the package for untyped"
     assert any(name.endswith("licenses/LICENSE") for name in info), "no licence"
     assert not others, f"more than the package: {others}"
-    templates = {f"strands_persql/viewer/templates/{name}" for name in ("page.css", "page.html.jinja")}
+    templates = {f"strands_persql/administration/viewer/templates/{name}" for name in ("page.css", "page.html.jinja")}
     assert templates <= set(names), "no templates: `show --html` would fail"
     odd = [name for name in names if name not in {*info, *templates} and not name.endswith((".py", "py.typed"))]
     assert not odd, f"files that are no modules: {odd}"

@@ -1,10 +1,13 @@
-"""What all tests share: the emulator of the service, and a namespace of it for each test."""
+"""What all tests share: the emulator of the service, a namespace of it for each test, and where snapshots stand."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.amber import AmberSnapshotExtension
 
 from strands_persql.client import _retry
 
@@ -25,3 +28,15 @@ def emulator(emulator_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterat
     emulator = emulator_server.namespace()
     yield emulator
     emulator.close()
+
+
+class _BesideAllTests(AmberSnapshotExtension):
+    """Keeps snapshots in `tests/__snapshots__`, not in a folder beside each test."""
+
+    snapshot_dirname = str(Path(__file__).with_name("__snapshots__"))
+
+
+@pytest.fixture
+def snapshot(snapshot: SnapshotAssertion) -> SnapshotAssertion:
+    """The stored rows as they should be: `pytest --snapshot-update` writes them anew."""
+    return snapshot.use_extension(_BesideAllTests)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .administration.sessions import PerSQLSessions
 from .client import Database, PerSQL, QueryResult, Statement
 from .errors import (
     ApprovalRequiredError,
@@ -16,10 +17,9 @@ from .errors import (
 )
 from .hooks import PerSQLHooks
 from .manager import PerSQLSessionManager
-from .memory import PerSQLMemoryStore
 from .repository import PerSQLSessionRepository
-from .sessions import PerSQLSessions
-from .storage import PerSQLStorage
+from .stores.memory import PerSQLMemoryStore
+from .stores.storage import PerSQLStorage
 
 __all__ = [
     "ApprovalRequiredError",

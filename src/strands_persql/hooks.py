@@ -11,21 +11,26 @@ from weakref import WeakKeyDictionary, WeakSet
 from strands.hooks import HookProvider, HookRegistry
 from strands.types.exceptions import SessionException
 
-from .agent_state import messages_of
-from .closing import Closing
-from .lifecycle import register, wait
-from .recorder import Durability, Recorder, checked_durability, checked_session_id
-from .store import Store
-from .tables import Tables
-from .workers import awaited, submit_call
+from .database.connector import Store
+from .database.tables import Tables
+from .engine.agent_state import messages_of
+from .engine.closing import Closing
+from .engine.lifecycle import register, wait
+from .engine.recorder import (
+    Durability,
+    Recorder,
+    checked_durability,
+    checked_session_id,
+)
+from .engine.threads import awaited, submit_call
 
 if TYPE_CHECKING:
     from strands import Agent
     from strands.multiagent.base import MultiAgentBase
 
     from .client import Database
-    from .recorder import Written
-    from .window import Message
+    from .engine.recorder import Written
+    from .engine.window import Message
 
 __all__ = ["MAX_PENDING", "PerSQLHooks"]
 
@@ -90,7 +95,7 @@ class PerSQLHooks(Closing, HookProvider):
         return f"{type(self).__name__}({self.session_id!r}, pending={self.pending})"
 
     def register_hooks(self, registry: HookRegistry, **kwargs: Any) -> None:
-        """Register the callbacks, once for each agent: see `strands_persql.lifecycle`."""
+        """Register the callbacks, once for each agent: see `strands_persql.engine.lifecycle`."""
         register(registry, self._listener)
 
 

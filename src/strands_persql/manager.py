@@ -10,14 +10,19 @@ from weakref import WeakSet
 from strands.session import SessionManager
 
 from .client import PerSQL
-from .closing import Closing
+from .database.connector import Store
+from .database.tables import Tables
+from .engine.closing import Closing
+from .engine.lifecycle import register, wait
+from .engine.recorder import (
+    Durability,
+    Recorder,
+    checked_durability,
+    checked_session_id,
+)
+from .engine.threads import awaited, submit_call
 from .errors import PerSQLError
-from .lifecycle import register, wait
-from .recorder import Durability, Recorder, checked_durability, checked_session_id
 from .repository import PerSQLSessionRepository
-from .store import Store
-from .tables import Tables
-from .workers import awaited, submit_call
 
 if TYPE_CHECKING:
     from strands import Agent
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .client import Database
-    from .recorder import Written
+    from .engine.recorder import Written
 
 __all__ = ["PerSQLSessionManager"]
 
@@ -156,7 +161,7 @@ class PerSQLSessionManager(Closing, SessionManager):
     # What Strands calls
 
     def register_hooks(self, registry: HookRegistry, **kwargs: Any) -> None:
-        """Register the callbacks: see `strands_persql.lifecycle`."""
+        """Register the callbacks: see `strands_persql.engine.lifecycle`."""
         register(registry, self._listener)
 
     def initialize(self, agent: Agent, **kwargs: Any) -> None:

@@ -9,17 +9,22 @@ from strands.session import SessionRepository
 from strands.types.exceptions import SessionException
 from strands.types.session import Session, SessionAgent, SessionMessage
 
-from .documents import encode
+from .database.connector import Store, fault_of
+from .database.decoding import (
+    is_message,
+    stored_document,
+    stored_multi_agents,
+    unreadable,
+)
+from .database.encoding import encode
+from .database.tables import Document, Tables
 from .errors import SessionDataError
-from .store import Store, fault_of
-from .stored import is_message, stored_document, stored_multi_agents, unreadable
-from .tables import Document, Tables
 
 if TYPE_CHECKING:
     from strands.multiagent.base import MultiAgentBase
 
     from .client import Database, Statement
-    from .store import Row
+    from .database.connector import Row
 
 __all__ = ["PerSQLSessionRepository"]
 

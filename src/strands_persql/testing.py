@@ -18,8 +18,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from .store import Store
-from .tables import Tables, joined
+from .database.connector import Store
+from .database.tables import Tables, joined
 
 if TYPE_CHECKING:
     from .client import Database

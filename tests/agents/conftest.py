@@ -7,22 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from syrupy.assertion import SnapshotAssertion
-from syrupy.extensions.amber import AmberSnapshotExtension
 
 from .harness import Build, Mode, Scenario, Store
-
-
-class _BesideAllTests(AmberSnapshotExtension):
-    """Keeps snapshots in `tests/__snapshots__`, not in a folder beside each test."""
-
-    snapshot_dirname = Path("..", "__snapshots__")
-
-
-@pytest.fixture
-def snapshot(snapshot: SnapshotAssertion) -> SnapshotAssertion:
-    """The stored rows as they should be: `pytest --snapshot-update` writes them anew."""
-    return snapshot.use_extension(_BesideAllTests)
 
 
 @pytest.fixture

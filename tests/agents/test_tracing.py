@@ -13,7 +13,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from strands import Agent
 
-from strands_persql import PerSQL, PerSQLSessionManager, tracing
+from strands_persql import PerSQL, PerSQLSessionManager
+from strands_persql.engine import tracing
 
 from ..emulator import faults
 from .scripted import ScriptedModel

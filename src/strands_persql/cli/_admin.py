@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
+from ..database.connector import Store
+from ..database.tables import MemoryTables, ObjectTables, Tables
 from ..errors import PerSQLError
-from ..store import Store
-from ..tables import MemoryTables, ObjectTables, Tables
 from ._options import (
     AgentOption,
     DatabaseOption,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from ..doctor import Finding, examine, mend
+from ..administration.doctor import Finding, examine, mend
 from ._options import (
     DatabaseOption,
     JsonOption,

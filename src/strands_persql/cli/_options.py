@@ -12,9 +12,9 @@ from typing import Annotated
 
 import typer
 
+from ..administration.sessions import PerSQLSessions
 from ..client import Database, PerSQL
 from ..client._names import file_name, split_name
-from ..sessions import PerSQLSessions
 from ._output import Output
 
 __all__ = [

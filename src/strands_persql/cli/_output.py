@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from ..documents import decode, encode, is_strict
+from ..database.encoding import decode, encode, is_strict
 
 __all__ = ["Output", "ago", "many", "plain", "progress", "size"]
 

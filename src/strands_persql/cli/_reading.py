@@ -10,8 +10,13 @@ import typer
 from rich.rule import Rule
 from rich.text import Text
 
-from ..records import SessionDetail, SessionSummary, TranscriptMessage, Usage
-from ..sessions import PerSQLSessions
+from ..administration.results import (
+    SessionDetail,
+    SessionSummary,
+    TranscriptMessage,
+    Usage,
+)
+from ..administration.sessions import PerSQLSessions
 from ._messages import message_text
 from ._options import (
     DatabaseOption,
@@ -129,7 +134,7 @@ def show(
 
 
 def _write_html(out: Output, face: PerSQLSessions, session_id: str, target: str) -> None:
-    from ..viewer import write_session_html
+    from ..administration.viewer import write_session_html
 
     if target == "-":
         write_session_html(face, session_id, sys.stdout)

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 from strands.types.exceptions import SessionException
 
+from ..administration.results import Deletion
+from ..administration.sessions import PerSQLSessions
 from ..errors import SessionDataError
-from ..records import Deletion
-from ..sessions import PerSQLSessions
 from ._options import (
     AgentOption,
     DatabaseOption,

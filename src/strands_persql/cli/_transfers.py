@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from ..administration.results import Transfer
+from ..administration.sessions import PerSQLSessions
 from ..client import PerSQL
-from ..records import Transfer
-from ..sessions import PerSQLSessions
 from ._options import (
     DatabaseOption,
     JsonOption,

@@ -1,0 +1,132 @@
+"""The face: examine, and mend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from ...database.connector import Store
+from ...database.tables._doctor import DoctorTables
+from ...errors import PermissionDeniedError, PerSQLError
+from ._database import (
+    check_connection,
+    check_index,
+    check_layout,
+    check_role,
+    no_tables,
+)
+from ._findings import Finding, line_of
+from ._rows import Rows
+
+if TYPE_CHECKING:
+    from ...client import Database
+
+__all__ = ["diagnose", "examine", "mend"]
+
+MENDED_TOGETHER = 40
+"""Findings mended in one request and transaction: two statements each, and 100 are a batch."""
+
+
+def diagnose(
+    database: Database,
+    *,
+    table_prefix: str = "strands_",
+    session_id: str | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> list[Finding]:
+    """Examine a database, or one session of it, and change nothing.
+
+    Args:
+        database: A handle as `PerSQL(…).database(…)` gives, or one of PerSQL's own SDK. A readonly token is enough.
+        table_prefix: Starts the name of each table, as the session managers have it.
+        session_id: Look at the rows of this session alone.
+        progress: Called after each page with the number of rows looked at so far.
+
+    Returns:
+        What was found. That the database can't be reached, or has no tables, is a finding too.
+
+    Raises:
+        TypeError: `database` is no synchronous handle.
+        ValueError: `table_prefix` is not safe inside SQL.
+        PerSQLError: The database refused a request in the midst of the examination.
+    """
+    return list(examine(database, table_prefix=table_prefix, session_id=session_id, progress=progress))
+
+
+def examine(
+    database: Database,
+    *,
+    table_prefix: str = "strands_",
+    session_id: str | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[Finding]:
+    """The findings of `diagnose` one by one, as they are found."""
+    store = Store(database, DoctorTables(table_prefix), create_tables=False)
+    return _examine(database, store, session_id, progress or _ignore)
+
+
+def mend(
+    database: Database,
+    findings: Iterable[Finding],
+    *,
+    table_prefix: str = "strands_",
+    progress: Callable[[int], None] | None = None,
+) -> list[Finding]:
+    """Mend what can be mended without a loss: those findings that are `mendable`, as far as they are still so.
+
+    Args:
+        database: The handle that was examined. A layout takes an admin token, all else a readwrite one.
+        findings: What to mend; the rest is left alone.
+        table_prefix: As it was examined.
+        progress: Called after each request with the number of findings dealt with so far.
+
+    Returns:
+        What was mended. What somebody else has changed meanwhile is not among it.
+
+    Raises:
+        PerSQLError: The database refused a request; what was mended before it stays mended.
+    """
+    store = Store(database, DoctorTables(table_prefix), create_tables=False)
+    todo = sorted((finding for finding in findings if finding.mending), key=lambda finding: finding.check != "layout")
+    mended: list[Finding] = []
+    done = 0
+    while todo:
+        together = todo[:1] if todo[0].check == "layout" else todo[:MENDED_TOGETHER]
+        todo = todo[len(together) :]
+        answers = iter(store.write([statement for finding in together for statement in finding.mending]))
+        for finding in together:
+            rows = [next(answers) for _ in finding.mending]
+            if rows[-1] or finding.check == "layout":
+                mended.append(finding)
+        done += len(together)
+        (progress or _ignore)(done)
+    return mended
+
+
+def _ignore(_: int) -> None:
+    pass
+
+
+def _examine(
+    database: Database, store: Store[DoctorTables], session_id: str | None, progress: Callable[[int], None]
+) -> Iterator[Finding]:
+    try:
+        yield check_connection(store)
+    except Exception as error:
+        if not isinstance(error, PerSQLError) and getattr(error, "status", None) is None:
+            raise
+        yield Finding("error", "connection", "the database can't be used", line_of(error))
+        return
+    yield check_role(database, store)
+    layout, is_readable = check_layout(store)
+    yield layout
+    if not is_readable:
+        return
+    try:
+        yield from Rows(store, session_id, progress).findings()
+        if session_id is None:
+            yield from check_index(store)
+    except PermissionDeniedError as error:
+        if error.kind != "unknown_table":
+            raise
+        yield no_tables(store, "of the tables some are missing")

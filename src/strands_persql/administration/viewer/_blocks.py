@@ -1,0 +1,411 @@
+"""Content blocks as the page shows them. Pure: a block of Strands in, plain records out.
+
+Knows every kind of block that Strands has had since 1.42 (`strands.types.content`, `.tools`, `.media`, `.citations`,
+`.interrupt`). Whatever it doesn't know, of a later release or of a user's own, is shown as JSON: nothing is left out.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeAlias, cast
+
+from ..erasing import ERASED
+from ._text import (
+    Clip,
+    Moment,
+    binary_of,
+    clip,
+    clip_json,
+    one_line,
+    size,
+)
+
+__all__ = [
+    "Answer",
+    "Block",
+    "CachePoint",
+    "Cited",
+    "Guarded",
+    "Image",
+    "Json",
+    "Media",
+    "Reasoning",
+    "Result",
+    "Source",
+    "Text",
+    "ToolCall",
+    "ToolOutput",
+    "blocks_of",
+    "mark_of",
+    "result_of",
+    "tool_results",
+    "tool_use_ids",
+]
+
+LARGEST_IMAGE = 5_000_000
+"""Bytes of the largest image that the page holds. What models take is smaller."""
+
+# Told by their first bytes, not by what the message says they are. No SVG: that is a document, with links and styles.
+_RASTERS: tuple[tuple[re.Pattern[bytes], str, str], ...] = (
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), "image/png", "PNG"),
+    (re.compile(rb"\xff\xd8\xff"), "image/jpeg", "JPEG"),
+    (re.compile(rb"GIF8[79]a"), "image/gif", "GIF"),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), "image/webp", "WebP"),
+)
+# What Strands' guardrails write over a message, "[User input redacted.]", and what people write in its stead.
+_REDACTED = re.compile(r"\s*[\[(<*]+[^\])>]*\bredacted\b[^\])>]*[\])>*]+\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Text; `mark` says what was written over it: `"redacted"`, `"erased"`, or `""`."""
+
+    kind: ClassVar[str] = "text"
+    text: Clip
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """What the model thought; `encrypted` names the size of what its provider keeps to itself."""
+
+    kind: ClassVar[str] = "reasoning"
+    text: Clip | None
+    encrypted: str = ""
+    signed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a tool answered.
+
+    Attributes:
+        status: `"success"`, `"error"`, or what else is stored.
+        blocks: Its content.
+        mark: What was written over it: `"redacted"`, `"erased"`, or `""`.
+        message_id: The message that holds it, where that is not the one it is shown in.
+        anchor: That message's name in the page, where the message has no place of its own.
+        at: When that message was stored.
+        live: Whether the model sees it.
+    """
+
+    status: str
+    blocks: tuple[Block, ...]
+    mark: str = ""
+    message_id: int | None = None
+    anchor: str = ""
+    at: Moment | None = None
+    live: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a tool, with its result where there is one."""
+
+    kind: ClassVar[str] = "tool"
+    name: str
+    tool_use_id: str
+    preview: str
+    input: Clip
+    result: Result | None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOutput:
+    """A result whose call is not at hand."""
+
+    kind: ClassVar[str] = "output"
+    tool_use_id: str
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image, as a `data:` URI."""
+
+    kind: ClassVar[str] = "image"
+    uri: str
+    type: str
+    size: str
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A document, a video, a sound, or an image that can't be shown: named, not held."""
+
+    kind: ClassVar[str] = "media"
+    what: str
+    name: str
+    facts: tuple[str, ...]
+    context: Clip | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """Text marked for a guardrail."""
+
+    kind: ClassVar[str] = "guard"
+    text: Clip
+    qualifiers: tuple[str, ...]
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a citation refers to."""
+
+    title: str
+    place: str
+    quotes: tuple[Clip, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """Text with the sources it rests on."""
+
+    kind: ClassVar[str] = "cited"
+    text: Clip
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CachePoint:
+    """A mark up to which the provider caches the conversation."""
+
+    kind: ClassVar[str] = "cache"
+    facts: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A person's answer to an interrupt."""
+
+    kind: ClassVar[str] = "answer"
+    interrupt_id: str
+    response: Clip
+
+
+@dataclass(frozen=True, slots=True)
+class Json:
+    """Anything else."""
+
+    kind: ClassVar[str] = "json"
+    label: str
+    json: Clip
+
+
+Block: TypeAlias = (
+    "Text | Reasoning | ToolCall | ToolOutput | Image | Media | Guarded | Cited | CachePoint | Answer | Json"
+)
+
+
+@dataclass(slots=True)
+class _Context:
+    results: Mapping[str, Result]
+    shown_elsewhere: frozenset[str]
+    paired: set[str] = field(default_factory=lambda: set[str]())
+
+
+def blocks_of(
+    content: Any, *, results: Mapping[str, Result] | None = None, shown_elsewhere: frozenset[str] = frozenset()
+) -> tuple[Block, ...]:
+    """A message's content as the page shows it.
+
+    Args:
+        content: The `content` of a Strands message or tool result.
+        results: Results of the tools called here, by tool use id: each goes with its first call.
+        shown_elsewhere: The tool use ids of results in this content that stand with their calls already.
+    """
+    context = _Context(results or {}, shown_elsewhere)
+    if isinstance(content, str):
+        return (_text(content, context),)
+    if not isinstance(content, Sequence) or isinstance(content, (bytes, bytearray)):
+        return () if content is None else (Json("content", clip_json(content)),)
+    found: list[Block] = []
+    for block in cast("Sequence[Any]", content):
+        found.extend(_block(block, context))
+    return tuple(found)
+
+
+def tool_use_ids(content: Any) -> list[str]:
+    """The ids of the tools that a message's content calls."""
+    return [str(use["toolUseId"]) for use in _each(content, "toolUse") if use.get("toolUseId")]
+
+
+def tool_results(content: Any) -> list[tuple[str, Mapping[str, Any]]]:
+    """The tool results in a message's content, by tool use id."""
+    return [(str(result.get("toolUseId", "")), result) for result in _each(content, "toolResult")]
+
+
+def mark_of(text: str) -> str:
+    """What was written over a text, if it is nothing but the word of it: `"redacted"`, `"erased"`, or `""`."""
+    if text == ERASED:
+        return "erased"
+    return "redacted" if len(text) < 200 and _REDACTED.fullmatch(text) else ""
+
+
+def result_of(result: Mapping[str, Any], **where: Any) -> Result:
+    """A tool result as the page shows it; `where` tells of the message that holds it."""
+    blocks = blocks_of(result.get("content"))
+    mark = next((block.mark for block in blocks if isinstance(block, Text) and block.mark), "")
+    return Result(str(result.get("status") or "success"), blocks, mark, **where)
+
+
+def _each(content: Any, key: str) -> list[Mapping[str, Any]]:
+    if not isinstance(content, Sequence) or isinstance(content, (str, bytes, bytearray)):
+        return []
+    blocks = [
+        cast("Mapping[str, Any]", block) for block in cast("Sequence[Any]", content) if isinstance(block, Mapping)
+    ]
+    return [cast("Mapping[str, Any]", block[key]) for block in blocks if isinstance(block.get(key), Mapping)]
+
+
+def _block(block: Any, context: _Context) -> list[Block]:
+    if not isinstance(block, Mapping):
+        return [Json("block", clip_json(block))]
+    found: list[Block] = []
+    rest: dict[str, Any] = {}
+    for key, value in cast("Mapping[str, Any]", block).items():
+        show = _SHOWN.get(key)
+        try:
+            shown = show(value, context) if show else None
+        except (AttributeError, KeyError, TypeError, ValueError):  # not the shape that Strands declares
+            shown = None
+        if shown is not None:
+            found.append(shown)
+        elif not (key == "toolResult" and _id_of(value) in context.shown_elsewhere):
+            rest[key] = value
+    if rest or not block:
+        found.append(Json(", ".join(map(str, rest)) or "empty block", clip_json(rest)))
+    return found
+
+
+def _text(value: Any, context: _Context) -> Text:
+    return Text(clip(_string(value)), mark_of(value))
+
+
+def _reasoning(value: Mapping[str, Any], context: _Context) -> Reasoning:
+    encrypted = value.get("redactedContent")
+    told = value.get("reasoningText")
+    if told is None and encrypted is None:
+        raise ValueError("neither text nor encrypted")
+    bytes_ = binary_of(encrypted) if encrypted is not None else None
+    text = clip(_string(told.get("text", ""))) if told is not None else None
+    length = size(len(bytes_ if bytes_ is not None else str(encrypted))) if encrypted is not None else ""
+    return Reasoning(text, length, bool(told and told.get("signature")))
+
+
+def _tool_use(value: Mapping[str, Any], context: _Context) -> ToolCall:
+    tool_use_id = str(value.get("toolUseId", ""))
+    result = None if tool_use_id in context.paired else context.results.get(tool_use_id)
+    context.paired.add(tool_use_id)
+    given = value.get("input")
+    return ToolCall(_string(value["name"]), tool_use_id, one_line(given), clip_json(given), result)
+
+
+def _tool_result(value: Mapping[str, Any], context: _Context) -> ToolOutput | None:
+    tool_use_id = _id_of(value)
+    if tool_use_id in context.shown_elsewhere:
+        return None
+    return ToolOutput(tool_use_id, result_of(value))
+
+
+def _id_of(value: Any) -> str:
+    return str(cast("Mapping[str, Any]", value).get("toolUseId", "")) if isinstance(value, Mapping) else ""
+
+
+def _image(value: Mapping[str, Any], context: _Context) -> Image | Media:
+    data = binary_of(value["source"].get("bytes"))
+    if data is not None and len(data) <= LARGEST_IMAGE:
+        for begins, mime, name in _RASTERS:
+            if begins.match(data):
+                return Image(f"data:{mime};base64,{base64.b64encode(data).decode()}", name, size(len(data)))
+    return _media("Image", value)
+
+
+def _media(what: str, value: Mapping[str, Any]) -> Media:
+    source: Mapping[str, Any] = value["source"]
+    data = source.get("bytes")
+    facts = [str(value["format"]).upper()] if value.get("format") else []
+    if data is not None:
+        bytes_ = binary_of(data)
+        facts.append(size(len(bytes_ if bytes_ is not None else str(data))))
+    for location in (source.get("location"), source.get("s3Location")):
+        if isinstance(location, Mapping):
+            facts.append(str(cast("Mapping[str, Any]", location).get("uri") or one_line(location)))
+    for key in ("text", "content"):  # a document's source may be its text, or blocks
+        if source.get(key) is not None:
+            facts.append(size(len(str(source[key]))))
+    context = value.get("context")
+    return Media(what, str(value.get("name") or ""), tuple(facts), clip(str(context)) if context else None)
+
+
+def _guard(value: Mapping[str, Any], context: _Context) -> Guarded:
+    text = _string(value["text"]["text"])
+    qualifiers = tuple(str(each).replace("_", " ") for each in value["text"].get("qualifiers") or ())
+    return Guarded(clip(text), qualifiers, mark_of(text))
+
+
+def _cited(value: Mapping[str, Any], context: _Context) -> Cited:
+    text = "".join(_string(each["text"]) for each in value.get("content") or ())
+    return Cited(clip(text), tuple(_source(each) for each in value.get("citations") or ()))
+
+
+def _source(citation: Mapping[str, Any]) -> Source:
+    quotes = tuple(clip(_string(each["text"])) for each in citation.get("sourceContent") or ())
+    return Source(str(citation.get("title") or ""), _place(citation.get("location") or {}), quotes)
+
+
+_UNITS = {"documentChar": "characters", "documentPage": "pages", "documentChunk": "chunks"}
+
+
+def _place(location: Mapping[str, Any]) -> str:
+    """Where a citation points, in words: `"pages 3 to 4 of document 1"`."""
+    for key, raw in location.items():
+        # Early releases had {"documentPage": {…}}, as now; some providers give {"type": "documentPage", …} flat.
+        where = cast("Mapping[str, Any]", raw) if isinstance(raw, Mapping) else location
+        named = key if isinstance(raw, Mapping) else str(location.get("type", ""))
+        if where.get("url"):
+            return str(where["url"])
+        if named in _UNITS and "start" in where:
+            of = f" of document {where['documentIndex'] + 1}" if isinstance(where.get("documentIndex"), int) else ""
+            return f"{_UNITS[named]} {where['start']} to {where.get('end', '…')}{of}"
+        return one_line(where)
+    return ""
+
+
+def _cache_point(value: Mapping[str, Any], context: _Context) -> CachePoint:
+    kind, ttl = str(value.get("type", "default")), value.get("ttl")
+    return CachePoint(", ".join(filter(None, ["" if kind == "default" else kind, f"kept {ttl}" if ttl else ""])))
+
+
+def _answer(value: Mapping[str, Any], context: _Context) -> Answer:
+    response = value["response"]
+    shown = clip(response) if isinstance(response, str) else clip_json(response)
+    return Answer(str(value["interruptId"]), shown)
+
+
+def _string(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    raise TypeError("no text")
+
+
+_SHOWN: Mapping[str, Callable[[Any, _Context], Block | None]] = {
+    "text": _text,
+    "reasoningContent": _reasoning,
+    "toolUse": _tool_use,
+    "toolResult": _tool_result,
+    "image": _image,
+    "document": lambda value, context: _media("Document", value),
+    "video": lambda value, context: _media("Video", value),
+    "audio": lambda value, context: _media("Audio", value),
+    "guardContent": _guard,
+    "citationsContent": _cited,
+    "cachePoint": _cache_point,
+    "interruptResponse": _answer,
+    "json": lambda value, context: Json("", clip_json(value)),
+}

@@ -1,0 +1,249 @@
+"""One agent's conversation as the page shows it, message by message. Pure: records in, plain records out."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias, cast
+
+from ..results import TranscriptMessage
+from ._blocks import (
+    Block,
+    Guarded,
+    Result,
+    Text,
+    blocks_of,
+    result_of,
+    tool_results,
+    tool_use_ids,
+)
+from ._text import (
+    Clip,
+    Moment,
+    clip_json,
+    count,
+    duration,
+    moment,
+)
+
+__all__ = ["Day", "Edge", "Entry", "Item", "conversation", "with_inline"]
+
+_FAR = 8  # user messages after a call in which its results are looked for: as a rule they stand in the first
+_SAME_MOMENT = 0.002  # seconds; Strands takes the two times of one `SessionMessage` one after the other
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A message.
+
+    Attributes:
+        anchor: Its name in the page.
+        role: `"user"` or `"assistant"`, or what else is stored.
+        message_id: Its position in the transcript; None for one that stands in the window alone.
+        blocks: Its content.
+        at: When it was stored first.
+        changed: When it was written again, if it was.
+        live: Whether the model sees it.
+        inline: Whether it stands in the live window and in no transcript, as a summary does.
+        redacted: Whether a guardrail has replaced some of it.
+        erased: Whether it was erased.
+        pinned: Whether the conversation manager keeps it.
+        facts: Tokens and latency, in words.
+        custom: Further metadata, where it has any.
+    """
+
+    anchor: str
+    role: str
+    message_id: int | None
+    blocks: tuple[Block, ...]
+    at: Moment | None
+    changed: Moment | None
+    live: bool
+    inline: bool
+    redacted: bool
+    erased: bool
+    pinned: bool
+    facts: tuple[str, ...]
+    custom: Clip | None
+
+    kind: Literal["entry"] = "entry"
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Where the model's window begins or ends: `live` tells of what follows."""
+
+    live: bool
+
+    kind: Literal["edge"] = "edge"
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """Where another day begins."""
+
+    day: str
+    iso: str
+
+    kind: Literal["day"] = "day"
+
+
+Item: TypeAlias = "Entry | Edge | Day"
+
+
+def with_inline(
+    transcript: Iterable[TranscriptMessage], window: Iterable[TranscriptMessage]
+) -> Iterator[TranscriptMessage]:
+    """The transcript with those messages at their places that stand in the live window alone.
+
+    A summary stands in the window in place of what it sums up, so before the message that follows it there.
+    """
+    before: dict[int, list[TranscriptMessage]] = {}
+    waiting: list[TranscriptMessage] = []
+    for message in window:
+        if message.message_id is None:
+            waiting.append(message)
+        elif waiting:
+            before.setdefault(message.message_id, []).extend(waiting)
+            waiting = []
+    for message in transcript:
+        if message.message_id is not None:
+            yield from before.pop(message.message_id, ())
+        yield message
+    for left in before.values():  # a message that was in the window, and in the transcript no longer
+        yield from left
+    yield from waiting
+
+
+def conversation(messages: Iterable[TranscriptMessage], name: str, *, stored: bool = True) -> Iterator[Item]:
+    """Messages as the page shows them, results with their calls, with the window's edges and the days between.
+
+    Reads no further ahead than the user messages that follow a call.
+
+    Args:
+        messages: In their order.
+        name: Begins each anchor: unique in the page.
+        stored: Whether they are those of an agent, not what a Graph or Swarm keeps of a node.
+    """
+    live, day = True, ""
+    for item in _entries(messages, name):
+        if item.live != live:
+            live = item.live
+            yield Edge(live)
+        if item.at and item.at.iso and item.at.day != day:
+            day = item.at.day
+            yield Day(day, item.at.iso[:10])
+        yield item if stored else replace(item, inline=False)
+
+
+def _entries(messages: Iterable[TranscriptMessage], name: str) -> Iterator[Entry]:
+    source = iter(messages)
+    ahead: deque[TranscriptMessage] = deque()
+    paired: deque[frozenset[str]] = deque()  # beside `ahead`: the results in each that stand with their calls already
+    while True:
+        if not ahead:
+            following = next(source, None)
+            if following is None:
+                return
+            ahead.append(following)
+            paired.append(frozenset())
+        message, elsewhere = ahead.popleft(), paired.popleft()
+        results: dict[str, Result] = {}
+        wanted = set(tool_use_ids(message.message.get("content")))
+        position = 0
+        while wanted and position < _FAR:
+            if position == len(ahead):
+                following = next(source, None)
+                if following is None:
+                    break
+                ahead.append(following)
+                paired.append(frozenset())
+            found = _results(ahead[position], name, wanted)
+            if ahead[position].message.get("role") == "assistant" and not found:
+                break
+            results.update(found)
+            wanted -= set(found)
+            paired[position] |= set(found)
+            position += 1
+        blocks = blocks_of(message.message.get("content"), results=results, shown_elsewhere=elsewhere)
+        if blocks or not elsewhere:
+            yield _entry(message, blocks, name)
+
+
+def _results(message: TranscriptMessage, name: str, wanted: set[str]) -> dict[str, Result]:
+    content = message.message.get("content")
+    held = tool_results(content)
+    chosen = {tool_use_id: result for tool_use_id, result in held if tool_use_id in wanted}
+    # A message that holds nothing else has no place of its own: links to it lead to the first of its results.
+    alone = len(chosen) == len(cast("list[Any]", content)) if chosen else False
+    shown: dict[str, Result] = {}
+    for tool_use_id, result in chosen.items():
+        anchor = _anchor(message, name) if alone and not shown else ""
+        at = moment(message.created_at)
+        shown[tool_use_id] = result_of(result, message_id=message.message_id, anchor=anchor, at=at, live=message.live)
+    return shown
+
+
+def _anchor(message: TranscriptMessage, name: str) -> str:
+    return f"{name}-{message.message_id}" if message.message_id is not None else ""
+
+
+def _entry(message: TranscriptMessage, blocks: tuple[Block, ...], name: str) -> Entry:
+    marks = {mark for block in blocks if (mark := _mark(block))}
+    metadata = _mapping(message.message.get("metadata"))
+    custom = dict(_mapping(metadata.get("custom")))
+    pinned = custom.pop("pinned", False) is True
+    return Entry(
+        anchor=_anchor(message, name),
+        role=str(message.message.get("role", "")),
+        message_id=message.message_id,
+        blocks=blocks,
+        at=moment(message.created_at),
+        changed=_changed(message),
+        live=message.live,
+        inline=message.message_id is None,
+        redacted="redacted" in marks,
+        erased="erased" in marks,
+        pinned=pinned,
+        facts=_facts(metadata),
+        custom=clip_json(custom) if custom else None,
+    )
+
+
+def _mark(block: Block) -> str:
+    return block.mark if isinstance(block, (Text, Guarded)) else ""
+
+
+def _changed(message: TranscriptMessage) -> Moment | None:
+    """When a message was written again, if it was."""
+    created, updated = moment(message.created_at), moment(message.updated_at)
+    if created and updated and created.iso and updated.iso and updated.stamp - created.stamp > _SAME_MOMENT:
+        return updated
+    return None
+
+
+def _facts(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    usage, metrics = _mapping(metadata.get("usage")), _mapping(metadata.get("metrics"))
+    tokens = (
+        ("inputTokens", "in"),
+        ("outputTokens", "out"),
+        ("cacheReadInputTokens", "from cache"),
+        ("cacheWriteInputTokens", "to cache"),
+    )
+    facts = [f"{count(usage[key])} {word}" for key, word in tokens if _is_number(usage.get(key))]
+    if facts:
+        facts[0] = facts[0].replace(" ", " tokens ", 1)
+    if _is_number(metrics.get("latencyMs")):
+        facts.append(duration(metrics["latencyMs"]))
+    if _is_number(metrics.get("timeToFirstByteMs")):
+        facts.append(f"first byte after {duration(metrics['timeToFirstByteMs'])}")
+    return tuple(facts)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value and value > 0
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}

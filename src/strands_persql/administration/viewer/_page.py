@@ -1,0 +1,110 @@
+"""The page itself: the template, filled in and streamed. The one module that needs jinja2, and only when it runs."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ._session import SessionReader, session_view
+from ._text import visible
+
+if TYPE_CHECKING:
+    from jinja2 import Environment, Template
+
+__all__ = ["session_html", "write_session_html"]
+
+_WRITE = 64  # pieces of the template that are written at once
+
+
+class _Writable(Protocol):
+    def write(self, text: str, /) -> Any: ...
+
+
+def session_html(sessions: SessionReader, session_id: str) -> str:
+    """A session as one self-contained page.
+
+    Args:
+        sessions: `PerSQLSessions`; the session is read in pages.
+        session_id: The session.
+
+    Returns:
+        The page, to be stored as UTF-8.
+
+    Raises:
+        SessionException: There is no such session.
+        SessionDataError: A stored row can't be read.
+        ModuleNotFoundError: jinja2 is missing; the error names the extra that brings it.
+    """
+    return "".join(_pieces(sessions, session_id))
+
+
+def write_session_html(sessions: SessionReader, session_id: str, file: _Writable) -> None:
+    """Write a session as one self-contained page; its messages are read and written page by page.
+
+    Nothing is written before the session is found. Where a later read fails, `file` holds a part of the page.
+
+    Args:
+        sessions: `PerSQLSessions`.
+        session_id: The session.
+        file: A text file, open for writing as UTF-8.
+
+    Raises:
+        SessionException: There is no such session.
+        SessionDataError: A stored row can't be read.
+        ModuleNotFoundError: jinja2 is missing; the error names the extra that brings it.
+    """
+    for piece in _pieces(sessions, session_id):
+        file.write(piece)
+
+
+def _pieces(sessions: SessionReader, session_id: str) -> Iterator[str]:
+    template = _template()
+    view = session_view(sessions, session_id)
+    style = _resource("page.css")
+    # A policy of 'unsafe-inline' would let a style through that somebody smuggled in; this one lets through ours alone.
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    stream = template.stream(session=view, style=style, style_hash=f"sha256-{digest}")
+    stream.enable_buffering(_WRITE)
+    yield from stream
+
+
+def _template() -> Template:
+    try:
+        import jinja2  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    except ModuleNotFoundError as error:
+        if error.name != "jinja2":
+            raise
+        raise ModuleNotFoundError(
+            "the page needs jinja2; install the extra: pip install 'strands-persql[cli]'", name="jinja2"
+        ) from error
+    return _environment().get_template("page.html.jinja")
+
+
+@cache  # compiled once
+def _environment() -> Environment:
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.FunctionLoader(_resource),
+        autoescape=True,  # for every template, whatever its name
+        finalize=visible,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _resource(name: str) -> str:
+    """A file of the package, with the line ends that a browser makes of any: the style's hash is taken over them."""
+    text = (
+        resources.files("strands_persql.administration.viewer")
+        .joinpath("templates")
+        .joinpath(name)
+        .read_text(encoding="utf-8")
+    )
+    return text.replace("\r\n", "\n")

@@ -1,0 +1,1 @@
+"""A database handle and the tables in it: every SQL statement, and the documents that stand in the rows."""

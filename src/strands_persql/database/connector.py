@@ -1,0 +1,228 @@
+"""A user's database handle, the tables in it, and nothing in between: one call is one request.
+
+Any object with `query` and `batch` in the shapes of PerSQL's SDK serves (see `strands_persql.client.Database`).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+
+from ..errors import PermissionDeniedError, SessionDataError
+from .tables import Tables
+
+if TYPE_CHECKING:
+    from ..client import Database, Statement
+
+__all__ = ["Layout", "Row", "Store", "fault_of"]
+
+Row = Mapping[str, Any]
+T = TypeVar("T")
+
+
+class Layout(Protocol):
+    """Tables that a store creates when a statement finds none."""
+
+    prefix: str
+
+    def lay_out(self, version: int = 0) -> list[Statement]:
+        """The statements that create them, or bring them from one version of the layout to the newest."""
+        ...
+
+
+L = TypeVar("L", bound=Layout)
+
+_WORDS = (
+    ("unique_violation", "unique constraint failed"),
+    ("not_null_violation", "not null constraint failed"),
+    ("unknown_table", "no such table"),
+)
+
+
+def fault_of(error: BaseException) -> str | None:
+    """What a database's error says went wrong, in the words of the service's `errorDetail.kind`; None where unknown.
+
+    A handle of PerSQL's own SDK raises errors of its own, whose names and attributes are not documented: they are told
+    by an attribute `kind` or `detail`, else by SQLite's words in their text.
+    """
+    for candidate in (error, getattr(error, "detail", None), getattr(error, "error_detail", None)):
+        kind = candidate.get("kind") if isinstance(candidate, Mapping) else getattr(candidate, "kind", None)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        if isinstance(kind, str) and kind != "unknown":
+            return kind
+    text = str(error).lower()
+    return next((kind for kind, words in _WORDS if words in text), None)
+
+
+class Store(Generic[L]):
+    """The tables of one layout in one database.
+
+    Args:
+        database: The handle.
+        tables: The tables, and their statements.
+        create_tables: Create the tables when a statement finds none; False sends no DDL ever.
+
+    Raises:
+        TypeError: The handle lacks `query` or `batch`, or is an asynchronous one.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        tables: L,
+        *,
+        create_tables: bool = True,
+    ) -> None:
+        self.tables = tables
+        self.database = _checked(database)
+        self._create_tables = create_tables
+        self.provision: Callable[[], object] | None = None
+        """Creates the database, when a statement finds none."""
+        self.is_local: bool = not getattr(database, "loses_answers", True)
+        """Whether requests are calls in this process, each answered at once."""
+        # A handle that never loses an answer has no use for a key, and making one takes as long as planning the batch.
+        self._takes_key = not self.is_local and "idempotency_key" in _parameters(database.batch)
+
+    def read(self, *statements: Statement) -> list[list[Row]]:
+        """Run reading statements as one request; the rows of each."""
+        return self._with_tables(lambda: self._batch(statements, None))
+
+    def write(
+        self, statements: Sequence[Statement], *, key: str | Callable[[Sequence[Statement]], str] | None = None
+    ) -> list[list[Row]]:
+        """Run statements as one request and one transaction, all of them or none; the rows of each.
+
+        Args:
+            statements: At most 100.
+            key: Names this writing, so that a service that has seen it before answers without running it again; or
+                makes that name, for a handle that has a use for it.
+        """
+        name = None
+        if self._takes_key:
+            name = key(statements) if callable(key) else key
+        return self._with_tables(lambda: self._batch(statements, name))
+
+    def read_versioned(self: Store[Tables], statements: Sequence[Statement]) -> list[list[Row]]:
+        """Run reading statements of which the first is `Tables.read_version`, and check what it answers.
+
+        Raises:
+            SessionDataError: The tables were laid out by a newer version of this package.
+        """
+        newest = len(self.tables.steps)
+        versions, *rest = self.read(*statements)
+        version = versions[0]["version"] if versions else None
+        if version is None or version == newest:
+            return rest
+        prefix = self.tables.prefix
+        if version > newest:
+            raise SessionDataError(
+                f"The tables {prefix}* have layout {version}, this version of strands-persql knows layouts up to "
+                f"{newest}. Upgrade strands-persql, or use another table_prefix. Nothing was changed."
+            )
+        if not self._create_tables:
+            raise SessionDataError(
+                f"The tables {prefix}* have layout {version}, and create_tables=False keeps them from being brought to "
+                f"layout {newest}. Open one session without it, with an admin token. Nothing was changed."
+            )
+        self._lay_out(version)
+        return self.read(*statements)[1:]
+
+    def set_up(self: Store[Tables]) -> int:
+        """Create the tables, or bring them to the newest layout; the layout's version.
+
+        Raises:
+            PermissionDeniedError: The token may not run DDL.
+            SessionDataError: The tables were laid out by a newer version of this package.
+        """
+        self.read_versioned([self.tables.read_version()])
+        return len(self.tables.steps)
+
+    def _batch(self, statements: Sequence[Statement], key: str | None) -> list[list[Row]]:
+        if self._takes_key and key is not None:
+            results: Any = self.database.batch(list(statements), transaction=True, idempotency_key=key)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        else:
+            results = self.database.batch(list(statements), transaction=True)
+        if type(cast("object", results)) is not list:  # asked first: the others take longer than all the rest
+            if inspect.isawaitable(cast("object", results)):
+                close = getattr(cast("object", results), "close", None)
+                if callable(close):
+                    close()
+                raise TypeError(_ASYNCHRONOUS)
+            if isinstance(results, Mapping):
+                results = cast("Mapping[str, Any]", results)["data"]
+        return [_rows(result) for result in cast("list[Any]", results)]
+
+    def _with_tables(self, request: Callable[[], T]) -> T:
+        try:
+            return request()
+        except Exception as error:
+            if self.provision is not None and getattr(error, "status", None) == 404:
+                self.provision()
+                self.provision = None
+            elif fault_of(error) != "unknown_table":
+                raise
+            elif not self._create_tables:
+                raise PermissionDeniedError(
+                    f"The tables {self.tables.prefix}* don't exist in this database, and create_tables=False keeps "
+                    f"them from being created. {_SET_UP}",
+                    kind="unknown_table",
+                ) from error
+        self._lay_out(0)
+        return request()
+
+    def _lay_out(self, version: int) -> None:
+        try:
+            self._batch(self.tables.lay_out(version), None)
+        except Exception as error:
+            if not isinstance(error, PermissionDeniedError) and getattr(error, "status", None) != 403:
+                raise
+            raise PermissionDeniedError(
+                f"The tables {self.tables.prefix}* don't exist in this database, or have an older layout, and this "
+                f"token may not create them. {_SET_UP}",
+                status=403,
+                kind="unknown_table",
+                request_id=getattr(error, "request_id", None),
+            ) from error
+
+
+_SET_UP = (
+    "Open one session with an admin token (or run `strands-persql init` with one, where the command line is "
+    "installed); after that a readwrite token is enough."
+)
+
+
+def _rows(result: Any) -> list[Row]:
+    if type(result) is dict or isinstance(result, Mapping):
+        return cast("Mapping[str, list[Row]]", result)["data"]
+    return cast("list[Row]", result.data)
+
+
+_ASYNCHRONOUS = (
+    "The database handle is asynchronous. Pass a handle of the synchronous client, such as "
+    "PerSQL(token=…).database('namespace/slug'): the session manager's hooks run off the event loop already, and a "
+    "handle bound to one loop can't serve Strands, which opens a fresh loop for every agent(...) call."
+)
+
+
+def _checked(database: Database) -> Database:
+    methods = [getattr(database, name, None) for name in ("query", "batch")]
+    if not all(callable(method) for method in methods):
+        hint = (
+            " This looks like a client: pass client.database('namespace/slug')."
+            if callable(getattr(database, "database", None))
+            else ""
+        )
+        raise TypeError(
+            f"database must have the methods query(sql, params) and batch(statements, transaction=…), as "
+            f"PerSQL(…).database('namespace/slug') has; got {type(database).__name__}.{hint}"
+        )
+    if any(inspect.iscoroutinefunction(method) for method in methods):
+        raise TypeError(_ASYNCHRONOUS)
+    return database
+
+
+def _parameters(method: Callable[..., object]) -> Mapping[str, object]:
+    try:
+        return inspect.signature(method).parameters
+    except (TypeError, ValueError):
+        return {}

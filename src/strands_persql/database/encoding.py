@@ -1,0 +1,220 @@
+"""JSON documents: encode, decode, copy, split. Pure: no I/O, no agent.
+
+Bytes are written as Strands writes them (`strands.types.session.encode_bytes_values`), so that rows can be read by
+Strands' own classes. NaN and the infinities are kept as Python's `json` keeps them.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
+from json.encoder import encode_basestring_ascii
+from typing import Any, cast
+
+from ..errors import SessionDataError
+
+__all__ = [
+    "LARGEST_NUMBER",
+    "LEAVES",
+    "PART_BYTES",
+    "copied",
+    "decode",
+    "decode_all",
+    "encode",
+    "is_strict",
+    "now",
+    "parts_of",
+    "quoted",
+    "replaced",
+]
+
+PART_BYTES = 1_000_000
+"""The most bytes of UTF-8 that one stored value holds; a longer document is stored in parts.
+
+The service's limit is 2 MB a row and value (Cloudflare Durable Objects, "Limits"), keys included."""
+
+LARGEST_NUMBER = 2**53 - 2**30
+"""Revisions and positions are below it: numbers are JavaScript's on the way, exact to 2^53, and go up from there."""
+
+_BYTES_MARKER = "__bytes_encoded__"
+LEAVES = frozenset({str, int, float, bool, type(None), bytes})
+"""The types whose values a structural copy shares."""
+
+
+def _encode_other(value: object) -> dict[str, object]:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        raw = bytes(cast("bytes", value))
+        return {_BYTES_MARKER: True, "data": base64.b64encode(raw).decode()}
+    raise TypeError(type(value).__name__)
+
+
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_encode_other)
+_ASCII = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), default=_encode_other)
+
+
+def encode(value: object, *, what: str) -> str:
+    """Encode a value as compact JSON text that is valid UTF-8.
+
+    Args:
+        value: Anything made of dicts, lists, tuples, strings, numbers, booleans, None and bytes.
+        what: What it is, for the error: "message 3 of agent 'default'".
+
+    Raises:
+        SessionDataError: The value holds something else; the error names its type and where it stands.
+    """
+    try:
+        text = _COMPACT.encode(value)
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError:  # a lone surrogate: only an escape can carry it
+                text = _ASCII.encode(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        place, kind = _offender(value)
+        raise SessionDataError(
+            f"{what} can't be stored: JSON has no {kind} (at {place or 'its root'}). Put a string, number, boolean, "
+            f"list, dict, bytes or None there, for example str(value) or value.isoformat()."
+        ) from error
+    return text
+
+
+def quoted(text: str) -> str:
+    """A string as JSON."""
+    return encode_basestring_ascii(text)
+
+
+def _offender(value: object) -> tuple[str, str]:
+    """Where the first value that JSON can't hold stands, and its type."""
+    for place, item, ancestors in _walk(value, "", ()):
+        if isinstance(item, dict):
+            for key in cast("dict[object, object]", item):
+                if not (key is None or isinstance(key, (str, int, float, bool))):
+                    return place, f"{type(key).__name__} as a key"
+        elif not (item is None or isinstance(item, (str, int, float, list, tuple, bytes, bytearray, memoryview))):
+            return place, type(item).__name__
+        if id(cast("object", item)) in ancestors:
+            return place, "value that contains itself"
+        if len(ancestors) > 200:
+            return place[:80] + "…", "nesting this deep"
+    return "", type(value).__name__
+
+
+def _walk(value: object, place: str, ancestors: tuple[int, ...]) -> Iterator[tuple[str, object, tuple[int, ...]]]:
+    yield place, value, ancestors
+    if id(value) in ancestors or len(ancestors) > 200:
+        return
+    within = (*ancestors, id(value))
+    if isinstance(value, dict):
+        for key, item in cast("dict[object, object]", value).items():
+            yield from _walk(item, f"{place}.{_name(key)}" if place else _name(key), within)
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(cast("list[object]", value)):
+            yield from _walk(item, f"{place}[{index}]", within)
+
+
+def _name(key: object) -> str:
+    """A key, if it looks like a field's name: one that may be content has no place in an error."""
+    return key if isinstance(key, str) and key.isidentifier() and len(key) <= 40 else "…"
+
+
+def decode(text: str) -> Any:
+    """Decode what `encode` made, bytes included.
+
+    Raises:
+        ValueError: The text is no JSON.
+    """
+    value = json.loads(text)
+    return _with_bytes(value) if _BYTES_MARKER in text else value
+
+
+def decode_all(texts: Sequence[str]) -> list[Any] | None:
+    """Decode many texts at once, which takes half as long; None where they have to be decoded one by one.
+
+    That is so where one of them is no JSON by itself, or holds bytes.
+    """
+    text = ",".join(texts)
+    if _BYTES_MARKER in text:
+        return None
+    try:
+        values = json.loads(f"[{text}]")
+    except (ValueError, RecursionError):
+        return None
+    return values if len(values) == len(texts) else None
+
+
+def _with_bytes(value: Any) -> Any:
+    if isinstance(value, dict):
+        document = cast("dict[str, Any]", value)
+        if document.get(_BYTES_MARKER) is True and isinstance(document.get("data"), str):
+            try:
+                return base64.b64decode(document["data"], validate=True)
+            except ValueError:  # somebody's own dict that only looks like encoded bytes
+                pass
+        return {key: _with_bytes(item) for key, item in document.items()}
+    if isinstance(value, list):
+        return [_with_bytes(item) for item in cast("list[Any]", value)]
+    return value
+
+
+def is_strict(text: str) -> bool:
+    """Whether SQLite's JSON functions can read an encoded text: NaN and the infinities are no JSON to them."""
+    if "NaN" not in text and "Infinity" not in text:
+        return True
+    try:
+        json.loads(text, parse_constant=_refuse)
+    except ValueError:
+        return False
+    return True
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def copied(value: Any) -> Any:
+    """A structural copy: containers are new, the strings, numbers and bytes in them are shared."""
+    # A shallow copy, made in C, and then only what is itself a container: a history is copied at each restore.
+    if isinstance(value, dict):
+        document = cast("dict[Any, Any]", value).copy()
+        for key, item in document.items():
+            if type(item) not in LEAVES:
+                document[key] = copied(item)
+        return document
+    if isinstance(value, list):
+        return [item if type(item) in LEAVES else copied(item) for item in cast("list[Any]", value)]
+    return value
+
+
+def replaced(value: Any, pairs: list[tuple[Any, Any]]) -> Any:
+    """A structural copy in which each part that equals the first of a pair is the second of it."""
+    for old, new in pairs:
+        if value == old:
+            return copied(new)
+    if isinstance(value, dict):
+        return {key: replaced(item, pairs) for key, item in cast("dict[Any, Any]", value).items()}
+    if isinstance(value, list):
+        return [replaced(item, pairs) for item in cast("list[Any]", value)]
+    return value
+
+
+def parts_of(text: str, size: int = PART_BYTES) -> list[str]:
+    """Split a text into pieces of at most `size` bytes of UTF-8, between characters."""
+    if len(text) * 4 <= size:
+        return [text]
+    raw = text.encode()
+    parts: list[str] = []
+    start = 0
+    while start < len(raw):
+        end = min(start + size, len(raw))
+        while end < len(raw) and raw[end] & 0xC0 == 0x80:  # inside a character
+            end -= 1
+        parts.append(raw[start:end].decode())
+        start = end
+    return parts or [""]
+
+
+def now() -> str:
+    """The time as Strands writes it into sessions: ISO 8601, UTC."""
+    return datetime.now(timezone.utc).isoformat()

@@ -1,0 +1,76 @@
+"""The tables, and every SQL statement over them, by what they are for. Pure: no I/O, no agent.
+
+One row holds one document, as one file of Strands' `FileSessionManager` does:
+
+    {prefix}sessions      (session_id)                        data = Session.to_dict()
+    {prefix}agents        (session_id, agent_id)              data = SessionAgent.to_dict(), revision, live_window
+    {prefix}messages      (session_id, agent_id, message_id)  data = SessionMessage.to_dict()
+    {prefix}multi_agents  (session_id, multi_agent_id)        data = serialize_state(), revision
+    {prefix}chunks        the parts of a document that is too long for one row
+    {prefix}schema        the versions of this layout that have been applied
+
+All are `WITHOUT ROWID` with no index besides the primary key: on PerSQL's price list a row written costs as much as 4
+requests or 400 rows read, and every index row counts as one more.
+
+`revision` goes up with each write of a row, from a random start and by a random step, so that no two writers make the
+same one, not even over a session that was deleted and begun anew. Every write to an agent's rows carries the revision
+that its writer last knew, in a place where a stale one becomes NULL in a NOT NULL column: the statement fails, and with
+it the whole batch. That is how a second writer is stopped without reading first.
+"""
+
+from __future__ import annotations
+
+from ._administration import Administration
+from ._fts import lacks_secure_deletion
+from ._memories import MemoryTables, memory_id
+from ._objects import (
+    Encoded,
+    ObjectTables,
+    after_prefix,
+    decoded,
+    first_number,
+)
+from ._parts import (
+    Document,
+    Marker,
+    is_in_parts,
+    joined,
+    marker_of,
+)
+from ._search import Search
+from ._sessions import (
+    CHUNKS_AT_ONCE,
+    MESSAGES_AT_ONCE,
+    STEPS,
+    ChunkKind,
+    Tables,
+    first_revision,
+    revision_step,
+)
+from ._transfer import TransferTables
+
+__all__ = [
+    "CHUNKS_AT_ONCE",
+    "MESSAGES_AT_ONCE",
+    "STEPS",
+    "Administration",
+    "ChunkKind",
+    "Document",
+    "Encoded",
+    "Marker",
+    "MemoryTables",
+    "ObjectTables",
+    "Search",
+    "Tables",
+    "TransferTables",
+    "after_prefix",
+    "decoded",
+    "first_number",
+    "first_revision",
+    "is_in_parts",
+    "joined",
+    "lacks_secure_deletion",
+    "marker_of",
+    "memory_id",
+    "revision_step",
+]

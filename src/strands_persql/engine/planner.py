@@ -1,0 +1,338 @@
+"""From rows to be written to batches of statements, inside the limits of one request. Pure: no I/O, no agent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from ..database.encoding import PART_BYTES, is_strict
+from ..database.tables import (
+    ChunkKind,
+    Document,
+    Tables,
+    first_revision,
+    revision_step,
+)
+
+if TYPE_CHECKING:
+    from ..client import Statement
+
+__all__ = [
+    "AgentRow",
+    "Batch",
+    "Key",
+    "MessageRow",
+    "MultiAgentRow",
+    "Redaction",
+    "Row",
+    "Stored",
+    "merged",
+    "plan",
+]
+
+MAX_STATEMENTS = 100
+"""Statements in one batch (PerSQL, "Platform limits")."""
+
+MAX_BODY_BYTES = 4_000_000
+"""Bytes of parameters in one batch. PerSQL names no limit for a request's body; its public endpoints take 1 MB."""
+
+Key: TypeAlias = tuple[ChunkKind | Literal["redaction"], str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """A message of the transcript; `new` where no row stands at its position yet."""
+
+    agent_id: str
+    message_id: int
+    document: Document
+    new: bool
+
+    @property
+    def key(self) -> Key:
+        """What a newer content replaces."""
+        return ("message", self.agent_id, self.message_id)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRow:
+    """An agent's state and live window."""
+
+    agent_id: str
+    window: str | None
+    document: Document
+
+    @property
+    def key(self) -> Key:
+        """What a newer content replaces."""
+        return ("agent", self.agent_id, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class MultiAgentRow:
+    """A Graph's or Swarm's state."""
+
+    multi_agent_id: str
+    document: Document
+
+    @property
+    def key(self) -> Key:
+        """What a newer content replaces."""
+        return ("multi_agent", self.multi_agent_id, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """Content to be overwritten wherever an agent's transcript holds it.
+
+    Attributes:
+        agent_id: Whose transcript.
+        role: The role of the messages that may hold it.
+        raw: The content before, as JSON.
+        redacted: The content after, as JSON.
+        before: The position after the transcript's last message at that time: a newer message may hold it again.
+        sent: The database has had `raw` already, so that it may be named in a statement; else, or where it is long
+            enough to stand in parts, the rows that may hold it are read and compared here.
+    """
+
+    agent_id: str
+    role: str
+    raw: str
+    redacted: str
+    before: int
+    sent: bool
+
+    @property
+    def by_statement(self) -> bool:
+        """Whether one statement can do it."""
+        return self.sent and not self.may_be_in_parts
+
+    @property
+    def may_be_in_parts(self) -> bool:
+        """Whether a message with this content is stored in parts, where no statement finds it."""
+        return len(self.raw) * 4 > PART_BYTES or not is_strict(self.raw)
+
+    @property
+    def key(self) -> Key:
+        """What a newer content replaces."""
+        return ("redaction", self.agent_id, hash((self.role, self.raw)))
+
+
+Row: TypeAlias = MessageRow | AgentRow | MultiAgentRow | Redaction
+Rows: TypeAlias = dict[Key, Row]
+
+
+@dataclass(slots=True)
+class Stored:
+    """What a writer knows of what is stored.
+
+    Attributes:
+        agents: The revision of each agent's row; 0 or absent: there is none.
+        multi_agents: The same of Graphs and Swarms.
+        next_ids: The position after each agent's last message.
+        in_parts: The rows of which parts are stored, or may be.
+    """
+
+    agents: dict[str, int] = field(default_factory=lambda: {})
+    multi_agents: dict[str, int] = field(default_factory=lambda: {})
+    next_ids: dict[str, int] = field(default_factory=lambda: {})
+    in_parts: set[Key] = field(default_factory=lambda: set())
+
+    def pass_message(self, agent_id: str, message_id: int) -> None:
+        """A message stands at this position."""
+        self.next_ids[agent_id] = max(self.next_ids.get(agent_id, 0), message_id + 1)
+
+
+@dataclass(slots=True)
+class Batch:
+    """The statements of one transaction, and what is stored when it is through.
+
+    Attributes:
+        statements: At most `MAX_STATEMENTS`.
+        completes: The rows that are stored whole.
+        agents: The new revisions of agents, which no other writer makes.
+        multi_agents: The new revisions of Graphs and Swarms.
+    """
+
+    statements: list[Statement] = field(default_factory=lambda: [])
+    completes: list[Key] = field(default_factory=lambda: [])
+    agents: dict[str, int] = field(default_factory=lambda: {})
+    multi_agents: dict[str, int] = field(default_factory=lambda: {})
+
+
+def plan(rows: Iterable[Row], tables: Tables, session_id: str, session: str, stored: Stored) -> list[Batch]:
+    """The batches to send, in an order in which every one alone leaves a session that can be restored.
+
+    A document's parts come before its row, messages in their order, an agent's state after the messages it goes with.
+    Whatever replaces something stored raises the agent's revision in its batch or in one before it, so that an earlier
+    attempt that reaches the database late is refused.
+
+    Args:
+        rows: What is to be written.
+        tables: Where to.
+        session_id: Whose.
+        session: The session's own row, for a session whose first agent this is.
+        stored: What is there.
+    """
+    rows = list(rows)
+    if batch := _appended(rows, tables, session_id, stored):
+        return [batch]
+    batches = _Plan(tables, session_id, stored).of(rows, session)
+    if len(batches) > 1:
+        batches = _Plan(tables, session_id, stored, raises_first=True).of(rows, session)
+    return batches
+
+
+def merged(older: Row | None, newer: Row) -> Row:
+    """The newer of two rows of one key, which is still new if the older was not stored."""
+    if isinstance(older, MessageRow) and isinstance(newer, MessageRow) and older.new and not newer.new:
+        return MessageRow(newer.agent_id, newer.message_id, newer.document, new=True)
+    return newer
+
+
+def _appended(rows: Sequence[Row], tables: Tables, session_id: str, stored: Stored) -> Batch | None:
+    """What agents do nearly always: new messages, a statement each, in one batch; None for anything else."""
+    if not 0 < len(rows) <= MAX_STATEMENTS:
+        return None
+    batch = Batch()
+    for row in rows:
+        if not isinstance(row, MessageRow) or not row.new or row.document.parts or row.key in stored.in_parts:
+            return None
+        revision = stored.agents.get(row.agent_id, 0)
+        batch.statements.append(
+            tables.add_message(session_id, row.agent_id, row.message_id, row.document.data, revision=revision)
+        )
+        batch.completes.append(row.key)
+    return batch if len(rows) == 1 or _size_of(batch.statements) <= MAX_BODY_BYTES else None
+
+
+class _Plan:
+    def __init__(self, tables: Tables, session_id: str, stored: Stored, *, raises_first: bool = False) -> None:
+        self._tables = tables
+        self._raises_first = raises_first
+        self._next_ids = dict(stored.next_ids)
+        self._session_id = session_id
+        self._stored = stored
+        self._batches: list[Batch] = []
+        self._size = 0
+
+    def of(self, rows: Sequence[Row], session: str) -> list[Batch]:
+        agents = {row.agent_id: row for row in rows if isinstance(row, AgentRow)}
+        multi_agents = [row for row in rows if isinstance(row, MultiAgentRow)]
+        new = {agent_id for agent_id in agents if not self._stored.agents.get(agent_id)}
+        if new or any(not self._stored.multi_agents.get(row.multi_agent_id) for row in multi_agents):
+            self._add(self._tables.ensure_session(self._session_id, session))
+        messages = [row for row in rows if isinstance(row, MessageRow)]
+        for message in messages:
+            self._next_ids[message.agent_id] = max(self._next_ids.get(message.agent_id, 0), message.message_id + 1)
+        redactions = [row for row in rows if isinstance(row, Redaction)]
+        revisions = dict(self._stored.agents)
+        for agent_id in agents:
+            if agent_id in new:
+                revisions[agent_id] = self._agent(agents[agent_id], revision=0)
+        replaced = {row.agent_id for row in messages if not row.new or row.key in self._stored.in_parts}
+        replaced |= {row.agent_id for row in redactions}
+        for agent_id in sorted(replaced - new):
+            if self._raises_first or agent_id not in agents:
+                revisions[agent_id] = self._touch(agent_id, revision=revisions.get(agent_id, 0))
+        self._messages(messages, revisions)
+        self._redactions(redactions)
+        for agent_id, row in agents.items():
+            if agent_id not in new:
+                self._agent(row, revision=revisions[agent_id])
+        for multi_agent in multi_agents:
+            self._multi_agent(multi_agent)
+        return self._batches
+
+    def _agent(self, row: AgentRow, *, revision: int) -> int:
+        ids = (self._session_id, row.agent_id)
+        new = revision + revision_step() if revision else first_revision()
+        self._parts("agent", row.agent_id, 0, row.document, revision=revision or None)
+        if revision:
+            write = self._tables.update_agent(
+                *ids,
+                row.window,
+                row.document.data,
+                next_id=self._next_ids.get(row.agent_id, 0),
+                revision=revision,
+                new_revision=new,
+            )
+        else:
+            write = self._tables.create_agent(*ids, row.window, row.document.data, new_revision=new)
+        self._complete(row.key, row.document, write)
+        self._batches[-1].agents[row.agent_id] = new
+        return new
+
+    def _touch(self, agent_id: str, *, revision: int) -> int:
+        new = revision + revision_step()
+        self._add(self._tables.touch_agent(self._session_id, agent_id, revision=revision, new_revision=new))
+        self._batches[-1].agents[agent_id] = new
+        return new
+
+    def _messages(self, rows: list[MessageRow], revisions: Mapping[str, int]) -> None:
+        for row in sorted(rows, key=lambda row: (row.agent_id, row.message_id)):
+            write = self._tables.add_message if row.new else self._tables.put_message
+            revision = revisions.get(row.agent_id, 0)
+            self._parts("message", row.agent_id, row.message_id, row.document, revision=revision)
+            self._complete(
+                row.key,
+                row.document,
+                write(self._session_id, row.agent_id, row.message_id, row.document.data, revision=revision),
+            )
+
+    def _redactions(self, rows: list[Redaction]) -> None:
+        for row in rows:
+            self._add(
+                self._tables.redact_copies(
+                    self._session_id, row.agent_id, row.role, row.raw, row.redacted, before=row.before
+                )
+            )
+            self._batches[-1].completes.append(row.key)
+
+    def _multi_agent(self, row: MultiAgentRow) -> None:
+        ids = (self._session_id, row.multi_agent_id)
+        revision = self._stored.multi_agents.get(row.multi_agent_id, 0)
+        new = revision + revision_step() if revision else first_revision()
+        self._parts("multi_agent", row.multi_agent_id, 0, row.document, revision=revision or None)
+        if revision:
+            write = self._tables.update_multi_agent(*ids, row.document.data, revision=revision, new_revision=new)
+        else:
+            write = self._tables.create_multi_agent(*ids, row.document.data, new_revision=new)
+        self._complete(row.key, row.document, write)
+        self._batches[-1].multi_agents[row.multi_agent_id] = new
+
+    def _parts(self, kind: ChunkKind, owner: str, message_id: int, document: Document, *, revision: int | None) -> None:
+        parts = self._tables.add_chunks(self._session_id, kind, owner, message_id, document, revision=revision)
+        for statement in parts:
+            self._add(statement)
+
+    def _complete(self, key: Key, document: Document, write: Statement) -> None:
+        """A row, and in the same transaction the end of the parts it had before."""
+        kind, owner, message_id = key
+        if key in self._stored.in_parts and kind != "redaction":
+            drop = self._tables.drop_chunks(self._session_id, kind, owner, message_id, but=document.generation)
+            self._add(write, drop)
+        else:
+            self._add(write)
+        self._batches[-1].completes.append(key)
+
+    def _add(self, *statements: Statement) -> None:
+        """Add statements that must not be parted."""
+        size = _size_of(statements)
+        full = not self._batches or len(self._batches[-1].statements) + len(statements) > MAX_STATEMENTS
+        if full or self._size + size > MAX_BODY_BYTES:
+            self._batches.append(Batch())
+            self._size = 0
+        self._size += size
+        self._batches[-1].statements.extend(statements)
+
+
+def _size_of(statements: Iterable[Statement]) -> int:
+    return sum(_size(value) for statement in statements for value in statement.get("params", ()))
+
+
+def _size(value: object) -> int:
+    if not isinstance(value, str):
+        return 8
+    return len(value) if value.isascii() else len(value.encode())

@@ -1,0 +1,130 @@
+"""OpenTelemetry spans round each batch of a session: whose it is and how much of it, never what it holds.
+
+```
+persql.restore    a session's rows are read, for an agent, a Graph or a Swarm that is being built
+persql.write      a batch is written
+persql.settle     rows are read back after a refused batch: was it a rival, or an earlier attempt of ours?
+persql.redact     rows are read that may hold what is to be redacted, where no statement finds it
+```
+
+All are client spans under the span in which the event came: an agent's messages are stored inside its invocation. Their
+attributes: `session.id`, `db.system.name`, `db.operation.batch.size` (statements, as OpenTelemetry's conventions name
+it), and by names of our own `strands_persql.agent_ids`, `strands_persql.rows` (written or read),
+`strands_persql.bytes` (of parameters), `strands_persql.retries` (requests sent again). A failed one has the status
+`ERROR` and `error.type`.
+
+Nothing is recorded, and next to nothing spent, where no tracer provider is configured. The API comes with Strands.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple
+
+from opentelemetry import context, trace
+from opentelemetry.trace import SpanKind, Status, StatusCode
+
+from ..client import retries_so_far
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
+    from ..client import Statement
+
+__all__ = ["BatchSpan", "Start", "current_context"]
+
+logger = logging.getLogger(__name__)
+
+_tracer = trace.get_tracer("strands_persql")
+
+current_context = context.get_current
+"""What the spans of a worker thread are to belong to: it is taken on the thread of the event."""
+
+
+class Start(NamedTuple):
+    """When a batch was sent.
+
+    Attributes:
+        at: The time, in nanoseconds since 1970.
+        retries: How many requests this thread had sent again by then.
+    """
+
+    at: int
+    retries: int
+
+    @classmethod
+    def now(cls) -> Start:
+        """Now, on this thread."""
+        return cls(time.time_ns(), retries_so_far())
+
+
+class BatchSpan(AbstractContextManager["BatchSpan"]):
+    """The span round one batch, from before it is sent until it is answered.
+
+    Args:
+        name: One of the names above.
+        statements: What is sent.
+        session_id: Whose.
+        agent_ids: Of which agents, Graphs and Swarms.
+        parent: What it belongs to; None for this thread's context.
+        start: When it was sent; None for now.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        statements: Sequence[Statement],
+        *,
+        session_id: str,
+        agent_ids: Iterable[str] = (),
+        parent: Context | None = None,
+        start: Start | None = None,
+    ) -> None:
+        self._name = name
+        since = None if start is None else start.at
+        self._span = _tracer.start_span(name, context=parent, kind=SpanKind.CLIENT, start_time=since)
+        self._parent = parent
+        self._recording = self._span.is_recording()
+        if not self._recording:
+            return
+        self._retries = retries_so_far() if start is None else start.retries
+        params = [value for statement in statements for value in statement.get("params", ())]
+        self._span.set_attributes(
+            {
+                "session.id": session_id,
+                "db.system.name": "persql",
+                "db.operation.batch.size": len(statements),
+                "strands_persql.agent_ids": sorted(set(agent_ids)),
+                "strands_persql.bytes": sum(
+                    len(value.encode("utf-8", "surrogatepass")) if isinstance(value, str) else 8 for value in params
+                ),
+            }
+        )
+
+    def rows(self, count: int) -> None:
+        """How many rows were written or read."""
+        if self._recording:
+            self._span.set_attribute("strands_persql.rows", count)
+
+    def __enter__(self) -> BatchSpan:
+        # Recording or not: what an instrumented HTTP client records belongs to it, not to what the thread did before.
+        self._token = context.attach(trace.set_span_in_context(self._span, self._parent))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        context.detach(self._token)
+        if self._recording:
+            self._span.set_attribute("strands_persql.retries", retries_so_far() - self._retries)
+            if kind is not None:  # the type alone: a handle's error may quote the statement
+                self._span.set_attribute("error.type", kind.__qualname__)
+                self._span.set_status(Status(StatusCode.ERROR))
+            try:
+                self._span.end()
+            except Exception:  # an exporter that fails: what it was to tell of is stored all the same
+                logger.warning("span=<%s> | a span could not be exported", self._name, exc_info=True)

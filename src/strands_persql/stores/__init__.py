@@ -1,0 +1,1 @@
+"""What else Strands stores: objects (`PerSQLStorage`) and memories (`PerSQLMemoryStore`)."""

@@ -1,0 +1,343 @@
+"""Handles of the service: what they send, and what they make of its answers."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import traceback
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from strands_persql.client import PerSQL
+from strands_persql.client._connections import MAX_CONNECTIONS
+from strands_persql.errors import (
+    ApprovalRequiredError,
+    AuthenticationError,
+    BalanceExhaustedError,
+    PermissionDeniedError,
+    PerSQLError,
+    RateLimitError,
+    TransportError,
+)
+
+from ..emulator import (
+    Emulator,
+    Fault,
+    Server,
+    faults,
+)
+from ..emulator.control import Rule
+
+SECRET = "correct horse battery staple"
+
+
+def answer(body: bytes, status: int = 200, **headers: str) -> Fault:
+    """An answer of the service's that nobody documented."""
+    return Fault("answer", "answer", runs=False, status=status, headers=tuple(headers.items()), body=body)
+
+
+def test_what_a_query_sends(emulator: Emulator) -> None:
+    """One POST with the SQL, its parameters if there are any, and no more headers than needed."""
+    db = emulator.database()
+    db.query("SELECT ? AS a", [True])
+    db.query("SELECT 1")
+    first, second = emulator.log
+    assert (first.method, first.path) == ("POST", f"/v1/db/{emulator.name}/query")
+    assert first.statements == [("SELECT ? AS a", [1])]
+    assert set(first.headers) == {
+        "host",
+        "accept",
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "content-type",
+        "user-agent",
+    }
+    assert first.headers["content-type"] == "application/json"
+    assert first.headers["user-agent"].startswith("strands-persql/")
+    assert second.body == len('{"sql":"SELECT 1"}')
+
+
+def test_what_a_batch_sends(emulator: Emulator) -> None:
+    """One POST, whatever it holds."""
+    db = emulator.database()
+    statements = [{"sql": "CREATE TABLE t (a)"}, {"sql": "INSERT INTO t VALUES (?)", "params": ("é",)}]
+    db.batch(statements, transaction=True)
+    db.batch(statements[1:])
+    first, second = emulator.log
+    assert first.path == f"/v1/db/{emulator.name}/batch"
+    assert first.statements == [("CREATE TABLE t (a)", []), ("INSERT INTO t VALUES (?)", ["é"])]
+    assert (first.transaction, second.transaction) == (True, False)
+
+
+def test_what_is_refused_beforehand_costs_no_request(emulator: Emulator) -> None:
+    """The caller's mistakes, and an empty batch."""
+    db = emulator.database()
+    for params in ([b"x"], ["\ud800"], [1] * 101, [float("nan")]):
+        with pytest.raises((TypeError, ValueError, PerSQLError)):
+            db.batch([{"sql": "INSERT INTO t VALUES (1)"}, {"sql": "SELECT ?", "params": params}])
+    with pytest.raises(PerSQLError):
+        db.batch([{"sql": "SELECT 1"}] * 101)
+    assert db.batch([]) == []
+    assert emulator.requests == 0
+
+
+@pytest.mark.parametrize("meta", ["absent", "inside", "beside"])
+@pytest.mark.parametrize("call", ["query", "batch"])
+def test_the_cost_envelope_wherever_it_stands(emulator: Emulator, meta: Any, call: str) -> None:
+    """Its place isn't documented; it is found in each, and may be missing."""
+    emulator.switches.meta = meta
+    db = emulator.database()
+    result = db.query("SELECT 1 AS one") if call == "query" else db.batch([{"sql": "SELECT 1 AS one"}])[0]
+    assert result["data"] == [{"one": 1}]
+    assert (result["rows_read"], result["rows_written"]) == (0, 0)
+    assert result.get("meta", {}).get("statementCount") == (None if meta == "absent" else 1)
+
+
+@pytest.mark.parametrize("detail", [True, False])
+@pytest.mark.parametrize("status", [400, 409, 422, 500])
+def test_sql_errors_under_any_status(emulator: Emulator, detail: bool, status: int) -> None:
+    """Neither their status nor that they carry an `errorDetail` is certain; they are no reason to try again."""
+    emulator.switches.detail, emulator.switches.sql_status = detail, status
+    db = emulator.database()
+    db.query("CREATE TABLE users (email UNIQUE)")
+    db.query("INSERT INTO users VALUES (?)", [SECRET])
+    emulator.reset()
+    with pytest.raises(PerSQLError) as caught:
+        db.query("INSERT INTO users VALUES (?)", [SECRET])
+    assert (type(caught.value), caught.value.kind, caught.value.status) == (PerSQLError, "unique_violation", status)
+    assert str(caught.value).startswith(f"{status} unique_violation on users.email: ")
+    assert emulator.requests == 1
+
+
+def test_every_error_names_the_request(emulator: Emulator) -> None:
+    """The id is in the message and in an attribute, for support."""
+    emulator.faults.next(
+        answer(b'{"success":false,"error":"?"}', 400, **{"cf-ray": "ray-1"}),
+        answer(b'{"success":false,"error":"?"}', 400, **{"cf-ray": "ray-1", "x-request-id": "req-1"}),
+    )
+    db = emulator.database()
+    for expected in ("ray-1", "req-1"):
+        with pytest.raises(PerSQLError, match=rf"\[request {expected}\]") as caught:
+            db.query("SELECT 1")
+        assert caught.value.request_id == expected
+
+
+@pytest.mark.parametrize(
+    ("prepare", "error", "status", "remedy"),
+    [
+        ("revoke", AuthenticationError, 401, r"Invalid token.*create one"),
+        ("exhaust", BalanceExhaustedError, 402, r"top it up"),
+        ("readonly", PermissionDeniedError, 403, r"Role readonly may not run INSERT.*readwrite"),
+        ("elsewhere", PermissionDeniedError, 403, r"Token namespace mismatch.*namespace"),
+        ("deny", PermissionDeniedError, 403, r"Denied by an approval rule"),
+        ("missing", PerSQLError, 404, r"was not found; create it"),
+    ],
+)
+def test_access_errors(
+    emulator: Emulator, emulator_server: Server, prepare: str, error: type[PerSQLError], status: int, remedy: str
+) -> None:
+    """Each has its class, its status and its remedy, and is not tried again."""
+    emulator.database().query("CREATE TABLE t (a)")
+    token = emulator.token("readonly" if prepare == "readonly" else "admin")
+    name = emulator.name
+    if prepare == "revoke":
+        emulator.revoke(token)
+    elif prepare == "exhaust":
+        emulator.switches.exhausted = True
+    elif prepare == "elsewhere":
+        name = emulator_server.namespace().name
+    elif prepare == "deny":
+        emulator.rules.append(Rule("t", "deny"))
+    elif prepare == "missing":
+        emulator.switches.auto_create = False
+        name += "-missing"
+    emulator.reset()
+    with pytest.raises(error, match=remedy) as caught:
+        emulator.client(token=token).database(name).query("INSERT INTO t VALUES (?)", [SECRET])
+    assert (type(caught.value), caught.value.status) == (error, status)
+    assert token not in str(caught.value) and SECRET not in str(caught.value)
+    assert emulator.requests == (0 if prepare == "elsewhere" else 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [(400, "Database 'agents' does not exist"), (403, "database not found"), (200, "Unknown database: not found")],
+)
+def test_a_missing_database_in_other_words(emulator: Emulator, status: int, text: str) -> None:
+    """How the service says it is not documented; the remedy is the same."""
+    emulator.faults.next(answer(f'{{"success":false,"error":"{text}"}}'.encode(), status))
+    with pytest.raises(PerSQLError, match=f'the database "{emulator.name}" was not found; create it'):
+        emulator.database().query("SELECT 1")
+
+
+def test_approval_is_its_own_error(emulator: Emulator) -> None:
+    """It says where to approve."""
+    db = emulator.database()
+    db.query("CREATE TABLE orders (a)")
+    emulator.rules.append(Rule("orders"))
+    with pytest.raises(ApprovalRequiredError, match="approval_url") as caught:
+        db.query("DELETE FROM orders WHERE a = ?", [SECRET])
+    assert caught.value.approval_url is not None
+    assert caught.value.approval_url.startswith("https://console.persql.com/approvals/appr_")
+    assert caught.value.status == 403 and caught.value.detail is not None and "hits" in caught.value.detail
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_are_not_followed(emulator: Emulator, emulator_server: Server, status: int) -> None:
+    """The token must not travel to wherever an answer points; the error says so."""
+    other = emulator_server.namespace()
+    emulator.faults.next(faults.redirect(f"{emulator.url}/v1/db/{other.name}/query?x={SECRET}", status))
+    with pytest.raises(PerSQLError, match=f"{status} redirect to 127.0.0.1: redirects are not followed") as caught:
+        emulator.database().query("SELECT 1")
+    assert caught.value.status == status and SECRET not in str(caught.value)
+    assert (emulator.requests, other.requests) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, f'{{"success":false,"error":"bad value {SECRET}"}}'),
+        (400, f'{{"success":false,"error":"x","errorDetail":{{"kind":"{SECRET}","message":"{SECRET}"}}}}'),
+        (400, f'{{"success":false,"error":"CHECK constraint failed: {SECRET}"}}'),
+        (400, f'{{"success":false,"error":"x","errorDetail":{{"kind":"unique_violation","table":"{SECRET}"}}}}'),
+        (400, f'{{"success":false,"error":"x","errorDetail":{{"kind":"check_violation","columns":["{SECRET}",5]}}}}'),
+        (400, f'{{"success":false,"error":"database {SECRET} not found"}}'),
+        (403, f'{{"success":false,"error":"refused: INSERT \'{SECRET}\'"}}'),
+        (404, f'{{"success":false,"error":"no route for \\"{SECRET}"}}'),
+        (418, f'{{"success":false,"error":"{SECRET}"}}'),
+        (500, f'{{"success":false,"error":"{SECRET}"}}'),
+        (502, f"<html>{SECRET}</html>"),
+        (200, f"<html>{SECRET}</html>"),
+        (200, f'{{"success":false,"error":"{SECRET}"}}'),
+        (200, f'{{"success":true,"data":"{SECRET}"}}'),
+        (200, f'["{SECRET}"]'),
+    ],
+)
+def test_answers_that_quote_what_was_sent(
+    emulator: Emulator, status: int, body: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever the service says, neither parameters nor tokens get into messages or the log."""
+    caplog.set_level(logging.DEBUG, logger="strands_persql")
+    token = emulator.token()
+    emulator.faults.always(answer(body.replace("}", f',"t":"{token}"}}', 1).encode(), status))
+    db = emulator.client(token=token, max_retries=1).database(emulator.name)
+    with pytest.raises(PerSQLError) as caught:
+        db.query("INSERT INTO t VALUES (?)", [SECRET])
+    shown = "".join(traceback.format_exception(caught.value)) + caplog.text + repr(caught.value)
+    assert SECRET not in shown
+    assert token not in shown + repr(caught.value.detail)
+
+
+def test_the_token_is_nowhere_to_be_seen(emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
+    """Not in reprs, not in what any library logs, not in errors."""
+    caplog.set_level(logging.DEBUG)
+    token = emulator.token()
+    client = emulator.client(token=token, max_retries=1)
+    db = client.database(emulator.name)
+    db.query("SELECT 1")
+    emulator.faults.next(faults.cut(), faults.cut())
+    with pytest.raises(TransportError) as caught:
+        db.query("SELECT 1")
+    places = [repr(client), repr(db), repr(vars(client)), repr(vars(client._place)), repr(vars(db))]
+    places += [caplog.text, repr(caught.value), "".join(traceback.format_exception(caught.value))]
+    assert all(token not in place for place in places)
+
+
+def test_roles_are_what_the_token_says(emulator: Emulator) -> None:
+    """A readwrite token works on tables that exist, and may not create any."""
+    emulator.database().query("CREATE TABLE t (a)")
+    db = emulator.database(role="readwrite")
+    db.query("INSERT INTO t VALUES (1)")
+    with pytest.raises(PermissionDeniedError, match="admin to create tables"):
+        db.query("CREATE TABLE IF NOT EXISTS t (a)")
+
+
+def test_all_handles_share_one_pool(emulator: Emulator) -> None:
+    """Two handles, and one request after the other, need one connection; many threads at most 64."""
+    client = emulator.client()
+    for name in ("a", "b", "a"):
+        client.database(f"{emulator.namespace}/{name}").query("SELECT 1")
+    assert len({record.connection for record in emulator.log}) == 1
+    emulator.faults.always(faults.latency(0.05))
+    with ThreadPoolExecutor(MAX_CONNECTIONS + 16) as pool:
+        list(pool.map(lambda _: client.database(emulator.name).query("SELECT 1"), range(160)))
+    assert len({record.connection for record in emulator.log}) == MAX_CONNECTIONS == 64
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+def test_a_child_process_opens_its_own_connections(emulator: Emulator) -> None:
+    """Parent and child never read each other's answers."""
+    db = emulator.database()
+    db.query("CREATE TABLE t (a)")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid == 0:
+        try:
+            db.query("INSERT INTO t VALUES ('child')")
+            os._exit(0)
+        except BaseException:
+            os._exit(1)
+    _, code = os.waitpid(pid, 0)
+    assert code == 0
+    db.query("INSERT INTO t VALUES ('parent')")
+    assert [row["a"] for row in db.query("SELECT a FROM t ORDER BY a")["data"]] == ["child", "parent"]
+    first, child, *others = (record.connection for record in emulator.log)
+    assert child != first and set(others) == {first}
+
+
+def test_answers_without_the_documented_shape(emulator: Emulator) -> None:
+    """They are tried again, then told as what they are: the write may have been carried out."""
+    bodies = [
+        b'{"success":true}',
+        b'{"success":true,"data":{"columns":["a"]}}',
+        b'{"success":true,"data":{"columns":["a"],"rows":[[1,2]]}}',
+        b'{"success":true,"data":{"columns":["a"],"rows":[5]}}',
+        b'{"success":true,"data":{"columns":[],"rows":[5]}}',
+        b'{"success":true,"data":[]}',
+        b'{"success":"yes","data":{}}',
+        b"null",
+        b"\xff\xfe",
+        b"[" * 100_000,
+    ]
+    db = emulator.database(max_retries=0)
+    for body in bodies:
+        emulator.faults.next(answer(body))
+        with pytest.raises(TransportError, match="could not be read") as caught:
+            db.query("INSERT INTO t VALUES (1)")
+        assert (caught.value.status, caught.value.sent) == (200, True)
+    emulator.faults.next(answer(b'{"success":true,"data":[]}'))
+    with pytest.raises(TransportError, match="could not be read"):
+        db.batch([{"sql": "SELECT 1"}])
+
+
+def test_rate_limits_tell_when_to_come_back(emulator: Emulator) -> None:
+    """After all retries, the wait that the service asked for is an attribute."""
+    emulator.faults.next(faults.rate_limited("7"))
+    with pytest.raises(RateLimitError, match="try again in 7 s") as caught:
+        emulator.database(max_retries=0).query("SELECT 1")
+    assert (caught.value.retry_after, caught.value.status) == (7.0, 429)
+
+
+def test_statements_are_not_changed_by_sending(emulator: Emulator) -> None:
+    """What the caller passed stays as it was."""
+    statements = [{"sql": "SELECT ?", "params": [True]}]
+    before = copy.deepcopy(statements)
+    emulator.database().batch(statements)
+    assert statements == before
+
+
+def test_a_client_of_another_service_is_not_confused(emulator: Emulator, emulator_server: Server) -> None:
+    """Two clients with two tokens stay apart."""
+    other = emulator_server.namespace()
+    one, two = emulator.client(), PerSQL(other.token(), base_url=other.url)
+    with two:
+        one.database(emulator.name).query("CREATE TABLE t (a)")
+        with pytest.raises(PermissionDeniedError):
+            two.database(emulator.name).query("SELECT * FROM t")
+    other.close()

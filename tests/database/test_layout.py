@@ -1,0 +1,97 @@
+"""The layout's steps: laid out anew or brought up step by step, it is the same, and no row is lost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from strands_persql import PermissionDeniedError, PerSQL, SessionDataError
+from strands_persql.database.connector import Store
+from strands_persql.database.tables import STEPS, Tables
+
+
+def second(prefix: str) -> tuple[str, ...]:
+    """A step that a later version might add."""
+    return (
+        f"ALTER TABLE {prefix}sessions ADD COLUMN title TEXT",
+        f"CREATE TABLE IF NOT EXISTS {prefix}labels (label TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID",
+    )
+
+
+def columns(database: Any) -> dict[str, list[tuple[Any, ...]]]:
+    """Every table with its columns."""
+    names = [row["name"] for row in database.query("SELECT name FROM sqlite_master WHERE type = 'table'")["data"]]
+    return {
+        name: [tuple(row.values()) for row in database.query(f"PRAGMA table_info({name})")["data"]] for name in names
+    }
+
+
+def begun(path: Path, steps: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A database that a package with so many steps has laid out."""
+    monkeypatch.setattr(Tables, "steps", steps)
+    database = PerSQL(local=path).database("acme/a")
+    store = Store(database, Tables())
+    store.read_versioned(store.tables.restore("s"))
+    return database
+
+
+def test_migrated_equals_fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layout of version 1 with rows in it, opened by a package of version 2, is what that package lays out itself."""
+    old = begun(tmp_path / "old.db", STEPS, monkeypatch)
+    tables = Tables()
+    old.batch(
+        [
+            tables.create_session("s", json.dumps({"session_id": "s"})),
+            tables.create_agent("s", "a", "[[0,null]]", "{}", new_revision=5),
+            tables.add_message("s", "a", 0, '{"message":{}}', revision=5),
+        ],
+        transaction=True,
+    )
+    before = {name: old.query(f"SELECT * FROM strands_{name}")["data"] for name in ("sessions", "agents", "messages")}
+    steps = (*STEPS, second)
+    monkeypatch.setattr(Tables, "steps", steps)
+    store = Store(old, Tables())
+    agents, *_ = store.read_versioned([store.tables.read_version(), store.tables.read_agents("s", ["a"])])
+    assert [row["agent_id"] for row in agents] == ["a"]
+
+    fresh = begun(tmp_path / "fresh.db", steps, monkeypatch)
+    assert columns(old) == columns(fresh)
+    ledger = "SELECT version FROM strands_schema ORDER BY version"
+    assert old.query(ledger)["data"] == fresh.query(ledger)["data"] == [{"version": 1}, {"version": 2}]
+    after = {name: old.query(f"SELECT * FROM strands_{name}")["data"] for name in before}
+    assert after == {**before, "sessions": [{**row, "title": None} for row in before["sessions"]]}
+
+
+def test_newer_layout_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a newer version of the package has laid out is left alone."""
+    newer = begun(tmp_path / "a.db", (*STEPS, second), monkeypatch)
+    layout = columns(newer)
+    monkeypatch.setattr(Tables, "steps", STEPS)
+    store = Store(newer, Tables())
+    with pytest.raises(SessionDataError, match=r"have layout 2, .* up to 1\. Upgrade"):
+        store.read_versioned(store.tables.restore("s"))
+    assert columns(newer) == layout
+
+
+def test_older_layout_without_create_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that may send no DDL says that the layout is older, and leaves it alone."""
+    old = begun(tmp_path / "a.db", STEPS, monkeypatch)
+    layout = columns(old)
+    steps = (*STEPS, second)
+    monkeypatch.setattr(Tables, "steps", steps)
+    store = Store(old, Tables(), create_tables=False)
+    with pytest.raises(SessionDataError, match="layout 1, and create_tables=False"):
+        store.read_versioned(store.tables.restore("s"))
+    assert columns(old) == layout
+
+
+def test_no_tables_and_no_ddl(tmp_path: Path) -> None:
+    """With create_tables=False a database without tables stays one, and the error names the remedy."""
+    database = PerSQL(local=tmp_path / "a.db").database("acme/a")
+    store = Store(database, Tables(), create_tables=False)
+    with pytest.raises(PermissionDeniedError, match="admin token"):
+        store.read_versioned(store.tables.restore("s"))
+    assert columns(database) == {}

@@ -1,0 +1,487 @@
+"""Every statement over a real SQLite: what it writes, and how it fails for a writer that is not up to date."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from strands_persql import SessionDataError
+from strands_persql.client import Statement
+from strands_persql.database.tables import (
+    Document,
+    Tables,
+    first_revision,
+    is_in_parts,
+    joined,
+    marker_of,
+    revision_step,
+)
+
+TABLES = Tables("t_")
+Connection = sqlite3.Connection
+
+
+@pytest.fixture
+def connection() -> Iterator[Connection]:
+    """An empty database with the layout."""
+    connection = fresh()
+    yield connection
+    connection.close()
+
+
+def fresh() -> Connection:
+    """An empty database with the layout."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA foreign_keys = ON")
+    run(connection, *TABLES.lay_out())
+    return connection
+
+
+def run(connection: Connection, *statements: Statement) -> list[list[dict[str, Any]]]:
+    """Run statements as one transaction; the rows of each."""
+    connection.execute("BEGIN")
+    try:
+        answers = [
+            [dict(row) for row in connection.execute(statement["sql"], tuple(statement.get("params", ())))]
+            for statement in statements
+        ]
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+    return answers
+
+
+def refused(connection: Connection, *statements: Statement) -> str:
+    """The words of the refusal; nothing has changed then."""
+    before = dump(connection)
+    with pytest.raises(sqlite3.IntegrityError) as raised:
+        run(connection, *statements)
+    assert dump(connection) == before
+    return str(raised.value).split(" constraint")[0]
+
+
+def dump(connection: Connection) -> dict[str, list[dict[str, Any]]]:
+    """All rows."""
+    names = ("sessions", "agents", "messages", "multi_agents", "chunks")
+    return dict(zip(names, run(connection, *(TABLES.dump(name) for name in names)), strict=True))
+
+
+def agent_row(connection: Connection) -> tuple[Any, ...] | None:
+    """The revision, window and data of agent a."""
+    row = connection.execute("SELECT revision, live_window, data FROM t_agents WHERE agent_id = 'a'").fetchone()
+    return None if row is None else tuple(row)
+
+
+def with_agent(connection: Connection, window: str | None = "[[0,null]]") -> int:
+    """A session with agent a; its revision."""
+    run(connection, TABLES.ensure_session("s", "{}"), TABLES.create_agent("s", "a", window, "{}", new_revision=7))
+    return 7
+
+
+# The layout
+
+
+def test_the_layout_is_made_once() -> None:
+    """Creating it again is harmless, and its version can be read."""
+    connection = fresh()
+    run(connection, TABLES.ensure_session("s", "{}"))
+    run(connection, *TABLES.lay_out())
+    assert run(connection, TABLES.read_version()) == [[{"version": 1}]]
+    assert len(dump(connection)["sessions"]) == 1
+
+
+def test_every_table_costs_one_row_a_write() -> None:
+    """No table has an index besides its primary key, or a row id besides its key."""
+    connection = fresh()
+    assert not run(connection, {"sql": "SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"})[0]
+    for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE type = 'table'"):
+        assert sql.endswith("WITHOUT ROWID")
+
+
+@pytest.mark.parametrize("prefix", ["strands_", "a", "A1_", "x" * 40])
+def test_safe_prefixes(prefix: str) -> None:
+    """A prefix is a letter and then letters, digits, underscores."""
+    assert Tables(prefix).names[0] == f"{prefix}sessions"
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["", "1a", "_a", "a-b", "a b", "a;DROP TABLE x", 'a"', "a\n", "é", "x" * 41, "sqlite_", "SQLITE_x", None, 5, b"a_"],
+)
+def test_unsafe_prefixes(prefix: Any) -> None:
+    """Anything else is refused before it gets into SQL."""
+    with pytest.raises(ValueError, match="table_prefix"):
+        Tables(prefix)
+
+
+def every_statement() -> list[tuple[str, Statement]]:
+    """What each builder of `Tables` makes, by its name."""
+    t, doc = TABLES, Document.of("x" * 30, generation="g", size=10)
+    made: dict[str, Statement | Sequence[Statement]] = {
+        "create_session": t.create_session("s", "{}"),
+        "ensure_session": t.ensure_session("s", "{}"),
+        "read_session": t.read_session("s"),
+        "delete_session": t.delete_session("s"),
+        "restore": [*t.restore("s"), *t.restore("s", "a")],
+        "restore_multi_agents": [*t.restore_multi_agents("s"), *t.restore_multi_agents("s", "m")],
+        "create_agent": t.create_agent("s", "a", None, "{}", new_revision=7),
+        "update_agent": t.update_agent("s", "a", None, "{}", next_id=1, revision=1, new_revision=2),
+        "touch_agent": t.touch_agent("s", "a", revision=1, new_revision=2),
+        "add_message": t.add_message("s", "a", 0, "{}", revision=1),
+        "put_message": t.put_message("s", "a", 0, "{}", revision=1),
+        "redact_copies": t.redact_copies("s", "a", "user", "[]", "[]", before=9),
+        "find_copies": t.find_copies("s", "a", "user", 2, before=9),
+        "find_in_parts": t.find_in_parts("s", "a", before=9),
+        "create_multi_agent": t.create_multi_agent("s", "m", "{}", new_revision=7),
+        "update_multi_agent": t.update_multi_agent("s", "m", "{}", revision=1, new_revision=2),
+        "add_agent": t.add_agent("s", "a", "{}"),
+        "replace_agent": t.replace_agent("s", "a", "{}"),
+        "read_agent": t.read_agent("s", "a"),
+        "raise_revision": t.raise_revision("s", "a"),
+        "append_message": t.append_message("s", "a", 0, "{}"),
+        "replace_message": t.replace_message("s", "a", 0, "{}"),
+        "list_messages": t.list_messages("s", "a", limit=None, offset=0),
+        "read_message": t.read_message("s", "a", 0),
+        "put_multi_agent": t.put_multi_agent("s", "m", "{}"),
+        "replace_multi_agent": t.replace_multi_agent("s", "m", "{}"),
+        "add_chunks": [
+            *t.add_chunks("s", "message", "a", 0, doc),
+            *t.add_chunks("s", "agent", "a", 0, doc, revision=1),
+            *t.add_chunks("s", "multi_agent", "m", 0, doc, revision=1),
+        ],
+        "drop_chunks": t.drop_chunks("s", "message", "a", 0),
+        "read_agents": t.read_agents("s", ["a"]),
+        "read_multi_agents": t.read_multi_agents("s", ["m"]),
+        "read_messages": t.read_messages("s", "a", range(500)),
+        "messages_between": t.messages_between("s", "a", 0, 9, limit=5),
+        "chunks_in_windows": [t.chunks_in_windows("s"), t.chunks_in_windows("s", "a")],
+        "chunks_between": t.chunks_between("s", "a", 0, "g", 0, 9),
+        "read_version": t.read_version(),
+        "dump": [t.dump(name) for name in ("sessions", "agents", "messages", "multi_agents", "chunks", "schema")],
+    }
+    builders = {name for name in vars(Tables) if not name.startswith("_")} - {"lay_out", "steps"}
+    assert builders - made.keys() == set(), "a builder that these tests don't know"
+    return [
+        (name, statement)
+        for name, statements in made.items()
+        for statement in (statements if isinstance(statements, (list, tuple)) else [statements])
+    ]
+
+
+@pytest.mark.parametrize(("name", "statement"), every_statement())
+def test_statements_that_the_service_runs(name: str, statement: Statement) -> None:
+    """A readwrite token may run each: a plain verb first, nothing that takes a snapshot first, few parameters."""
+    sql, params = statement["sql"], statement.get("params", ())
+    assert sql.split()[0] in {"SELECT", "INSERT", "UPDATE", "DELETE"}
+    assert not re.search(r"\b(REPLACE|PRAGMA|BEGIN|ATTACH|TEMP|TRUNCATE)\b", re.sub(r"'[^']*'", "", sql), re.I)
+    assert "->" not in sql, "SQLite of 3.35 has no such operator"
+    assert ";" not in sql
+    if sql.startswith(("DELETE", "UPDATE")):
+        assert " WHERE session_id = ?" in sql
+    assert len(params) <= 100
+    assert len(params) == sql.count("?")
+    assert len(sql) < 100_000
+    assert not any(isinstance(value, bool) for value in params)
+    connection = fresh()
+    if name not in ("add_agent", "append_message", "replace_agent", "replace_message", "replace_multi_agent"):
+        run_allowing_refusal(connection, statement)
+    connection.close()
+
+
+def run_allowing_refusal(connection: Connection, statement: Statement) -> None:
+    """Run a statement that a constraint may refuse, but that must be valid SQL."""
+    with contextlib.suppress(sqlite3.IntegrityError):
+        run(connection, statement)
+
+
+# Guards
+
+
+def created(agent: str = "a", window: str | None = None) -> Statement:
+    """A new agent's row."""
+    return TABLES.create_agent("s", agent, window, "{}", new_revision=9)
+
+
+def updated(revision: int, *, session: str = "s", agent: str = "a") -> Statement:
+    """An agent's row, written over."""
+    return TABLES.update_agent(session, agent, "[[1,null]]", '{"n":1}', next_id=99, revision=revision, new_revision=20)
+
+
+def test_an_agents_row_is_created_once(connection: Connection) -> None:
+    """A second creation fails: somebody else's row is not written over."""
+    with_agent(connection)
+    assert refused(connection, created()) == "UNIQUE"
+
+
+def test_an_agents_row_is_updated_under_its_revision(connection: Connection) -> None:
+    """The known revision is followed by the new one; a stale, a future and a missing one fail."""
+    first = with_agent(connection)
+    run(connection, updated(first))
+    assert agent_row(connection) == (20, "[[1,null]]", '{"n":1}')
+    for wrong in (first, 21, 0):
+        assert refused(connection, updated(wrong)) == "NOT NULL"
+    assert refused(connection, updated(20, agent="b")) == "NOT NULL"
+    assert refused(connection, updated(20, session="other")) == "NOT NULL"
+
+
+def test_touching_an_agent(connection: Connection) -> None:
+    """The revision alone changes, and a stale one fails."""
+    first = with_agent(connection)
+    run(connection, TABLES.touch_agent("s", "a", revision=first, new_revision=20))
+    assert agent_row(connection) == (20, "[[0,null]]", "{}")
+    assert refused(connection, TABLES.touch_agent("s", "a", revision=first, new_revision=21)) == "NOT NULL"
+
+
+def test_a_message_is_added_under_the_revision(connection: Connection) -> None:
+    """A taken place, a stale revision and a missing agent fail."""
+    first = with_agent(connection)
+    run(connection, TABLES.add_message("s", "a", 0, "{}", revision=first))
+    assert refused(connection, TABLES.add_message("s", "a", 0, "{}", revision=first)) == "UNIQUE"
+    assert refused(connection, TABLES.add_message("s", "a", 1, "{}", revision=first + 1)) == "NOT NULL"
+    assert refused(connection, TABLES.add_message("s", "b", 0, "{}", revision=first)) == "NOT NULL"
+    assert [row["message_id"] for row in dump(connection)["messages"]] == [0]
+
+
+def test_a_message_is_put_under_the_revision(connection: Connection) -> None:
+    """New content replaces old, unless the revision is stale."""
+    first = with_agent(connection)
+    for text in ('{"n":1}', '{"n":2}'):
+        run(connection, TABLES.put_message("s", "a", 0, text, revision=first))
+    assert [row["data"] for row in dump(connection)["messages"]] == ['{"n":2}']
+    assert refused(connection, TABLES.put_message("s", "a", 0, "{}", revision=first - 1)) == "NOT NULL"
+
+
+def test_a_graphs_row(connection: Connection) -> None:
+    """Created once, updated under its revision."""
+    run(connection, TABLES.create_multi_agent("s", "m", "{}", new_revision=7))
+    assert refused(connection, TABLES.create_multi_agent("s", "m", "{}", new_revision=8)) == "UNIQUE"
+
+    def updated(graph: str, revision: int) -> Statement:
+        return TABLES.update_multi_agent("s", graph, '{"n":1}', revision=revision, new_revision=20)
+
+    run(connection, updated("m", 7))
+    assert refused(connection, updated("m", 7)) == "NOT NULL"
+    assert refused(connection, updated("other", 7)) == "NOT NULL"
+    assert [(row["revision"], row["data"]) for row in dump(connection)["multi_agents"]] == [(20, '{"n":1}')]
+
+
+def test_revisions_do_not_come_back() -> None:
+    """A session that is begun anew has other revisions, and all are exact as JavaScript's numbers."""
+    firsts = {first_revision() for _ in range(100)}
+    assert len(firsts) == 100
+    assert all(0 < first < 2**51 for first in firsts)
+    assert all(0 < revision_step() < 2**30 for _ in range(100))
+
+
+def test_strands_own_writes_change_the_revision(connection: Connection) -> None:
+    """What goes through the repository is a new revision too, which a live writer notices."""
+    first = with_agent(connection)
+    run(connection, TABLES.replace_agent("s", "a", "{}"))
+    assert refused(connection, TABLES.add_message("s", "a", 0, "{}", revision=first)) == "NOT NULL"
+    found = agent_row(connection)
+    assert found is not None
+    assert (found[0] > first, found[1]) == (True, None)
+
+
+def test_a_refused_statement_undoes_its_batch(connection: Connection) -> None:
+    """A stale update takes the messages in its transaction with it."""
+    first = with_agent(connection)
+    refused(connection, TABLES.add_message("s", "a", 0, "{}", revision=first), updated(first + 5))
+    assert not dump(connection)["messages"]
+
+
+def test_a_row_is_written_once_a_write() -> None:
+    """Each write of one row changes one row: that is what it costs."""
+    connection = fresh()
+    first = with_agent(connection)
+    for statement in (
+        TABLES.add_message("s", "a", 0, "{}", revision=first),
+        TABLES.put_message("s", "a", 0, '{"n":1}', revision=first),
+        updated(first),
+    ):
+        before = connection.total_changes
+        run(connection, statement)
+        assert connection.total_changes == before + 1
+    before = connection.total_changes
+    run(connection, TABLES.ensure_session("s", '{"other":1}'), TABLES.drop_chunks("s", "agent", "a", 0))
+    assert connection.total_changes == before
+
+
+# Restoring
+
+
+def message(text: str, role: str = "user", **more: Any) -> str:
+    """A message row's data."""
+    return json.dumps({"message": {"role": role, "content": [{"text": text}]}, "message_id": 0, **more})
+
+
+WINDOWS = st.lists(
+    st.tuples(st.integers(0, 12), st.none() | st.integers(0, 12)).map(list)
+    | st.just({"message": {"role": "user", "content": [{"text": "inline"}]}})
+    | st.just({"encoded": '{"role":"user","content":[NaN]}'}),
+    max_size=4,
+)
+
+
+@given(WINDOWS, st.sets(st.integers(0, 12)))
+def test_restore_reads_what_the_window_names(window: list[Any], positions: set[int]) -> None:
+    """SQLite expands the window: exactly the rows in its ranges are read, of this agent and session alone."""
+    connection = fresh()
+    first = with_agent(connection, json.dumps(window))
+    run(
+        connection,
+        TABLES.create_agent("s", "b", "[[0,null]]", "{}", new_revision=first),
+        TABLES.create_agent("s2", "a", "[]", "{}", new_revision=first),
+    )
+    for i in positions:
+        run(connection, TABLES.add_message("s", "a", i, message(str(i)), revision=first))
+    for session, agent in (("s", "b"), ("s2", "a")):
+        run(connection, TABLES.add_message(session, agent, 3, message("other"), revision=first))
+    ranges = [item for item in window if isinstance(item, list)]
+    named = {i for i in positions if any(low <= i and (high is None or i <= high) for low, high in ranges)}
+    _, agents, rows, unwindowed, _, _ = run(connection, *TABLES.restore("s", "a"))
+    assert {row["message_id"] for row in rows} == named
+    assert not unwindowed
+    assert [(row["agent_id"], row["revision"]) for row in agents] == [("a", first)]
+    assert agents[0]["last_message_id"] == max(positions, default=None)
+    _, agents, rows, _, _, _ = run(connection, *TABLES.restore("s"))
+    assert {(row["agent_id"], row["message_id"]) for row in rows} == {("a", i) for i in named} | {("b", 3)}
+    connection.close()
+
+
+def test_restore_reads_the_window_by_its_key(connection: Connection) -> None:
+    """The messages are found by the primary key: no table is read whole."""
+    with_agent(connection)
+    for statement in TABLES.restore("s", "a")[1:]:
+        plan = connection.execute("EXPLAIN QUERY PLAN " + statement["sql"], tuple(statement["params"])).fetchall()
+        details = [row["detail"] for row in plan]
+        assert not [detail for detail in details if re.match(r"SCAN (TABLE )?(t_|[amc]\b)", detail)], details
+
+
+def test_parts_in_the_window(connection: Connection) -> None:
+    """The parts of messages in the window come along, those of others don't."""
+    first = with_agent(connection, "[[2,null]]")
+    for i in range(4):
+        document = Document.of(message("z" * 50), generation=f"g{i}", size=20)
+        run(connection, *TABLES.add_chunks("s", "message", "a", i, document))
+        run(connection, TABLES.add_message("s", "a", i, document.data, revision=first))
+    answers = run(connection, *TABLES.restore("s", "a"))
+    assert {row["message_id"] for row in answers[2]} == {2, 3}
+    assert {row["message_id"] for row in answers[5]} == {2, 3}
+
+
+# Redaction
+
+
+def test_copies_of_a_redacted_text(connection: Connection) -> None:
+    """Every message of that role and content is overwritten, and no other, and their other fields stay."""
+    first = with_agent(connection)
+    rows = [message("raw", more=1), message("raw", role="assistant"), message("raw too"), message("raw"), "no JSON"]
+    for i, data in enumerate(rows):
+        run(connection, TABLES.add_message("s", "a", i, data, revision=first))
+    raw = json.dumps([{"text": "raw"}], separators=(",", ":"))
+    found = run(connection, TABLES.find_copies("s", "a", "user", len(raw), before=99))[0]
+    assert [row["message_id"] for row in found] == [0, 3]
+    run(connection, TABLES.redact_copies("s", "a", "user", raw, '[{"text":"gone"}]', before=99))
+    stored = [row["data"] for row in dump(connection)["messages"]]
+    assert stored[1:3] == rows[1:3]
+    assert stored[4] == rows[4]
+    assert json.loads(stored[0]) == {**json.loads(rows[0]), "message": {"role": "user", "content": [{"text": "gone"}]}}
+    assert "raw" not in stored[0] + stored[3]
+
+
+# Documents in parts
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60), st.integers(4, 30))
+def test_a_document_in_parts_is_joined(text: str, size: int) -> None:
+    """What is laid out is joined again, whatever the order of its parts and whatever other generations stand there."""
+    document = Document.of(text, generation="new", size=size)
+    chunks = [("new", i, part) for i, part in enumerate(document.parts)] + [("old", 0, "stale")]
+    if not document.parts:
+        assert document.data == text
+        if text.startswith('{"persql_parts":'):
+            return
+    assert joined(document.data, list(reversed(chunks)), what="a row") == text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        '{"persql_parts":2,"generation":"g"}',
+        '{"persql_parts":2,"generation":"other"}',
+        '{"persql_parts":',
+        '{"persql_parts":2}',
+        '{"persql_parts":"x","generation":"g"}',
+        '{"persql_parts":3,"generation":"g"}',
+    ],
+)
+def test_parts_that_are_missing(data: str) -> None:
+    """A marker that is broken, or whose parts are not there, is a clear error that names the row."""
+    with pytest.raises(SessionDataError, match="A row of mine"):
+        joined(data, [("g", 0, "a"), ("g", 5, "b")] if '"g"' in data else [("g", 0, "a")], what="A row of mine")
+
+
+def test_parts_are_written_over_and_dropped(connection: Connection) -> None:
+    """A retry writes the same parts again; other generations can be dropped."""
+    one = Document.of("x" * 30, generation="one", size=10)
+    two = Document.of("y" * 20, generation="two", size=10)
+    run(connection, TABLES.ensure_session("s", "{}"))
+    for _ in range(2):
+        run(connection, *TABLES.add_chunks("s", "message", "a", 0, one))
+    run(connection, *TABLES.add_chunks("s", "message", "a", 0, two), *TABLES.add_chunks("s", "message", "a", 1, one))
+    assert len(dump(connection)["chunks"]) == 8
+    run(connection, TABLES.drop_chunks("s", "message", "a", 0, but="two"))
+    assert [(row["message_id"], row["generation"]) for row in dump(connection)["chunks"]] == [
+        (0, "two"),
+        (0, "two"),
+        (1, "one"),
+        (1, "one"),
+        (1, "one"),
+    ]
+    assert is_in_parts(one.data)
+    assert not is_in_parts("{}")
+    assert marker_of(one.data, what="a row").count == 3
+
+
+def test_parts_go_with_the_row_that_will_name_them(connection: Connection) -> None:
+    """They are refused where their row would be: without their session, or under another revision than the stored."""
+    parts = Document.of("x" * 20, generation="g", size=10)
+    for kind, owner in (("agent", "a"), ("message", "a"), ("multi_agent", "m")):
+        for revision in (None, 0, 7):
+            assert "NOT NULL" in refused(connection, *TABLES.add_chunks("s", kind, owner, 0, parts, revision=revision))
+    first = with_agent(connection)
+    run(connection, TABLES.create_multi_agent("s", "m", "{}", new_revision=first + 2))
+    for kind, owner, stored in (("agent", "a", first), ("message", "a", first), ("multi_agent", "m", first + 2)):
+        for revision in (None, stored):
+            run(connection, *TABLES.add_chunks("s", kind, owner, 0, parts, revision=revision))
+        for revision in (0, 2 * first + 2 - stored):
+            assert "NOT NULL" in refused(connection, *TABLES.add_chunks("s", kind, owner, 0, parts, revision=revision))
+    assert len(dump(connection)["chunks"]) == 6
+
+
+def test_deleting_a_session_leaves_nothing(connection: Connection) -> None:
+    """Rows of every table go, those of other sessions stay, and it is told whether there was anything."""
+    for session in ("s", "s2"):
+        run(
+            connection,
+            TABLES.ensure_session(session, "{}"),
+            TABLES.create_agent(session, "a", None, "{}", new_revision=7),
+            TABLES.append_message(session, "a", 0, "{}"),
+            TABLES.put_multi_agent(session, "m", "{}"),
+            *TABLES.add_chunks(session, "agent", "a", 0, Document.of("x" * 20, generation="g", size=10)),
+        )
+    assert run(connection, *TABLES.delete_session("s"))[-1] == [{"session_id": "s"}]
+    assert {row["session_id"] for row in itertools.chain.from_iterable(dump(connection).values())} == {"s2"}
+    assert run(connection, *TABLES.delete_session("s"))[-1] == []

@@ -1,0 +1,480 @@
+"""Lanes on the shared threads: one run at a time, none forgotten, never stuck."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import multiprocessing
+import os
+import random
+import subprocess
+import sys
+import threading
+import weakref
+from concurrent.futures import CancelledError
+from concurrent.futures import wait as wait_for
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from strands_persql.engine import threads as workers
+from strands_persql.engine.threads import (
+    MAX_WORKERS,
+    Lane,
+    Steps,
+    awaited,
+    submit,
+    submit_call,
+)
+
+PATIENCE = 10.0
+"""Seconds after which a test fails instead of hanging."""
+
+
+class Gate:
+    """Work that waits until it is let through."""
+
+    def __init__(self) -> None:
+        self.started = threading.Semaphore(0)
+        self.open = threading.Semaphore(0)
+        self.runs = 0
+
+    def __call__(self) -> None:
+        """Run once."""
+        self.started.release()
+        assert self.open.acquire(timeout=PATIENCE)
+        self.runs += 1
+
+
+def test_calls_that_wait_share_one_run() -> None:
+    """All that is asked for during a run is done by one more, which began after each of the calls."""
+    gate = Gate()
+    lane = Lane(gate)
+    first = lane.run()
+    assert gate.started.acquire(timeout=PATIENCE)
+    later = [lane.run() for _ in range(50)]
+    gate.open.release()
+    first.result(PATIENCE)
+    assert not any(future.done() for future in later)
+    gate.open.release()
+    for future in later:
+        future.result(PATIENCE)
+    assert gate.runs == 2
+
+
+def test_a_lane_never_runs_twice_at_once() -> None:
+    """Many threads ask at once: runs follow one another, and each call sees what was there when it was made."""
+    busy, overlaps, pending, done = threading.Lock(), [], [], set[int]()
+
+    def work() -> None:
+        if not busy.acquire(blocking=False):
+            overlaps.append(1)
+            return
+        taken = pending[:]
+        done.update(taken)
+        busy.release()
+
+    lane = Lane(work)
+    missed: list[int] = []
+
+    def caller(number: int) -> None:
+        for i in range(50):
+            item = number * 1000 + i
+            pending.append(item)
+            lane.run().result(PATIENCE)
+            if item not in done:
+                missed.append(item)
+
+    threads = [threading.Thread(target=caller, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not overlaps
+    assert not missed
+
+
+def test_an_error_reaches_those_who_wait_for_that_run() -> None:
+    """A failed run fails its waiters alone; the next runs."""
+    outcomes: list[Exception | None] = [ValueError("one"), None]
+
+    def work() -> None:
+        outcome = outcomes.pop(0)
+        if outcome is not None:
+            raise outcome
+
+    lane = Lane(work)
+    with pytest.raises(ValueError, match="one"):
+        lane.run().result(PATIENCE)
+    lane.run().result(PATIENCE)
+
+
+def test_a_cancelled_wait_stops_nothing() -> None:
+    """Who gives up waiting takes nothing from the others, and the lane goes on."""
+    gate = Gate()
+    lane = Lane(gate)
+    first = lane.run()
+    assert gate.started.acquire(timeout=PATIENCE)
+    given_up, kept = lane.run(), lane.run()
+    given_up.cancel()
+    gate.open.release(3)
+    first.result(PATIENCE)
+    kept.result(PATIENCE)
+    lane.run().result(PATIENCE)
+    assert gate.runs == 3
+    with pytest.raises(CancelledError):
+        given_up.result(0)
+
+
+async def test_a_cancelled_task_stops_nothing() -> None:
+    """The same for a task that awaits the run."""
+    gate = Gate()
+    lane = Lane(gate)
+    lane.run()
+    await asyncio.to_thread(gate.started.acquire)
+    task = asyncio.ensure_future(asyncio.wait_for(asyncio.wrap_future(lane.run()), 0.001))
+    with pytest.raises((TimeoutError, asyncio.TimeoutError)):
+        await task
+    gate.open.release(3)
+    await asyncio.wait_for(asyncio.wrap_future(lane.run()), PATIENCE)
+
+
+def test_a_thousand_lanes_share_few_threads() -> None:
+    """A process has no more threads than it is allowed, however many sessions write at once."""
+    threads: set[int] = set()
+    random_work = random.Random(0)
+
+    def work() -> None:
+        threads.add(threading.get_ident())
+        sum(range(random_work.randrange(2000)))
+
+    lanes = [Lane(work) for _ in range(1000)]
+    futures = [lane.run() for lane in lanes for _ in range(2)]
+    done, open_ = wait_for(futures, timeout=PATIENCE)
+    assert not open_
+    assert all(future.exception() is None for future in done)
+    assert len(threads) <= MAX_WORKERS
+    assert sum(thread.name.startswith("strands-persql") for thread in threading.enumerate()) <= MAX_WORKERS
+
+
+def test_a_call_has_an_outcome() -> None:
+    """A result or an error comes in the future, from a worker thread."""
+    assert submit_call(threading.get_ident).result(PATIENCE) != threading.get_ident()
+    with pytest.raises(ZeroDivisionError):
+        submit_call(lambda: 1 // 0).result(PATIENCE)
+
+
+def test_many_waits_end_together() -> None:
+    """Tasks of several loops, whose work is done by many threads at the same moment: each goes on, with its outcome."""
+    start = threading.Event()
+
+    def work(number: int) -> int:
+        assert start.wait(PATIENCE)
+        if number % 5 == 0:
+            raise ValueError(number)
+        return number
+
+    async def crowd(numbers: range) -> list[Any]:
+        waits = [awaited(submit_call(partial(work, number))) for number in numbers]
+        given_up = asyncio.ensure_future(awaited(submit_call(partial(work, 1))))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        asyncio.get_running_loop().call_later(0.01, start.set)
+        return await asyncio.wait_for(asyncio.gather(*waits, return_exceptions=True), PATIENCE)
+
+    outcomes: dict[int, list[Any]] = {}
+    threads = [
+        threading.Thread(target=lambda n=n: outcomes.update({n: asyncio.run(crowd(range(n, n + 200)))}))
+        for n in (0, 1000, 2000)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    for first, found in outcomes.items():
+        assert len(found) == 200
+        for number, outcome in enumerate(found, first):
+            assert (outcome.args == (number,)) if isinstance(outcome, ValueError) else (outcome == number)
+            assert isinstance(outcome, ValueError) is (number % 5 == 0)
+    assert len(outcomes) == 3
+
+
+def test_a_loop_that_was_closed_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """Work that ends after the loop of the one who waited for it, as Strands closes one after each call."""
+    gate, loops = Gate(), list[asyncio.AbstractEventLoop]()
+    lane = Lane(gate)
+
+    async def give_up() -> None:
+        loops.append(asyncio.get_running_loop())
+        with pytest.raises((TimeoutError, asyncio.TimeoutError)):
+            await asyncio.wait_for(awaited(lane.run()), 0.001)
+
+    asyncio.run(give_up())
+    assert loops[0].is_closed()
+    gate.open.release(2)
+    lane.run().result(PATIENCE)
+    assert not caplog.records
+    left = weakref.ref(loops.pop())
+    gc.collect()
+    assert left() is None
+
+
+def test_each_turn_is_handed_over_anew() -> None:
+    """What is asked for during a turn is another turn, for `carry_out` to put among others; at once, if one blocks."""
+    turns: list[tuple[Any, bool]] = []
+
+    def work() -> Steps[str, str]:
+        assert (yield "question") == "answer"
+
+    lane: Lane[str, str] = Lane(work, lambda turn, at_once: turns.append((turn, at_once)))
+    waits = [lane.run()]
+    assert next(turns[0][0]) == "question"
+    waits += [lane.run(), lane.run(at_once=True), lane.run()]
+    for number in (0, 1):
+        with pytest.raises(StopIteration):
+            turns[number][0].send("answer")
+        assert [wait.done() for wait in waits] == [True] + [bool(number)] * 3
+        if number == 0:
+            assert next(turns[1][0]) == "question"
+    lane.run()
+    assert [at_once for _, at_once in turns] == [False, True, False]
+
+
+def test_a_turn_that_was_handed_over_all_the_same() -> None:
+    """A call that is interrupted after it has handed its turn over: the next hands over another, and one is enough."""
+    busy, overlaps, turns = threading.Lock(), list[int](), list[Any]()
+
+    def work() -> Steps[str, str]:
+        if not busy.acquire(blocking=False):
+            overlaps.append(1)
+        assert (yield "question") == "answer"
+        busy.release()
+
+    def interrupted(turn: Any, at_once: bool) -> None:
+        turns.append(turn)
+        if len(turns) == 1:
+            raise KeyboardInterrupt
+
+    lane: Lane[str, str] = Lane(work, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        lane.run()
+    later = lane.run()
+    first, second = turns
+    assert next(first) == "question"
+    last = lane.run()
+    assert next(second, None) is None
+    with pytest.raises(StopIteration):
+        first.send("answer")
+    later.result(0)
+    (third,) = turns[2:]
+    assert next(third) == "question"
+    with pytest.raises(StopIteration):
+        third.send("answer")
+    last.result(0)
+    assert not overlaps
+    assert len(turns) == 3
+
+
+def test_calls_that_wait_take_no_thread() -> None:
+    """However often a stuck session is asked to write, the others find a thread."""
+    gate = Gate()
+    stuck = Lane(gate)
+    waiting = [stuck.run()]
+    assert gate.started.acquire(timeout=PATIENCE)
+    waiting += [stuck.run() for _ in range(3 * MAX_WORKERS)]
+    Lane(lambda: None).run().result(PATIENCE)
+    gate.open.release(2)
+    for future in waiting:
+        future.result(PATIENCE)
+
+
+def test_a_lane_goes_on_where_no_thread_could_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lane for which no thread could be started runs on the next there is, and still never twice at once."""
+    monkeypatch.setattr(workers, "_pool", workers._Pool())
+    other, gate, busy, overlaps = Gate(), Gate(), threading.Lock(), list[int]()
+
+    def work() -> None:
+        if not busy.acquire(blocking=False):
+            overlaps.append(1)
+            gate.started.release()
+            return
+        gate()
+        busy.release()
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    submit(other)  # the only thread of the pool is busy
+    assert other.started.acquire(timeout=PATIENCE)
+    lane = Lane(work)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        first = lane.run()
+    submit(lambda: None)  # has the thread started that was missing
+    assert gate.started.acquire(timeout=PATIENCE)
+    second = lane.run()
+    other.open.release()
+    gate.started.acquire(timeout=0.2)  # the other thread, were it to run the work as well
+    gate.open.release(3)
+    for future in (first, second):
+        future.result(PATIENCE)
+    assert not overlaps
+
+
+def test_work_is_done_once_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has reached its limit of threads neither loses the work nor does it twice."""
+    monkeypatch.setattr(workers, "_pool", workers._Pool())  # a pool of its own, which has no idle thread
+    done: list[str] = []
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    gates = [Gate() for _ in range(2)]
+    for gate in gates:  # both of its threads are busy
+        submit(gate)
+    for gate in gates:
+        assert gate.started.acquire(timeout=PATIENCE)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        submit(lambda: done.append("work"))
+    for gate in gates:
+        gate.open.release()
+    for _ in gates:  # whatever is queued has been taken
+        submit_call(lambda: None).result(PATIENCE)
+    assert done == ["work"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_forked_child_goes_on(busy: bool) -> None:
+    """A child process runs its lanes on threads of its own, even if it was forked in the midst of a run."""
+    gate = Gate()
+    lane = Lane(gate)
+    first = lane.run()
+    assert gate.started.acquire(timeout=PATIENCE)
+    if not busy:
+        gate.open.release()
+        first.result(PATIENCE)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            gate.open = threading.Semaphore(9)
+            lane.run().result(PATIENCE)
+            code = 0
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    gate.open.release()
+    first.result(PATIENCE)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_work_is_done_at_once_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a single thread the work runs where it comes from, and the pool still ends."""
+    pool = workers._Pool()
+    monkeypatch.setattr(workers, "_pool", pool)
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        assert submit_call(threading.get_ident).result(0) == threading.get_ident()
+    assert submit_call(threading.get_ident).result(PATIENCE) != threading.get_ident()
+    pool.end()
+
+
+def test_work_at_the_end_of_the_interpreter_is_done_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the pool has ended, work runs on the thread that brings it."""
+    pool = workers._Pool()
+    monkeypatch.setattr(workers, "_pool", pool)
+    pool.end()
+    assert submit_call(threading.get_ident).result(0) == threading.get_ident()
+    Lane(lambda: None).run().result(0)
+
+
+SLOW = """
+import pathlib, sys, time
+from strands_persql.engine.threads import submit
+
+def work(name="done"):
+    time.sleep(0.2)
+    pathlib.Path(sys.argv[1], name).touch()
+"""
+
+
+def ended(script: str, folder: Path) -> set[str]:
+    """Run a program to its end; the names of the files it leaves."""
+    subprocess.run([sys.executable, "-c", SLOW + script, str(folder)], check=True, timeout=60)
+    return {path.name for path in folder.iterdir()}
+
+
+def test_work_is_done_before_what_users_register_for_the_end(tmp_path: Path) -> None:
+    """A client that is closed by `atexit` is closed after the work that needs it."""
+    script = """
+import atexit
+atexit.register(lambda: pathlib.Path(sys.argv[1], "done").exists() and work("in order"))
+submit(work)
+"""
+    assert ended(script, tmp_path) == {"done", "in order"}
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_child_of_multiprocessing_ends_after_its_work(method: str, tmp_path: Path) -> None:
+    """Such a process ends without `atexit`, and does all the same what was handed over."""
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {method} on this system")
+    child = multiprocessing.get_context(method).Process(target=_hand_over, args=(str(tmp_path / "done"),))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    assert (tmp_path / "done").exists()
+
+
+def _hand_over(path: str) -> None:
+    def work() -> None:
+        threading.Event().wait(0.3)
+        Path(path).touch()
+
+    submit(work)
+
+
+def test_threads_that_go_on_do_not_hold_up_the_end(tmp_path: Path) -> None:
+    """Work that others keep bringing while the interpreter ends runs where it comes from."""
+    script = """
+import threading
+
+def bring():
+    while True:
+        done = threading.Event()
+        submit(lambda: (time.sleep(0.01), done.set()))
+        done.wait()
+
+for _ in range(40):
+    threading.Thread(target=bring, daemon=True).start()
+time.sleep(0.3)
+work()
+"""
+    assert ended(script, tmp_path) == {"done"}
+
+
+def test_the_interpreter_ends_after_the_work(tmp_path: Path) -> None:
+    """What was handed over is done when the process ends by itself, even what is handed over while it ends."""
+    script = f"""
+import atexit, pathlib, time
+from strands_persql.engine.threads import submit
+
+def work(name):
+    time.sleep(0.2)
+    pathlib.Path({str(tmp_path)!r}, name).touch()
+
+atexit.register(lambda: submit(lambda: work("late")))
+for number in range(40):
+    submit(lambda number=number: work(str(number)))
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    assert {path.name for path in tmp_path.iterdir()} == {*map(str, range(40)), "late"}

@@ -1,7 +1,0 @@
-"""The fixtures of tests with real agents: a store, and both forms of an invocation."""
-
-from __future__ import annotations
-
-from ..agents.conftest import mode, store
-
-__all__ = ["mode", "store"]

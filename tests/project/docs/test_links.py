@@ -1,0 +1,68 @@
+"""The pages' links: each leads to a page, a heading, a file of the repository, or a well-known site."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from .pages import (
+    DOCS,
+    PAGES,
+    anchors,
+    links,
+    prose,
+)
+
+SITES = {
+    "docs.persql.com",
+    "github.com",
+    "keepachangelog.com",
+    "opentelemetry.io",
+    "persql.com",
+    "semver.org",
+    "sqlite.org",
+    "strandsagents.com",
+}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Links inside the documentation resolve; those that leave it go to known sites, over HTTPS."""
+    for number, target in links(page.read_text("utf-8")):
+        where = f"{page.name}:{number} {target}"
+        parts = urlsplit(target)
+        if parts.scheme:
+            assert parts.scheme == "https" and parts.hostname in SITES, where
+            continue
+        other = (DOCS / parts.path).resolve() if parts.path else page
+        assert other.is_file(), where
+        assert not parts.fragment or parts.fragment in anchors(other.read_text("utf-8")), where
+
+
+def test_every_page_is_in_the_contents() -> None:
+    """The index's tables of contents name every page once."""
+    index = (DOCS / "index.md").read_text("utf-8")
+    named = [
+        line.strip()
+        for tree in re.findall(r"```\{toctree\}\n(.*?)```", index, re.DOTALL)
+        for line in tree.splitlines()
+        if line.strip() and not line.startswith(":")
+    ]
+    assert sorted(named) == sorted(page.stem for page in PAGES if page.stem != "index")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_pages_are_well_formed(page: Path) -> None:
+    """A page has one title, headings that go down one level at a time, closed fences, lines of 120 characters."""
+    text = page.read_text("utf-8")
+    assert sum(line.startswith("```") for line in text.splitlines()) % 2 == 0
+    levels = [len(marks) for marks in re.findall(r"^(#+) ", prose(text), re.MULTILINE)]
+    if levels:  # the changelog's own stand in another file
+        assert levels[0] == 1 and levels.count(1) == 1
+        assert all(after <= before + 1 for before, after in pairwise(levels))
+    long = [n for n, line in enumerate(prose(text).splitlines(), 1) if len(line) > 120 and "|" not in line]
+    assert not long

@@ -1,0 +1,100 @@
+"""The names and figures in the pages: those that stand there exist, and what is public stands there."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import strands_persql
+import strands_persql.testing
+from strands_persql import PerSQL, errors
+from strands_persql.client import _connections, _retry
+from strands_persql.engine.threads import MAX_WORKERS
+from strands_persql.hooks import MAX_PENDING
+
+from .pages import (
+    DOCS,
+    PAGES,
+    blocks,
+    prose,
+)
+
+REFERENCE = (DOCS / "api.md").read_text("utf-8")
+
+
+def documented() -> set[str]:
+    """The names that the reference documents, in full."""
+    module, found = "strands_persql", set[str]()
+    for directive, name in re.findall(r"^\.\. (currentmodule|auto\w+):: ([\w.]+)", REFERENCE, re.MULTILINE):
+        if directive == "currentmodule":
+            module = name
+        elif directive != "automodule":
+            found.add(name if name.startswith("strands_persql.") else f"{module}.{name}")
+    return found
+
+
+NOT_OURS = {"ValueError", "TypeError", "ImportError", "ConnectionError", "StorageError"}
+
+
+@pytest.mark.parametrize("module", [strands_persql, strands_persql.testing], ids=lambda module: module.__name__)
+def test_all_public_names_are_documented(module: Any) -> None:
+    """The reference names each public name."""
+    assert {f"{module.__name__}.{name}" for name in module.__all__} <= documented()
+
+
+def test_what_is_documented_exists() -> None:
+    """Each name that the reference documents can be imported from where it says."""
+    for name in documented():
+        module, _, thing = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), thing), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_names_exist(page: Path) -> None:
+    """Each class and error that a page names is public."""
+    mentioned = set(re.findall(r"`(PerSQL\w*|\w+Error)\b[^`]*`", prose(page.read_text("utf-8")))) - NOT_OURS
+    assert mentioned <= set(strands_persql.__all__)
+
+
+def test_every_error_has_its_remedy() -> None:
+    """The page on reliability lists each error."""
+    listed = set(re.findall(r"^\| `(\w+Error)` \|", (DOCS / "reliability.md").read_text("utf-8"), re.MULTILINE))
+    assert listed == set(errors.__all__)
+
+
+def test_figures() -> None:
+    """The limits that the pages name are those of the code."""
+    reliability, hooks = ((DOCS / name).read_text("utf-8") for name in ("reliability.md", "hooks.md"))
+    options = inspect.signature(PerSQL).parameters
+    assert f"`max_retries` times, {options['max_retries'].default} by default" in reliability
+    assert f"| `timeout` | {options['timeout'].default:g} seconds" in reliability
+    assert f"later than {_retry.RETRY_SECONDS:g} seconds" in reliability
+    assert f"0.25, 0.5, 1 … {_retry.LONGEST_BACKOFF:g} seconds" in reliability
+    assert f"| connections of a client | {_connections.MAX_CONNECTIONS} |" in reliability
+    assert f"| worker threads of a process | {MAX_WORKERS}, " in reliability
+    assert f"At most {MAX_PENDING:,} rows" in hooks and f"| {MAX_PENDING:,} |" in reliability
+
+
+def test_methods_of_the_administration_are_shown() -> None:
+    """The pages show or name each method of `PerSQLSessions`."""
+    sessions = getattr(strands_persql, "PerSQLSessions", None)
+    if sessions is None:
+        pytest.skip("not public yet")
+    text = "".join((DOCS / name).read_text("utf-8") for name in ("administration.md", "privacy.md", "moving.md"))
+    methods = {name for name in vars(sessions) if not name.startswith("_")}
+    assert {name for name in methods if f".{name}(" not in text and f"`{name}(" not in text} == set()
+
+
+def test_code_is_formatted_like_code() -> None:
+    """Blocks of Python are short enough to be read without scrolling, and end with their last line."""
+    for page in PAGES:
+        for block in blocks(page.read_text("utf-8")):
+            where = f"{page.name}:{block.line}"
+            assert block.language, f"{where}: name the block's language"
+            assert max(map(len, block.code.splitlines()), default=0) <= 120, where
+            assert block.code.strip("\n") + "\n" == block.code, where
