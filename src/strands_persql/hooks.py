@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from strands.multiagent.base import MultiAgentBase
 
     from .client import Database
+    from .database.encoding import Message
     from .engine.recorder import Written
-    from .engine.window import Message
 
 __all__ = ["MAX_PENDING", "PerSQLHooks"]
 

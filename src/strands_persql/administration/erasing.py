@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from ..database.decoding import is_message
-from ..database.encoding import encode
-from ..engine.window import Message
+from ..database.encoding import Message, encode
 from ..errors import SessionDataError
 
 __all__ = ["ERASED", "erased", "without_copies"]

@@ -15,7 +15,7 @@ from strands.types.exceptions import SessionException
 
 from ..database.connector import fault_of
 from ..database.decoding import stored_document, stored_multi_agents, unreadable
-from ..database.encoding import decode, encode, now
+from ..database.encoding import Message, decode, encode, now
 from ..database.tables import Document, is_in_parts
 from ..engine.planner import (
     AgentRow,
@@ -27,7 +27,6 @@ from ..engine.planner import (
     Stored,
     plan,
 )
-from ..engine.window import Message
 from ..errors import SessionConflictError, SessionDataError
 from .erasing import erased, without_copies
 from .results import Deletion, SessionSummary

@@ -29,8 +29,8 @@ from .results import (
 
 if TYPE_CHECKING:
     from ..database.connector import Row, Store
+    from ..database.encoding import Message
     from ..database.tables import Administration, Tables
-    from ..engine.window import Message
 
 __all__ = [
     "list_sessions",

@@ -14,6 +14,7 @@ from .tables import Tables
 
 if TYPE_CHECKING:
     from ..client import Database, Statement
+    from .query import Query
 
 __all__ = ["Layout", "Row", "Store", "fault_of"]
 
@@ -82,6 +83,21 @@ class Store(Generic[L]):
         """Whether requests are calls in this process, each answered at once."""
         # A handle that never loses an answer has no use for a key, and making one takes as long as planning the batch.
         self._takes_key = not self.is_local and "idempotency_key" in _parameters(database.batch)
+
+    def ask(self, query: Query[T], *, versioned: bool = False) -> T:
+        """Run a query that reads, as one request; with `versioned` where the layout may be another version's.
+
+        Raises:
+            SessionDataError: The tables were laid out by a newer version of this package.
+        """
+        if versioned:
+            version = cast("Store[Tables]", self).tables.read_version()
+            return query.read(cast("Store[Tables]", self).read_versioned([version, *query.statements]))
+        return query.read(self.read(*query.statements))
+
+    def carry_out(self, query: Query[T]) -> T:
+        """Run a query that writes, as one request and one transaction, all of it or nothing."""
+        return query.read(self.write(query.statements))
 
     def read(self, *statements: Statement) -> list[list[Row]]:
         """Run reading statements as one request; the rows of each."""

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, cast
 
-from ..engine.window import Entry, Message
+from ..engine.window import Entry
 from ..errors import SessionDataError
 from .encoding import (
     LARGEST_NUMBER,
     LEAVES,
+    Message,
     copied,
     decode,
     decode_all,

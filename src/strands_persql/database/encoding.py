@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from json.encoder import encode_basestring_ascii
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from ..errors import SessionDataError
 
@@ -19,6 +19,7 @@ __all__ = [
     "LARGEST_NUMBER",
     "LEAVES",
     "PART_BYTES",
+    "Message",
     "copied",
     "decode",
     "decode_all",
@@ -29,6 +30,9 @@ __all__ = [
     "quoted",
     "replaced",
 ]
+
+Message: TypeAlias = dict[str, Any]
+"""A Strands message: `{"role": …, "content": […], "tracking_id": …}`."""
 
 PART_BYTES = 1_000_000
 """The most bytes of UTF-8 that one stored value holds; a longer document is stored in parts.

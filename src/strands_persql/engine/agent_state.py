@@ -14,8 +14,7 @@ from strands.agent.state import AgentState
 from strands.types.content import Message as StrandsMessage
 from strands.types.session import SessionAgent
 
-from ..database.encoding import replaced
-from .window import Message
+from ..database.encoding import Message, replaced
 
 if TYPE_CHECKING:
     from strands import Agent

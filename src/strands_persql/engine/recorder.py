@@ -29,6 +29,7 @@ from ..database.decoding import (
     stored_multi_agents,
 )
 from ..database.encoding import (
+    Message,
     copied,
     encode,
     is_strict,
@@ -56,7 +57,7 @@ from .planner import (
 from .restore import collector_paused, restored
 from .threads import survive_forks
 from .tracing import BatchSpan
-from .window import Change, Message, Window
+from .window import Change, Window
 from .writer import Writer
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .window import Message
+from ..database.encoding import Message
 
 __all__ = ["repair"]
 

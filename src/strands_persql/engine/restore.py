@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from ..database.decoding import StoredAgent, unreadable
-from ..database.encoding import copied
+from ..database.encoding import Message, copied
 from ..errors import SessionDataError
 from .agent_state import Restorable, is_stateful
 from .repair import repair
 from .threads import survive_forks
-from .window import Message, Window
+from .window import Window
 
 if TYPE_CHECKING:
     from strands import Agent

@@ -20,10 +20,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 from ..database.encoding import (
     LARGEST_NUMBER,
+    Message,
     copied,
     decode,
     encode,
@@ -32,10 +33,7 @@ from ..database.encoding import (
 )
 from ..errors import SessionDataError
 
-__all__ = ["Change", "Entry", "Message", "Window", "parsed_window"]
-
-Message: TypeAlias = dict[str, Any]
-"""A Strands message: `{"role": …, "content": […], "tracking_id": …}`."""
+__all__ = ["Change", "Entry", "Window", "parsed_window"]
 
 INLINE_SIZE = 64_000
 """The most characters that inline messages may add to an agent's row, which every change of its state rewrites.

@@ -12,12 +12,12 @@ from strands.types.session import Session, SessionType
 
 from ...database.connector import Row, Store
 from ...database.decoding import stored_document, stored_message, stored_multi_agents
-from ...database.encoding import LARGEST_NUMBER, copied, encode
+from ...database.encoding import LARGEST_NUMBER, Message, copied, encode
 from ...database.tables import marker_of
 from ...database.tables._doctor import CheckedTable, DoctorTables
 from ...engine.agent_state import Restorable
 from ...engine.repair import repair
-from ...engine.window import Entry, Message, Window
+from ...engine.window import Entry, Window
 from ...errors import SessionDataError
 from ._findings import (
     Finding,
