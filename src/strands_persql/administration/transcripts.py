@@ -282,7 +282,7 @@ def _window_item(item: Any) -> Message | tuple[int, int]:
         message = inline["message"] if "message" in inline else decode(inline["encoded"])
         if not is_message(message):
             raise TypeError("an inline message is none")
-        return cast("Message", message)
+        return message
     low, high = item
     return int(low), LARGEST_NUMBER if high is None else int(high)
 

@@ -19,6 +19,7 @@ from .encoding import (
     decode,
     decode_all,
     encode,
+    is_message,
 )
 from .tables import (
     CHUNKS_AT_ONCE,
@@ -380,22 +381,7 @@ def stored_message(data: str, chunks: Sequence[tuple[str, int, str]], agent_id: 
     message = document.get("redact_message") or document.get("message")
     if not is_message(message):
         raise SessionDataError(unreadable(what, "it holds no message with a role and a list of content blocks"))
-    return Entry.stored(cast("Message", message), position, str(document.get("created_at", "")))
-
-
-def is_message(message: Any) -> bool:
-    """Whether something decoded is a message: a role, and a list of content blocks."""
-    if not isinstance(message, dict):
-        return False
-    parts = cast("dict[str, Any]", message)
-    content = parts.get("content")
-    if not (isinstance(parts.get("role"), str) and isinstance(content, list)):
-        return False
-    # A loop: a generator costs more than all the rest, and a restore asks this of each message.
-    for block in cast("list[Any]", content):  # noqa: SIM110
-        if not isinstance(block, dict):
-            return False
-    return True
+    return Entry.stored(message, position, str(document.get("created_at", "")))
 
 
 def copied_message(message: Any) -> Message | None:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from json.encoder import encode_basestring_ascii
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, TypeGuard, cast
 
 from ..errors import SessionDataError
 
@@ -24,6 +24,7 @@ __all__ = [
     "decode",
     "decode_all",
     "encode",
+    "is_message",
     "is_strict",
     "now",
     "parts_of",
@@ -160,6 +161,21 @@ def _with_bytes(value: Any) -> Any:
     if isinstance(value, list):
         return [_with_bytes(item) for item in cast("list[Any]", value)]
     return value
+
+
+def is_message(message: Any) -> TypeGuard[Message]:
+    """Whether something decoded is a message: a role, and a list of content blocks."""
+    if not isinstance(message, dict):
+        return False
+    parts = cast("dict[str, Any]", message)
+    content = parts.get("content")
+    if not (isinstance(parts.get("role"), str) and isinstance(content, list)):
+        return False
+    # A loop: a generator costs more than all the rest, and a restore asks this of each message.
+    for block in cast("list[Any]", content):  # noqa: SIM110
+        if not isinstance(block, dict):
+            return False
+    return True
 
 
 def is_strict(text: str) -> bool:
