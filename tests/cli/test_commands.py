@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from strands import Agent
 
-from strands_persql import PerSQLSessionManager
+from strands_persql import PerSQL, PerSQLSessionManager
 
 from ..agents import scripted
 from .places import Place, talk
@@ -206,7 +206,28 @@ def test_delete_and_prune_tell_what_they_did(place: Place) -> None:
 
 
 def test_options_may_stand_before_the_command(place: Place) -> None:
-    """The database may be named before the command as well."""
+    """Every option that all commands share is taken before the command as well."""
     talk(place.database, "chat", turns=0)
     plain = Place(place.database, (), place.environment)
     assert [each["session_id"] for each in answer(plain, *place.options, "sessions")["sessions"]] == ["chat"]
+    done = plain.run("--json", "--table-prefix", "strands_", *place.options, "sessions")
+    assert [each["session_id"] for each in json.loads(done.out)["sessions"]] == ["chat"]
+
+
+def test_what_is_typed_goes_before_the_environment(tmp_path: Path) -> None:
+    """An option behind the command wins over the same before it, and either over PERSQL_DATABASE."""
+    with PerSQL(local=str(tmp_path) + "/") as client:
+        for slug in ("one", "two", "three"):
+            talk(client.database(f"acme/{slug}"), slug, turns=0)
+    place = Place(None, (), {"PERSQL_DATABASE": "acme/one"})
+    names = {
+        "one": (("--local", str(tmp_path)), ()),
+        "two": (("--local", str(tmp_path), "--database", "acme/two"), ()),
+        "three": (
+            ("--database", "acme/two", "--local", "nowhere"),
+            ("--local", str(tmp_path), "--database", "acme/three"),
+        ),
+    }
+    for name, (before, behind) in names.items():
+        done = place.run(*before, "sessions", *behind)
+        assert done.out.startswith(f"{name}\t"), done.err

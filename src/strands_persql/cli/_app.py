@@ -1,10 +1,8 @@
-"""Puts the commands together, and turns whatever goes wrong into one line and an exit code.
-
-typer reads a command's annotations, which name typer itself: in these modules they are evaluated where they stand.
-"""
+"""The application: which commands there are, and how an error becomes one line on stderr and an exit code."""
 
 import os
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from typing import Annotated, Any
 
@@ -13,7 +11,7 @@ from strands.types.exceptions import SessionException
 
 from ..errors import PermissionDeniedError, PerSQLError
 from . import _admin, _diagnosis, _reading, _removal, _transfers
-from ._options import TABLE_PREFIX, DatabaseOption, LocalOption, PrefixOption, Problem, Settings
+from ._options import Problem, Settings, with_settings
 from ._output import plain
 
 __all__ = ["app", "run"]
@@ -21,6 +19,9 @@ __all__ = ["app", "run"]
 EXITS = (
     "Exit codes: 0 done; 1 failed, not found, refused, or the doctor found problems; 2 wrong usage; 130 interrupted."
 )
+
+# The base of click's errors. Newer releases of typer bring a click of their own, so it is had from an error of typer's.
+ClickException = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 app = typer.Typer(
     name="strands-persql",
@@ -38,11 +39,9 @@ def _version(asked: bool) -> None:
 
 
 @app.callback()
+@with_settings
 def commands(
-    context: typer.Context,
-    local: LocalOption = None,
-    database: DatabaseOption = None,
-    table_prefix: PrefixOption = None,
+    settings: Settings,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
@@ -53,11 +52,27 @@ def commands(
     PERSQL_TOKEN; PERSQL_API_URL names another address of the service. With --json a command writes one JSON document to
     stdout and nothing else; notes, questions and progress go to stderr.
     """
-    context.obj = Settings(local=local, database=database, table_prefix=table_prefix or TABLE_PREFIX)
 
 
-for module in (_reading, _admin, _transfers, _removal, _diagnosis):
-    module.add_to(app)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "sessions": _reading.sessions,
+    "show": _reading.show,
+    "search": _reading.search,
+    "usage": _reading.usage,
+    "init": _admin.init,
+    "fork": _admin.fork,
+    "rewind": _admin.rewind,
+    "rename": _admin.rename,
+    "index": _admin.search_index,
+    "export": _transfers.export_session,
+    "import": _transfers.import_sessions,
+    "delete": _removal.delete,
+    "prune": _removal.prune,
+    "erase": _removal.erase,
+    "doctor": _diagnosis.doctor,
+}
+for name, command in COMMANDS.items():
+    app.command(name)(with_settings(command))
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -67,13 +82,13 @@ def run(arguments: list[str] | None = None) -> int:
     try:
         code: Any = app(args=["--help"] if is_empty else arguments, prog_name="strands-persql", standalone_mode=False)
         sys.stdout.flush()
-        if code == 130:  # what typer makes of Ctrl-C, where click raises
+        if code == 130:  # typer's answer to Ctrl-C; some releases raise instead
             raise KeyboardInterrupt
         return 2 if is_empty else code if isinstance(code, int) else 0
     except BrokenPipeError:
         return _enough()
     except SystemExit as ended:
-        # How typer and click end a command whose reader has gone.
+        # typer exits by itself where the reader of a pipe has gone.
         if isinstance(ended.__context__, BrokenPipeError):
             return _enough()
         return ended.code if isinstance(ended.code, int) else 1
@@ -86,7 +101,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _enough() -> int:
-    """`| head` has read what it wants: no more is written, also not when the process ends; as a SIGPIPE would have."""
+    """The reader of the pipe has gone, as `head` does: write no more, and exit as a process does that SIGPIPE ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 141
 
@@ -95,7 +110,7 @@ def _told(error: Exception) -> tuple[str, int]:
     """What went wrong, in one line, and the exit code."""
     if isinstance(error, Problem):
         return str(error), error.code
-    if isinstance(error, typer.BadParameter.__mro__[2]):  # click's, or typer's own copy of it
+    if isinstance(error, ClickException):
         return _told_of_usage(error)
     if isinstance(error, PermissionDeniedError) and error.kind == "unknown_table" and error.status != 403:
         return (

@@ -8,19 +8,10 @@ import typer
 from rich.text import Text
 
 from ..administration.doctor import Finding, examine, mend
-from ._options import (
-    DatabaseOption,
-    JsonOption,
-    LocalOption,
-    Place,
-    PrefixOption,
-    YesOption,
-    confirmed,
-    opened,
-)
+from ._options import Place, Settings, YesOption, confirmed
 from ._output import Output, many, plain, progress
 
-__all__ = ["add_to"]
+__all__ = ["doctor"]
 
 SHOWN = 20
 """Findings of one kind that people are shown; --json has them all."""
@@ -29,45 +20,31 @@ _MARKS = {"ok": ("ok", "green"), "info": ("info", "cyan"), "warning": ("warning"
 _ORDER = {"ok": 0, "info": 1, "warning": 2, "error": 3}
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(doctor)
-
-
 def doctor(
-    context: typer.Context,
+    settings: Settings,
     session: Annotated[
         str | None, typer.Argument(metavar="[SESSION]", help="Look at this session's rows alone.", show_default=False)
     ] = None,
     fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended without a loss; asks first.")] = False,
     yes: YesOption = False,
-    local: LocalOption = None,
-    database: DatabaseOption = None,
-    table_prefix: PrefixOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Examine a database: connection, token, layout and every row. Changes nothing without --fix.
 
     Exit code 1 where an error or a warning is left.
     """
-    out = Output(as_json)
-    with opened(context, local, database, table_prefix) as place:
+    out = settings.output
+    with settings.opened() as place:
         findings = list(_examined(place, session))
-        if not as_json:
+        if not out.as_json:
             _show(out, findings)
         mended: list[Finding] = []
         mendable = [finding for finding in findings if finding.mendable]
         if fix and mendable:
             confirmed(f"Mend {len(mendable)} of these? Agents that are writing there get SessionConflictError", yes)
-            with progress("mending") as report:
-                mended = mend(
-                    place.handle,
-                    mendable,
-                    table_prefix=place.table_prefix,
-                    progress=lambda done: report(done, len(mendable)),
-                )
+            with progress("mending", len(mendable)) as report:
+                mended = mend(place.handle, mendable, table_prefix=place.table_prefix, progress=report)
             findings = list(_examined(place, session))
-        if as_json:
+        if out.as_json:
             out.json(
                 {
                     "database": place.name,
@@ -76,7 +53,7 @@ def doctor(
                 }
             )
         problems = [finding for finding in findings if finding.severity in ("error", "warning")]
-        if not as_json:
+        if not out.as_json:
             _conclude(out, problems, len(mended), fix)
     if problems:
         raise typer.Exit(1)
@@ -84,12 +61,7 @@ def doctor(
 
 def _examined(place: Place, session: str | None) -> Iterator[Finding]:
     with progress("looking at rows") as report:
-        yield from examine(
-            place.handle,
-            table_prefix=place.table_prefix,
-            session_id=session,
-            progress=lambda seen: report(seen, None),
-        )
+        yield from examine(place.handle, table_prefix=place.table_prefix, session_id=session, progress=report)
 
 
 def _as_json(finding: Finding) -> dict[str, object]:

@@ -1,41 +1,37 @@
-"""What all commands share: their options, the database they name, and questions before anything is erased."""
+"""What the commands share: the options that name a database, the database itself, and the question before a change.
 
+typer reads the annotations when a command is defined, so the modules of this package don't postpone them.
+"""
+
+import inspect
 import os
 import re
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ..administration.sessions import PerSQLSessions
-from ..client import Database, PerSQL
-from ..client._names import file_name, split_name
-from ._output import Output
+from ..client import Database, PerSQL, file_name, split_name
+from ._output import Output, plain
 
 __all__ = [
-    "TABLE_PREFIX",
     "AgentOption",
-    "DatabaseOption",
-    "JsonOption",
-    "LocalOption",
     "Place",
-    "PrefixOption",
     "Problem",
     "SessionArgument",
     "Settings",
     "YesOption",
     "confirmed",
-    "opened",
     "the_agent",
     "when",
+    "with_settings",
 ]
-
-TABLE_PREFIX = "strands_"
 
 _SPAN = re.compile(r"(\d+)\s*(w|d|h|m|s)")
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
@@ -50,15 +46,6 @@ class Problem(Exception):
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The options that stand before the command; those behind it go first."""
-
-    local: str | None = None
-    database: str | None = None
-    table_prefix: str = TABLE_PREFIX
-
-
-@dataclass(frozen=True)
 class Place:
     """An opened database."""
 
@@ -68,33 +55,94 @@ class Place:
     table_prefix: str
 
 
+@dataclass(frozen=True)
+class Settings:
+    """The options that all commands take, before the command's name or behind it."""
+
+    local: Annotated[
+        str | None, typer.Option("--local", metavar="FILE", help="A local SQLite file (or a folder of them).")
+    ] = None
+    database: Annotated[
+        str | None,
+        typer.Option(
+            "--database",
+            metavar="NS/SLUG",
+            envvar="PERSQL_DATABASE",
+            help="A database at PerSQL; takes a token in PERSQL_TOKEN.",
+        ),
+    ] = None
+    table_prefix: Annotated[
+        str | None,
+        typer.Option("--table-prefix", metavar="PREFIX", help="Starts each table's name; strands_ by default."),
+    ] = None
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout.")] = False
+
+    @classmethod
+    def of(cls, context: typer.Context) -> "Settings":
+        """The options of a command line; what stands behind the command's name goes before what precedes it."""
+        return cls(**{each.name: _given(context, each.name) for each in fields(cls)})
+
+    @property
+    def output(self) -> Output:
+        """Where the command's answer goes."""
+        return Output(self.as_json)
+
+    @contextmanager
+    def opened(self, *, create: bool = False) -> Generator[Place, None, None]:
+        """The database that the options name; with `create` a file, and tables, that don't exist are made."""
+        prefix = self.table_prefix or "strands_"
+        if self.local:
+            name, shown = _local_name(self.local, self.database, create=create)
+            client = PerSQL(local=self.local)
+        else:
+            name = shown = _remote_name(self.database)
+            try:
+                client = PerSQL.from_env()
+            except ValueError as error:
+                raise Problem(str(error), 2) from error
+        with client:
+            handle = client.database(name)
+            try:
+                sessions = PerSQLSessions(handle, table_prefix=prefix, create_tables=create)
+            except ValueError as error:
+                raise Problem(f"--table-prefix: {error}", 2) from error
+            yield Place(shown, handle, sessions, prefix)
+
+
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """A command as typer takes it: its first parameter, the `Settings`, becomes an option for each, after its own."""
+    context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    _, *own = inspect.signature(command).parameters.values()
+    shared = [context.replace(name=each.name, default=each.default, annotation=each.type) for each in fields(Settings)]
+
+    def run(context: typer.Context, **given: Any) -> None:
+        for each in shared:
+            del given[each.name]
+        command(Settings.of(context), **given)
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    setattr(run, "__signature__", inspect.Signature([context, *own, *shared]))  # noqa: B010
+    return run
+
+
+def _given(context: typer.Context, name: str) -> Any:
+    """An option's value: as typed behind the command, as typed before it, or else from the environment."""
+    for level in (context, context.parent):
+        source = level.get_parameter_source(name) if level is not None else None
+        if level is not None and source is not None and source.name == "COMMANDLINE" and level.params[name]:
+            return level.params[name]
+    return context.params.get(name)
+
+
 def _session_ids(ctx: typer.Context, incomplete: str) -> list[str]:
     """The sessions whose ids begin so, for the shell; nothing where they can't be had at once."""
-    given = ctx.params
     try:
-        with opened(ctx, given.get("local"), given.get("database"), given.get("table_prefix")) as place:
+        with Settings.of(ctx).opened() as place:
             return [each.session_id for each in place.sessions.list(prefix=incomplete, limit=20).sessions]
     except Exception:
         return []
 
 
-LocalOption = Annotated[
-    str | None, typer.Option("--local", metavar="FILE", help="A local SQLite file (or a folder of them).")
-]
-DatabaseOption = Annotated[
-    str | None,
-    typer.Option(
-        "--database",
-        metavar="NS/SLUG",
-        envvar="PERSQL_DATABASE",
-        help="A database at PerSQL; takes a token in PERSQL_TOKEN.",
-    ),
-]
-PrefixOption = Annotated[
-    str | None,
-    typer.Option("--table-prefix", metavar="PREFIX", help="Starts each table's name; strands_ by default."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 SessionArgument = Annotated[
     str, typer.Argument(metavar="SESSION", help="The session's id.", autocompletion=_session_ids, show_default=False)
@@ -102,45 +150,6 @@ SessionArgument = Annotated[
 AgentOption = Annotated[
     str | None, typer.Option("--agent", "-a", metavar="AGENT", help="The agent's id; by default its only one.")
 ]
-
-
-@contextmanager
-def opened(
-    context: typer.Context,
-    local: str | None,
-    database: str | None,
-    table_prefix: str | None,
-    *,
-    create: bool = False,
-) -> Generator[Place, None, None]:
-    """The database that the options name.
-
-    Args:
-        context: The command's, with what stands before it.
-        local: As given behind the command.
-        database: As given behind the command, or in PERSQL_DATABASE.
-        table_prefix: As given behind the command.
-        create: Whether a file, and tables, that don't exist are made.
-    """
-    settings = context.find_object(Settings) or Settings()
-    local, database = local or settings.local, database or settings.database
-    prefix = table_prefix or settings.table_prefix
-    if local is not None:
-        name, shown = _local_name(local, database, create=create)
-        client = PerSQL(local=local)
-    else:
-        name = shown = _remote_name(database)
-        try:
-            client = PerSQL.from_env()
-        except ValueError as error:
-            raise Problem(str(error), 2) from error
-    with client:
-        handle = client.database(name)
-        try:
-            sessions = PerSQLSessions(handle, table_prefix=prefix, create_tables=create)
-        except ValueError as error:
-            raise Problem(f"--table-prefix: {error}", 2) from error
-        yield Place(shown, handle, sessions, prefix)
 
 
 def _remote_name(database: str | None) -> str:
@@ -190,7 +199,7 @@ def confirmed(question: str, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise Problem(f"{question.rstrip('?')}: there is no terminal to ask; pass --yes. Nothing was changed", 2)
-    if not typer.confirm(Output.escaped(question), err=True):
+    if not typer.confirm(plain(question), err=True):
         raise Problem("nothing was changed")
 
 

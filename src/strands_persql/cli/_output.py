@@ -1,7 +1,7 @@
-"""What commands print: tables and prose for people, one JSON document for programs, and progress beside both.
+"""What commands print: tables and lines for people, one JSON document for programs, and a progress bar on stderr.
 
-Nothing that a message says reaches a terminal as a command to it: control characters, and those that turn the direction
-of text, are written as escapes.
+A stored message can't steer the terminal: control characters, and those that change the direction of text, are written
+as escapes.
 """
 
 import dataclasses
@@ -10,10 +10,10 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -44,6 +44,12 @@ def plain(text: str, *, lines: bool = False) -> str:
     return (_CONTROLS if lines else _LINE_CONTROLS).sub(_escape, text)
 
 
+class Report(Protocol):
+    """Takes how much of something long is done, and of how much, where that is known."""
+
+    def __call__(self, done: int, total: int | None = None, /) -> None: ...
+
+
 class _PipeConsole(Console):
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
@@ -63,8 +69,6 @@ class Output:
             cast("io.TextIOWrapper[Any]", stdout).reconfigure(errors="backslashreplace")
         self.console = _PipeConsole(highlight=False, markup=False, emoji=False, soft_wrap=False)
 
-    escaped = staticmethod(plain)
-
     @property
     def is_terminal(self) -> bool:
         """Whether a person is reading it."""
@@ -73,6 +77,13 @@ class Output:
     def json(self, value: object) -> None:
         """Write a JSON document."""
         self.write(self.encoded(value) + "\n")
+
+    def answer(self, document: object, line: str) -> None:
+        """Write the answer: the document for programs, or the line for people."""
+        if self.as_json:
+            self.json(document)
+        else:
+            self.line(line)
 
     def encoded(self, value: object) -> str:
         """A value as JSON: records as objects, NaN and the infinities as null, bytes as Strands writes them."""
@@ -152,11 +163,11 @@ def size(count: int | None) -> str:
 
 
 @contextmanager
-def progress(what: str) -> Generator[Callable[[int, int | None], None], None, None]:
-    """A bar on stderr while something long goes on, if that is a terminal; call it with done and total."""
+def progress(what: str, total: int | None = None) -> Generator[Report, None, None]:
+    """A bar on stderr while something long goes on, if that is a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda done, total: None
+        yield lambda done, of=None: None
         return
     columns = (
         SpinnerColumn(),
@@ -166,8 +177,8 @@ def progress(what: str) -> Generator[Callable[[int, int | None], None], None, No
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(plain(what), total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task(plain(what), total=total)
+        yield lambda done, of=None: bar.update(task, completed=done, total=total if of is None else of)
 
 
 def _plain_data(value: Any) -> Any:

@@ -1,8 +1,8 @@
 """The commands that read: sessions, show, search, usage."""
 
 import sys
-from collections.abc import Iterable, Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,38 +10,17 @@ import typer
 from rich.rule import Rule
 from rich.text import Text
 
-from ..administration.results import (
-    SessionDetail,
-    SessionSummary,
-    TranscriptMessage,
-    Usage,
-)
+from ..administration.results import SessionDetail, SessionPage, SessionSummary, TranscriptMessage, Usage
 from ..administration.sessions import PerSQLSessions
 from ._messages import message_text
-from ._options import (
-    DatabaseOption,
-    JsonOption,
-    LocalOption,
-    PrefixOption,
-    SessionArgument,
-    opened,
-    when,
-)
+from ._options import SessionArgument, Settings, when
 from ._output import Output, ago, many, plain, size
 
-__all__ = ["add_to"]
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add these commands."""
-    app.command()(sessions)
-    app.command()(show)
-    app.command()(search)
-    app.command()(usage)
+__all__ = ["search", "sessions", "show", "usage"]
 
 
 def sessions(
-    context: typer.Context,
+    settings: Settings,
     prefix: Annotated[str, typer.Option("--prefix", metavar="TEXT", help="Only ids that begin with it.")] = "",
     since: Annotated[
         str | None, typer.Option("--since", metavar="TIME", help="Last active then or later: 7d, 12h, 2025-01-31 …")
@@ -50,18 +29,15 @@ def sessions(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="The most sessions to list.")] = 50,
     after: Annotated[str | None, typer.Option("--after", metavar="ID", help="Go on after this session.")] = None,
     bytes_: Annotated[bool, typer.Option("--bytes", help="Add up their bytes, which reads all their rows.")] = False,
-    local: LocalOption = None,
-    database: DatabaseOption = None,
-    table_prefix: PrefixOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """List sessions in the order of their ids, a page at a time."""
-    out = Output(as_json)
-    earliest = None if since is None else when(since, "--since")
-    latest = None if until is None else when(until, "--until")
-    with opened(context, local, database, table_prefix) as place:
-        found, more = _listed(place.sessions, prefix, earliest, latest, limit, after, bytes_)
-    if as_json:
+    out = settings.output
+    first = None if since is None else when(since, "--since")
+    last = None if until is None else when(until, "--until")
+    with settings.opened() as place:
+        read = partial(place.sessions.list, prefix=prefix, since=first, until=last, bytes=bytes_)
+        found, more = _listed(read, limit, after)
+    if out.as_json:
         out.json({"sessions": found, "after": more})
         return
     columns = ["SESSION", "LAST ACTIVE", "CREATED", "AGENTS", "MESSAGES"] + (["BYTES"] if bytes_ else [])
@@ -72,21 +48,11 @@ def sessions(
         out.note(f"there are more: --after {more}")
 
 
-def _listed(
-    face: PerSQLSessions,
-    prefix: str,
-    since: datetime | None,
-    until: datetime | None,
-    limit: int,
-    after: str | None,
-    with_bytes: bool,
-) -> tuple[list[SessionSummary], str | None]:
-    """As many as asked for: with times a page may hold fewer although more follow."""
+def _listed(read: Callable[..., SessionPage], limit: int, after: str | None) -> tuple[list[SessionSummary], str | None]:
+    """As many as asked for, and where to go on: with times a page may hold fewer although more follow."""
     found: list[SessionSummary] = []
     while True:
-        page = face.list(
-            prefix=prefix, since=since, until=until, limit=limit - len(found), after=after, bytes=with_bytes
-        )
+        page = read(limit=limit - len(found), after=after)
         found += page.sessions
         after = page.after
         if after is None or len(found) >= limit:
@@ -101,7 +67,7 @@ def _line(out: Output, each: SessionSummary, with_bytes: bool) -> list[str]:
 
 
 def show(
-    context: typer.Context,
+    settings: Settings,
     session: SessionArgument,
     agent: Annotated[
         str | None, typer.Option("--agent", "-a", metavar="AGENT", help="This agent alone; by default all.")
@@ -111,23 +77,19 @@ def show(
     html: Annotated[
         str | None, typer.Option("--html", metavar="FILE", help="Write one self-contained page instead; - for stdout.")
     ] = None,
-    local: LocalOption = None,
-    database: DatabaseOption = None,
-    table_prefix: PrefixOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Show a session as a chat. Messages that the model no longer sees are dimmed, and marked with ~."""
-    out = Output(as_json)
-    if html is not None and (as_json or agent is not None or live or full):
+    out = settings.output
+    if html is not None and (out.as_json or agent is not None or live or full):
         raise typer.BadParameter("the page holds the whole session: use it without other options", param_hint="--html")
-    with opened(context, local, database, table_prefix) as place:
+    with settings.opened() as place:
         if html is not None:
             _write_html(out, place.sessions, session, html)
             return
         detail = place.sessions.get(session)
         pages = place.sessions.transcript(session, agent, live=live)
         messages = (message for page in pages for message in page)
-        if as_json:
+        if out.as_json:
             _show_json(out, detail, messages)
         else:
             _show(out, detail, messages, full=full)
@@ -208,7 +170,7 @@ def _show_message(out: Output, message: TranscriptMessage, *, full: bool) -> Non
 
 
 def search(
-    context: typer.Context,
+    settings: Settings,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="Words that a message must hold.", show_default=False)],
     session: Annotated[
         str | None, typer.Option("--session", "-s", metavar="ID", help="Search this session alone.")
@@ -217,16 +179,12 @@ def search(
     max_scanned: Annotated[
         int, typer.Option("--max-scanned", metavar="N", min=1, help="The most messages to look at without an index.")
     ] = 10_000,
-    local: LocalOption = None,
-    database: DatabaseOption = None,
-    table_prefix: PrefixOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Find messages by their words. `strands-persql index on` makes it fast."""
-    out = Output(as_json)
-    with opened(context, local, database, table_prefix) as place:
+    out = settings.output
+    with settings.opened() as place:
         found = place.sessions.search(text, session_id=session, limit=limit, max_scanned=max_scanned)
-    if as_json:
+    if out.as_json:
         out.json(found)
         return
     columns = ["SESSION", "AGENT", "MESSAGE", "ROLE", "TEXT"]
@@ -246,19 +204,12 @@ def search(
         out.note("searched without an index; `strands-persql index on` makes one")
 
 
-def usage(
-    context: typer.Context,
-    session: SessionArgument,
-    local: LocalOption = None,
-    database: DatabaseOption = None,
-    table_prefix: PrefixOption = None,
-    as_json: JsonOption = False,
-) -> None:
+def usage(settings: Settings, session: SessionArgument) -> None:
     """Tokens, model calls and tool calls of a session, as far as its messages tell."""
-    out = Output(as_json)
-    with opened(context, local, database, table_prefix) as place:
+    out = settings.output
+    with settings.opened() as place:
         used = place.sessions.usage(session)
-    if as_json:
+    if out.as_json:
         out.json(used)
         return
     columns = ["AGENT", "MESSAGES", "MODEL CALLS", "TOKENS IN", "TOKENS OUT", "CACHE READ", "CACHE WRITE"]

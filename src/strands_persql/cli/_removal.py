@@ -1,6 +1,5 @@
 """The commands that erase: delete, prune, erase. Each asks first."""
 
-from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -8,52 +7,31 @@ from strands.types.exceptions import SessionException
 
 from ..administration.results import Deletion
 from ..administration.sessions import PerSQLSessions
-from ..errors import SessionDataError
 from ._options import (
     AgentOption,
-    DatabaseOption,
-    JsonOption,
-    LocalOption,
-    PrefixOption,
     SessionArgument,
+    Settings,
     YesOption,
     confirmed,
-    opened,
     the_agent,
     when,
 )
 from ._output import Output, many, progress
 
-__all__ = ["add_to"]
+__all__ = ["delete", "erase", "prune"]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add these commands."""
-    app.command()(delete)
-    app.command()(prune)
-    app.command()(erase)
-
-
-def delete(
-    context: typer.Context,
-    session: SessionArgument,
-    yes: YesOption = False,
-    local: LocalOption = None,
-    database: DatabaseOption = None,
-    table_prefix: PrefixOption = None,
-    as_json: JsonOption = False,
-) -> None:
+def delete(settings: Settings, session: SessionArgument, yes: YesOption = False) -> None:
     """Delete all of a session. Run again after an interruption, it goes on."""
-    out = Output(as_json)
-    with opened(context, local, database, table_prefix) as place:
+    with settings.opened() as place:
         confirmed(f"Delete session {session!r}{_described(place.sessions, session)} for good?", yes)
         with progress(f"deleting {session}") as report:
-            done = place.sessions.delete(session, progress=lambda rows: report(rows, None))
-        _told(out, done)
+            done = place.sessions.delete(session, progress=report)
+        _told(settings.output, done)
 
 
 def prune(
-    context: typer.Context,
+    settings: Settings,
     older_than: Annotated[
         str,
         typer.Option("--older-than", metavar="TIME", help="Last active before: 30d, 12h, 2025-01-31 …"),
@@ -67,17 +45,13 @@ def prune(
         ),
     ] = False,
     yes: YesOption = False,
-    local: LocalOption = None,
-    database: DatabaseOption = None,
-    table_prefix: PrefixOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Delete the sessions that were last active before a time. Run again after an interruption, it goes on."""
-    out = Output(as_json)
-    before: datetime = when(older_than, "--older-than")
-    with opened(context, local, database, table_prefix) as place:
+    out = settings.output
+    before = when(older_than, "--older-than")
+    with settings.opened() as place:
         found = place.sessions.prune(older_than=before, prefix=prefix, dry_run=True, multi_agents=multi_agents)
-        if found.skipped and not as_json:
+        if found.skipped and not out.as_json:
             out.note(
                 f"{many(len(found.skipped), 'session')} with a Graph or Swarm left; --multi-agents deletes them too"
             )
@@ -89,46 +63,39 @@ def prune(
             f"{before.isoformat(timespec='seconds')} for good?",
             yes,
         )
-        with progress("pruning sessions") as report:
+        with progress("pruning sessions", len(found.session_ids)) as report:
             done = place.sessions.prune(
                 older_than=before,
                 prefix=prefix,
                 multi_agents=multi_agents,
-                progress=lambda so_far: report(len(so_far.session_ids), len(found.session_ids)),
+                progress=lambda so_far: report(len(so_far.session_ids)),
             )
         _told(out, done)
 
 
 def erase(
-    context: typer.Context,
+    settings: Settings,
     session: SessionArgument,
     message: Annotated[int, typer.Option("--message", "-m", metavar="N", min=0, help="The message's number.")],
     agent: AgentOption = None,
     yes: YesOption = False,
-    local: LocalOption = None,
-    database: DatabaseOption = None,
-    table_prefix: PrefixOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Overwrite the content of one message for good, and every copy of it; the message stays in its place."""
-    out = Output(as_json)
-    with opened(context, local, database, table_prefix) as place:
+    with settings.opened() as place:
         agent = the_agent(place.sessions, session, agent)
         confirmed(f"Erase message {message} of agent {agent!r} in session {session!r} for good?", yes)
         place.sessions.erase(session, agent, message)
-        if as_json:
-            out.json({"session_id": session, "agent_id": agent, "message_id": message})
-        else:
-            out.line(
-                f"{session}, agent {agent}: message {message} is erased; backups of the database may still hold it"
-            )
+        settings.output.answer(
+            {"session_id": session, "agent_id": agent, "message_id": message},
+            f"{session}, agent {agent}: message {message} is erased; backups of the database may still hold it",
+        )
 
 
 def _described(sessions: PerSQLSessions, session_id: str) -> str:
     """What a session holds, for the question; nothing where it can't be read, or is half deleted."""
     try:
         detail = sessions.get(session_id)
-    except (SessionDataError, SessionException):
+    except SessionException:
         return ""
     messages = sum(agent.messages for agent in detail.agents)
     return f" ({many(len(detail.agents), 'agent')}, {many(messages, 'message')})"

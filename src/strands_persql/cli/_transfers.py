@@ -10,30 +10,16 @@ import typer
 from ..administration.results import Transfer
 from ..administration.sessions import PerSQLSessions
 from ..client import PerSQL
-from ._options import (
-    DatabaseOption,
-    JsonOption,
-    LocalOption,
-    PrefixOption,
-    Problem,
-    SessionArgument,
-    opened,
-)
-from ._output import Output, many, progress
+from ._options import Problem, SessionArgument, Settings
+from ._output import many, progress
 
-__all__ = ["add_to"]
+__all__ = ["export_session", "import_sessions"]
 
 _SQLITE = b"SQLite format 3\0"
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add these commands."""
-    app.command("export")(export_session)
-    app.command("import")(import_sessions)
-
-
 def export_session(
-    context: typer.Context,
+    settings: Settings,
     session: SessionArgument,
     target: Annotated[
         str,
@@ -44,19 +30,15 @@ def export_session(
             show_default=False,
         ),
     ],
-    local: LocalOption = None,
-    database: DatabaseOption = None,
-    table_prefix: PrefixOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Take a session out, into a file or folder. What was written is compared by a checksum."""
-    out = Output(as_json)
-    if target == "-" and as_json:
+    out = settings.output
+    if target == "-" and out.as_json:
         raise typer.BadParameter("--json and the target - both want stdout", param_hint="TARGET")
-    with opened(context, local, database, table_prefix) as place:
+    with settings.opened() as place:
         with progress(f"exporting {session}") as report:
             done = place.sessions.export(session, sys.stdout if target == "-" else target, progress=report)
-        if as_json:
+        if out.as_json:
             out.json(done)
         elif target == "-":
             out.note(f"{_told(done)} exported; checksum {done.checksum}")
@@ -65,7 +47,7 @@ def export_session(
 
 
 def import_sessions(
-    context: typer.Context,
+    settings: Settings,
     source: Annotated[
         str,
         typer.Argument(
@@ -79,19 +61,15 @@ def import_sessions(
         str | None, typer.Option("--session", metavar="ID", help="This session alone; by default all there are.")
     ] = None,
     new_id: Annotated[str | None, typer.Option("--as", metavar="NEW_ID", help="What to call it here.")] = None,
-    local: LocalOption = None,
-    database: DatabaseOption = None,
-    table_prefix: PrefixOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Bring sessions in, every document as it is. Run again after an interruption, it goes on; nothing is doubled."""
-    out = Output(as_json)
+    out = settings.output
     with ExitStack() as stack:
         opened_source = _source(source, session, stack)
-        place = stack.enter_context(opened(context, local, database, table_prefix, create=True))
+        place = stack.enter_context(settings.opened(create=True))
         with progress("importing") as report:
             done = place.sessions.import_from(opened_source, session_id=session, new_id=new_id, progress=report)
-        if as_json:
+        if out.as_json:
             out.json({"sessions": done})
             return
         for each in done:

@@ -1,10 +1,24 @@
-"""The client for PerSQL: remote over HTTP, or local over SQLite, and the protocol both keep."""
+"""PerSQL itself: the client, its two kinds of database handle, and the protocol that any other handle has to keep."""
 
 from __future__ import annotations
 
-from strands_persql.client._client import PerSQL
-from strands_persql.client._failures import is_sql_kind
-from strands_persql.client._protocol import Database, QueryResult, Statement
-from strands_persql.client._retry import retries_so_far
+from ._client import PerSQL
+from ._failures import is_sql_kind
+from ._local import LocalDatabase
+from ._names import file_name, split_name
+from ._protocol import Database, QueryResult, Statement
+from ._remote import RemoteDatabase
+from ._retry import retries_so_far
 
-__all__ = ["Database", "PerSQL", "QueryResult", "Statement", "is_sql_kind", "retries_so_far"]
+__all__ = [
+    "Database",
+    "LocalDatabase",
+    "PerSQL",
+    "QueryResult",
+    "RemoteDatabase",
+    "Statement",
+    "file_name",
+    "is_sql_kind",
+    "retries_so_far",
+    "split_name",
+]

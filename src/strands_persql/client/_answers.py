@@ -10,10 +10,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from strands_persql.client._failures import classify, is_sql_kind, quote_free, remedy, subject
-from strands_persql.client._protocol import QueryResult
-from strands_persql.client._retry import retry_after_seconds
-from strands_persql.errors import (
+from ..errors import (
     ApprovalRequiredError,
     AuthenticationError,
     BalanceExhaustedError,
@@ -22,6 +19,9 @@ from strands_persql.errors import (
     RateLimitError,
     TransportError,
 )
+from ._failures import classify, is_sql_kind, quote_free, remedy, subject
+from ._protocol import QueryResult
+from ._retry import retry_after_seconds
 
 __all__ = ["Answer", "Failure", "as_list", "as_object", "read_answer", "read_result", "read_results", "unreadable"]
 

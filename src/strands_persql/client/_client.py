@@ -7,11 +7,11 @@ import re
 import threading
 from typing import TYPE_CHECKING, NoReturn
 
-from strands_persql.client._databases import Databases
-from strands_persql.client._failures import closed_error
-from strands_persql.client._local import Folder, LocalDatabase
-from strands_persql.client._names import check_base_url, split_name
-from strands_persql.client._remote import RemoteDatabase, Service
+from ._databases import Databases
+from ._failures import closed_error
+from ._local import Folder, LocalDatabase
+from ._names import check_base_url, split_name
+from ._remote import RemoteDatabase, Service
 
 if TYPE_CHECKING:
     from types import TracebackType

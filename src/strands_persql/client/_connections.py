@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import httpx
 
-from strands_persql.client import _forks
+from . import _forks
 
 __all__ = ["MAX_CONNECTIONS", "Connections"]
 

@@ -6,9 +6,9 @@ import re
 import secrets
 from typing import Any
 
-from strands_persql.client._answers import Answer, as_list, as_object
-from strands_persql.client._local import Folder
-from strands_persql.client._remote import Service
+from ._answers import Answer, as_list, as_object
+from ._local import Folder
+from ._remote import Service
 
 __all__ = ["Databases"]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from typing import Any, cast
 
-from strands_persql.errors import PerSQLError
+from ..errors import PerSQLError
 
 __all__ = ["KINDS", "classify", "closed_error", "is_sql_kind", "quote_free", "remedy", "subject"]
 

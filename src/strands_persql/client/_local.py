@@ -23,12 +23,12 @@ from functools import lru_cache
 from itertools import repeat
 from typing import Any, NoReturn, TypeVar
 
-from strands_persql.client import _forks
-from strands_persql.client._failures import classify, closed_error, remedy, subject
-from strands_persql.client._names import file_name, name_of_file
-from strands_persql.client._protocol import QueryResult, Statement, Value
-from strands_persql.client._statements import Prepared, first_words, only_reads, prepare, prepare_batch
-from strands_persql.errors import PermissionDeniedError, PerSQLError
+from ..errors import PermissionDeniedError, PerSQLError
+from . import _forks
+from ._failures import classify, closed_error, remedy, subject
+from ._names import file_name, name_of_file
+from ._protocol import QueryResult, Statement, Value
+from ._statements import Prepared, first_words, only_reads, prepare, prepare_batch
 
 __all__ = ["Folder", "LocalDatabase"]
 

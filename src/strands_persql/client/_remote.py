@@ -23,8 +23,9 @@ from typing import Any, NoReturn, TypeVar
 
 import httpx
 
-from strands_persql.client import _forks
-from strands_persql.client._answers import (
+from ..errors import TransportError
+from . import _forks
+from ._answers import (
     Answer,
     Failure,
     as_object,
@@ -33,13 +34,12 @@ from strands_persql.client._answers import (
     read_results,
     unreadable,
 )
-from strands_persql.client._connections import Connections
-from strands_persql.client._failures import closed_error
-from strands_persql.client._names import is_loopback
-from strands_persql.client._protocol import QueryResult, Statement, Value
-from strands_persql.client._retry import Retries
-from strands_persql.client._statements import Prepared, only_reads, prepare, prepare_batch
-from strands_persql.errors import TransportError
+from ._connections import Connections
+from ._failures import closed_error
+from ._names import is_loopback
+from ._protocol import QueryResult, Statement, Value
+from ._retry import Retries
+from ._statements import Prepared, only_reads, prepare, prepare_batch
 
 __all__ = ["RemoteDatabase", "Service"]
 

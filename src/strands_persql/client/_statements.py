@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TypeAlias, cast
 
-from strands_persql.errors import PerSQLError
+from ..errors import PerSQLError
 
 __all__ = [
     "MAX_PARAMS",
