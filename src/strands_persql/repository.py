@@ -68,14 +68,14 @@ class PerSQLSessionRepository(SessionRepository):
         session_id = session.session_id
         data = encode(session.to_dict(), what=f"session {session_id!r}")
         self._write(
-            [self._tables.create_session(session_id, data)],
+            [self._tables.sessions.create(session_id, data)],
             unique=f"Session {session_id!r} exists already. Read it, or choose another session_id.",
         )
         return session
 
     def read_session(self, session_id: str, **kwargs: Any) -> Session | None:
         """A session's own record; None where there is none."""
-        rows = self._store.read(self._tables.read_session(session_id))[0]
+        rows = self._store.read(self._tables.sessions.read(session_id))[0]
         if not rows:
             return None
         what = f"The row of session {session_id!r}"
@@ -87,7 +87,7 @@ class PerSQLSessionRepository(SessionRepository):
         Raises:
             SessionException: There is no such session.
         """
-        *_, deleted = self._store.write(self._tables.delete_session(session_id))
+        *_, deleted = self._store.write(self._tables.sessions.delete(session_id))
         if not deleted:
             raise SessionException(f"Session {session_id!r} does not exist.")
 
@@ -103,8 +103,8 @@ class PerSQLSessionRepository(SessionRepository):
         document = _laid_out(vars(session_agent), what=f"agent {agent_id!r}")
         self._write(
             [
-                *self._tables.add_chunks(session_id, "agent", agent_id, 0, document),
-                self._tables.add_agent(session_id, agent_id, document.data),
+                *self._tables.parts.add(session_id, "agent", agent_id, 0, document),
+                self._tables.agents.add(session_id, agent_id, document.data),
             ],
             unique=f"Agent {agent_id!r} exists already in session {session_id!r}. Update it, or use another agent_id.",
             missing=f"Session {session_id!r} does not exist. Create it first.",
@@ -112,7 +112,7 @@ class PerSQLSessionRepository(SessionRepository):
 
     def read_agent(self, session_id: str, agent_id: str, **kwargs: Any) -> SessionAgent | None:
         """An agent's record; None where there is none."""
-        rows, chunks = self._store.read(*self._tables.read_agent(session_id, agent_id))
+        rows, chunks = self._store.read(*self._tables.agents.read(session_id, agent_id))
         if not rows:
             return None
         what = f"The row of agent {agent_id!r}"
@@ -128,9 +128,9 @@ class PerSQLSessionRepository(SessionRepository):
         document = _laid_out(vars(session_agent), what=f"agent {agent_id!r}")
         self._write(
             [
-                *self._tables.add_chunks(session_id, "agent", agent_id, 0, document),
-                self._tables.replace_agent(session_id, agent_id, document.data),
-                self._tables.drop_chunks(session_id, "agent", agent_id, 0, but=document.generation),
+                *self._tables.parts.add(session_id, "agent", agent_id, 0, document),
+                self._tables.agents.replace(session_id, agent_id, document.data),
+                self._tables.parts.drop(session_id, "agent", agent_id, 0, but=document.generation),
             ],
             missing=f"Agent {agent_id!r} does not exist in session {session_id!r}. Create it first.",
         )
@@ -148,8 +148,8 @@ class PerSQLSessionRepository(SessionRepository):
         document = _message_document(session_message)
         self._write(
             [
-                *self._tables.add_chunks(session_id, "message", agent_id, message_id, document),
-                self._tables.append_message(session_id, agent_id, message_id, document.data),
+                *self._tables.parts.add(session_id, "message", agent_id, message_id, document),
+                self._tables.messages.append(session_id, agent_id, message_id, document.data),
             ],
             unique=f"Message {message_id} of agent {agent_id!r} exists already in session {session_id!r}: "
             "another writer may have stored it. Keep one writer per session.",
@@ -162,7 +162,7 @@ class PerSQLSessionRepository(SessionRepository):
         Raises:
             ValueError: `message_id` is no integer.
         """
-        rows, chunks = self._store.read(*self._tables.read_message(session_id, agent_id, _message_id(message_id)))
+        rows, chunks = self._store.read(*self._tables.messages.read(session_id, agent_id, _message_id(message_id)))
         return _message(rows[0], chunks, agent_id) if rows else None
 
     def update_message(self, session_id: str, agent_id: str, session_message: SessionMessage, **kwargs: Any) -> None:
@@ -178,10 +178,10 @@ class PerSQLSessionRepository(SessionRepository):
         document = _message_document(session_message)
         self._write(
             [
-                *self._tables.add_chunks(session_id, "message", agent_id, message_id, document),
-                self._tables.replace_message(session_id, agent_id, message_id, document.data),
-                self._tables.drop_chunks(session_id, "message", agent_id, message_id, but=document.generation),
-                self._tables.raise_revision(session_id, agent_id),
+                *self._tables.parts.add(session_id, "message", agent_id, message_id, document),
+                self._tables.messages.replace(session_id, agent_id, message_id, document.data),
+                self._tables.parts.drop(session_id, "message", agent_id, message_id, but=document.generation),
+                self._tables.agents.raise_revision(session_id, agent_id),
             ],
             missing=f"Message {message_id} of agent {agent_id!r} does not exist in session {session_id!r}.",
         )
@@ -198,7 +198,7 @@ class PerSQLSessionRepository(SessionRepository):
             offset: How many to skip, from the start of the transcript.
             **kwargs: For later releases of Strands.
         """
-        rows, chunks = self._store.read(*self._tables.list_messages(session_id, agent_id, limit=limit, offset=offset))
+        rows, chunks = self._store.read(*self._tables.messages.page(session_id, agent_id, limit=limit, offset=offset))
         return [_message(row, chunks, agent_id) for row in rows]
 
     # Graphs and Swarms
@@ -215,7 +215,7 @@ class PerSQLSessionRepository(SessionRepository):
 
     def read_multi_agent(self, session_id: str, multi_agent_id: str, **kwargs: Any) -> dict[str, Any] | None:
         """A Graph's or Swarm's state; None where there is none."""
-        answers = self._store.read(*self._tables.restore_multi_agents(session_id, multi_agent_id))
+        answers = self._store.read(*self._tables.multi_agents.read(session_id, multi_agent_id))
         stored = stored_multi_agents(answers).get(multi_agent_id)
         return None if stored is None else stored.state
 
@@ -236,12 +236,12 @@ class PerSQLSessionRepository(SessionRepository):
         owner = multi_agent.id
         text = encode(multi_agent.serialize_state(), what=f"the state of multi-agent {owner!r}")
         document = Document.of(text)
-        put = self._tables.put_multi_agent if new else self._tables.replace_multi_agent
+        put = self._tables.multi_agents.put if new else self._tables.multi_agents.replace
         self._write(
             [
-                *self._tables.add_chunks(session_id, "multi_agent", owner, 0, document),
+                *self._tables.parts.add(session_id, "multi_agent", owner, 0, document),
                 put(session_id, owner, document.data),
-                self._tables.drop_chunks(session_id, "multi_agent", owner, 0, but=document.generation),
+                self._tables.parts.drop(session_id, "multi_agent", owner, 0, but=document.generation),
             ],
             missing=missing,
         )

@@ -34,7 +34,7 @@ def begun(path: Path, steps: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(Tables, "steps", steps)
     database = PerSQL(local=path).database("acme/a")
     store = Store(database, Tables())
-    store.read_versioned(store.tables.restore("s"))
+    store.read_versioned(store.tables.restore.agents("s"))
     return database
 
 
@@ -44,9 +44,9 @@ def test_migrated_equals_fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     tables = Tables()
     old.batch(
         [
-            tables.create_session("s", json.dumps({"session_id": "s"})),
-            tables.create_agent("s", "a", "[[0,null]]", "{}", new_revision=5),
-            tables.add_message("s", "a", 0, '{"message":{}}', revision=5),
+            tables.sessions.create("s", json.dumps({"session_id": "s"})),
+            tables.agents.create("s", "a", "[[0,null]]", "{}", new_revision=5),
+            tables.messages.add("s", "a", 0, '{"message":{}}', revision=5),
         ],
         transaction=True,
     )
@@ -54,7 +54,7 @@ def test_migrated_equals_fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     steps = (*STEPS, second)
     monkeypatch.setattr(Tables, "steps", steps)
     store = Store(old, Tables())
-    agents, *_ = store.read_versioned([store.tables.read_version(), store.tables.read_agents("s", ["a"])])
+    agents, *_ = store.read_versioned([store.tables.read_version(), store.tables.agents.read_some("s", ["a"])])
     assert [row["agent_id"] for row in agents] == ["a"]
 
     fresh = begun(tmp_path / "fresh.db", steps, monkeypatch)
@@ -72,7 +72,7 @@ def test_newer_layout_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Tables, "steps", STEPS)
     store = Store(newer, Tables())
     with pytest.raises(SessionDataError, match=r"have layout 2, .* up to 1\. Upgrade"):
-        store.read_versioned(store.tables.restore("s"))
+        store.read_versioned(store.tables.restore.agents("s"))
     assert columns(newer) == layout
 
 
@@ -84,7 +84,7 @@ def test_older_layout_without_create_tables(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(Tables, "steps", steps)
     store = Store(old, Tables(), create_tables=False)
     with pytest.raises(SessionDataError, match="layout 1, and create_tables=False"):
-        store.read_versioned(store.tables.restore("s"))
+        store.read_versioned(store.tables.restore.agents("s"))
     assert columns(old) == layout
 
 
@@ -93,5 +93,5 @@ def test_no_tables_and_no_ddl(tmp_path: Path) -> None:
     database = PerSQL(local=tmp_path / "a.db").database("acme/a")
     store = Store(database, Tables(), create_tables=False)
     with pytest.raises(PermissionDeniedError, match="admin token"):
-        store.read_versioned(store.tables.restore("s"))
+        store.read_versioned(store.tables.restore.agents("s"))
     assert columns(database) == {}

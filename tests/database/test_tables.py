@@ -85,7 +85,7 @@ def agent_row(connection: Connection) -> tuple[Any, ...] | None:
 
 def with_agent(connection: Connection, window: str | None = "[[0,null]]") -> int:
     """A session with agent a; its revision."""
-    run(connection, TABLES.ensure_session("s", "{}"), TABLES.create_agent("s", "a", window, "{}", new_revision=7))
+    run(connection, TABLES.sessions.ensure("s", "{}"), TABLES.agents.create("s", "a", window, "{}", new_revision=7))
     return 7
 
 
@@ -95,7 +95,7 @@ def with_agent(connection: Connection, window: str | None = "[[0,null]]") -> int
 def test_the_layout_is_made_once() -> None:
     """Creating it again is harmless, and its version can be read."""
     connection = fresh()
-    run(connection, TABLES.ensure_session("s", "{}"))
+    run(connection, TABLES.sessions.ensure("s", "{}"))
     run(connection, *TABLES.lay_out())
     assert run(connection, TABLES.read_version()) == [[{"version": 1}]]
     assert len(dump(connection)["sessions"]) == 1
@@ -126,51 +126,54 @@ def test_unsafe_prefixes(prefix: Any) -> None:
 
 
 def every_statement() -> list[tuple[str, Statement]]:
-    """What each builder of `Tables` makes, by its name."""
+    """What each builder of `Tables` and of its subjects makes, by its name."""
     t, doc = TABLES, Document.of("x" * 30, generation="g", size=10)
     made: dict[str, Statement | Sequence[Statement]] = {
-        "create_session": t.create_session("s", "{}"),
-        "ensure_session": t.ensure_session("s", "{}"),
-        "read_session": t.read_session("s"),
-        "delete_session": t.delete_session("s"),
-        "restore": [*t.restore("s"), *t.restore("s", "a")],
-        "restore_multi_agents": [*t.restore_multi_agents("s"), *t.restore_multi_agents("s", "m")],
-        "create_agent": t.create_agent("s", "a", None, "{}", new_revision=7),
-        "update_agent": t.update_agent("s", "a", None, "{}", next_id=1, revision=1, new_revision=2),
-        "touch_agent": t.touch_agent("s", "a", revision=1, new_revision=2),
-        "add_message": t.add_message("s", "a", 0, "{}", revision=1),
-        "put_message": t.put_message("s", "a", 0, "{}", revision=1),
-        "redact_copies": t.redact_copies("s", "a", "user", "[]", "[]", before=9),
-        "find_copies": t.find_copies("s", "a", "user", 2, before=9),
-        "find_in_parts": t.find_in_parts("s", "a", before=9),
-        "create_multi_agent": t.create_multi_agent("s", "m", "{}", new_revision=7),
-        "update_multi_agent": t.update_multi_agent("s", "m", "{}", revision=1, new_revision=2),
-        "add_agent": t.add_agent("s", "a", "{}"),
-        "replace_agent": t.replace_agent("s", "a", "{}"),
-        "read_agent": t.read_agent("s", "a"),
-        "raise_revision": t.raise_revision("s", "a"),
-        "append_message": t.append_message("s", "a", 0, "{}"),
-        "replace_message": t.replace_message("s", "a", 0, "{}"),
-        "list_messages": t.list_messages("s", "a", limit=None, offset=0),
-        "read_message": t.read_message("s", "a", 0),
-        "put_multi_agent": t.put_multi_agent("s", "m", "{}"),
-        "replace_multi_agent": t.replace_multi_agent("s", "m", "{}"),
-        "add_chunks": [
-            *t.add_chunks("s", "message", "a", 0, doc),
-            *t.add_chunks("s", "agent", "a", 0, doc, revision=1),
-            *t.add_chunks("s", "multi_agent", "m", 0, doc, revision=1),
+        "sessions.create": t.sessions.create("s", "{}"),
+        "sessions.ensure": t.sessions.ensure("s", "{}"),
+        "sessions.read": t.sessions.read("s"),
+        "sessions.delete": t.sessions.delete("s"),
+        "restore.agents": [*t.restore.agents("s"), *t.restore.agents("s", "a")],
+        "multi_agents.read": [*t.multi_agents.read("s"), *t.multi_agents.read("s", "m")],
+        "agents.create": t.agents.create("s", "a", None, "{}", new_revision=7),
+        "agents.update": t.agents.update("s", "a", None, "{}", next_id=1, revision=1, new_revision=2),
+        "agents.touch": t.agents.touch("s", "a", revision=1, new_revision=2),
+        "messages.add": t.messages.add("s", "a", 0, "{}", revision=1),
+        "messages.put": t.messages.put("s", "a", 0, "{}", revision=1),
+        "messages.redact_copies": t.messages.redact_copies("s", "a", "user", "[]", "[]", before=9),
+        "messages.find_copies": t.messages.find_copies("s", "a", "user", 2, before=9),
+        "messages.find_in_parts": t.messages.find_in_parts("s", "a", before=9),
+        "multi_agents.create": t.multi_agents.create("s", "m", "{}", new_revision=7),
+        "multi_agents.update": t.multi_agents.update("s", "m", "{}", revision=1, new_revision=2),
+        "agents.add": t.agents.add("s", "a", "{}"),
+        "agents.replace": t.agents.replace("s", "a", "{}"),
+        "agents.read": t.agents.read("s", "a"),
+        "agents.raise_revision": t.agents.raise_revision("s", "a"),
+        "messages.append": t.messages.append("s", "a", 0, "{}"),
+        "messages.replace": t.messages.replace("s", "a", 0, "{}"),
+        "messages.page": t.messages.page("s", "a", limit=None, offset=0),
+        "messages.read": t.messages.read("s", "a", 0),
+        "multi_agents.put": t.multi_agents.put("s", "m", "{}"),
+        "multi_agents.replace": t.multi_agents.replace("s", "m", "{}"),
+        "parts.add": [
+            *t.parts.add("s", "message", "a", 0, doc),
+            *t.parts.add("s", "agent", "a", 0, doc, revision=1),
+            *t.parts.add("s", "multi_agent", "m", 0, doc, revision=1),
         ],
-        "drop_chunks": t.drop_chunks("s", "message", "a", 0),
-        "read_agents": t.read_agents("s", ["a"]),
-        "read_multi_agents": t.read_multi_agents("s", ["m"]),
-        "read_messages": t.read_messages("s", "a", range(500)),
-        "messages_between": t.messages_between("s", "a", 0, 9, limit=5),
-        "chunks_in_windows": [t.chunks_in_windows("s"), t.chunks_in_windows("s", "a")],
-        "chunks_between": t.chunks_between("s", "a", 0, "g", 0, 9),
+        "parts.of": t.parts.of("s", "message", "a", 0),
+        "parts.drop": t.parts.drop("s", "message", "a", 0),
+        "agents.read_some": t.agents.read_some("s", ["a"]),
+        "multi_agents.read_some": t.multi_agents.read_some("s", ["m"]),
+        "messages.read_some": t.messages.read_some("s", "a", range(500)),
+        "restore.messages_between": t.restore.messages_between("s", "a", 0, 9, limit=5),
+        "restore.chunks_in_windows": [t.restore.chunks_in_windows("s"), t.restore.chunks_in_windows("s", "a")],
+        "restore.chunks_between": t.restore.chunks_between("s", "a", 0, "g", 0, 9),
         "read_version": t.read_version(),
         "dump": [t.dump(name) for name in ("sessions", "agents", "messages", "multi_agents", "chunks", "schema")],
     }
     builders = {name for name in vars(Tables) if not name.startswith("_")} - {"lay_out", "steps"}
+    for subject in ("sessions", "agents", "messages", "multi_agents", "parts", "restore"):
+        builders |= {f"{subject}.{name}" for name in vars(type(getattr(t, subject))) if not name.startswith("_")}
     assert builders - made.keys() == set(), "a builder that these tests don't know"
     return [
         (name, statement)
@@ -194,7 +197,8 @@ def test_statements_that_the_service_runs(name: str, statement: Statement) -> No
     assert len(sql) < 100_000
     assert not any(isinstance(value, bool) for value in params)
     connection = fresh()
-    if name not in ("add_agent", "append_message", "replace_agent", "replace_message", "replace_multi_agent"):
+    strands = {"agents.add", "messages.append", "agents.replace", "messages.replace", "multi_agents.replace"}
+    if name not in strands:
         run_allowing_refusal(connection, statement)
     connection.close()
 
@@ -210,12 +214,12 @@ def run_allowing_refusal(connection: Connection, statement: Statement) -> None:
 
 def created(agent: str = "a", window: str | None = None) -> Statement:
     """A new agent's row."""
-    return TABLES.create_agent("s", agent, window, "{}", new_revision=9)
+    return TABLES.agents.create("s", agent, window, "{}", new_revision=9)
 
 
 def updated(revision: int, *, session: str = "s", agent: str = "a") -> Statement:
     """An agent's row, written over."""
-    return TABLES.update_agent(session, agent, "[[1,null]]", '{"n":1}', next_id=99, revision=revision, new_revision=20)
+    return TABLES.agents.update(session, agent, "[[1,null]]", '{"n":1}', next_id=99, revision=revision, new_revision=20)
 
 
 def test_an_agents_row_is_created_once(connection: Connection) -> None:
@@ -238,18 +242,18 @@ def test_an_agents_row_is_updated_under_its_revision(connection: Connection) -> 
 def test_touching_an_agent(connection: Connection) -> None:
     """The revision alone changes, and a stale one fails."""
     first = with_agent(connection)
-    run(connection, TABLES.touch_agent("s", "a", revision=first, new_revision=20))
+    run(connection, TABLES.agents.touch("s", "a", revision=first, new_revision=20))
     assert agent_row(connection) == (20, "[[0,null]]", "{}")
-    assert refused(connection, TABLES.touch_agent("s", "a", revision=first, new_revision=21)) == "NOT NULL"
+    assert refused(connection, TABLES.agents.touch("s", "a", revision=first, new_revision=21)) == "NOT NULL"
 
 
 def test_a_message_is_added_under_the_revision(connection: Connection) -> None:
     """A taken place, a stale revision and a missing agent fail."""
     first = with_agent(connection)
-    run(connection, TABLES.add_message("s", "a", 0, "{}", revision=first))
-    assert refused(connection, TABLES.add_message("s", "a", 0, "{}", revision=first)) == "UNIQUE"
-    assert refused(connection, TABLES.add_message("s", "a", 1, "{}", revision=first + 1)) == "NOT NULL"
-    assert refused(connection, TABLES.add_message("s", "b", 0, "{}", revision=first)) == "NOT NULL"
+    run(connection, TABLES.messages.add("s", "a", 0, "{}", revision=first))
+    assert refused(connection, TABLES.messages.add("s", "a", 0, "{}", revision=first)) == "UNIQUE"
+    assert refused(connection, TABLES.messages.add("s", "a", 1, "{}", revision=first + 1)) == "NOT NULL"
+    assert refused(connection, TABLES.messages.add("s", "b", 0, "{}", revision=first)) == "NOT NULL"
     assert [row["message_id"] for row in dump(connection)["messages"]] == [0]
 
 
@@ -257,18 +261,18 @@ def test_a_message_is_put_under_the_revision(connection: Connection) -> None:
     """New content replaces old, unless the revision is stale."""
     first = with_agent(connection)
     for text in ('{"n":1}', '{"n":2}'):
-        run(connection, TABLES.put_message("s", "a", 0, text, revision=first))
+        run(connection, TABLES.messages.put("s", "a", 0, text, revision=first))
     assert [row["data"] for row in dump(connection)["messages"]] == ['{"n":2}']
-    assert refused(connection, TABLES.put_message("s", "a", 0, "{}", revision=first - 1)) == "NOT NULL"
+    assert refused(connection, TABLES.messages.put("s", "a", 0, "{}", revision=first - 1)) == "NOT NULL"
 
 
 def test_a_graphs_row(connection: Connection) -> None:
     """Created once, updated under its revision."""
-    run(connection, TABLES.create_multi_agent("s", "m", "{}", new_revision=7))
-    assert refused(connection, TABLES.create_multi_agent("s", "m", "{}", new_revision=8)) == "UNIQUE"
+    run(connection, TABLES.multi_agents.create("s", "m", "{}", new_revision=7))
+    assert refused(connection, TABLES.multi_agents.create("s", "m", "{}", new_revision=8)) == "UNIQUE"
 
     def updated(graph: str, revision: int) -> Statement:
-        return TABLES.update_multi_agent("s", graph, '{"n":1}', revision=revision, new_revision=20)
+        return TABLES.multi_agents.update("s", graph, '{"n":1}', revision=revision, new_revision=20)
 
     run(connection, updated("m", 7))
     assert refused(connection, updated("m", 7)) == "NOT NULL"
@@ -287,8 +291,8 @@ def test_revisions_do_not_come_back() -> None:
 def test_strands_own_writes_change_the_revision(connection: Connection) -> None:
     """What goes through the repository is a new revision too, which a live writer notices."""
     first = with_agent(connection)
-    run(connection, TABLES.replace_agent("s", "a", "{}"))
-    assert refused(connection, TABLES.add_message("s", "a", 0, "{}", revision=first)) == "NOT NULL"
+    run(connection, TABLES.agents.replace("s", "a", "{}"))
+    assert refused(connection, TABLES.messages.add("s", "a", 0, "{}", revision=first)) == "NOT NULL"
     found = agent_row(connection)
     assert found is not None
     assert (found[0] > first, found[1]) == (True, None)
@@ -297,7 +301,7 @@ def test_strands_own_writes_change_the_revision(connection: Connection) -> None:
 def test_a_refused_statement_undoes_its_batch(connection: Connection) -> None:
     """A stale update takes the messages in its transaction with it."""
     first = with_agent(connection)
-    refused(connection, TABLES.add_message("s", "a", 0, "{}", revision=first), updated(first + 5))
+    refused(connection, TABLES.messages.add("s", "a", 0, "{}", revision=first), updated(first + 5))
     assert not dump(connection)["messages"]
 
 
@@ -306,15 +310,15 @@ def test_a_row_is_written_once_a_write() -> None:
     connection = fresh()
     first = with_agent(connection)
     for statement in (
-        TABLES.add_message("s", "a", 0, "{}", revision=first),
-        TABLES.put_message("s", "a", 0, '{"n":1}', revision=first),
+        TABLES.messages.add("s", "a", 0, "{}", revision=first),
+        TABLES.messages.put("s", "a", 0, '{"n":1}', revision=first),
         updated(first),
     ):
         before = connection.total_changes
         run(connection, statement)
         assert connection.total_changes == before + 1
     before = connection.total_changes
-    run(connection, TABLES.ensure_session("s", '{"other":1}'), TABLES.drop_chunks("s", "agent", "a", 0))
+    run(connection, TABLES.sessions.ensure("s", '{"other":1}'), TABLES.parts.drop("s", "agent", "a", 0))
     assert connection.total_changes == before
 
 
@@ -341,21 +345,21 @@ def test_restore_reads_what_the_window_names(window: list[Any], positions: set[i
     first = with_agent(connection, json.dumps(window))
     run(
         connection,
-        TABLES.create_agent("s", "b", "[[0,null]]", "{}", new_revision=first),
-        TABLES.create_agent("s2", "a", "[]", "{}", new_revision=first),
+        TABLES.agents.create("s", "b", "[[0,null]]", "{}", new_revision=first),
+        TABLES.agents.create("s2", "a", "[]", "{}", new_revision=first),
     )
     for i in positions:
-        run(connection, TABLES.add_message("s", "a", i, message(str(i)), revision=first))
+        run(connection, TABLES.messages.add("s", "a", i, message(str(i)), revision=first))
     for session, agent in (("s", "b"), ("s2", "a")):
-        run(connection, TABLES.add_message(session, agent, 3, message("other"), revision=first))
+        run(connection, TABLES.messages.add(session, agent, 3, message("other"), revision=first))
     ranges = [item for item in window if isinstance(item, list)]
     named = {i for i in positions if any(low <= i and (high is None or i <= high) for low, high in ranges)}
-    _, agents, rows, unwindowed, _, _ = run(connection, *TABLES.restore("s", "a"))
+    _, agents, rows, unwindowed, _, _ = run(connection, *TABLES.restore.agents("s", "a"))
     assert {row["message_id"] for row in rows} == named
     assert not unwindowed
     assert [(row["agent_id"], row["revision"]) for row in agents] == [("a", first)]
     assert agents[0]["last_message_id"] == max(positions, default=None)
-    _, agents, rows, _, _, _ = run(connection, *TABLES.restore("s"))
+    _, agents, rows, _, _, _ = run(connection, *TABLES.restore.agents("s"))
     assert {(row["agent_id"], row["message_id"]) for row in rows} == {("a", i) for i in named} | {("b", 3)}
     connection.close()
 
@@ -363,7 +367,7 @@ def test_restore_reads_what_the_window_names(window: list[Any], positions: set[i
 def test_restore_reads_the_window_by_its_key(connection: Connection) -> None:
     """The messages are found by the primary key: no table is read whole."""
     with_agent(connection)
-    for statement in TABLES.restore("s", "a")[1:]:
+    for statement in TABLES.restore.agents("s", "a")[1:]:
         plan = connection.execute("EXPLAIN QUERY PLAN " + statement["sql"], tuple(statement["params"])).fetchall()
         details = [row["detail"] for row in plan]
         assert not [detail for detail in details if re.match(r"SCAN (TABLE )?(t_|[amc]\b)", detail)], details
@@ -374,9 +378,9 @@ def test_parts_in_the_window(connection: Connection) -> None:
     first = with_agent(connection, "[[2,null]]")
     for i in range(4):
         document = Document.of(message("z" * 50), generation=f"g{i}", size=20)
-        run(connection, *TABLES.add_chunks("s", "message", "a", i, document))
-        run(connection, TABLES.add_message("s", "a", i, document.data, revision=first))
-    answers = run(connection, *TABLES.restore("s", "a"))
+        run(connection, *TABLES.parts.add("s", "message", "a", i, document))
+        run(connection, TABLES.messages.add("s", "a", i, document.data, revision=first))
+    answers = run(connection, *TABLES.restore.agents("s", "a"))
     assert {row["message_id"] for row in answers[2]} == {2, 3}
     assert {row["message_id"] for row in answers[5]} == {2, 3}
 
@@ -389,11 +393,11 @@ def test_copies_of_a_redacted_text(connection: Connection) -> None:
     first = with_agent(connection)
     rows = [message("raw", more=1), message("raw", role="assistant"), message("raw too"), message("raw"), "no JSON"]
     for i, data in enumerate(rows):
-        run(connection, TABLES.add_message("s", "a", i, data, revision=first))
+        run(connection, TABLES.messages.add("s", "a", i, data, revision=first))
     raw = json.dumps([{"text": "raw"}], separators=(",", ":"))
-    found = run(connection, TABLES.find_copies("s", "a", "user", len(raw), before=99))[0]
+    found = run(connection, TABLES.messages.find_copies("s", "a", "user", len(raw), before=99))[0]
     assert [row["message_id"] for row in found] == [0, 3]
-    run(connection, TABLES.redact_copies("s", "a", "user", raw, '[{"text":"gone"}]', before=99))
+    run(connection, TABLES.messages.redact_copies("s", "a", "user", raw, '[{"text":"gone"}]', before=99))
     stored = [row["data"] for row in dump(connection)["messages"]]
     assert stored[1:3] == rows[1:3]
     assert stored[4] == rows[4]
@@ -437,12 +441,12 @@ def test_parts_are_written_over_and_dropped(connection: Connection) -> None:
     """A retry writes the same parts again; other generations can be dropped."""
     one = Document.of("x" * 30, generation="one", size=10)
     two = Document.of("y" * 20, generation="two", size=10)
-    run(connection, TABLES.ensure_session("s", "{}"))
+    run(connection, TABLES.sessions.ensure("s", "{}"))
     for _ in range(2):
-        run(connection, *TABLES.add_chunks("s", "message", "a", 0, one))
-    run(connection, *TABLES.add_chunks("s", "message", "a", 0, two), *TABLES.add_chunks("s", "message", "a", 1, one))
+        run(connection, *TABLES.parts.add("s", "message", "a", 0, one))
+    run(connection, *TABLES.parts.add("s", "message", "a", 0, two), *TABLES.parts.add("s", "message", "a", 1, one))
     assert len(dump(connection)["chunks"]) == 8
-    run(connection, TABLES.drop_chunks("s", "message", "a", 0, but="two"))
+    run(connection, TABLES.parts.drop("s", "message", "a", 0, but="two"))
     assert [(row["message_id"], row["generation"]) for row in dump(connection)["chunks"]] == [
         (0, "two"),
         (0, "two"),
@@ -460,14 +464,14 @@ def test_parts_go_with_the_row_that_will_name_them(connection: Connection) -> No
     parts = Document.of("x" * 20, generation="g", size=10)
     for kind, owner in (("agent", "a"), ("message", "a"), ("multi_agent", "m")):
         for revision in (None, 0, 7):
-            assert "NOT NULL" in refused(connection, *TABLES.add_chunks("s", kind, owner, 0, parts, revision=revision))
+            assert "NOT NULL" in refused(connection, *TABLES.parts.add("s", kind, owner, 0, parts, revision=revision))
     first = with_agent(connection)
-    run(connection, TABLES.create_multi_agent("s", "m", "{}", new_revision=first + 2))
+    run(connection, TABLES.multi_agents.create("s", "m", "{}", new_revision=first + 2))
     for kind, owner, stored in (("agent", "a", first), ("message", "a", first), ("multi_agent", "m", first + 2)):
         for revision in (None, stored):
-            run(connection, *TABLES.add_chunks("s", kind, owner, 0, parts, revision=revision))
+            run(connection, *TABLES.parts.add("s", kind, owner, 0, parts, revision=revision))
         for revision in (0, 2 * first + 2 - stored):
-            assert "NOT NULL" in refused(connection, *TABLES.add_chunks("s", kind, owner, 0, parts, revision=revision))
+            assert "NOT NULL" in refused(connection, *TABLES.parts.add("s", kind, owner, 0, parts, revision=revision))
     assert len(dump(connection)["chunks"]) == 6
 
 
@@ -476,12 +480,12 @@ def test_deleting_a_session_leaves_nothing(connection: Connection) -> None:
     for session in ("s", "s2"):
         run(
             connection,
-            TABLES.ensure_session(session, "{}"),
-            TABLES.create_agent(session, "a", None, "{}", new_revision=7),
-            TABLES.append_message(session, "a", 0, "{}"),
-            TABLES.put_multi_agent(session, "m", "{}"),
-            *TABLES.add_chunks(session, "agent", "a", 0, Document.of("x" * 20, generation="g", size=10)),
+            TABLES.sessions.ensure(session, "{}"),
+            TABLES.agents.create(session, "a", None, "{}", new_revision=7),
+            TABLES.messages.append(session, "a", 0, "{}"),
+            TABLES.multi_agents.put(session, "m", "{}"),
+            *TABLES.parts.add(session, "agent", "a", 0, Document.of("x" * 20, generation="g", size=10)),
         )
-    assert run(connection, *TABLES.delete_session("s"))[-1] == [{"session_id": "s"}]
+    assert run(connection, *TABLES.sessions.delete("s"))[-1] == [{"session_id": "s"}]
     assert {row["session_id"] for row in itertools.chain.from_iterable(dump(connection).values())} == {"s2"}
-    assert run(connection, *TABLES.delete_session("s"))[-1] == []
+    assert run(connection, *TABLES.sessions.delete("s"))[-1] == []

@@ -40,7 +40,7 @@ def test_new_messages_take_one_statement_each(count: int) -> None:
     rows = messages(count, agents=("a", "b"))
     (batch,) = planned(rows)
     assert batch.statements == [
-        TABLES.add_message("s", agent, position, '"x"', revision=7 if agent == "a" else 9)
+        TABLES.messages.add("s", agent, position, '"x"', revision=7 if agent == "a" else 9)
         for position in range(count)
         for agent in ("a", "b")
     ]

@@ -14,7 +14,7 @@ from strands_persql import PerSQL
 from strands_persql.database import decoding as stored
 from strands_persql.database.connector import Store
 from strands_persql.database.decoding import Restoration, StoredAgent
-from strands_persql.database.tables import Document, Tables, _sessions
+from strands_persql.database.tables import Document, Tables, _restore
 from strands_persql.errors import SessionDataError
 
 SEED = int(os.environ.get("STRANDS_PERSQL_SEED", "0")) or random.SystemRandom().randrange(1 << 32)
@@ -27,7 +27,7 @@ class Session:
         self.store = Store(PerSQL(local=path).database("a/b"), Tables())
         self.store.set_up()
         self.tables = self.store.tables
-        self.store.write([self.tables.ensure_session("s", "{}")])
+        self.store.write([self.tables.sessions.ensure("s", "{}")])
         for number in range(draw.randint(1, 3)):
             self.agent(f"agent {number}", draw)
 
@@ -43,8 +43,8 @@ class Session:
         document = Document.of(json.dumps(fields), size=60 if draw.random() < 0.3 else 10**6)
         window = window_over(length, draw)
         write: list[Any] = [
-            *self.tables.add_chunks("s", "agent", agent_id, 0, document),
-            self.tables.create_agent("s", agent_id, window, document.data, new_revision=7),
+            *self.tables.parts.add("s", "agent", agent_id, 0, document),
+            self.tables.agents.create("s", agent_id, window, document.data, new_revision=7),
         ]
         for position in range(length):
             if draw.random() < 0.1:
@@ -52,16 +52,16 @@ class Session:
             message = {"role": "user", "content": [{"text": f"{position} " + "y" * draw.randint(0, 200)}]}
             text = json.dumps({"message": message, "message_id": position, "redact_message": None, "created_at": "t"})
             laid_out = Document.of(text, size=draw.choice([10**6, 10**6, 50]))
-            write += self.tables.add_chunks("s", "message", agent_id, position, laid_out, revision=7)
-            write.append(self.tables.add_message("s", agent_id, position, laid_out.data, revision=7))
+            write += self.tables.parts.add("s", "message", agent_id, position, laid_out, revision=7)
+            write.append(self.tables.messages.add("s", agent_id, position, laid_out.data, revision=7))
             if draw.random() < 0.05:  # parts that no row names
-                write += self.tables.add_chunks("s", "message", agent_id, position, Document.of("z" * 30, size=10))
+                write += self.tables.parts.add("s", "message", agent_id, position, Document.of("z" * 30, size=10))
         for start in range(0, len(write), 100):
             self.store.write(write[start : start + 100])
 
     def restored(self, agent_id: str | None) -> tuple[dict[str, StoredAgent], int, int]:
         """Restore; also how many requests it took, and how many rows of messages came."""
-        answers = self.store.read_versioned(self.tables.restore("s", agent_id))
+        answers = self.store.read_versioned(self.tables.restore.agents("s", agent_id))
         requests, rows = 1, len(answers[1]) + len(answers[2])
         restoration = Restoration(answers)
         while statements := restoration.wanted(self.tables, "s"):
@@ -102,11 +102,11 @@ def test_pages_find_what_one_page_finds(number: int, tmp_path: Path, monkeypatch
     agent_id = draw.choice([None, "agent 0"])
     with monkeypatch.context() as patched:
         patched.setattr(stored, "CHUNKS_AT_ONCE", 10**6)
-        patched.setattr(_sessions, "CHUNKS_AT_ONCE", 10**6)
+        patched.setattr(_restore, "CHUNKS_AT_ONCE", 10**6)
         whole, requests, in_one_page = session.restored(agent_id)
     assert requests == 1
     messages, chunks = draw.randint(1, 12), draw.randint(1, 9)
-    for module in (stored, _sessions):
+    for module in (stored, _restore):
         monkeypatch.setattr(module, "MESSAGES_AT_ONCE", messages)
         monkeypatch.setattr(module, "CHUNKS_AT_ONCE", chunks)
     monkeypatch.setattr(stored, "_DECODED_AT_ONCE", draw.choice([1, 500, 10**6]))
@@ -124,17 +124,17 @@ def test_a_missing_part_is_an_error_in_pages_too(gap: int, tmp_path: Path, monke
     session = Session(tmp_path / "a.db", random.Random(1))
     tables, text = session.tables, json.dumps({"message": "m" * 300})
     document = Document.of(text, size=30)
-    chunks = tables.add_chunks("s", "message", "agent 9", 0, document)
+    chunks = tables.parts.add("s", "message", "agent 9", 0, document)
     assert len(chunks) == 11
     del chunks[gap]
     session.store.write(
         [
-            tables.create_agent("s", "agent 9", "[[0,null]]", "{}", new_revision=7),
+            tables.agents.create("s", "agent 9", "[[0,null]]", "{}", new_revision=7),
             *chunks,
-            tables.add_message("s", "agent 9", 0, document.data, revision=7),
+            tables.messages.add("s", "agent 9", 0, document.data, revision=7),
         ]
     )
-    for module in (stored, _sessions):
+    for module in (stored, _restore):
         monkeypatch.setattr(module, "CHUNKS_AT_ONCE", 3)
     with pytest.raises(SessionDataError, match=r"Message 0 of agent 'agent 9' is stored in 11 parts, of which"):
         session.restored("agent 9")
@@ -142,7 +142,7 @@ def test_a_missing_part_is_an_error_in_pages_too(gap: int, tmp_path: Path, monke
 
 def test_an_agent_that_comes_meanwhile_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another writer adds an agent with a long message between two pages: it is not of this restore."""
-    for module in (stored, _sessions):
+    for module in (stored, _restore):
         monkeypatch.setattr(module, "CHUNKS_AT_ONCE", 2)
     session = Session(tmp_path / "a.db", random.Random(1))
     tables = session.tables
@@ -151,13 +151,13 @@ def test_an_agent_that_comes_meanwhile_is_left_alone(tmp_path: Path, monkeypatch
         text = json.dumps({"message": {"role": "user", "content": [{"text": "m" * 99}]}, "message_id": 0})
         document = Document.of(text, size=30)
         return [
-            tables.create_agent("s", agent_id, "[[0,null]]", "{}", new_revision=7),
-            *tables.add_chunks("s", "message", agent_id, 0, document),
-            tables.add_message("s", agent_id, 0, document.data, revision=7),
+            tables.agents.create("s", agent_id, "[[0,null]]", "{}", new_revision=7),
+            *tables.parts.add("s", "message", agent_id, 0, document),
+            tables.messages.add("s", agent_id, 0, document.data, revision=7),
         ]
 
     session.store.write(long_message("early"))
-    restoration = Restoration(session.store.read_versioned(tables.restore("s")))
+    restoration = Restoration(session.store.read_versioned(tables.restore.agents("s")))
     session.store.write(long_message("late"))
     while statements := restoration.wanted(tables, "s"):
         restoration.take(session.store.read(*statements))
@@ -169,14 +169,14 @@ def test_a_window_that_no_number_can_hold_is_told_as_unreadable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a page can't make sense of is left to the reader of windows, which says so."""
-    for module in (stored, _sessions):
+    for module in (stored, _restore):
         monkeypatch.setattr(module, "MESSAGES_AT_ONCE", 1)
     session = Session(tmp_path / "a.db", random.Random(1))
     message = {"message": {"role": "user", "content": []}, "message_id": 0, "redact_message": None, "created_at": "t"}
     session.store.write(
         [
-            session.tables.create_agent("s", "odd", "[[0,1e999]]", "{}", new_revision=7),
-            session.tables.add_message("s", "odd", 0, json.dumps(message), revision=7),
+            session.tables.agents.create("s", "odd", "[[0,1e999]]", "{}", new_revision=7),
+            session.tables.messages.add("s", "odd", 0, json.dumps(message), revision=7),
         ]
     )
     agents, _, _ = session.restored("odd")

@@ -55,7 +55,7 @@ def going_on(database: Any) -> Writer:
     """A writer of another process, which has read what is stored."""
     store = Store(database, Tables())
     writer = Writer(store, "s", json.dumps({"session_id": "s"}))
-    answers = store.read_versioned([*store.tables.restore("s"), *store.tables.restore_multi_agents("s")])
+    answers = store.read_versioned([*store.tables.restore.agents("s"), *store.tables.multi_agents.read("s")])
     for agent in Restoration(answers[:5]).agents.values():
         parts: list[Key] = [("message", agent.agent_id, i) for i in agent.in_parts]
         if agent.document_in_parts:
@@ -128,7 +128,7 @@ def stored(database: Any) -> dict[str, Any]:
     """What a new process would restore, and that no part is left over."""
     handle = database.inner if isinstance(database, Faulty) else database
     store = Store(handle, Tables())
-    answers = store.read_versioned([*store.tables.restore("s"), *store.tables.restore_multi_agents("s")])
+    answers = store.read_versioned([*store.tables.restore.agents("s"), *store.tables.multi_agents.read("s")])
     found: dict[str, Any] = {}
     named = set[tuple[str, str]]()
     restoration = Restoration(answers[:5])
@@ -312,7 +312,7 @@ def test_two_writers_never_share_a_key() -> None:
         writer = writer_of(database)
         write(writer, graph(1))
         write(writer, graph(2))
-        database.batch(Store(database, Tables()).tables.delete_session("s"), transaction=True)
+        database.batch(Store(database, Tables()).tables.sessions.delete("s"), transaction=True)
     assert len(keys) == len(set(keys))
 
 
@@ -460,7 +460,7 @@ def test_a_deleted_session(rows: list[Row]) -> None:
     database = local()
     writer = writer_of(database)
     write(writer, state(0), message(0, "hello"))
-    database.batch(Store(database, Tables()).tables.delete_session("s"), transaction=True)
+    database.batch(Store(database, Tables()).tables.sessions.delete("s"), transaction=True)
     error = conflict_of(writer, *rows)
     assert "deleted" in str(error)
     assert error.stored_revision is None
@@ -477,7 +477,7 @@ class Deleting(Faulty):
         answers = super().batch(statements, transaction=transaction)
         if self.parts_to_come and any("INTO strands_chunks" in statement["sql"] for statement in statements):
             self.parts_to_come = False
-            self.inner.batch(Tables().delete_session("s"), transaction=True)
+            self.inner.batch(Tables().sessions.delete("s"), transaction=True)
         return answers
 
 
@@ -512,7 +512,7 @@ def test_a_session_that_was_deleted_and_begun_anew(rows: list[Row]) -> None:
     database = local()
     old = writer_of(database)
     write(old, state(0), message(0, "hello"), graph(1))
-    database.batch(Store(database, Tables()).tables.delete_session("s"), transaction=True)
+    database.batch(Store(database, Tables()).tables.sessions.delete("s"), transaction=True)
     write(writer_of(database), state("new"), message(0, "new"), graph("new"))
     before = stored(database)
     conflict_of(old, *rows)

@@ -137,7 +137,7 @@ class Alteration:
         They wait beside the agent they are made from, which doesn't name them, until the fork takes them along. None
         where the agent has been written to.
         """
-        parts = self._tables.add_chunks(session_id, "agent", agent_id, 0, cut.document, revision=cut.revision)
+        parts = self._tables.parts.add(session_id, "agent", agent_id, 0, cut.document, revision=cut.revision)
         sent = 0
         while len(parts) - sent > _PARTS_SENT:
             if not self._written(parts[sent : sent + _PARTS_SENT]):
@@ -170,7 +170,7 @@ class Alteration:
         absent = missing(self._store, session_id, agent_id)
         if absent is not None:
             raise absent
-        rows, counts = self._store.read(self._tables.read_session(new_id), self._administration.count_rows(new_id))
+        rows, counts = self._store.read(self._tables.sessions.read(new_id), self._administration.count_rows(new_id))
         if rows or counts[0]["rows"]:
             raise SessionException(
                 f"Session {new_id!r} exists already. Choose another id, or delete that session first. Nothing was "
@@ -335,10 +335,10 @@ class Alteration:
         sessions, messages, chunks, agents, agent_chunks, multi_rows, multi_chunks = self._store.read_versioned(
             [
                 tables.read_version(),
-                tables.read_session(session_id),
-                *tables.read_message(session_id, agent_id, message_id),
+                tables.sessions.read(session_id),
+                *tables.messages.read(session_id, agent_id, message_id),
                 *self._administration.read_agents(session_id, agent_id),
-                *tables.restore_multi_agents(session_id),
+                *tables.multi_agents.read(session_id),
             ]
         )
         if not sessions:

@@ -128,7 +128,7 @@ def search(
     """Find messages; see `PerSQLSessions.search`."""
     reads = [store.tables.read_version(), index.find()]
     if session_id is not None:
-        reads.append(store.tables.read_session(session_id))
+        reads.append(store.tables.sessions.read(session_id))
     found, *sessions = store.read_versioned(reads)
     if session_id is not None and not sessions[0]:
         raise no_session(session_id)
@@ -221,7 +221,7 @@ class _Search:
         """Messages by their keys, parts joined; None for one that can't be read, or is gone."""
         for start in range(0, len(keys), _DOCUMENTS):
             some = keys[start : start + _DOCUMENTS]
-            answers = self._store.read(*(each for key in some for each in self._store.tables.read_message(*key)))
+            answers = self._store.read(*(each for key in some for each in self._store.tables.messages.read(*key)))
             for place, key in enumerate(some):
                 rows, chunks = answers[2 * place], answers[2 * place + 1]
                 try:

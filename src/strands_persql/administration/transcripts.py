@@ -135,11 +135,11 @@ def missing(
 ) -> SessionException | None:
     """What is not there of a session, an agent of it and a message of that; None where all are."""
     tables = store.tables
-    reads = [tables.read_session(session_id)]
+    reads = [tables.sessions.read(session_id)]
     if agent_id is not None:
-        reads.append(tables.read_agents(session_id, [agent_id]))
+        reads.append(tables.agents.read_some(session_id, [agent_id]))
     if agent_id is not None and message_id is not None:
-        reads.append(tables.read_messages(session_id, agent_id, [message_id]))
+        reads.append(tables.messages.read_some(session_id, agent_id, [message_id]))
     answers = store.read_versioned([tables.read_version(), *reads])
     if not answers[0]:
         return no_session(session_id)
@@ -176,7 +176,7 @@ def read_detail(store: Store[Tables], administration: Administration, session_id
         tables.read_version(),
         administration.summary(session_id),
         *administration.read_agents(session_id),
-        *tables.restore_multi_agents(session_id),
+        *tables.multi_agents.read(session_id),
     ]
     if sizes:
         reads.append(administration.read_sizes(session_id))
@@ -302,7 +302,7 @@ def read_transcript(
     """An agent's messages, or those of all agents, in pages; see `PerSQLSessions.transcript`."""
     tables = store.tables
     sessions, rows, chunks = store.read_versioned(
-        [tables.read_version(), tables.read_session(session_id), *administration.read_agents(session_id, agent_id)]
+        [tables.read_version(), tables.sessions.read(session_id), *administration.read_agents(session_id, agent_id)]
     )
     if not sessions:
         raise no_session(session_id)
@@ -436,7 +436,7 @@ def read_usage(store: Store[Tables], administration: Administration, session_id:
     sessions, agents, rows, long, chunks = store.read_versioned(
         [
             tables.read_version(),
-            tables.read_session(session_id),
+            tables.sessions.read(session_id),
             administration.list_agents(session_id),
             *administration.usage(session_id),
         ]

@@ -136,13 +136,13 @@ class Restoration:
                 limit = min(left, high - low + 1)
                 if limit > 0:
                     self._asked.append(limit)
-                    statements.append(tables.messages_between(session_id, agent_id, low, high, limit=limit))
+                    statements.append(tables.restore.messages_between(session_id, agent_id, low, high, limit=limit))
                     left -= limit
             return statements
         if not self._knows_chunks:
             self._take_next = self._take_places_of_chunks
             only = next(iter(self.agents)) if len(self.agents) == 1 else None
-            return [tables.chunks_in_windows(session_id, only)]
+            return [tables.restore.chunks_in_windows(session_id, only)]
         self._take_next, self._asked, left = self._take_chunks, [], CHUNKS_AT_ONCE
         statements = []
         for agent, row in self._waiting:
@@ -152,7 +152,9 @@ class Restoration:
             if last >= first:
                 self._asked.append((agent, row))
                 ends = (first, last)
-                statements.append(tables.chunks_between(session_id, agent.agent_id, position, marker.generation, *ends))
+                statements.append(
+                    tables.restore.chunks_between(session_id, agent.agent_id, position, marker.generation, *ends)
+                )
                 left -= last - first + 1
         return statements
 

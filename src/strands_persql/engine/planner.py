@@ -201,7 +201,7 @@ def _appended(rows: Sequence[Row], tables: Tables, session_id: str, stored: Stor
             return None
         revision = stored.agents.get(row.agent_id, 0)
         batch.statements.append(
-            tables.add_message(session_id, row.agent_id, row.message_id, row.document.data, revision=revision)
+            tables.messages.add(session_id, row.agent_id, row.message_id, row.document.data, revision=revision)
         )
         batch.completes.append(row.key)
     return batch if len(rows) == 1 or _size_of(batch.statements) <= MAX_BODY_BYTES else None
@@ -222,7 +222,7 @@ class _Plan:
         multi_agents = [row for row in rows if isinstance(row, MultiAgentRow)]
         new = {agent_id for agent_id in agents if not self._stored.agents.get(agent_id)}
         if new or any(not self._stored.multi_agents.get(row.multi_agent_id) for row in multi_agents):
-            self._add(self._tables.ensure_session(self._session_id, session))
+            self._add(self._tables.sessions.ensure(self._session_id, session))
         messages = [row for row in rows if isinstance(row, MessageRow)]
         for message in messages:
             self._next_ids[message.agent_id] = max(self._next_ids.get(message.agent_id, 0), message.message_id + 1)
@@ -250,7 +250,7 @@ class _Plan:
         new = revision + revision_step() if revision else first_revision()
         self._parts("agent", row.agent_id, 0, row.document, revision=revision or None)
         if revision:
-            write = self._tables.update_agent(
+            write = self._tables.agents.update(
                 *ids,
                 row.window,
                 row.document.data,
@@ -259,20 +259,20 @@ class _Plan:
                 new_revision=new,
             )
         else:
-            write = self._tables.create_agent(*ids, row.window, row.document.data, new_revision=new)
+            write = self._tables.agents.create(*ids, row.window, row.document.data, new_revision=new)
         self._complete(row.key, row.document, write)
         self._batches[-1].agents[row.agent_id] = new
         return new
 
     def _touch(self, agent_id: str, *, revision: int) -> int:
         new = revision + revision_step()
-        self._add(self._tables.touch_agent(self._session_id, agent_id, revision=revision, new_revision=new))
+        self._add(self._tables.agents.touch(self._session_id, agent_id, revision=revision, new_revision=new))
         self._batches[-1].agents[agent_id] = new
         return new
 
     def _messages(self, rows: list[MessageRow], revisions: Mapping[str, int]) -> None:
         for row in sorted(rows, key=lambda row: (row.agent_id, row.message_id)):
-            write = self._tables.add_message if row.new else self._tables.put_message
+            write = self._tables.messages.add if row.new else self._tables.messages.put
             revision = revisions.get(row.agent_id, 0)
             self._parts("message", row.agent_id, row.message_id, row.document, revision=revision)
             self._complete(
@@ -284,7 +284,7 @@ class _Plan:
     def _redactions(self, rows: list[Redaction]) -> None:
         for row in rows:
             self._add(
-                self._tables.redact_copies(
+                self._tables.messages.redact_copies(
                     self._session_id, row.agent_id, row.role, row.raw, row.redacted, before=row.before
                 )
             )
@@ -296,14 +296,14 @@ class _Plan:
         new = revision + revision_step() if revision else first_revision()
         self._parts("multi_agent", row.multi_agent_id, 0, row.document, revision=revision or None)
         if revision:
-            write = self._tables.update_multi_agent(*ids, row.document.data, revision=revision, new_revision=new)
+            write = self._tables.multi_agents.update(*ids, row.document.data, revision=revision, new_revision=new)
         else:
-            write = self._tables.create_multi_agent(*ids, row.document.data, new_revision=new)
+            write = self._tables.multi_agents.create(*ids, row.document.data, new_revision=new)
         self._complete(row.key, row.document, write)
         self._batches[-1].multi_agents[row.multi_agent_id] = new
 
     def _parts(self, kind: ChunkKind, owner: str, message_id: int, document: Document, *, revision: int | None) -> None:
-        parts = self._tables.add_chunks(self._session_id, kind, owner, message_id, document, revision=revision)
+        parts = self._tables.parts.add(self._session_id, kind, owner, message_id, document, revision=revision)
         for statement in parts:
             self._add(statement)
 
@@ -311,7 +311,7 @@ class _Plan:
         """A row, and in the same transaction the end of the parts it had before."""
         kind, owner, message_id = key
         if key in self._stored.in_parts and kind != "redaction":
-            drop = self._tables.drop_chunks(self._session_id, kind, owner, message_id, but=document.generation)
+            drop = self._tables.parts.drop(self._session_id, kind, owner, message_id, but=document.generation)
             self._add(write, drop)
         else:
             self._add(write)

@@ -182,9 +182,9 @@ class Recorder:
     def read_ahead(self, agent_id: str | None) -> None:
         """Read the session's agents and orchestrators, or one agent, in one request, for the constructors to come."""
         tables = self._store.tables
-        statements = tables.restore(self.session_id, agent_id)
+        statements = tables.restore.agents(self.session_id, agent_id)
         if agent_id is None:
-            statements += tables.restore_multi_agents(self.session_id)
+            statements += tables.multi_agents.read(self.session_id)
         answers = self._read(statements, agent_id, versioned=True)
         multi_agents = stored_multi_agents(answers[5:]) if agent_id is None else {}
         del answers[5:]
@@ -299,7 +299,7 @@ class Recorder:
                     self._read_ahead.discard(agent_id)
                 if agent_id in self._ahead or agent_id not in self._agents:
                     return self._ahead.pop(agent_id, None)
-        statements = self._store.tables.restore(self.session_id, agent_id)
+        statements = self._store.tables.restore.agents(self.session_id, agent_id)
         answers = self._read(statements, agent_id, versioned=True)
         return self._restoration(answers).get(agent_id)
 
@@ -445,7 +445,7 @@ class Recorder:
             if self._read_ahead is None and multi_agent_id not in self._multi_agents:
                 return self._ahead_multi.pop(multi_agent_id, None)
         tables = self._store.tables
-        statements = [tables.read_version(), *tables.restore_multi_agents(self.session_id, multi_agent_id)]
+        statements = [tables.read_version(), *tables.multi_agents.read(self.session_id, multi_agent_id)]
         answers = self._read(statements, multi_agent_id, versioned=True)
         return stored_multi_agents(answers).get(multi_agent_id)
 

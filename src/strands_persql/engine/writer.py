@@ -253,12 +253,12 @@ class Writer:
         rows: list[StoredRow] = []
         chunks: list[StoredRow] = []
         if self._known.agents.get(agent_id):
-            copies = self._tables.find_copies(
+            copies = self._tables.messages.find_copies(
                 sid, agent_id, redaction.role, len(redaction.raw), before=redaction.before
             )
             found = [copies]
             if redaction.may_be_in_parts:
-                found += self._tables.find_in_parts(sid, agent_id, before=redaction.before)
+                found += self._tables.messages.find_in_parts(sid, agent_id, before=redaction.before)
             rows, *others = yield self._request("persql.redact", found, [redaction])
             if others:
                 in_parts, chunks = others
@@ -311,10 +311,10 @@ class Writer:
         }
         tables, sid = self._tables, self._session_id
         statements = [
-            tables.read_agents(sid, agent_ids),
-            tables.read_multi_agents(sid, multi_ids),
-            tables.read_session(sid),
-            *(tables.read_messages(sid, agent_id, ids) for agent_id, ids in wanted.items()),
+            tables.agents.read_some(sid, agent_ids),
+            tables.multi_agents.read_some(sid, multi_ids),
+            tables.sessions.read(sid),
+            *(tables.messages.read_some(sid, agent_id, ids) for agent_id, ids in wanted.items()),
         ]
         answers = yield self._request("persql.settle", statements, rows)
         agents = {row["agent_id"]: row for row in answers[0]}

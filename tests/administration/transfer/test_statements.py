@@ -29,7 +29,7 @@ def test_a_page_ends_at_its_size_or_limit(place: Store) -> None:
     store = store_of(place)
     store.set_up()
     tables = TransferTables(store.tables)
-    store.write([store.tables.ensure_session("s", "{}")])
+    store.write([store.tables.sessions.ensure("s", "{}")])
     for agent_id, sizes in (("a", [10, 10, 500]), ("b", [10, 10])):
         rows = [(number, f'"{"x" * size}"') for number, size in enumerate(sizes)]
         store.write([tables.import_messages("s", agent_id, rows)])
@@ -54,7 +54,7 @@ def test_owners_are_found_without_agents(place: Store) -> None:
     store.set_up()
     tables = TransferTables(store.tables)
     for session_id in ("r", "s", "t"):
-        store.write([store.tables.ensure_session(session_id, "{}")])
+        store.write([store.tables.sessions.ensure(session_id, "{}")])
     store.write([tables.import_messages("s", "a", [(0, '"x"'), (7, '"x"')])])
     store.write([tables.import_message("s", "ä", 3, "x"), tables.import_message("t", "z", 1, "x")])
     owners = store.read(*tables.read_head("s"))[4]
@@ -67,7 +67,7 @@ def test_an_agent_is_written_after_its_last_message_alone(place: Store) -> None:
     store = store_of(place)
     store.set_up()
     tables = TransferTables(store.tables)
-    store.write([store.tables.ensure_session("s", "{}"), tables.import_message("s", "a", 3, "x")])
+    store.write([store.tables.sessions.ensure("s", "{}"), tables.import_message("s", "a", 3, "x")])
 
     def refused(session_id: str, data: str, last: int | None) -> str | None:
         try:

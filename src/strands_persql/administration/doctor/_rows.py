@@ -224,7 +224,7 @@ class Rows:
         yield from self._agent_row(session, agent_id, row)
         text = row["live_window"]
         if row["long_window"]:
-            rows = self._store.read(self._tables.read_agents(ids[0], [agent_id]))[0]
+            rows = self._store.read(self._tables.agents.read_some(ids[0], [agent_id]))[0]
             text = rows[0]["live_window"] if rows else None
         what = f"agent {agent_id!r}"
         ranges: list[tuple[int, float]] | None = None
@@ -267,7 +267,7 @@ class Rows:
         self._note_marker(session, ("agent", agent_id, 0), row["marker"])
         if row["sound"]:
             return
-        rows, chunks = self._store.read(*self._tables.read_agent(*ids))
+        rows, chunks = self._store.read(*self._tables.agents.read(*ids))
         try:
             for found in rows:
                 Restorable.of(stored_document(found["data"], chunks, what=f"The row of agent {agent_id!r}"))
@@ -298,7 +298,7 @@ class Rows:
 
     def _look(self, session_id: str, agent_id: str, position: int) -> tuple[Entry | None, str]:
         """A message's shape and no reason, or why it can't be read; neither where it is gone."""
-        rows, chunks = self._store.read(*self._tables.read_message(session_id, agent_id, position))
+        rows, chunks = self._store.read(*self._tables.messages.read(session_id, agent_id, position))
         parts = [(chunk["generation"], chunk["part"], chunk["data"]) for chunk in chunks]
         try:
             for row in rows:
@@ -404,7 +404,7 @@ class Rows:
         self._note_marker(session, ("multi_agent", multi_agent_id, 0), row["marker"])
         if not row["sound"] and not _bad_number(row["revision"]):
             try:
-                stored_multi_agents(self._store.read(*self._tables.restore_multi_agents(*ids)))
+                stored_multi_agents(self._store.read(*self._tables.multi_agents.read(*ids)))
             except SessionDataError as error:
                 yield unreadable_row(*ids, what=reason_of(error))
 

@@ -281,13 +281,13 @@ class _Batch:
     def session(self, document: Document) -> None:
         """The session's own row."""
         data = encode(document, what=f"session {self.session_id!r}")
-        self._add(self.connection.store.tables.ensure_session(self.session_id, data))
+        self._add(self.connection.store.tables.sessions.ensure(self.session_id, data))
 
     def message(self, item: MessageItem) -> None:
         """A message: its parts, then its row, among others where it is short."""
         laid = _laid_out(item.data, f"message {item.message_id} of agent {item.agent_id!r}")
         tables, owner = self.connection.store.tables, item.agent_id
-        for statement in tables.add_chunks(self.session_id, "message", owner, item.message_id, laid):
+        for statement in tables.parts.add(self.session_id, "message", owner, item.message_id, laid):
             self._add(statement)
         if len(laid.data) > LARGE_BYTES:
             self._close_group()
@@ -308,7 +308,7 @@ class _Batch:
         self._close_group()
         owner = item.agent_id
         laid = _laid_out(item.data, f"agent {owner!r}")
-        for statement in self.connection.store.tables.add_chunks(self.session_id, "agent", owner, 0, laid):
+        for statement in self.connection.store.tables.parts.add(self.session_id, "agent", owner, 0, laid):
             self._add(statement)
         window = None if item.window is None else encode(item.window, what=f"the live window of agent {owner!r}")
         self._add(
@@ -321,7 +321,7 @@ class _Batch:
         """A Graph's or Swarm's row."""
         self._close_group()
         laid = _laid_out(state, f"the state of multi-agent {multi_agent_id!r}")
-        for statement in self.connection.store.tables.add_chunks(
+        for statement in self.connection.store.tables.parts.add(
             self.session_id, "multi_agent", multi_agent_id, 0, laid
         ):
             self._add(statement)

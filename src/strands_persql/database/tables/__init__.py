@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from ._administration import Administration
 from ._fts import lacks_secure_deletion
+from ._layout import STEPS, first_revision, revision_step
 from ._memories import MemoryTables, memory_id
 from ._objects import (
     Encoded,
@@ -31,22 +32,16 @@ from ._objects import (
     first_number,
 )
 from ._parts import (
+    ChunkKind,
     Document,
     Marker,
     is_in_parts,
     joined,
     marker_of,
 )
+from ._restore import CHUNKS_AT_ONCE, MESSAGES_AT_ONCE
 from ._search import Search
-from ._sessions import (
-    CHUNKS_AT_ONCE,
-    MESSAGES_AT_ONCE,
-    STEPS,
-    ChunkKind,
-    Tables,
-    first_revision,
-    revision_step,
-)
+from ._tables import Tables
 from ._transfer import TransferTables
 
 __all__ = [

@@ -6,9 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ._layout import revision_step
 from ._parts import MARKER, Document
-from ._sessions import Tables, revision_step
 from ._statements import statement
+from ._tables import Tables
 
 if TYPE_CHECKING:
     from ...client import Statement
@@ -366,7 +367,7 @@ class Administration:
                         document.generation,
                     )
                 )
-            statements += self._tables.add_chunks(new_id, "agent", agent_id, 0, document)[sent:]
+            statements += self._tables.parts.add(new_id, "agent", agent_id, 0, document)[sent:]
         if not one:
             statements.append(
                 statement(
@@ -447,7 +448,7 @@ class Administration:
                 session_id,
                 agent_id,
             ),
-            self._tables.read_agent(session_id, agent_id)[1],
+            self._tables.agents.read(session_id, agent_id)[1],
         ]
 
     def drop_generation(self, session_id: str, agent_id: str, generation: str) -> Statement:

@@ -12,15 +12,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ._parts import MARKER
+from ._layout import first_revision, revision_step
+from ._parts import MARKER, ChunkKind
 from ._search import text_of
-from ._sessions import (
-    ChunkKind,
-    Tables,
-    first_revision,
-    revision_step,
-)
 from ._statements import Value, statement
+from ._tables import Tables
 
 if TYPE_CHECKING:
     from ...client import Statement

@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from ...errors import SessionDataError
 from ..encoding import PART_BYTES, is_strict, parts_of
+from ._statements import statement, under_revision
 
-__all__ = ["MARKER", "Document", "Marker", "is_in_parts", "joined", "marker_of"]
+if TYPE_CHECKING:
+    from ...client import Statement
+
+__all__ = ["MARKER", "ChunkKind", "Document", "Marker", "Parts", "is_in_parts", "joined", "marker_of"]
+
+ChunkKind = Literal["agent", "message", "multi_agent"]
 
 MARKER = '{"persql_parts":'
 """How a row's `data` begins that stands for a document in parts."""
@@ -100,3 +106,77 @@ def joined(data: str, chunks: Sequence[tuple[str, int, str]], *, what: str) -> s
             "its rows in the chunks table, delete the row, or use another session id."
         )
     return "".join(parts[part] for part in range(marker.count))
+
+
+class Parts:
+    """The statements over the table of parts.
+
+    Args:
+        prefix: Starts the name of each table.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        p = self.prefix = prefix
+        self._under_agent = under_revision(f"{p}agents", "agent_id")
+        self._under_multi_agent = under_revision(f"{p}multi_agents", "multi_agent_id")
+        self._in_session = f"CASE WHEN EXISTS (SELECT 1 FROM {p}sessions WHERE session_id = ?) THEN ? END"
+
+    def of(self, session_id: str, kind: ChunkKind, owner: str, message_id: int = 0) -> Statement:
+        """The parts of one document: `owner, message_id, generation, part, data`."""
+        return statement(
+            f"SELECT owner, message_id, generation, part, data FROM {self.prefix}chunks "
+            "WHERE session_id = ? AND kind = ? AND owner = ? AND message_id = ?",
+            session_id,
+            kind,
+            owner,
+            message_id,
+        )
+
+    def add(
+        self,
+        session_id: str,
+        kind: ChunkKind,
+        owner: str,
+        message_id: int,
+        document: Document,
+        *,
+        revision: int | None = None,
+    ) -> list[Statement]:
+        """The parts of a document, a statement each; a part written before is written over.
+
+        They may reach the database in a request before their row's, or late, and would stay for ever where that row is
+        never written. So they fail where the `revision` that their writer knows of the agent, Graph or Swarm is not the
+        stored one; with no revision, as before a first row, where the session has no row.
+        """
+        columns = "(session_id, kind, owner, message_id, generation, part, data)"
+        key = "(session_id, kind, owner, message_id, generation, part)"
+        guarded = self._under_multi_agent if kind == "multi_agent" else self._under_agent
+        place = self._in_session if revision is None else guarded
+        guard = (session_id,) if revision is None else (session_id, owner, revision)
+        return [
+            statement(
+                f"INSERT INTO {self.prefix}chunks {columns} VALUES (?, ?, ?, ?, ?, {place}, ?) "
+                f"ON CONFLICT {key} DO UPDATE SET data = excluded.data",
+                session_id,
+                kind,
+                owner,
+                message_id,
+                document.generation,
+                *guard,
+                part,
+                data,
+            )
+            for part, data in enumerate(document.parts)
+        ]
+
+    def drop(self, session_id: str, kind: ChunkKind, owner: str, message_id: int, *, but: str = "") -> Statement:
+        """Delete a document's parts of every generation but one."""
+        return statement(
+            f"DELETE FROM {self.prefix}chunks "
+            "WHERE session_id = ? AND kind = ? AND owner = ? AND message_id = ? AND generation <> ?",
+            session_id,
+            kind,
+            owner,
+            message_id,
+            but,
+        )

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from ._administration import PAGE_BYTES
 from ._fts import delete_securely, merge
 from ._parts import MARKER
-from ._sessions import Tables
 from ._statements import statement
+from ._tables import Tables
 
 if TYPE_CHECKING:
     from ...client import Statement

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ...client import Statement
 
-__all__ = ["Value", "checked_prefix", "statement"]
+__all__ = ["Value", "checked_prefix", "keeping_created_at", "statement", "under_revision"]
 
 Value = str | int | float | None
 
@@ -33,3 +33,29 @@ def checked_prefix(prefix: object) -> str:
 def statement(sql: str, *params: Value) -> Statement:
     """One statement with its positional parameters."""
     return {"sql": sql, "params": params}
+
+
+def under_revision(table: str, owner: str) -> str:
+    """A value that stands only where its writer's revision is the stored one, and is NULL elsewhere.
+
+    Its parameters: the session, the owner, the revision, the value.
+
+    Args:
+        table: The table that holds the revision: of agents, or of Graphs and Swarms.
+        owner: Its column for their ids.
+    """
+    return (
+        f"CASE WHEN (SELECT revision FROM {table} WHERE session_id = ? AND {owner} = ? AND revision = ?) "
+        "IS NOT NULL THEN ? END"
+    )
+
+
+def keeping_created_at(table: str) -> str:
+    """An upsert's new `data` with the old one's `created_at`, where both are whole documents that SQLite can read."""
+    return (
+        f"CASE WHEN json_valid(excluded.data) AND json_valid({table}.data) "
+        f"AND json_extract({table}.data, '$.created_at') IS NOT NULL "
+        "AND json_extract(excluded.data, '$.created_at') IS NOT NULL "
+        f"THEN json_set(excluded.data, '$.created_at', json_extract({table}.data, '$.created_at')) "
+        "ELSE excluded.data END"
+    )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ._sessions import first_revision
+from ._layout import first_revision
 from ._statements import statement
 
 if TYPE_CHECKING:
     from ...client import Statement
-    from ._sessions import Tables
+    from ._tables import Tables
 
 __all__ = ["TransferTables"]
 
@@ -57,7 +57,7 @@ class TransferTables:
         chunks = f"SELECT owner, message_id, generation, part, data FROM {p}chunks WHERE session_id = ? AND kind = ?"
         return [
             self._tables.read_version(),
-            self._tables.read_session(session_id),
+            self._tables.sessions.read(session_id),
             statement(
                 f"SELECT agent_id, revision, live_window, data FROM {p}agents WHERE session_id = ? ORDER BY agent_id",
                 session_id,

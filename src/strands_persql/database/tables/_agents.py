@@ -1,0 +1,140 @@
+"""The rows of agents: their state, their live window, their revision."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from ._layout import first_revision, revision_step
+from ._parts import Parts
+from ._statements import keeping_created_at, statement
+
+if TYPE_CHECKING:
+    from ...client import Statement
+
+__all__ = ["Agents"]
+
+
+class Agents:
+    """The statements over the table of agents.
+
+    Args:
+        prefix: Starts the name of each table.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        p = self.prefix = prefix
+        # An upsert whose NOT NULL column is NULL, and which fails, where the agent's revision is not the one this
+        # writer knows, or where a message stands already at the position of this writer's next one.
+        self._update = (
+            f"INSERT INTO {p}agents (session_id, agent_id, revision, live_window, data) "
+            f"VALUES (?, ?, CASE WHEN (SELECT revision FROM {p}agents "
+            "WHERE session_id = ? AND agent_id = ? AND revision = ?) IS NOT NULL "
+            f"AND NOT EXISTS (SELECT 1 FROM {p}messages "
+            "WHERE session_id = ? AND agent_id = ? AND message_id >= ?) THEN ? END, ?, ?) "
+            "ON CONFLICT (session_id, agent_id) DO UPDATE "
+            "SET revision = excluded.revision, live_window = excluded.live_window, data = excluded.data"
+        )
+        self._parts = Parts(prefix)
+
+    def create(
+        self, session_id: str, agent_id: str, live_window: str | None, data: str, *, new_revision: int
+    ) -> Statement:
+        """An agent's first row; fails where it stands already."""
+        return statement(
+            f"INSERT INTO {self.prefix}agents (session_id, agent_id, revision, live_window, data) "
+            "VALUES (?, ?, ?, ?, ?)",
+            session_id,
+            agent_id,
+            new_revision,
+            live_window,
+            data,
+        )
+
+    def update(
+        self,
+        session_id: str,
+        agent_id: str,
+        live_window: str | None,
+        data: str,
+        *,
+        next_id: int,
+        revision: int,
+        new_revision: int,
+    ) -> Statement:
+        """An agent's row; fails where `revision` is not the stored one, no row is there, or a message at `next_id`."""
+        ids = (session_id, agent_id)
+        guard = (*ids, revision, *ids, next_id, new_revision)
+        return statement(self._update, *ids, *guard, live_window, data)
+
+    def touch(self, session_id: str, agent_id: str, *, revision: int, new_revision: int) -> Statement:
+        """The revision alone.
+
+        Goes with each rewritten message: a stale rewrite that reaches the database late is then refused.
+        """
+        return statement(
+            f"UPDATE {self.prefix}agents SET revision = CASE WHEN revision = ? THEN ? END "
+            "WHERE session_id = ? AND agent_id = ?",
+            revision,
+            new_revision,
+            session_id,
+            agent_id,
+        )
+
+    def read_some(self, session_id: str, agent_ids: Iterable[str]) -> Statement:
+        """Agents as they are stored: `agent_id, revision, live_window, data, last_message_id`."""
+        p = self.prefix
+        return statement(
+            "SELECT a.agent_id, a.revision, a.live_window, a.data, (SELECT max(m.message_id) "
+            f"FROM {p}messages AS m WHERE m.session_id = a.session_id AND m.agent_id = a.agent_id) AS last_message_id "
+            f"FROM {p}agents AS a WHERE a.session_id = ? AND a.agent_id IN (SELECT value FROM json_each(?))",
+            session_id,
+            json.dumps(list(agent_ids)),
+        )
+
+    def add(self, session_id: str, agent_id: str, data: str) -> Statement:
+        """An agent's row with no window, as Strands' own managers write it; fails without its session, or twice."""
+        p = self.prefix
+        return statement(
+            f"INSERT INTO {p}agents (session_id, agent_id, revision, live_window, data) VALUES "
+            f"((SELECT session_id FROM {p}sessions WHERE session_id = ?), ?, ?, NULL, ?)",
+            session_id,
+            agent_id,
+            first_revision(),
+            data,
+        )
+
+    def replace(self, session_id: str, agent_id: str, data: str) -> Statement:
+        """An agent's row whatever its revision, with no window; fails where none is there. Keeps `created_at`."""
+        p = self.prefix
+        return statement(
+            f"INSERT INTO {p}agents (session_id, agent_id, revision, live_window, data) VALUES "
+            f"(?, ?, (SELECT revision FROM {p}agents WHERE session_id = ? AND agent_id = ?) + ?, NULL, ?) "
+            "ON CONFLICT (session_id, agent_id) DO UPDATE SET revision = excluded.revision, live_window = NULL, "
+            f"data = {keeping_created_at(p + 'agents')}",
+            session_id,
+            agent_id,
+            session_id,
+            agent_id,
+            revision_step(),
+            data,
+        )
+
+    def raise_revision(self, session_id: str, agent_id: str) -> Statement:
+        """An agent's next revision, so that a writer who knows the last one notices."""
+        return statement(
+            f"UPDATE {self.prefix}agents SET revision = revision + ? WHERE session_id = ? AND agent_id = ?",
+            revision_step(),
+            session_id,
+            agent_id,
+        )
+
+    def read(self, session_id: str, agent_id: str) -> list[Statement]:
+        """An agent: `data`; then its parts."""
+        return [
+            statement(
+                f"SELECT data FROM {self.prefix}agents WHERE session_id = ? AND agent_id = ?", session_id, agent_id
+            ),
+            self._parts.of(session_id, "agent", agent_id),
+        ]
