@@ -78,14 +78,14 @@ async def test_turns(emulator: Emulator, turn: str) -> None:
 
 
 async def test_the_repository(emulator: Emulator) -> None:
-    """What the same turns cost by the other road."""
+    """What the same turns cost with Strands' own session manager."""
     for turn in ("plain", "three tools in one step"):
 
         def make(database: Any, turn: str = turn) -> RepositorySessionManager:
             return RepositorySessionManager(f"session {turn}", PerSQLSessionRepository(database))
 
         requests, written, _ = await bill(emulator, make, turn)
-        assert table("Other roads")[turn] == row(requests, written)
+        assert table("With Strands' own session manager")[turn] == row(requests, written)
 
 
 async def test_building(emulator: Emulator) -> None:
