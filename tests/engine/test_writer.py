@@ -15,6 +15,7 @@ from strands_persql import Database, SessionConflictError
 from strands_persql.database.connector import Store
 from strands_persql.database.decoding import Restoration, stored_multi_agents
 from strands_persql.database.encoding import PART_BYTES
+from strands_persql.database.live_window import LiveWindow
 from strands_persql.database.tables import Document, Tables
 from strands_persql.engine.planner import (
     MAX_BODY_BYTES,
@@ -135,7 +136,8 @@ def stored(database: Any) -> dict[str, Any]:
     while statements := restoration.wanted(store.tables, "s"):
         restoration.take(store.read(*statements))
     for agent in restoration.agents.values():
-        window, missing = Window.restored(agent.window, agent.messages, what=agent.agent_id, next_id=agent.next_id)
+        live = LiveWindow.of_row(agent.window, agent.agent_id)
+        window, missing = Window.restored(live, agent.messages, what=agent.agent_id, next_id=agent.next_id)
         assert not missing
         found[agent.agent_id] = (
             agent.document["state"]["value"],

@@ -110,14 +110,20 @@ class LiveWindow:
             next_id: The position after the transcript's last message.
         """
         items: list[Item] = []
+        low = end = -1  # a range under way, and the position that would make it longer
         for entry in history:
-            last = items[-1] if items else None
-            if not isinstance(entry, int):
-                items.append(entry)
-            elif isinstance(last, Range) and last.high == entry - 1:
-                items[-1] = Range(last.low, entry)
+            if entry == end:
+                end += 1
+                continue
+            if low >= 0:
+                items.append(Range(low, end - 1))
+                low = end = -1
+            if isinstance(entry, int):
+                low, end = entry, entry + 1
             else:
-                items.append(Range(entry, entry))
+                items.append(entry)
+        if low >= 0:
+            items.append(Range(low, end - 1))
         return cls(tuple(items)).open_from(next_id)
 
     # What a window says

@@ -36,6 +36,7 @@ from ..database.encoding import (
     now,
     quoted,
 )
+from ..database.live_window import LiveWindow
 from ..database.tables import Document, Tables
 from ..errors import SessionDataError
 from .agent_state import (
@@ -235,7 +236,7 @@ class Recorder:
             known = self._new(agent)
         else:
             window, _ = Window.restored(
-                stored.window,
+                LiveWindow.of_row(stored.window, agent_id),
                 stored.messages,
                 what=f"agent {agent_id!r}",
                 next_id=stored.next_id,

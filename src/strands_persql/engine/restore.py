@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..database.decoding import StoredAgent, unreadable
 from ..database.encoding import Message, copied
+from ..database.live_window import LiveWindow
 from ..errors import SessionDataError
 from .agent_state import Restorable, is_stateful
 from .repair import repair
@@ -88,12 +89,13 @@ def restored(agent: Agent, stored: StoredAgent, *, session_id: str) -> Window:
         raise SessionDataError(unreadable(f"The row of {what}", f"it is no Strands agent's ({error})")) from error
     head = _restore_conversation_manager(agent, stored.document["conversation_manager_state"], session_id)
     stateful = is_stateful(agent)
+    live = LiveWindow.of_row(stored.window, stored.agent_id)
     window, missing = Window.restored(
-        stored.window,
+        live,
         stored.messages,
         what=what,
         next_id=stored.next_id,
-        head=head if stored.window is None else (),
+        head=head if live is None else (),
         keeps_dropped=stateful,
     )
     if missing:
@@ -116,7 +118,7 @@ def restored(agent: Agent, stored: StoredAgent, *, session_id: str) -> Window:
             session_id,
             stored.agent_id,
         )
-        window.forget_text()
+        window.forget_live()
     if not stateful:  # else the model's own server holds the history
         agent.messages = cast("Any", messages)
     return window

@@ -1,39 +1,23 @@
-"""The live window: which stored messages an agent's history consists of. Pure: no I/O, no agent.
+"""Compares an agent's history with what was last recorded of it. Pure: no I/O, no agent.
 
-The stored rows are the transcript, counted 0, 1, 2 … in the order in which messages were added. The window says which
-of them the model sees, in order: JSON ranges, the last with an open end, so that an append changes nothing in it. A
-message that stands in the history but was never added to the transcript (a summary at the head) is kept inline:
-
-    [[0,null]]                      all
-    [[0,0],[40,null]]               the first, pinned, and all from 40 on
-    [{"message": …}, [40,null]]     a summary in the place of 0 to 39
-
-`agent.messages` is the truth. Strands and the user's code change it without any event, so a window is compared with it:
-at the tail for each message that is added, whole once per invocation.
+`agent.messages` is the truth. Strands and the user's code change it without any event, so a `Window` keeps what was
+recorded of each message, and says what must be written for the rows and the live window to equal the history: at the
+tail for each message that is added, whole once per invocation.
 """
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Any, cast
 
-from ..database.encoding import (
-    LARGEST_NUMBER,
-    Message,
-    copied,
-    decode,
-    encode,
-    is_strict,
-    now,
-)
+from ..database.encoding import Message, copied, encode, now
+from ..database.live_window import LiveWindow, Range
 from ..errors import SessionDataError
 
-__all__ = ["Change", "Entry", "Window", "parsed_window"]
+__all__ = ["Change", "Entry", "Window"]
 
 INLINE_SIZE = 64_000
 """The most characters that inline messages may add to an agent's row, which every change of its state rewrites.
@@ -83,13 +67,13 @@ class Change:
     Attributes:
         added: New rows of the transcript, each with its message's JSON.
         rewritten: Rows whose content changed, likewise.
-        window: The window's new JSON; None where it stays as it is.
+        window: The new live window; None where it stays as it is.
         error: The first message that can't be stored; it is left out of the rest.
     """
 
     added: list[tuple[Entry, str]] = field(default_factory=lambda: [])
     rewritten: list[tuple[Entry, str]] = field(default_factory=lambda: [])
-    window: str | None = None
+    window: LiveWindow | None = None
     error: SessionDataError | None = None
 
     def __bool__(self) -> bool:
@@ -108,7 +92,8 @@ class Window:
     def __init__(self, *, what: str, keeps_dropped: bool = False) -> None:
         self.entries: list[Entry] = []
         self.next_id = 0
-        self.text: str | None = "[[0,null]]"
+        self.live: LiveWindow | None = LiveWindow()
+        """The window as it was recorded last; None where everything is to be compared at the next look."""
         self.recognises = 0
         """How many messages, from the first, the next look finds by their content too, whatever their tracking ids: the
         entries were not made of this history, and ids may be fresh in every process."""
@@ -119,7 +104,7 @@ class Window:
     @classmethod
     def restored(
         cls,
-        text: str | None,
+        live: LiveWindow | None,
         rows: Mapping[int, Entry],
         *,
         what: str,
@@ -130,35 +115,31 @@ class Window:
         """The window as stored, and how many rows it names that are not there.
 
         Args:
-            text: The stored `live_window`; None, as Strands' repositories leave it, for `head` and then all `rows`.
+            live: The stored window; None, as Strands' repositories leave it, for `head` and then all `rows`.
             rows: The entries of the rows it names, by position; they become the window's.
             what: Whose it is, for errors.
             next_id: The position after the transcript's last row.
-            head: Messages that the conversation manager puts before the rows where `text` is None.
+            head: Messages that the conversation manager puts before the rows where `live` is None.
             keeps_dropped: See the class.
-
-        Raises:
-            SessionDataError: `text` is no live window.
         """
         self = cls(what=what, keeps_dropped=keeps_dropped)
         self.next_id = next_id
         if keeps_dropped:  # nothing is loaded: the model's own server holds the history
-            self.text = text or self.text
+            self.live = live or self.live
             return self, 0
-        self.text = text
+        self.live = live
         positions = sorted(rows)
-        if text is None:
+        if live is None:
             self._extend([Entry(message, copied(message)) for message in head])
             self._extend([rows[position] for position in positions])
             return self, 0
         missing = 0
-        items = self._parse(text)
-        if not _is_plain(items):
-            self.text = None  # written by hand: what is restored is written anew, in our own terms
+        if not live.is_plain:
+            self.live = None  # written by hand: what is restored is written anew, in our own terms
             rows = {position: replace(entry) for position, entry in rows.items()}
-        for item in items:
-            if isinstance(item, dict):
-                self._extend([Entry(item, copied(item))])
+        for item in live.items:
+            if not isinstance(item, Range):
+                self._extend([Entry(copied(item), item)])  # the agent may change its own copy in place
                 continue
             low, high = item
             if high is None:
@@ -168,6 +149,11 @@ class Window:
             self._extend([rows[position] for position in named])
             missing += max(0, high - low + 1) - len(named)
         return self, missing
+
+    @property
+    def text(self) -> str | None:
+        """The window as the agent's row holds it."""
+        return None if self.live is None else self.live.render()
 
     @property
     def messages(self) -> list[Message]:
@@ -206,7 +192,7 @@ class Window:
         Where more than the tail may have changed, everything is compared.
         """
         count = len(self.entries)
-        grown_by_one = len(messages) == count + 1 and self.text is not None and not self.recognises
+        grown_by_one = len(messages) == count + 1 and self.live is not None and not self.recognises
         if not grown_by_one or (
             count > 0 and (messages[0] != self._contents[0] or messages[count - 1] != self._contents[-1])
         ):
@@ -216,7 +202,7 @@ class Window:
         self._extend([entry])
         if not entry.storable:
             return change
-        if self.text is not None and self.text.endswith(",null]]"):
+        if self.live is not None and self.live.is_open:
             return change
         return self._described(change)
 
@@ -227,7 +213,7 @@ class Window:
         the tail: a row of the transcript. New elsewhere: inline. Gone: out of the window, its row untouched.
         """
         same_tail = not added or (len(self.entries) > 0 and messages[-1] is self.entries[-1].message)
-        if self.text is not None and same_tail and self._contents == messages:
+        if self.live is not None and same_tail and self._contents == messages:
             self.recognises = 0
             self._follow(messages)
             return Change()
@@ -252,9 +238,9 @@ class Window:
         self._contents = [entry.content for entry in entries]
         return self._described(change)
 
-    def forget_text(self) -> None:
+    def forget_live(self) -> None:
         """Compare everything at the next look: the history was changed on the way in."""
-        self.text = None
+        self.live = None
 
     def _extend(self, entries: list[Entry]) -> None:
         self.entries += entries
@@ -380,60 +366,17 @@ class Window:
             after = place
 
     def _described(self, change: Change) -> Change:
-        if self._keeps_dropped and self.text is not None:
+        if self._keeps_dropped and self.live is not None:
             return change
-        text = self._describe()
-        if text != self.text:
-            self.text = change.window = text
+        history = (
+            entry.content if entry.message_id is None else entry.message_id
+            for entry in self.entries
+            if entry.storable or entry.message_id is not None
+        )
+        live = LiveWindow.of_history(history, next_id=self.next_id)
+        if live != self.live:
+            self.live = change.window = live
         return change
-
-    def _describe(self) -> str:
-        parts: list[str] = []
-        run: list[int] | None = None
-        for entry in self.entries:
-            if not entry.storable and entry.message_id is None:
-                continue
-            if entry.message_id is None:
-                if run is not None:
-                    parts.append(json.dumps(run, separators=(",", ":")))
-                    run = None
-                parts.append(_inline(entry.content))
-            elif run is not None and entry.message_id == run[1] + 1:
-                run[1] = entry.message_id
-            else:
-                if run is not None:
-                    parts.append(json.dumps(run, separators=(",", ":")))
-                run = [entry.message_id, entry.message_id]
-        if run is not None and run[1] == self.next_id - 1:
-            parts.append(f"[{run[0]},null]")
-        else:
-            if run is not None:
-                parts.append(json.dumps(run, separators=(",", ":")))
-            parts.append(f"[{self.next_id},null]")
-        return f"[{','.join(parts)}]"
-
-    def _parse(self, text: str) -> list[Message | tuple[int, int | None]]:
-        try:
-            return parsed_window(decode(text))
-        except (ValueError, RecursionError) as error:
-            raise SessionDataError(
-                f"The live window of {self._what} can't be read ({error}). Nothing was changed. Look at the column "
-                "live_window of its row in the agents table; NULL there restores all its messages."
-            ) from error
-
-
-def parsed_window(items: object) -> list[Message | tuple[int, int | None]]:
-    """The inline messages and ranges of a live window, given its decoded JSON.
-
-    Raises:
-        ValueError: It is no live window.
-    """
-    if not isinstance(items, list):
-        raise ValueError("not a list")
-    try:
-        return [_parsed(item) for item in cast("list[Any]", items)]
-    except (TypeError, KeyError, IndexError, RecursionError) as error:
-        raise ValueError(f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error)) from error
 
 
 def _content_of(message: Message, change: Change) -> Message:
@@ -445,37 +388,6 @@ def _content_of(message: Message, change: Change) -> Message:
             "A message can't be stored: it is nested too deeply. Flatten what is nested in it, or put it in as text."
         )
         return message
-
-
-def _inline(content: Message) -> str:
-    text = encode(content, what="a message")
-    if is_strict(text):
-        return f'{{"message":{text}}}'
-    # SQLite has to read the window's ranges, and knows no NaN: the message goes as a string.
-    return json.dumps({"encoded": text}, separators=(",", ":"))
-
-
-def _parsed(item: Any) -> Message | tuple[int, int | None]:
-    if isinstance(item, dict):
-        inline = cast("dict[str, Any]", item)
-        message = inline["message"] if "message" in inline else decode(inline["encoded"])
-        if not isinstance(message, dict):
-            raise TypeError("an inline message is no object")
-        return cast("Message", message)
-    low, high = item
-    if not all(isinstance(end, int) and 0 <= end < LARGEST_NUMBER for end in (low, 0 if high is None else high)):
-        raise TypeError("a range is no pair of positions")
-    return low, high
-
-
-def _is_plain(items: list[Message | tuple[int, int | None]]) -> bool:
-    """Whether the last item is an open range and no other is, and no message stands in two."""
-    ranges = [item for item in items if not isinstance(item, dict)]
-    is_open = [high is None for _, high in ranges]
-    if not ranges or items[-1] != ranges[-1] or is_open != [False] * (len(ranges) - 1) + [True]:
-        return False
-    ends = sorted((low, low if high is None else high) for low, high in ranges)
-    return all(before[1] < after[0] for before, after in pairwise(ends))
 
 
 def _content_without_id(message: Message) -> str | None:

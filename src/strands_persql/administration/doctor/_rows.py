@@ -13,6 +13,7 @@ from strands.types.session import Session, SessionType
 from ...database.connector import Row, Store
 from ...database.decoding import stored_document, stored_message, stored_multi_agents
 from ...database.encoding import LARGEST_NUMBER, Message, copied, encode
+from ...database.live_window import LiveWindow
 from ...database.tables import marker_of
 from ...database.tables._doctor import CheckedTable, DoctorTables
 from ...engine.agent_state import Restorable
@@ -227,10 +228,11 @@ class Rows:
             rows = self._store.read(self._tables.agents.read_some(ids[0], [agent_id]))[0]
             text = rows[0]["live_window"] if rows else None
         what = f"agent {agent_id!r}"
+        window_of_row: LiveWindow | None = None
         ranges: list[tuple[int, float]] | None = None
         if text is not None:
             try:
-                Window.restored(text, {}, what=what, next_id=0)
+                window_of_row = LiveWindow.of_row(text, agent_id)
                 ranges = _ranges(text)
             except SessionDataError:
                 yield Finding(
@@ -256,7 +258,7 @@ class Rows:
             yield from outcome
         if not whole:  # the rest would only tell the same again
             return
-        window, missing = Window.restored(text, shapes, what=what, next_id=last + 1)
+        window, missing = Window.restored(window_of_row, shapes, what=what, next_id=last + 1)
         if missing and text is not None:
             self._suspect_missing(ids, text, shapes, last, missing)
         yield from self._history(ids, window)

@@ -11,8 +11,8 @@ from typing import Any, Protocol, TypeAlias, cast
 
 from ...database.decoding import is_message
 from ...database.encoding import LARGEST_NUMBER
+from ...database.live_window import LiveWindow
 from ...engine.agent_state import Restorable
-from ...engine.window import parsed_window
 from ...errors import SessionDataError
 
 __all__ = [
@@ -241,7 +241,7 @@ def checked_window(value: object, where: str) -> list[Any] | None:
     if value is None:
         return None
     try:
-        parsed_window(value)
+        LiveWindow.parse(value)
     except ValueError as error:
         raise malformed(where, f"its live window is none ({error})") from error
     return cast("list[Any]", value)

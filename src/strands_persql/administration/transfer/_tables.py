@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from ...database.decoding import is_message, unreadable
+from ...database.live_window import LiveWindow
 from ...database.tables import (
     Marker,
     Tables,
@@ -16,7 +17,6 @@ from ...database.tables import (
     joined,
     marker_of,
 )
-from ...engine.window import parsed_window
 from ...errors import SessionConflictError, SessionDataError
 from ._items import (
     AgentItem,
@@ -263,7 +263,7 @@ def _agent(row: Row, chunks: Sequence[Row]) -> AgentItem:
         raise SessionDataError(unreadable(what, "its live window is no JSON", column="live_window")) from error
     if items is not None:
         try:
-            parsed_window(items)
+            LiveWindow.parse(items)
         except ValueError as error:
             raise SessionDataError(
                 unreadable(what, f"its live window is none ({error})", column="live_window")
