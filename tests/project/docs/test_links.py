@@ -1,4 +1,4 @@
-"""The pages' links: each leads to a page, a heading, a file of the repository, or a well-known site."""
+"""The links of the pages, the README and the guides: each leads to a page, a heading, a file, or a well-known site."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from .pages import (
     DOCS,
     PAGES,
+    ROOT,
     anchors,
     links,
     prose,
@@ -29,16 +30,19 @@ SITES = {
 }
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+FRONT = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+
+
+@pytest.mark.parametrize("page", [*PAGES, *FRONT], ids=lambda page: page.stem)
 def test_links_lead_somewhere(page: Path) -> None:
-    """Links inside the documentation resolve; those that leave it go to known sites, over HTTPS."""
+    """Links inside the project resolve; those that leave it go to known sites, over HTTPS."""
     for number, target in links(page.read_text("utf-8")):
         where = f"{page.name}:{number} {target}"
         parts = urlsplit(target)
         if parts.scheme:
             assert parts.scheme == "https" and parts.hostname in SITES, where
             continue
-        other = (DOCS / parts.path).resolve() if parts.path else page
+        other = (page.parent / parts.path).resolve() if parts.path else page
         assert other.is_file(), where
         assert not parts.fragment or parts.fragment in anchors(other.read_text("utf-8")), where
 
