@@ -1,9 +1,10 @@
-"""PerSQL itself: the client, its two kinds of database handle, and the protocol that any other handle has to keep."""
+"""PerSQL itself: the client, its handles for remote and local databases, and the protocol that any handle keeps."""
 
 from __future__ import annotations
 
 from ._client import PerSQL
 from ._failures import is_sql_kind
+from ._handle import Handle
 from ._local import LocalDatabase
 from ._names import file_name, split_name
 from ._protocol import Database, QueryResult, Statement
@@ -12,6 +13,7 @@ from ._retry import retries_so_far
 
 __all__ = [
     "Database",
+    "Handle",
     "LocalDatabase",
     "PerSQL",
     "QueryResult",

@@ -138,99 +138,70 @@ def _failure(response: httpx.Response, body: Mapping[str, Any], database: str, r
     text = text if isinstance(text, str) else ""
     detail = as_object(body.get("errorDetail"))
     if detail is None and text:
-        # Only SQLite's own wording is recognised in the text.
-        detail = classify(text)
+        detail = classify(text)  # only SQLite's own wording is recognised
     kind = detail.get("kind") if detail else None
     kind = kind if isinstance(kind, str) and re.fullmatch(r"[a-z_]{1,40}", kind) else None
-    reason = f" ({quote_free(text)})" if text and status in (401, 402, 403, 404, 429) else ""
-    note = _id_note(request_id)
     known: dict[str, Any] = {"status": status, "kind": kind, "detail": detail, "request_id": request_id}
-    label = f"{status} {kind}" if kind and kind != "unknown" else f"{status}"
-
-    def error(cls: type[PerSQLError], words: str, **extra: Any) -> PerSQLError:
-        return cls(f"{label}{words}{note}", **known, **extra)
-
-    if status == 401:
-        return Failure(
-            error(
-                AuthenticationError,
-                f"{reason}: the token is missing, malformed or revoked; create one in PerSQL's console and pass it as "
-                "PERSQL_TOKEN or token=",
-            ),
-            again=False,
-        )
-    if status == 402:
-        return Failure(
-            error(
-                BalanceExhaustedError, f"{reason}: the namespace's balance is used up; top it up in PerSQL's console"
-            ),
-            again=False,
-        )
+    wait = retry_after_seconds(response.headers.get("retry-after"))
+    error: type[PerSQLError]
     if status == 403 and ("approvalToken" in body or "approvalUrl" in body):
         url = body.get("approvalUrl")
-        url = url if isinstance(url, str) else None
+        known["approval_url"] = url if isinstance(url, str) else None
         known["detail"] = {key: value for key, value in body.items() if key != "success"}
-        return Failure(
-            error(
-                ApprovalRequiredError,
-                ": a rule of the database holds this statement back until a person approves it; approve it "
-                + ("at the error's approval_url" if url else "in PerSQL's console"),
-                approval_url=url,
-            ),
-            again=False,
-        )
+        place = "at the error's approval_url" if known["approval_url"] else "in PerSQL's console"
+        error, words = ApprovalRequiredError, _APPROVAL + place
+    elif status == 429:
+        known["retry_after"] = wait
+        again = "" if wait is None else f" in {wait:g} s"
+        error, words = RateLimitError, f"{_reason(text)}: too many requests; try again{again}, and send fewer at once"
+    else:
+        error, words = _verdict(status, text, kind, detail or {}, database)
+    label = f"{status} {kind}" if kind and kind != "unknown" else f"{status}"
+    may_pass = error is RateLimitError or (error is TransportError and status in _TRANSIENT)
+    return Failure(error(f"{label}{words}{_id_note(request_id)}", **known), may_pass, wait if may_pass else None)
+
+
+_APPROVAL = ": a rule of the database holds this statement back until a person approves it; approve it "
+
+
+def _verdict(
+    status: int, text: str, kind: str | None, detail: dict[str, Any], database: str
+) -> tuple[type[PerSQLError], str]:
+    """The error for an answer that is neither a held-back statement nor a rate limit, and what to do about it."""
+    if status == 401:
+        words = ": the token is missing, malformed or revoked; create one in PerSQL's console and pass it as "
+        return AuthenticationError, f"{_reason(text)}{words}PERSQL_TOKEN or token="
+    if status == 402:
+        words = ": the namespace's balance is used up; top it up in PerSQL's console"
+        return BalanceExhaustedError, f"{_reason(text)}{words}"
     if status == 404 or _MISSING_DATABASE.search(text):
-        return Failure(
-            error(
-                PermissionDeniedError if status == 403 else PerSQLError,
-                f'{reason}: the database "{database}" was not found; create it (client.databases.create, or the '
-                "console), and check its spelling, the token's namespace and base_url",
-            ),
-            again=False,
+        reason = _reason(text) if status in (403, 404) else ""
+        return PermissionDeniedError if status == 403 else PerSQLError, (
+            f'{reason}: the database "{database}" was not found; create it (client.databases.create, or the console), '
+            "and check its spelling, the token's namespace and base_url"
         )
     if status == 403:
-        return Failure(
-            error(
-                PermissionDeniedError,
-                f"{reason}: the token's namespace, role or table scope does not allow this on {database}; use a "
-                "token of that namespace whose role is readwrite, or admin to create tables",
-            ),
-            again=False,
-        )
-    if status == 429:
-        wait = retry_after_seconds(response.headers.get("retry-after"))
-        again = "" if wait is None else f" in {wait:g} s"
-        return Failure(
-            error(
-                RateLimitError,
-                f"{reason}: too many requests; try again{again}, and send fewer at once",
-                retry_after=wait,
-            ),
-            again=True,
-            retry_after=wait,
+        return PermissionDeniedError, (
+            f"{_reason(text)}: the token's namespace, role or table scope does not allow this on {database}; use a "
+            "token of that namespace whose role is readwrite, or admin to create tables"
         )
     if is_sql_kind(kind):
-        return Failure(error(PerSQLError, f"{subject(detail or {})}: {remedy(detail or {})}"), again=False)
+        return PerSQLError, f"{subject(detail)}: {remedy(detail)}"
     if status >= 500 or status in _TRANSIENT:
-        return Failure(
-            error(
-                TransportError,
-                ": the service failed, so a write may or may not have been carried out; try again, and see PerSQL's "
-                "status page if it lasts",
-            ),
-            again=status in _TRANSIENT,
-            retry_after=retry_after_seconds(response.headers.get("retry-after")),
+        return TransportError, (
+            ": the service failed, so a write may or may not have been carried out; try again, and see PerSQL's "
+            "status page if it lasts"
         )
     if status == 413:
-        return Failure(
-            error(PerSQLError, ": the request is too large for the service; write less at once"), again=False
-        )
+        return PerSQLError, ": the request is too large for the service; write less at once"
     if detail and kind:
-        return Failure(error(PerSQLError, f"{subject(detail)}: {remedy(detail)}"), again=False)
-    return Failure(
-        error(PerSQLError, ": the service refused the request; look at the error's `detail`, if it has one"),
-        again=False,
-    )
+        return PerSQLError, f"{subject(detail)}: {remedy(detail)}"
+    return PerSQLError, ": the service refused the request; look at the error's `detail`, if it has one"
+
+
+def _reason(text: str) -> str:
+    """The service's own words, for answers that were given before any SQL ran."""
+    return f" ({quote_free(text)})" if text else ""
 
 
 def _json(response: httpx.Response, hide: Callable[[str], str]) -> Any:

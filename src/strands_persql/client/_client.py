@@ -66,9 +66,8 @@ class PerSQL:
         if local is not None:
             self._place = Folder(local)
         else:
-            self._place = Service(
-                check_base_url(base_url), _check_token(token), timeout=timeout, max_retries=max_retries
-            )
+            address, token = check_base_url(base_url), _check_token(token or "")
+            self._place = Service(address, token, timeout=timeout, max_retries=max_retries)
         self._handles: dict[str, RemoteDatabase | LocalDatabase] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -134,9 +133,8 @@ class PerSQL:
         raise TypeError("a client can't be pickled, since its token must not leave the process; build one in the other")
 
 
-def _check_token(token: str | None) -> str:
-    # A line end at its end is what reading it from a file leaves.
-    token = token.strip() if isinstance(token, str) else ""
+def _check_token(token: str) -> str:
+    token = token.strip()  # read from a file, it ends in a line end
     if not re.fullmatch(r"[!-~]+", token):
         raise ValueError(
             "the token is empty, or holds characters no token has (white space, non-ASCII); copy it anew from PerSQL's "

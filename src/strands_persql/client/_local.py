@@ -18,17 +18,18 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import repeat
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from ..errors import PermissionDeniedError, PerSQLError
 from . import _forks
 from ._failures import classify, closed_error, remedy, subject
+from ._handle import Handle
 from ._names import file_name, name_of_file
-from ._protocol import QueryResult, Statement, Value
-from ._statements import Prepared, first_words, only_reads, prepare, prepare_batch
+from ._protocol import QueryResult
+from ._statements import Prepared, first_words, only_reads
 
 __all__ = ["Folder", "LocalDatabase"]
 
@@ -43,70 +44,28 @@ _TRANSACTION_WORDS = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT
 _CONNECTION_WORDS = frozenset({"ATTACH", "DETACH", "VACUUM"})
 
 
-class LocalDatabase:
-    """A local database. Made by `PerSQL.database`."""
+class LocalDatabase(Handle):
+    """A database in a local SQLite file, or in memory."""
 
     loses_answers = False
-    """What it has carried out, it answers: no write needs a name by which it is known again."""
 
     def __init__(self, name: str, store: _Store) -> None:
-        self.name = name
+        super().__init__(name)
         self._store = store
 
-    def query(self, sql: str, params: Sequence[Value] | None = ()) -> QueryResult:
-        """Run one statement; it commits by itself.
-
-        Args:
-            sql: The statement, with `?` for each parameter.
-            params: Its parameters, by position: str, int, float, None; a bool goes as 0 or 1.
-
-        Returns:
-            The answer; its rows stand as dicts under `"data"`.
-
-        Raises:
-            PerSQLError: Where SQLite refuses it, or the file can't be used; `kind` has the service's words.
-            TypeError, ValueError: For parameters that the service couldn't take either.
-        """
-        statement = prepare(sql, params)
-        _refuse(sql)
+    def _query(self, statement: Prepared) -> QueryResult:
+        _refuse(statement)
         return self._store.use(lambda connection: _run(connection, statement))
 
-    def batch(
-        self,
-        statements: Sequence[Statement | Mapping[str, Any]],
-        *,
-        transaction: bool = False,
-        idempotency_key: str | None = None,
-    ) -> list[QueryResult]:
-        """Run up to 100 statements.
-
-        Args:
-            statements: `{"sql": "…", "params": […]}` each (`Statement`), `params` being optional.
-            transaction: Whether they succeed or fail together. Without it each commits by itself, the first failure
-                ends the batch, and what came before it stays.
-            idempotency_key: Taken for the service's sake; here no answer can be lost on the way.
-
-        Returns:
-            One answer per statement, in order.
-
-        Raises:
-            PerSQLError: Where SQLite refuses it, or the file can't be used; `kind` has the service's words.
-            TypeError, ValueError: For statements that the service couldn't take either; none was run then.
-        """
-        prepared = prepare_batch(statements)
-        for sql, _ in prepared:
-            _refuse(sql)
-        if not prepared:
-            return []
+    def _batch(self, statements: list[Prepared], transaction: bool, key: str | None) -> list[QueryResult]:
+        for statement in statements:
+            _refuse(statement)
         # One statement is a transaction by itself.
-        run = _run_in_transaction if transaction and len(prepared) > 1 else _run_all
-        return self._store.use(lambda connection: run(connection, prepared))
+        run = _run_in_transaction if transaction and len(statements) > 1 else _run_all
+        return self._store.use(lambda connection: run(connection, statements))
 
     def __repr__(self) -> str:
         return f"<local database {self.name!r} in {self._store.place}>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a database handle can't be pickled; open it anew in the other process")
 
 
 class Folder:
@@ -118,8 +77,6 @@ class Folder:
 
     def __init__(self, local: str | os.PathLike[str]) -> None:
         text = os.fspath(local)
-        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance] - PathLike[bytes], untyped
-            raise TypeError('local= takes a path as str, or ":memory:"')
         if not text or "\0" in text:
             raise ValueError('local= takes a file ("agents.db"), a folder ("agents/") or ":memory:"')
         self._memory = text == ":memory:"
@@ -362,9 +319,9 @@ def _refusal(sql: str) -> str | None:
     return None
 
 
-def _refuse(sql: str) -> None:
+def _refuse(statement: Prepared) -> None:
     """Refuse what the service refuses."""
-    words = _refusal(sql)
+    words = _refusal(statement[0])
     if words is not None:
         raise PerSQLError(
             f"the statement was refused: {words}", kind="unknown", detail={"kind": "unknown", "message": words}

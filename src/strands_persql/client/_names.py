@@ -20,12 +20,9 @@ def split_name(name: str) -> tuple[str, str]:
     """Split `"namespace/slug"` into its two parts.
 
     Raises:
-        TypeError: For anything but a string.
         ValueError: Where it isn't two parts of 1 to 128 letters, digits, `.`, `_`, `~` or `-` that don't begin with a
             dot, tilde or dash: both become segments of the request's path.
     """
-    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers needn't be typed
-        raise TypeError(f'a database is named by a str such as "acme/agent-state", not {type(name).__name__}')
     parts = name.split("/")
     if len(parts) != 2 or not all(_PART.fullmatch(part) for part in parts):
         raise ValueError(

@@ -16,30 +16,23 @@ import logging
 import re
 import secrets
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from functools import lru_cache
 from importlib import metadata
-from typing import Any, NoReturn, TypeVar
+from typing import TypeVar
 
 import httpx
 
 from ..errors import TransportError
 from . import _forks
-from ._answers import (
-    Answer,
-    Failure,
-    as_object,
-    read_answer,
-    read_result,
-    read_results,
-    unreadable,
-)
+from ._answers import Answer, Failure, as_object, read_answer, read_result, read_results, unreadable
 from ._connections import Connections
 from ._failures import closed_error
+from ._handle import Handle
 from ._names import is_loopback
-from ._protocol import QueryResult, Statement, Value
+from ._protocol import QueryResult
 from ._retry import Retries
-from ._statements import Prepared, only_reads, prepare, prepare_batch
+from ._statements import Prepared, only_reads
 
 __all__ = ["RemoteDatabase", "Service"]
 
@@ -211,66 +204,27 @@ class Service:
             connections.close()
 
 
-class RemoteDatabase:
-    """A database of the service. Made by `PerSQL.database`."""
+class RemoteDatabase(Handle):
+    """A database of the service."""
+
+    loses_answers = True
 
     def __init__(self, service: Service, namespace: str, slug: str) -> None:
-        self.name = f"{namespace}/{slug}"
+        super().__init__(f"{namespace}/{slug}")
         self._path = f"/v1/db/{namespace}/{slug}"
         self._service = service
 
-    def query(self, sql: str, params: Sequence[Value] | None = ()) -> QueryResult:
-        """Run one statement in one request.
-
-        Args:
-            sql: The statement, with `?` for each parameter.
-            params: Its parameters, by position: str, int, float, None; a bool goes as 0 or 1.
-
-        Returns:
-            The answer; its rows stand as dicts under `"data"`.
-
-        Raises:
-            PerSQLError: Where the service refuses it or can't be reached; see `strands_persql.errors`.
-            TypeError, ValueError: For parameters that can't be sent; nothing was sent then.
-        """
-        statement = prepare(sql, params)
-        key = None if only_reads(sql) else _fresh_key()
+    def _query(self, statement: Prepared) -> QueryResult:
+        key = None if only_reads(statement[0]) else _fresh_key()
         return self._post("query", _wire(statement), lambda answer: read_result(answer.data, answer.meta), key)
 
-    def batch(
-        self,
-        statements: Sequence[Statement | Mapping[str, Any]],
-        *,
-        transaction: bool = False,
-        idempotency_key: str | None = None,
-    ) -> list[QueryResult]:
-        """Run up to 100 statements in one request.
-
-        Args:
-            statements: `{"sql": "…", "params": […]}` each (`Statement`), `params` being optional.
-            transaction: Whether they succeed or fail together. Without it each commits by itself, the first failure
-                ends the batch, and what came before it stays.
-            idempotency_key: Names this write, so that sending it again within 24 hours, from any process, answers what
-                it did the first time and doesn't run it again. The batch's content is hashed into what is sent: another
-                batch never gets this one's answer. By default each call has a random key that its own retries share.
-                Batches that only read are sent without any.
-
-        Returns:
-            One answer per statement, in order.
-
-        Raises:
-            PerSQLError: Where the service refuses it or can't be reached; see `strands_persql.errors`.
-            TypeError, ValueError: For statements that can't be sent; nothing was sent then.
-        """
-        prepared = prepare_batch(statements)
-        if not prepared:
-            return []
-        statements = [_wire(statement) for statement in prepared]
-        content = encode({"statements": statements, "transaction": bool(transaction)})
-        key: str | None = None
-        if not all(only_reads(sql) for sql, _ in prepared):
-            key = _fresh_key() if idempotency_key is None else _named_key(idempotency_key, self._path, content)
-        return self._post("batch", content, lambda answer: read_results(answer, len(prepared)), key)
+    def _batch(self, statements: list[Prepared], transaction: bool, key: str | None) -> list[QueryResult]:
+        content = encode({"statements": [_wire(statement) for statement in statements], "transaction": transaction})
+        if all(only_reads(sql) for sql, _ in statements):
+            key = None
+        else:
+            key = _fresh_key() if key is None else _named_key(key, self._path, content)
+        return self._post("batch", content, lambda answer: read_results(answer, len(statements)), key)
 
     def role(self) -> str | None:
         """The token's role (`"admin"`, `"readwrite"`, `"readonly"` …); None where the service doesn't tell.
@@ -289,9 +243,6 @@ class RemoteDatabase:
 
     def __repr__(self) -> str:
         return f"<PerSQL database {self.name!r} at {self._service.base_url}>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a database handle can't be pickled; open it anew in the other process")
 
 
 @lru_cache(maxsize=1024)

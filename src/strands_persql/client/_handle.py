@@ -1,0 +1,80 @@
+"""A database handle: what is the same for a database of the service and for a local one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from ._protocol import QueryResult, Statement, Value
+from ._statements import Prepared, prepare, prepare_batch
+
+__all__ = ["Handle"]
+
+
+class Handle(ABC):
+    """A database. Made by `PerSQL.database`; safe to use from several threads.
+
+    Attributes:
+        name: `"namespace/slug"`.
+        loses_answers: Whether a call may fail although its statements were carried out, because the answer was lost.
+    """
+
+    loses_answers: bool
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def query(self, sql: str, params: Sequence[Value] | None = ()) -> QueryResult:
+        """Run one statement, in one request; it commits by itself.
+
+        Args:
+            sql: The statement, with `?` for each parameter.
+            params: Its parameters, by position: str, int, float, None; a bool goes as 0 or 1.
+
+        Returns:
+            The answer; its rows stand as dicts under `"data"`.
+
+        Raises:
+            PerSQLError: The statement is refused, or the database can't be reached; see `strands_persql.errors`.
+                `kind` has the service's words, for a local database too.
+            TypeError, ValueError: The service can't take such parameters; nothing was sent or run.
+        """
+        return self._query(prepare(sql, params))
+
+    def batch(
+        self,
+        statements: Sequence[Statement | Mapping[str, Any]],
+        *,
+        transaction: bool = False,
+        idempotency_key: str | None = None,
+    ) -> list[QueryResult]:
+        """Run up to 100 statements, in one request.
+
+        Args:
+            statements: `{"sql": "…", "params": […]}` each (`Statement`), `params` being optional.
+            transaction: Whether they succeed or fail together. Without it each commits by itself, the first failure
+                ends the batch, and what came before it stays.
+            idempotency_key: Names this write, so that sending it again within 24 hours, from any process, answers what
+                it did the first time and doesn't run it again. The batch's content is hashed into what is sent: another
+                batch never gets this one's answer. By default each call has a random key that its own retries share.
+                Batches that only read are sent without any. A local database loses no answer, and ignores it.
+
+        Returns:
+            One answer per statement, in order.
+
+        Raises:
+            PerSQLError: The batch is refused, or the database can't be reached; see `strands_persql.errors`.
+            TypeError, ValueError: The service can't take such statements; nothing was sent or run.
+        """
+        prepared = prepare_batch(statements)
+        return self._batch(prepared, transaction, idempotency_key) if prepared else []
+
+    @abstractmethod
+    def _query(self, statement: Prepared) -> QueryResult: ...
+
+    @abstractmethod
+    def _batch(self, statements: list[Prepared], transaction: bool, key: str | None) -> list[QueryResult]: ...
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a database handle can't be pickled; open it anew in the other process")
