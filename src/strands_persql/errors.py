@@ -19,7 +19,12 @@ Messages never hold a token or the content of a message.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypedDict
+
 from strands.types.exceptions import SessionException
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = [
     "ApprovalRequiredError",
@@ -32,6 +37,13 @@ __all__ = [
     "SessionDataError",
     "TransportError",
 ]
+
+
+class _Told(TypedDict, total=False):
+    status: int | None
+    kind: str | None
+    detail: dict[str, object] | None
+    request_id: str | None
 
 
 class PerSQLError(Exception):
@@ -81,17 +93,8 @@ class ApprovalRequiredError(PermissionDeniedError):
         approval_url: Where to approve it; None where the answer names no place.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        approval_url: str | None = None,
-        status: int | None = None,
-        kind: str | None = None,
-        detail: dict[str, object] | None = None,
-        request_id: str | None = None,
-    ) -> None:
-        super().__init__(message, status=status, kind=kind, detail=detail, request_id=request_id)
+    def __init__(self, message: str, *, approval_url: str | None = None, **told: Unpack[_Told]) -> None:
+        super().__init__(message, **told)
         self.approval_url = approval_url
 
 
@@ -102,17 +105,8 @@ class RateLimitError(PerSQLError):
         retry_after: Seconds the service asked to wait; None where it named none.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        retry_after: float | None = None,
-        status: int | None = None,
-        kind: str | None = None,
-        detail: dict[str, object] | None = None,
-        request_id: str | None = None,
-    ) -> None:
-        super().__init__(message, status=status, kind=kind, detail=detail, request_id=request_id)
+    def __init__(self, message: str, *, retry_after: float | None = None, **told: Unpack[_Told]) -> None:
+        super().__init__(message, **told)
         self.retry_after = retry_after
 
 
@@ -123,17 +117,8 @@ class TransportError(PerSQLError):
         sent: False where the request certainly never reached the service (a refused connection).
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        sent: bool = True,
-        status: int | None = None,
-        kind: str | None = None,
-        detail: dict[str, object] | None = None,
-        request_id: str | None = None,
-    ) -> None:
-        super().__init__(message, status=status, kind=kind, detail=detail, request_id=request_id)
+    def __init__(self, message: str, *, sent: bool = True, **told: Unpack[_Told]) -> None:
+        super().__init__(message, **told)
         self.sent = sent
 
 

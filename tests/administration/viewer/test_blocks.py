@@ -97,6 +97,13 @@ def test_failed_unanswered_and_unasked() -> None:
     assert "No result" in waiting.one("summary").words
 
 
+def test_a_call_without_a_name() -> None:
+    """A call that is shown as JSON takes no result along: that is shown where it stands."""
+    page = page_of(assistant({"toolUse": {"toolUseId": "t1", "input": {}}}), user(result("t1", "kept")))
+    (stray,) = page.all("details", "tool")
+    assert stray.one("pre").text == "kept"
+
+
 def test_a_call_twice_under_one_id() -> None:
     """Of two calls under one id the first has the result: it stands on the page once."""
     page = page_of(assistant(use("a", "t1"), use("a", "t1")), user(result("t1", "once")))

@@ -1,49 +1,22 @@
-"""Content blocks as the page shows them. Pure: a block of Strands in, plain records out.
+"""The content blocks of a message as the page shows them: a block of Strands goes in, a record comes out.
 
-Knows every kind of block that Strands has had since 1.42 (`strands.types.content`, `.tools`, `.media`, `.citations`,
-`.interrupt`). Whatever it doesn't know, of a later release or of a user's own, is shown as JSON: nothing is left out.
+It knows every kind of block that Strands has had since 1.42 (`strands.types.content`, `.tools`, `.media`, `.citations`,
+`.interrupt`). A block of any other kind, from a later release or of a user's own, is shown as JSON.
 """
 
 from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, TypeAlias, cast
 
 from ..erasing import ERASED
-from ._text import (
-    Clip,
-    Moment,
-    binary_of,
-    clip,
-    clip_json,
-    one_line,
-    size,
-)
+from ._text import Clip, Moment, binary_of, clip, clip_json, clip_value, mapping, one_line, size
 
-__all__ = [
-    "Answer",
-    "Block",
-    "CachePoint",
-    "Cited",
-    "Guarded",
-    "Image",
-    "Json",
-    "Media",
-    "Reasoning",
-    "Result",
-    "Source",
-    "Text",
-    "ToolCall",
-    "ToolOutput",
-    "blocks_of",
-    "mark_of",
-    "result_of",
-    "tool_results",
-    "tool_use_ids",
-]
+__all__ = ["Block", "Guarded", "Result", "Text", "blocks_of", "result_of", "tool_results", "tool_use_ids"]
 
 LARGEST_IMAGE = 5_000_000
 """Bytes of the largest image that the page holds. What models take is smaller."""
@@ -202,15 +175,8 @@ Block: TypeAlias = (
 )
 
 
-@dataclass(slots=True)
-class _Context:
-    results: Mapping[str, Result]
-    shown_elsewhere: frozenset[str]
-    paired: set[str] = field(default_factory=lambda: set[str]())
-
-
 def blocks_of(
-    content: Any, *, results: Mapping[str, Result] | None = None, shown_elsewhere: frozenset[str] = frozenset()
+    content: Any, *, results: Mapping[str, Result] | None = None, shown_elsewhere: Set[str] = frozenset()
 ) -> tuple[Block, ...]:
     """A message's content as the page shows it.
 
@@ -219,20 +185,21 @@ def blocks_of(
         results: Results of the tools called here, by tool use id: each goes with its first call.
         shown_elsewhere: The tool use ids of results in this content that stand with their calls already.
     """
-    context = _Context(results or {}, shown_elsewhere)
     if isinstance(content, str):
-        return (_text(content, context),)
+        return (_text(content),)
     if not isinstance(content, Sequence) or isinstance(content, (bytes, bytearray)):
         return () if content is None else (Json("content", clip_json(content)),)
+    left = dict(results or {})
     found: list[Block] = []
     for block in cast("Sequence[Any]", content):
-        found.extend(_block(block, context))
+        found.extend(_block(block, left, shown_elsewhere))
     return tuple(found)
 
 
 def tool_use_ids(content: Any) -> list[str]:
-    """The ids of the tools that a message's content calls."""
-    return [str(use["toolUseId"]) for use in _each(content, "toolUse") if use.get("toolUseId")]
+    """The ids of the tool calls in a message's content that are shown as calls."""
+    uses = _each(content, "toolUse")
+    return [str(use["toolUseId"]) for use in uses if use.get("toolUseId") and isinstance(use.get("name"), str)]
 
 
 def tool_results(content: Any) -> list[tuple[str, Mapping[str, Any]]]:
@@ -240,8 +207,8 @@ def tool_results(content: Any) -> list[tuple[str, Mapping[str, Any]]]:
     return [(str(result.get("toolUseId", "")), result) for result in _each(content, "toolResult")]
 
 
-def mark_of(text: str) -> str:
-    """What was written over a text, if it is nothing but the word of it: `"redacted"`, `"erased"`, or `""`."""
+def _mark_of(text: str) -> str:
+    """`"redacted"` or `"erased"` where the text is only the note that stands in place of the original; else `""`."""
     if text == ERASED:
         return "erased"
     return "redacted" if len(text) < 200 and _REDACTED.fullmatch(text) else ""
@@ -257,82 +224,68 @@ def result_of(result: Mapping[str, Any], **where: Any) -> Result:
 def _each(content: Any, key: str) -> list[Mapping[str, Any]]:
     if not isinstance(content, Sequence) or isinstance(content, (str, bytes, bytearray)):
         return []
-    blocks = [
-        cast("Mapping[str, Any]", block) for block in cast("Sequence[Any]", content) if isinstance(block, Mapping)
-    ]
-    return [cast("Mapping[str, Any]", block[key]) for block in blocks if isinstance(block.get(key), Mapping)]
+    values = (mapping(block).get(key) for block in cast("Sequence[Any]", content))
+    return [cast("Mapping[str, Any]", value) for value in values if isinstance(value, Mapping)]
 
 
-def _block(block: Any, context: _Context) -> list[Block]:
+def _block(block: Any, results: dict[str, Result], shown_elsewhere: Set[str]) -> list[Block]:
     if not isinstance(block, Mapping):
         return [Json("block", clip_json(block))]
     found: list[Block] = []
     rest: dict[str, Any] = {}
     for key, value in cast("Mapping[str, Any]", block).items():
-        show = _SHOWN.get(key)
+        if key == "toolResult" and _id_of(value) in shown_elsewhere:
+            continue
         try:
-            shown = show(value, context) if show else None
-        except (AttributeError, KeyError, TypeError, ValueError):  # not the shape that Strands declares
-            shown = None
-        if shown is not None:
+            shown = _SHOWN[key](value)
+            if isinstance(shown, ToolCall):
+                shown = replace(shown, result=results.pop(shown.tool_use_id, None))
             found.append(shown)
-        elif not (key == "toolResult" and _id_of(value) in context.shown_elsewhere):
+        except (AttributeError, KeyError, TypeError, ValueError):  # unknown, or not the shape that Strands declares
             rest[key] = value
     if rest or not block:
         found.append(Json(", ".join(map(str, rest)) or "empty block", clip_json(rest)))
     return found
 
 
-def _text(value: Any, context: _Context) -> Text:
-    return Text(clip(_string(value)), mark_of(value))
+def _text(value: Any) -> Text:
+    return Text(clip(_string(value)), _mark_of(value))
 
 
-def _reasoning(value: Mapping[str, Any], context: _Context) -> Reasoning:
+def _reasoning(value: Mapping[str, Any]) -> Reasoning:
     encrypted = value.get("redactedContent")
     told = value.get("reasoningText")
     if told is None and encrypted is None:
         raise ValueError("neither text nor encrypted")
-    bytes_ = binary_of(encrypted) if encrypted is not None else None
     text = clip(_string(told.get("text", ""))) if told is not None else None
-    length = size(len(bytes_ if bytes_ is not None else str(encrypted))) if encrypted is not None else ""
+    length = _size_of(encrypted) if encrypted is not None else ""
     return Reasoning(text, length, bool(told and told.get("signature")))
 
 
-def _tool_use(value: Mapping[str, Any], context: _Context) -> ToolCall:
-    tool_use_id = str(value.get("toolUseId", ""))
-    result = None if tool_use_id in context.paired else context.results.get(tool_use_id)
-    context.paired.add(tool_use_id)
+def _tool_use(value: Mapping[str, Any]) -> ToolCall:
     given = value.get("input")
-    return ToolCall(_string(value["name"]), tool_use_id, one_line(given), clip_json(given), result)
-
-
-def _tool_result(value: Mapping[str, Any], context: _Context) -> ToolOutput | None:
-    tool_use_id = _id_of(value)
-    if tool_use_id in context.shown_elsewhere:
-        return None
-    return ToolOutput(tool_use_id, result_of(value))
+    return ToolCall(_string(value["name"]), _id_of(value), one_line(given), clip_json(given), None)
 
 
 def _id_of(value: Any) -> str:
-    return str(cast("Mapping[str, Any]", value).get("toolUseId", "")) if isinstance(value, Mapping) else ""
+    return str(mapping(value).get("toolUseId", ""))
 
 
-def _image(value: Mapping[str, Any], context: _Context) -> Image | Media:
+def _image(value: Mapping[str, Any]) -> Image | Media:
     data = binary_of(value["source"].get("bytes"))
     if data is not None and len(data) <= LARGEST_IMAGE:
         for begins, mime, name in _RASTERS:
             if begins.match(data):
                 return Image(f"data:{mime};base64,{base64.b64encode(data).decode()}", name, size(len(data)))
-    return _media("Image", value)
+    return _media(value, what="Image")
 
 
-def _media(what: str, value: Mapping[str, Any]) -> Media:
+def _media(value: Mapping[str, Any], *, what: str) -> Media:
     source: Mapping[str, Any] = value["source"]
     data = source.get("bytes")
     facts = [str(value["format"]).upper()] if value.get("format") else []
     if data is not None:
-        bytes_ = binary_of(data)
-        facts.append(size(len(bytes_ if bytes_ is not None else str(data))))
+        facts.append(_size_of(data))
     for location in (source.get("location"), source.get("s3Location")):
         if isinstance(location, Mapping):
             facts.append(str(cast("Mapping[str, Any]", location).get("uri") or one_line(location)))
@@ -343,13 +296,13 @@ def _media(what: str, value: Mapping[str, Any]) -> Media:
     return Media(what, str(value.get("name") or ""), tuple(facts), clip(str(context)) if context else None)
 
 
-def _guard(value: Mapping[str, Any], context: _Context) -> Guarded:
+def _guard(value: Mapping[str, Any]) -> Guarded:
     text = _string(value["text"]["text"])
     qualifiers = tuple(str(each).replace("_", " ") for each in value["text"].get("qualifiers") or ())
-    return Guarded(clip(text), qualifiers, mark_of(text))
+    return Guarded(clip(text), qualifiers, _mark_of(text))
 
 
-def _cited(value: Mapping[str, Any], context: _Context) -> Cited:
+def _cited(value: Mapping[str, Any]) -> Cited:
     text = "".join(_string(each["text"]) for each in value.get("content") or ())
     return Cited(clip(text), tuple(_source(each) for each in value.get("citations") or ()))
 
@@ -377,15 +330,18 @@ def _place(location: Mapping[str, Any]) -> str:
     return ""
 
 
-def _cache_point(value: Mapping[str, Any], context: _Context) -> CachePoint:
+def _cache_point(value: Mapping[str, Any]) -> CachePoint:
     kind, ttl = str(value.get("type", "default")), value.get("ttl")
     return CachePoint(", ".join(filter(None, ["" if kind == "default" else kind, f"kept {ttl}" if ttl else ""])))
 
 
-def _answer(value: Mapping[str, Any], context: _Context) -> Answer:
-    response = value["response"]
-    shown = clip(response) if isinstance(response, str) else clip_json(response)
-    return Answer(str(value["interruptId"]), shown)
+def _answer(value: Mapping[str, Any]) -> Answer:
+    return Answer(str(value["interruptId"]), clip_value(value["response"]))
+
+
+def _size_of(data: Any) -> str:
+    found = binary_of(data)
+    return size(len(str(data) if found is None else found))
 
 
 def _string(value: Any) -> str:
@@ -394,18 +350,18 @@ def _string(value: Any) -> str:
     raise TypeError("no text")
 
 
-_SHOWN: Mapping[str, Callable[[Any, _Context], Block | None]] = {
+_SHOWN: Mapping[str, Callable[[Any], Block]] = {
     "text": _text,
     "reasoningContent": _reasoning,
     "toolUse": _tool_use,
-    "toolResult": _tool_result,
+    "toolResult": lambda value: ToolOutput(_id_of(value), result_of(value)),
     "image": _image,
-    "document": lambda value, context: _media("Document", value),
-    "video": lambda value, context: _media("Video", value),
-    "audio": lambda value, context: _media("Audio", value),
+    "document": partial(_media, what="Document"),
+    "video": partial(_media, what="Video"),
+    "audio": partial(_media, what="Audio"),
     "guardContent": _guard,
     "citationsContent": _cited,
     "cachePoint": _cache_point,
     "interruptResponse": _answer,
-    "json": lambda value, context: Json("", clip_json(value)),
+    "json": lambda value: Json("", clip_json(value)),
 }

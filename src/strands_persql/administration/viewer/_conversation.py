@@ -1,4 +1,4 @@
-"""One agent's conversation as the page shows it, message by message. Pure: records in, plain records out."""
+"""One agent's conversation as the page shows it: messages, tool calls with their results, and the window's edges."""
 
 from __future__ import annotations
 
@@ -8,29 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, cast
 
 from ..results import TranscriptMessage
-from ._blocks import (
-    Block,
-    Guarded,
-    Result,
-    Text,
-    blocks_of,
-    result_of,
-    tool_results,
-    tool_use_ids,
-)
-from ._text import (
-    Clip,
-    Moment,
-    clip_json,
-    count,
-    duration,
-    moment,
-)
+from ._blocks import Block, Guarded, Result, Text, blocks_of, result_of, tool_results, tool_use_ids
+from ._text import Clip, Moment, clip_json, count, duration, mapping, moment
 
 __all__ = ["Day", "Edge", "Entry", "Item", "conversation", "with_inline"]
 
-_FAR = 8  # user messages after a call in which its results are looked for: as a rule they stand in the first
-_SAME_MOMENT = 0.002  # seconds; Strands takes the two times of one `SessionMessage` one after the other
+_FAR = 8
+"""How many user messages after a call are searched for its results; as a rule the first one holds them."""
+_SAME_MOMENT = 0.002
+"""Seconds: Strands takes a new message's `created_at` and `updated_at` one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,37 +123,45 @@ def conversation(messages: Iterable[TranscriptMessage], name: str, *, stored: bo
         yield item if stored else replace(item, inline=False)
 
 
+class _Ahead:
+    """Messages read ahead of the one that is shown, each with the results in it that are shown with their calls."""
+
+    def __init__(self, messages: Iterable[TranscriptMessage]) -> None:
+        self._source = iter(messages)
+        self._read: deque[tuple[TranscriptMessage, set[str]]] = deque()
+
+    def at(self, position: int) -> tuple[TranscriptMessage, set[str]] | None:
+        """The message so many places ahead, where there is one."""
+        if position == len(self._read):
+            message = next(self._source, None)
+            if message is None:
+                return None
+            self._read.append((message, set()))
+        return self._read[position]
+
+    def take(self) -> tuple[TranscriptMessage, set[str]] | None:
+        """The next message, which is then no longer ahead."""
+        return self._read.popleft() if self.at(0) else None
+
+
 def _entries(messages: Iterable[TranscriptMessage], name: str) -> Iterator[Entry]:
-    source = iter(messages)
-    ahead: deque[TranscriptMessage] = deque()
-    paired: deque[frozenset[str]] = deque()  # beside `ahead`: the results in each that stand with their calls already
-    while True:
-        if not ahead:
-            following = next(source, None)
-            if following is None:
-                return
-            ahead.append(following)
-            paired.append(frozenset())
-        message, elsewhere = ahead.popleft(), paired.popleft()
+    ahead = _Ahead(messages)
+    while taken := ahead.take():
+        message, shown_elsewhere = taken
+        content = message.message.get("content")
         results: dict[str, Result] = {}
-        wanted = set(tool_use_ids(message.message.get("content")))
+        wanted = set(tool_use_ids(content))
         position = 0
-        while wanted and position < _FAR:
-            if position == len(ahead):
-                following = next(source, None)
-                if following is None:
-                    break
-                ahead.append(following)
-                paired.append(frozenset())
-            found = _results(ahead[position], name, wanted)
-            if ahead[position].message.get("role") == "assistant" and not found:
+        while wanted and position < _FAR and (following := ahead.at(position)):
+            found = _results(following[0], name, wanted)
+            if following[0].message.get("role") == "assistant" and not found:
                 break
             results.update(found)
             wanted -= set(found)
-            paired[position] |= set(found)
+            following[1].update(found)
             position += 1
-        blocks = blocks_of(message.message.get("content"), results=results, shown_elsewhere=elsewhere)
-        if blocks or not elsewhere:
+        blocks = blocks_of(content, results=results, shown_elsewhere=shown_elsewhere)
+        if blocks or not shown_elsewhere:
             yield _entry(message, blocks, name)
 
 
@@ -190,9 +184,9 @@ def _anchor(message: TranscriptMessage, name: str) -> str:
 
 
 def _entry(message: TranscriptMessage, blocks: tuple[Block, ...], name: str) -> Entry:
-    marks = {mark for block in blocks if (mark := _mark(block))}
-    metadata = _mapping(message.message.get("metadata"))
-    custom = dict(_mapping(metadata.get("custom")))
+    marks = {block.mark for block in blocks if isinstance(block, (Text, Guarded))}
+    metadata = mapping(message.message.get("metadata"))
+    custom = dict(mapping(metadata.get("custom")))
     pinned = custom.pop("pinned", False) is True
     return Entry(
         anchor=_anchor(message, name),
@@ -211,10 +205,6 @@ def _entry(message: TranscriptMessage, blocks: tuple[Block, ...], name: str) -> 
     )
 
 
-def _mark(block: Block) -> str:
-    return block.mark if isinstance(block, (Text, Guarded)) else ""
-
-
 def _changed(message: TranscriptMessage) -> Moment | None:
     """When a message was written again, if it was."""
     created, updated = moment(message.created_at), moment(message.updated_at)
@@ -224,7 +214,7 @@ def _changed(message: TranscriptMessage) -> Moment | None:
 
 
 def _facts(metadata: Mapping[str, Any]) -> tuple[str, ...]:
-    usage, metrics = _mapping(metadata.get("usage")), _mapping(metadata.get("metrics"))
+    usage, metrics = mapping(metadata.get("usage")), mapping(metadata.get("metrics"))
     tokens = (
         ("inputTokens", "in"),
         ("outputTokens", "out"),
@@ -243,7 +233,3 @@ def _facts(metadata: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value and value > 0
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}

@@ -1,36 +1,21 @@
-"""A session as the page shows it: its totals, its Graphs and Swarms, its agents in columns. Pure but for the reading.
+"""A session as the page shows it: its totals, its Graphs and Swarms, and a column for each agent.
 
-The columns' messages are iterators, read as the page is written: no more than a page of them is in memory at a time.
+A column's messages are an iterator: they are read, a few hundred at a time, while the page is written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Protocol, cast
 
-from ..results import (
-    AgentSummary,
-    MultiAgentSummary,
-    SessionDetail,
-    TranscriptMessage,
-    Usage,
-)
+from ..results import AgentSummary, MultiAgentSummary, SessionDetail, TranscriptMessage, Usage
 from ._blocks import Block, blocks_of
 from ._conversation import Item, conversation, with_inline
-from ._text import (
-    Clip,
-    Moment,
-    clip,
-    clip_json,
-    count,
-    duration,
-    moment,
-    size,
-)
+from ._text import Clip, Moment, clip_json, clip_value, count, duration, mapping, moment, sequence, size
 
-__all__ = ["Column", "Figure", "Interrupt", "MultiAgent", "Session", "SessionReader", "Step", "session_view"]
+__all__ = ["Column", "Figure", "Interrupt", "MultiAgent", "Node", "Session", "SessionReader", "Step", "session_view"]
 
 _PAGE = 200
 
@@ -97,6 +82,19 @@ class MultiAgent:
     data: Clip
 
 
+@dataclass(slots=True)
+class Node:
+    """What Graphs and Swarms keep of an agent that is a node of theirs: the places at which it ran, and its result."""
+
+    runs: tuple[int, ...] = ()
+    result: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def status(self) -> str:
+        """As Strands stores it; empty where there is no result."""
+        return str(self.result.get("status", ""))
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One agent's conversation, or what a Graph or Swarm keeps of a node that has none in the session.
@@ -104,24 +102,18 @@ class Column:
     Attributes:
         anchor: Its name in the page.
         title: The agent's id, or the node's.
-        runs: At which places it ran: `(1, 3)`.
-        status: Its status as a node, as Strands stores it; empty where it is none.
+        node: What it is as a node, if it is one.
         window: How much of it the model sees, in words; empty for a node without an agent.
         facts: Its tokens and more, in words.
-        created: When it was first stored.
-        last_active: When it was stored last.
         state: The agent's own state, where it has any.
         items: Its messages, to be read once.
     """
 
     anchor: str
     title: str
-    runs: tuple[int, ...]
-    status: str
+    node: Node
     window: str
     facts: tuple[str, ...]
-    created: Moment | None
-    last_active: Moment | None
     state: Clip | None
     items: Iterator[Item]
 
@@ -153,14 +145,19 @@ def session_view(sessions: SessionReader, session_id: str) -> Session:
     # An agent that is no node talks to the user, or stands alone: it comes first.
     order = [*(agent_id for agent_id in by_id if agent_id not in nodes), *nodes]
     anchors = {name: f"a{number}" for number, name in enumerate(order, 1)}
-    columns: list[Column] = []
-    for name in order:
-        node = nodes.get(name) or _Node()
-        agent = by_id.get(name)
-        if agent is not None:
-            columns.append(_agent_column(sessions, session_id, agent, node, anchors[name], usage.agents.get(name)))
-        else:
-            columns.append(_node_column(name, node, anchors[name]))
+
+    def column(name: str) -> Column:
+        agent, node, anchor = by_id.get(name), nodes.get(name) or Node(), anchors[name]
+        if agent is None:
+            said = _said(mapping(node.result.get("result")))
+            kept = (TranscriptMessage(name, None, message, "", "", live=True) for message in said)
+            facts = _result_facts(node.result)
+            return Column(anchor, name, node, "", facts, None, conversation(kept, anchor, stored=False))
+        state = clip_json(agent.state) if agent.state else None
+        facts = _usage_facts(usage.agents.get(name))
+        items = conversation(_messages(sessions, session_id, name), anchor)
+        return Column(anchor, name, node, _window(agent), facts, state, items)
+
     return Session(
         session_id=session_id,
         created=moment(detail.created_at),
@@ -168,51 +165,29 @@ def session_view(sessions: SessionReader, session_id: str) -> Session:
         figures=_figures(usage, detail),
         reported=_reported(usage),
         multi_agents=tuple(_multi_agent(each, anchors) for each in detail.multi_agents),
-        columns=tuple(columns),
+        columns=tuple(map(column, order)),
     )
 
 
-@dataclass(slots=True)
-class _Node:
-    runs: tuple[int, ...] = ()
-    result: Mapping[str, Any] | None = None
-
-    @property
-    def status(self) -> str:
-        return str(self.result.get("status", "")) if self.result else ""
-
-
-def _nodes(multi_agents: Iterable[MultiAgentSummary]) -> dict[str, _Node]:
+def _nodes(multi_agents: Iterable[MultiAgentSummary]) -> dict[str, Node]:
     """The nodes of all Graphs and Swarms in the order in which they first ran, then those that only left a result."""
-    nodes: dict[str, _Node] = {}
+    nodes: dict[str, Node] = {}
     for multi_agent in multi_agents:
-        results = _mapping(multi_agent.data.get("node_results"))
+        results = mapping(multi_agent.data.get("node_results"))
         for name in dict.fromkeys([*multi_agent.nodes, *results]):
-            node = nodes.setdefault(name, _Node())
+            node = nodes.setdefault(name, Node())
             node.runs = node.runs or tuple(n for n, each in enumerate(multi_agent.nodes, 1) if each == name)
-            node.result = node.result or (_mapping(results.get(name)) or None)
+            node.result = node.result or mapping(results.get(name))
     return nodes
 
 
-def _agent_column(
-    sessions: SessionReader, session_id: str, agent: AgentSummary, node: _Node, anchor: str, usage: Usage | None
-) -> Column:
-    return Column(
-        anchor=anchor,
-        title=agent.agent_id,
-        runs=node.runs,
-        status=node.status,
-        window=f"The model sees {_of(agent.live, 'message')}; {count(agent.messages)} in the transcript"
-        if agent.live != agent.messages
-        else f"The model sees {'it' if agent.messages == 1 else 'all'} of {_of(agent.messages, 'message')}"
-        if agent.messages
-        else "No messages yet",
-        facts=_usage_facts(usage),
-        created=moment(agent.created_at),
-        last_active=moment(agent.last_active),
-        state=clip_json(agent.state) if agent.state else None,
-        items=conversation(_messages(sessions, session_id, agent.agent_id), anchor),
-    )
+def _window(agent: AgentSummary) -> str:
+    """How much of an agent's messages the model sees."""
+    if agent.live != agent.messages:
+        return f"The model sees {count(agent.live, 'message')}; {count(agent.messages)} in the transcript"
+    if not agent.messages:
+        return "No messages yet"
+    return f"The model sees {'it' if agent.messages == 1 else 'all'} of {count(agent.messages, 'message')}"
 
 
 def _messages(sessions: SessionReader, session_id: str, agent_id: str) -> Iterator[TranscriptMessage]:
@@ -222,49 +197,30 @@ def _messages(sessions: SessionReader, session_id: str, agent_id: str) -> Iterat
     yield from with_inline(transcript, window)
 
 
-def _node_column(name: str, node: _Node, anchor: str) -> Column:
-    result = node.result or {}
-    messages = [
-        TranscriptMessage(name, None, message, "", "", live=True) for message in _said(_mapping(result.get("result")))
-    ]
-    return Column(
-        anchor=anchor,
-        title=name,
-        runs=node.runs,
-        status=node.status,
-        window="",
-        facts=_node_facts(result),
-        created=None,
-        last_active=None,
-        state=None,
-        items=conversation(messages, anchor, stored=False),
-    )
-
-
 def _said(result: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The messages in a node's stored result: an agent's answer, an error's, or those of the nodes inside it."""
     if result.get("type") == "exception":
         yield {"role": "error", "content": [{"text": str(result.get("message", ""))}]}
     elif isinstance(result.get("message"), Mapping):
         yield cast("Mapping[str, Any]", result["message"])
-    for inner in _mapping(result.get("results")).values():
-        yield from _said(_mapping(_mapping(inner).get("result")))
+    for inner in mapping(result.get("results")).values():
+        yield from _said(mapping(mapping(inner).get("result")))
 
 
 def _multi_agent(summary: MultiAgentSummary, anchors: Mapping[str, str]) -> MultiAgent:
     data = summary.data
-    results = _mapping(data.get("node_results"))
+    results = mapping(data.get("node_results"))
     steps = tuple(_steps(summary.nodes, results, anchors))
-    interrupts = _mapping(_mapping(_mapping(data.get("_internal_state")).get("interrupt_state")).get("interrupts"))
+    interrupts = mapping(mapping(mapping(data.get("_internal_state")).get("interrupt_state")).get("interrupts"))
     return MultiAgent(
         multi_agent_id=summary.multi_agent_id,
         type=str(data.get("type") or "multi-agent").capitalize(),
         status=summary.status,
         steps=steps,
-        waiting=tuple(str(each) for each in _sequence(data.get("next_nodes_to_execute"))),
+        waiting=tuple(str(each) for each in sequence(data.get("next_nodes_to_execute"))),
         task=blocks_of(data.get("current_task")),
-        facts=_node_facts(data),
-        interrupts=tuple(_interrupt(_mapping(each)) for each in interrupts.values()),
+        facts=_result_facts(data),
+        interrupts=tuple(_interrupt(mapping(each)) for each in interrupts.values()),
         data=clip_json(data),
     )
 
@@ -274,33 +230,33 @@ def _steps(nodes: Sequence[str], results: Mapping[str, Any], anchors: Mapping[st
     for place, name in enumerate(nodes, 1):
         anchor = anchors.get(name, "")
         if place == last[name]:
-            yield Step(name, anchor, str(_mapping(results.get(name)).get("status", "")), _node_facts(results, name))
+            result = mapping(results.get(name))
+            yield Step(name, anchor, str(result.get("status", "")), _result_facts(result))
         else:  # Strands keeps a node's last result alone
             yield Step(name, anchor, "", (f"again at {last[name]}",))
 
 
 def _interrupt(interrupt: Mapping[str, Any]) -> Interrupt:
-    def shown(value: Any) -> Clip | None:
-        return None if value is None else clip(value) if isinstance(value, str) else clip_json(value)
+    reason, response = (
+        None if interrupt.get(key) is None else clip_value(interrupt[key]) for key in ("reason", "response")
+    )
+    return Interrupt(str(interrupt.get("name", "")), reason, response)
 
-    return Interrupt(str(interrupt.get("name", "")), shown(interrupt.get("reason")), shown(interrupt.get("response")))
 
-
-def _node_facts(results: Mapping[str, Any], name: str | None = None) -> tuple[str, ...]:
+def _result_facts(result: Mapping[str, Any]) -> tuple[str, ...]:
     """Time and tokens of a node's result, or of a whole Graph or Swarm, which stores them alike."""
-    result = results if name is None else _mapping(results.get(name))
     facts: list[str] = []
     time = result.get("execution_time")
     if isinstance(time, (int, float)) and time > 0:
         facts.append(duration(time))  # milliseconds, in Strands' results
-    total = _mapping(result.get("accumulated_usage")).get("totalTokens")
+    total = mapping(result.get("accumulated_usage")).get("totalTokens")
     if isinstance(total, int) and total > 0:
         facts.append(f"{count(total)} tokens")
     return tuple(facts)
 
 
 def _figures(usage: Usage, detail: SessionDetail) -> tuple[Figure, ...]:
-    figures = [Figure(count(usage.messages), "Messages", f"in {_of(len(detail.agents), 'agent')}")]
+    figures = [Figure(count(usage.messages), "Messages", f"in {count(len(detail.agents), 'agent')}")]
     if usage.model_calls:
         took = f"{duration(usage.latency_ms)} in all" if usage.latency_ms else ""
         figures.append(Figure(count(usage.model_calls), "Model calls", took))
@@ -337,19 +293,7 @@ def _usage_facts(usage: Usage | None) -> tuple[str, ...]:
     if usage.latency_ms:
         facts.append(duration(usage.latency_ms))
     if usage.tool_calls:
-        facts.append(_of(usage.tool_calls, "tool call"))
+        facts.append(count(usage.tool_calls, "tool call"))
     if usage.tool_errors:
         facts.append(f"{count(usage.tool_errors)} failed")
     return tuple(facts)
-
-
-def _of(number: int, noun: str) -> str:
-    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
-
-
-def _sequence(value: Any) -> Sequence[Any]:
-    return cast("Sequence[Any]", value) if isinstance(value, (list, tuple)) else ()

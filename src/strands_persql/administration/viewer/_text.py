@@ -1,12 +1,12 @@
-"""Values as text that a page can hold: readable, bounded, and nothing that no browser could show. Pure."""
+"""Stored values as text for the page: readable, cut where they are long, with a sign for invisible characters. Pure."""
 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, cast
@@ -18,10 +18,13 @@ __all__ = [
     "binary_of",
     "clip",
     "clip_json",
+    "clip_value",
     "count",
     "duration",
+    "mapping",
     "moment",
     "one_line",
+    "sequence",
     "size",
     "visible",
 ]
@@ -82,9 +85,24 @@ def visible(value: Any) -> Any:
     return _UNSEEN.sub(_stand_in, value) if type(value) is str else value  # `Markup`, a str too, has been through here
 
 
-def clip_json(value: Any, limit: int = LIMIT) -> Clip:
+def clip_json(value: Any) -> Clip:
     """A value as indented JSON, bytes named by their size."""
-    return clip(json.dumps(_plain(value), indent=2, ensure_ascii=False), limit)
+    return clip(json.dumps(_plain(value), indent=2, ensure_ascii=False))
+
+
+def clip_value(value: Any) -> Clip:
+    """A text as it is, and anything else as JSON."""
+    return clip(value) if isinstance(value, str) else clip_json(value)
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """The value where it is a JSON object; an empty one for anything else."""
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+
+
+def sequence(value: Any) -> Sequence[Any]:
+    """The value where it is a JSON array; an empty one for anything else."""
+    return cast("Sequence[Any]", value) if isinstance(value, (list, tuple)) else ()
 
 
 def one_line(value: Any, limit: int = 120) -> str:
@@ -103,13 +121,10 @@ def binary_of(value: Any) -> bytes | None:
     """The bytes of a value that is bytes, or is bytes as Strands encodes them in JSON; None for anything else."""
     if isinstance(value, (bytes, bytearray)):
         return bytes(value)
-    if isinstance(value, Mapping):
-        encoded = cast("Mapping[str, Any]", value)
-        if encoded.get("__bytes_encoded__") is True and isinstance(encoded.get("data"), str):
-            try:
-                return base64.b64decode(encoded["data"])
-            except (binascii.Error, ValueError):
-                return None
+    encoded = mapping(value)
+    if encoded.get("__bytes_encoded__") is True and isinstance(encoded.get("data"), str):
+        with suppress(ValueError):  # binascii.Error is one
+            return base64.b64decode(encoded["data"])
     return None
 
 
@@ -124,9 +139,9 @@ def size(number: int) -> str:
     return f"{amount:.1f} {units[0]}"
 
 
-def count(number: int) -> str:
-    """A number with its thousands set apart: `"12,345"`."""
-    return f"{number:,}"
+def count(number: int, noun: str = "") -> str:
+    """A number with its thousands set apart: `"12,345"`, `"1 agent"`, `"12,345 agents"`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}" if noun else f"{number:,}"
 
 
 def duration(milliseconds: float) -> str:
