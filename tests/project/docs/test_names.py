@@ -14,12 +14,14 @@ import strands_persql
 import strands_persql.testing
 from strands_persql import PerSQL, errors
 from strands_persql.client import _connections, _retry
+from strands_persql.database.tables import MemoryTables, ObjectTables, Tables
 from strands_persql.engine.threads import MAX_WORKERS
 from strands_persql.hooks import MAX_PENDING
 
 from .pages import (
     DOCS,
     PAGES,
+    ROOT,
     blocks,
     prose,
 )
@@ -78,6 +80,20 @@ def test_figures() -> None:
     assert f"| connections of a client | {_connections.MAX_CONNECTIONS} |" in reliability
     assert f"| worker threads of a process | {MAX_WORKERS}, " in reliability
     assert f"At most {MAX_PENDING:,} rows" in hooks and f"| {MAX_PENDING:,} |" in reliability
+
+
+def test_tables_exist() -> None:
+    """Each table that the pages and the README name is one that the package creates."""
+    layouts = (Tables(), ObjectTables(), MemoryTables())
+    created = {
+        name
+        for layout in layouts
+        for statement in layout.lay_out()
+        for name in re.findall(r"CREATE (?:VIRTUAL )?TABLE IF NOT EXISTS (\w+)", statement["sql"])
+    }
+    for page in [*PAGES, ROOT / "README.md"]:
+        named = set(re.findall(r"`(strands_[a-z]+(?:_[a-z]+)*)`", page.read_text("utf-8"))) - {"strands_persql"}
+        assert named <= created, page.name
 
 
 def test_methods_of_the_administration_are_shown() -> None:
