@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import inspect
 import re
 from pathlib import Path
@@ -61,6 +61,20 @@ def test_names_exist(page: Path) -> None:
     """Each class and error that a page names is public."""
     mentioned = set(re.findall(r"`(PerSQL\w*|\w+Error)\b[^`]*`", prose(page.read_text("utf-8")))) - NOT_OURS
     assert mentioned <= set(strands_persql.__all__)
+
+
+ATTRIBUTES = {f"strands_persql.{name}" for name in ("agent_ids", "rows", "bytes", "retries")}
+"""What spans are described by."""
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md", ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_import_paths_are_reachable(page: Path) -> None:
+    """Each module or name that a page writes with the package before it can be imported from there."""
+    text = prose(page.read_text("utf-8")).split("\n### Changed", 1)[0]  # which names what was
+    for path in set(re.findall(r"`(strands_persql(?:\.\w+)+)[`(]", text)) - ATTRIBUTES:
+        module, _, thing = path.rpartition(".")
+        found = vars(importlib.import_module(module)).get(thing)
+        assert found is not None or importlib.util.find_spec(path), path
 
 
 def test_every_error_has_its_remedy() -> None:
