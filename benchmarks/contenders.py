@@ -20,7 +20,7 @@ from strands.types.session import SessionMessage
 
 from strands_persql import PerSQL, PerSQLSessionManager, PerSQLSessionRepository
 from strands_persql.engine.lifecycle import wait
-from strands_persql.engine.threads import Lane
+from strands_persql.engine.threads import submit_call
 
 from .agents import AGENT_ID, WINDOW, build, history, turn
 from .clock import Clock
@@ -119,12 +119,9 @@ class HandOver(Bare):
 
 
 class _HandingOver(SessionManager):
-    def __init__(self) -> None:
-        self._lane = Lane(lambda: None)
-
     def register_hooks(self, registry: Any, **kwargs: Any) -> None:
         async def added(event: MessageAddedEvent) -> None:
-            await wait(self._lane.run())
+            await wait(submit_call(lambda: None))
 
         registry.add_callback(MessageAddedEvent, added)
 

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, cast
-from weakref import WeakSet
 
 from strands.session import SessionManager
 
 from .client import PerSQL
-from .database.connector import Store
+from .database.connector import Connector
 from .database.tables import Tables
 from .engine.closing import Closing
-from .engine.lifecycle import register, wait
-from .engine.recorder import (
-    Durability,
-    Recorder,
-    checked_durability,
-    checked_session_id,
-)
+from .engine.lifecycle import Listener, register
+from .engine.recording import Recording
 from .engine.threads import awaited, submit_call
 from .errors import PerSQLError
 from .repository import PerSQLSessionRepository
@@ -33,7 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .client import Database
-    from .engine.recorder import Written
+    from .engine.options import Durability
 
 __all__ = ["PerSQLSessionManager"]
 
@@ -72,11 +64,11 @@ class PerSQLSessionManager(Closing, SessionManager):
         durability: Durability = "message",
         create_tables: bool = True,
     ) -> None:
-        self.session_id = checked_session_id(session_id)
-        self._store = Store(database, Tables(table_prefix), create_tables=create_tables)
-        self._recorder = Recorder(self._store, self.session_id, checked_durability(durability))
+        self._connector = Connector(database, Tables(table_prefix), create_tables=create_tables)
+        self._recording = Recording(self._connector, session_id, durability)
+        self.session_id = self._recording.session_id
         self._repository = PerSQLSessionRepository(database, table_prefix=table_prefix, create_tables=create_tables)
-        self._listener = _Manager(self._recorder)
+        self._listener = Listener(self._recording)
         self._client: PerSQL | None = None
 
     @classmethod
@@ -105,7 +97,7 @@ class PerSQLSessionManager(Closing, SessionManager):
             SessionDataError: A stored row can't be read.
         """
         self = cls(session_id, database, table_prefix=table_prefix, durability=durability, create_tables=create_tables)
-        await awaited(submit_call(lambda: self._recorder.read_ahead(agent_id)))
+        await awaited(submit_call(lambda: self._recording.opening.read_ahead(agent_id)))
         return self
 
     @classmethod
@@ -148,7 +140,7 @@ class PerSQLSessionManager(Closing, SessionManager):
             raise
         self._client = client
         if create_database:
-            self._store.provision = lambda: _create_database(client, database.rpartition("/")[2])
+            self._connector.provision = lambda: _create_database(client, database.rpartition("/")[2])
         return self
 
     def __repr__(self) -> str:
@@ -172,15 +164,15 @@ class PerSQLSessionManager(Closing, SessionManager):
             SessionDataError: A stored row can't be read.
             PerSQLError: The database refused, or could not be reached.
         """
-        self._recorder.restore(agent)
+        self._recording.agents.restore(agent)
 
     def append_message(self, message: Message, agent: Agent, **kwargs: Any) -> None:
         """Store a message of an agent, and wait for it."""
-        self._recorder.block(lambda: self._recorder.appended(agent, cast("dict[str, Any]", message)))
+        self._recording.delivery.block(lambda: self._recording.agents.appended(agent, cast("dict[str, Any]", message)))
 
     def sync_agent(self, agent: Agent, **kwargs: Any) -> None:
         """Store whatever changed in an agent, and wait for it. Strands calls it when the context has overflowed."""
-        self._recorder.block(lambda: self._recorder.synced(agent))
+        self._recording.delivery.block(lambda: self._recording.agents.synced(agent))
 
     def redact_latest_message(self, redact_message: Message, agent: Agent, **kwargs: Any) -> None:
         """Overwrite the message stored last, and every copy of what it held, before the model goes on.
@@ -188,15 +180,17 @@ class PerSQLSessionManager(Closing, SessionManager):
         Raises:
             SessionException: There is no message to redact.
         """
-        self._recorder.block(lambda: self._recorder.redacted(agent, cast("dict[str, Any]", redact_message)))
+        self._recording.delivery.block(
+            lambda: self._recording.agents.redacted(agent, cast("dict[str, Any]", redact_message))
+        )
 
     def initialize_multi_agent(self, source: MultiAgentBase, **kwargs: Any) -> None:
         """Restore a Graph or Swarm, or begin its session; blocks for one request, or none after `open`."""
-        self._recorder.restore_multi_agent(source)
+        self._recording.multi_agents.restore(source)
 
     def sync_multi_agent(self, source: MultiAgentBase, **kwargs: Any) -> None:
         """Store the state of a Graph or Swarm, and wait for it."""
-        self._recorder.block(lambda: self._recorder.recorded_multi_agent(source, last=True))
+        self._recording.delivery.block(lambda: self._recording.multi_agents.recorded(source, last=True))
 
     # What users of Strands' own managers rely on besides
 
@@ -217,33 +211,6 @@ class PerSQLSessionManager(Closing, SessionManager):
             SessionException: There is no such session.
         """
         self._repository.delete_session(session_id, **kwargs)
-
-
-class _Manager:
-    """What a session manager does at each event."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        self.registries: WeakSet[HookRegistry] = WeakSet()
-        self._recorder = recorder
-        self.initialized = recorder.restore
-        self.added = recorder.added
-        self.updated = recorder.synced
-        self.ended = recorder.ended
-
-    def checked(self, agent: Agent, *, failed: bool) -> Written:
-        return self._recorder.checked(agent)
-
-    def multi_agent_initialized(self, source: MultiAgentBase) -> Future[None]:
-        return submit_call(lambda: self._recorder.restore_multi_agent(source))
-
-    def node_ended(self, source: MultiAgentBase) -> Written:
-        return self._recorder.recorded_multi_agent(source, last=False)
-
-    def multi_agent_ended(self, source: MultiAgentBase) -> Written:
-        return self._recorder.recorded_multi_agent(source, last=True)
-
-    async def settle(self, subject: Any, record: Callable[[], Written]) -> None:
-        await wait(record())
 
 
 def _create_database(client: PerSQL, slug: str) -> None:

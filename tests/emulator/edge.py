@@ -81,7 +81,7 @@ def _record(
     record = RequestRecord.read(emulator.requests + 1, scope["method"], scope["path"], headers, body)
     record.connection = scope["client"][1]
     emulator.log.append(record)
-    fault = emulator.faults.take(record.number)
+    fault = emulator.faults.take(record.number, body)
     record.fault = fault.name if fault is not None else None
     return record, fault
 

@@ -116,6 +116,7 @@ class Faults:
     _queue: deque[Fault | None] = field(default_factory=lambda: deque[Fault | None]())
     _at: dict[int, Fault] = field(default_factory=lambda: dict[int, Fault]())
     _always: Fault | None = None
+    _poison: tuple[bytes, Fault] | None = None
     _random: random.Random | None = None
     _rate: float = 0.0
     _choices: Sequence[Fault] = COMMON
@@ -132,6 +133,10 @@ class Faults:
         """Every request that no other plan concerns meets this one, until `clear`."""
         self._always = fault
 
+    def poisoned(self, words: str, fault: Fault) -> None:
+        """Every request that holds these words meets this one."""
+        self._poison = (words.encode(), fault)
+
     def randomly(self, seed: int, rate: float, choices: Sequence[Fault] = COMMON) -> None:
         """Each request that no other plan concerns meets one of `choices` with the probability `rate`."""
         self._random, self._rate, self._choices = random.Random(seed), rate, choices
@@ -140,10 +145,12 @@ class Faults:
         """From now on everything goes well."""
         self._queue.clear()
         self._at.clear()
-        self._always = self._random = None
+        self._always = self._random = self._poison = None
 
-    def take(self, number: int) -> Fault | None:
+    def take(self, number: int, body: bytes = b"") -> Fault | None:
         """The fault of a request."""
+        if self._poison is not None and self._poison[0] in body:
+            return self._poison[1]
         if number in self._at:
             return self._at[number]
         if self._queue:

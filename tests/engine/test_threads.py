@@ -1,4 +1,4 @@
-"""Lanes on the shared threads: one run at a time, none forgotten, never stuck."""
+"""Turns on the shared threads: one at a time, none forgotten, never stuck."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import subprocess
 import sys
 import threading
 import weakref
-from concurrent.futures import CancelledError
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
 from concurrent.futures import wait as wait_for
 from functools import partial
 from pathlib import Path
@@ -22,15 +23,35 @@ import pytest
 from strands_persql.engine import threads as workers
 from strands_persql.engine.threads import (
     MAX_WORKERS,
-    Lane,
-    Steps,
     awaited,
     submit,
     submit_call,
 )
+from strands_persql.engine.turns import Turns
 
 PATIENCE = 10.0
 """Seconds after which a test fails instead of hanging."""
+
+
+class Lane:
+    """Work that is done in turns, on the shared threads."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+        self._turns = Turns(lambda at_once: submit(self._turn))
+
+    def run(self) -> Future[None]:
+        """Ask for a turn."""
+        return self._turns.ask()
+
+    def _turn(self) -> None:
+        if self._turns.begin():
+            error: BaseException | None = None
+            try:
+                self._work()
+            except BaseException as caught:
+                error = caught
+            self._turns.end(error)
 
 
 class Gate:
@@ -222,59 +243,59 @@ def test_a_loop_that_was_closed_is_left_alone(caplog: pytest.LogCaptureFixture) 
 
 
 def test_each_turn_is_handed_over_anew() -> None:
-    """What is asked for during a turn is another turn, for `carry_out` to put among others; at once, if one blocks."""
-    turns: list[tuple[Any, bool]] = []
+    """What is asked for during a turn is another turn, handed over at its end; at once, if one blocks meanwhile."""
+    handed: list[bool] = []
+    turns = Turns(handed.append)
+    waits = [turns.ask()]
+    assert turns.begin()
+    waits += [turns.ask(), turns.ask(at_once=True), turns.ask()]
+    assert handed == [False]
+    turns.end()
+    assert [wait.done() for wait in waits] == [True, False, False, False]
+    assert turns.begin()
+    turns.ask()
+    turns.end()
+    assert all(wait.done() for wait in waits)
+    assert handed == [False] * 3
 
-    def work() -> Steps[str, str]:
-        assert (yield "question") == "answer"
 
-    lane: Lane[str, str] = Lane(work, lambda turn, at_once: turns.append((turn, at_once)))
-    waits = [lane.run()]
-    assert next(turns[0][0]) == "question"
-    waits += [lane.run(), lane.run(at_once=True), lane.run()]
-    for number in (0, 1):
-        with pytest.raises(StopIteration):
-            turns[number][0].send("answer")
-        assert [wait.done() for wait in waits] == [True] + [bool(number)] * 3
-        if number == 0:
-            assert next(turns[1][0]) == "question"
-    lane.run()
-    assert [at_once for _, at_once in turns] == [False, True, False]
+def test_who_blocks_passes_a_queued_turn() -> None:
+    """A turn that waits for others is passed by one that somebody blocks for, and then finds nothing to do."""
+    handed: list[bool] = []
+    turns = Turns(handed.append)
+    waits = [turns.ask(), turns.ask(), turns.ask(at_once=True)]
+    assert handed == [False, True]
+    assert turns.begin()
+    turns.end()
+    assert all(wait.done() for wait in waits)
+    assert not turns.begin()
+    assert not turns.ask().done()
+    assert handed == [False, True, False]
 
 
 def test_a_turn_that_was_handed_over_all_the_same() -> None:
     """A call that is interrupted after it has handed its turn over: the next hands over another, and one is enough."""
-    busy, overlaps, turns = threading.Lock(), list[int](), list[Any]()
+    handed: list[bool] = []
 
-    def work() -> Steps[str, str]:
-        if not busy.acquire(blocking=False):
-            overlaps.append(1)
-        assert (yield "question") == "answer"
-        busy.release()
-
-    def interrupted(turn: Any, at_once: bool) -> None:
-        turns.append(turn)
-        if len(turns) == 1:
+    def interrupted(at_once: bool) -> None:
+        handed.append(at_once)
+        if len(handed) == 1:
             raise KeyboardInterrupt
 
-    lane: Lane[str, str] = Lane(work, interrupted)
+    turns = Turns(interrupted)
     with pytest.raises(KeyboardInterrupt):
-        lane.run()
-    later = lane.run()
-    first, second = turns
-    assert next(first) == "question"
-    last = lane.run()
-    assert next(second, None) is None
-    with pytest.raises(StopIteration):
-        first.send("answer")
+        turns.ask()
+    later = turns.ask()
+    assert len(handed) == 2
+    assert turns.begin()
+    last = turns.ask()
+    assert not turns.begin()
+    turns.end()
     later.result(0)
-    (third,) = turns[2:]
-    assert next(third) == "question"
-    with pytest.raises(StopIteration):
-        third.send("answer")
+    assert len(handed) == 3
+    assert turns.begin()
+    turns.end()
     last.result(0)
-    assert not overlaps
-    assert len(turns) == 3
 
 
 def test_calls_that_wait_take_no_thread() -> None:

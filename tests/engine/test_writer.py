@@ -723,9 +723,9 @@ def test_an_outage_costs_no_memory_but_the_rows() -> None:
     database.plan(dict.fromkeys(range(1, 41), "before"))
     for position in range(40):
         write_somehow(writer, *([state(0)] if position == 0 else []), message(position, f"message {position}"))
-    attempts = writer._attempts.rows
+    attempts = writer._out.attempts.rows
     assert len(attempts) == 41
     assert all(len(contents) == 1 for contents in attempts.values())
     insist(database, writer)
-    assert not writer._attempts.rows
+    assert not writer._out.attempts.rows
     assert len(stored(database)["a"][1]) == 40

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, TextIO
 from ..database.connector import Store
 from ..database.encoding import LARGEST_NUMBER
 from ..database.tables import Administration, Search, Tables
-from ..engine.recorder import checked_session_id
+from ..engine.options import checked_session_id
 from . import searching
 from .forking import Alteration
 from .results import (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._client import PerSQL
 from ._failures import is_sql_kind
+from ._forks import survive_forks
 from ._handle import Handle
 from ._local import LocalDatabase
 from ._names import file_name, split_name
@@ -23,4 +24,5 @@ __all__ = [
     "is_sql_kind",
     "retries_so_far",
     "split_name",
+    "survive_forks",
 ]

@@ -35,7 +35,7 @@ class Connections:
         self._idle: list[httpx.Client] = []
         self._all: list[httpx.Client] = []
         self._closed = False
-        _forks.watch(self)
+        _forks.survive_forks(self)
 
     @contextmanager
     def one(self) -> Generator[httpx.Client, None, None]:
@@ -54,7 +54,7 @@ class Connections:
                 with self._lock:
                     self._idle.append(client)
 
-    def forked(self) -> None:
+    def after_fork(self) -> None:
         """In a child process: leave the parent's connections alone, and open others when needed."""
         _forks.abandon(self._all)
         self._lock = threading.Lock()

@@ -8,7 +8,7 @@ from typing import Any
 
 from ._answers import Answer, as_list, as_object
 from ._local import Folder
-from ._remote import Service
+from ._remote import Request, Service
 
 __all__ = ["Databases"]
 
@@ -44,9 +44,8 @@ class Databases:
                 raise ValueError(f"no slug can be made of {name!r}; pass slug=")
         if isinstance(self._place, Folder):
             return {"slug": slug, "name": name, "status": "active"}
-        return self._place.request(
-            "POST", "/v1/databases", {"name": name, "slug": slug}, _object, database=slug, key=secrets.token_hex(16)
-        )
+        payload = {"name": name, "slug": slug}
+        return self._place.request(Request("POST", "/v1/databases", payload, slug, key=secrets.token_hex(16)), _object)
 
     def list(self) -> list[dict[str, Any]]:
         """The databases there are, the first 100 of the service's.
@@ -61,7 +60,7 @@ class Databases:
         """
         if isinstance(self._place, Folder):
             return [{"slug": name.partition("/")[2], "name": name, "status": "active"} for name in self._place.names()]
-        return self._place.request("GET", f"/v1/databases?pageSize={PAGE_SIZE}", None, _objects, database="(all)")
+        return self._place.request(Request("GET", f"/v1/databases?pageSize={PAGE_SIZE}", None, "(all)"), _objects)
 
 
 def _object(answer: Answer) -> dict[str, Any] | None:

@@ -2,29 +2,34 @@
 
 Two processes on one TCP connection would read each other's answers, and SQLite's own rule is that a connection is not
 carried across a fork, not even to be closed (sqlite.org/howtocorrupt.html, section 2.6); closing a TLS connection would
-end the parent's. So the child keeps what it inherited out of the garbage collector's reach, and opens its own.
+end the parent's. So the child keeps what it inherited out of the garbage collector's reach, and opens its own. Threads
+don't survive a fork either, and a lock that one of them held would stay locked for ever: each holder makes a new one.
 """
 
 from __future__ import annotations
 
 import os
-import weakref
 from typing import Protocol
+from weakref import WeakSet
 
-__all__ = ["abandon", "watch"]
-
-
-class _Forkable(Protocol):
-    def forked(self) -> None: ...
+__all__ = ["abandon", "survive_forks"]
 
 
-_watched: weakref.WeakSet[_Forkable] = weakref.WeakSet()
+class Survivor(Protocol):
+    """Holds locks, connections or work under way that a child process must not inherit."""
+
+    def after_fork(self) -> None:
+        """Begin anew in the child, which has one thread so far."""
+        ...
+
+
+_survivors: WeakSet[Survivor] = WeakSet()
 _inherited: list[object] = []
 
 
-def watch(thing: _Forkable) -> None:
-    """Have `thing.forked()` called in each child process, before anything else there."""
-    _watched.add(thing)
+def survive_forks(survivor: Survivor) -> None:
+    """Have `after_fork` called in each child process that is forked while `survivor` is alive."""
+    _survivors.add(survivor)
 
 
 def abandon(inherited: object | None) -> None:
@@ -34,8 +39,8 @@ def abandon(inherited: object | None) -> None:
 
 
 def _in_child() -> None:
-    for thing in list(_watched):
-        thing.forked()
+    for survivor in list(_survivors):
+        survivor.after_fork()
 
 
 if hasattr(os, "register_at_fork"):

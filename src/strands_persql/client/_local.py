@@ -57,7 +57,9 @@ class LocalDatabase(Handle):
         _refuse(statement)
         return self._store.use(lambda connection: _run(connection, statement))
 
-    def _batch(self, statements: list[Prepared], transaction: bool, key: str | None) -> list[QueryResult]:
+    def _batch(
+        self, statements: list[Prepared], transaction: bool, key: str | None, retry_unanswered: bool
+    ) -> list[QueryResult]:
         for statement in statements:
             _refuse(statement)
         # One statement is a transaction by itself.
@@ -87,7 +89,7 @@ class Folder:
         self._lock = threading.Lock()
         self._stores: dict[str, _Store] = {}
         self._closed = False
-        _forks.watch(self)
+        _forks.survive_forks(self)
 
     def store(self, namespace: str, slug: str) -> _Store:
         """The store of a database; opened by the first call on it."""
@@ -114,7 +116,7 @@ class Folder:
                 return sorted(self._stores)
         return []
 
-    def forked(self) -> None:
+    def after_fork(self) -> None:
         """In a child process: another lock, since a thread of the parent may hold this one."""
         self._lock = threading.Lock()
 
@@ -141,7 +143,7 @@ class _Store:
         self._connection: sqlite3.Connection | None = None
         self._closed = False
         self._lost = False
-        _forks.watch(self)
+        _forks.survive_forks(self)
 
     def use(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do something with the connection, on this thread alone; SQLite's errors come out as the service's."""
@@ -230,7 +232,7 @@ class _Store:
             f"{self.place} can't be opened; make the file and its folder readable and writable",
         )
 
-    def forked(self) -> None:
+    def after_fork(self) -> None:
         """In a child process: leave the parent's connection alone."""
         _forks.abandon(self._connection)
         self._lost = self._lost or (not self._path and self._connection is not None)

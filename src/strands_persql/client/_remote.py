@@ -19,7 +19,7 @@ import threading
 from collections.abc import Callable, Generator, Mapping
 from functools import lru_cache
 from importlib import metadata
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import httpx
 
@@ -64,6 +64,26 @@ class _Bearer(httpx.Auth):
         return "<token>"
 
 
+class Request(NamedTuple):
+    """One request, however often it is sent.
+
+    Attributes:
+        method: The HTTP method.
+        path: The path below the base address.
+        payload: What is sent as JSON, or is JSON already; None for nothing.
+        database: What it concerns, for messages and the log.
+        key: The `Idempotency-Key` that each attempt carries.
+        retry_unanswered: Whether it is sent again after a failure in which it may have been carried out.
+    """
+
+    method: str
+    path: str
+    payload: object | None
+    database: str
+    key: str | None = None
+    retry_unanswered: bool = True
+
+
 class Service:
     """The connection to the service that all handles of a client share. Safe to use from several threads.
 
@@ -83,40 +103,28 @@ class Service:
         self._lock = threading.Lock()
         self._connections: Connections | None = None
         self._closed = threading.Event()
-        _forks.watch(self)
+        _forks.survive_forks(self)
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        payload: object | None,
-        read: Callable[[Answer], T | None],
-        *,
-        database: str,
-        key: str | None = None,
-    ) -> T:
+    def request(self, request: Request, read: Callable[[Answer], T | None]) -> T:
         """Send one request and read its answer, retrying as the module's docstring says.
 
         Args:
-            method: The HTTP method.
-            path: The path below the base address.
-            payload: What is sent as JSON, or is JSON already; None for nothing.
+            request: What is sent.
             read: Reads the answer; None where it hasn't the documented shape.
-            database: What it concerns, for messages and the log.
-            key: The `Idempotency-Key` that each attempt carries.
 
         Raises:
             PerSQLError: One of its kinds, after all retries.
         """
+        payload, database = request.payload, request.database
         content = payload if isinstance(payload, bytes) or payload is None else encode(payload)
-        address = _address(str(self.base_url), path)
+        address = _address(str(self.base_url), request.path)
         headers = {} if content is None else {"Content-Type": "application/json"}
-        if key is not None:
-            headers["Idempotency-Key"] = key
+        if request.key is not None:
+            headers["Idempotency-Key"] = request.key
         retries = Retries(self.max_retries)
         arrived = False
         while True:
-            outcome = self._attempt(method, address, content, headers, database)
+            outcome = self._attempt(request.method, address, content, headers, database)
             if isinstance(outcome, Answer):
                 result = read(outcome)
                 if result is not None:
@@ -127,7 +135,9 @@ class Service:
                 # Only if no attempt at all can have arrived is it certain that nothing was done.
                 arrived = arrived or error.sent
                 error.sent = arrived
-            delay = retries.next_delay(outcome.retry_after) if outcome.again else None
+            unanswered = error.status != 429 and getattr(error, "sent", True)
+            again = outcome.again and (request.retry_unanswered or not unanswered)
+            delay = retries.next_delay(outcome.retry_after) if again else None
             if delay is None:
                 raise error
             logger.log(
@@ -184,7 +194,7 @@ class Service:
             trust_env=trust_env,
         )
 
-    def forked(self) -> None:
+    def after_fork(self) -> None:
         """In a child process: locks of its own, since a thread of the parent may hold these."""
         self._lock = threading.Lock()
         was_closed = self._closed.is_set()
@@ -216,15 +226,19 @@ class RemoteDatabase(Handle):
 
     def _query(self, statement: Prepared) -> QueryResult:
         key = None if only_reads(statement[0]) else _fresh_key()
-        return self._post("query", _wire(statement), lambda answer: read_result(answer.data, answer.meta), key)
+        request = Request("POST", f"{self._path}/query", _wire(statement), self.name, key)
+        return self._service.request(request, lambda answer: read_result(answer.data, answer.meta))
 
-    def _batch(self, statements: list[Prepared], transaction: bool, key: str | None) -> list[QueryResult]:
+    def _batch(
+        self, statements: list[Prepared], transaction: bool, key: str | None, retry_unanswered: bool
+    ) -> list[QueryResult]:
         content = encode({"statements": [_wire(statement) for statement in statements], "transaction": transaction})
         if all(only_reads(sql) for sql, _ in statements):
             key = None
         else:
             key = _fresh_key() if key is None else _named_key(key, self._path, content)
-        return self._post("batch", content, lambda answer: read_results(answer, len(statements)), key)
+        request = Request("POST", f"{self._path}/batch", content, self.name, key, retry_unanswered)
+        return self._service.request(request, lambda answer: read_results(answer, len(statements)))
 
     def role(self) -> str | None:
         """The token's role (`"admin"`, `"readwrite"`, `"readonly"` …); None where the service doesn't tell.
@@ -234,12 +248,9 @@ class RemoteDatabase(Handle):
         Raises:
             PerSQLError: The service refuses the question, or can't be reached.
         """
-        found = self._service.request("GET", "/v1/me", None, lambda answer: (answer.data,), database=self.name)[0]
+        found = self._service.request(Request("GET", "/v1/me", None, self.name), lambda answer: (answer.data,))[0]
         role = (as_object(found) or {}).get("role")
         return role if isinstance(role, str) else None
-
-    def _post(self, verb: str, payload: object, read: Callable[[Answer], T | None], key: str | None) -> T:
-        return self._service.request("POST", f"{self._path}/{verb}", payload, read, database=self.name, key=key)
 
     def __repr__(self) -> str:
         return f"<PerSQL database {self.name!r} at {self._service.base_url}>"

@@ -1,22 +1,25 @@
-"""A user's database handle, the tables in it, and nothing in between: one call is one request.
+"""A user's database handle and the tables in it: statements in, rows out, and one call is one request.
 
 Any object with `query` and `batch` in the shapes of PerSQL's SDK serves (see `strands_persql.client.Database`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from ..errors import PermissionDeniedError, SessionDataError
+from .faults import fault_of
+from .sharing import SharedRequests, shared_requests
 from .tables import Tables
 
 if TYPE_CHECKING:
     from ..client import Database, Statement
     from .query import Query
 
-__all__ = ["Layout", "Row", "Store", "fault_of"]
+__all__ = ["Connector", "Layout", "Row", "Store", "fault_of"]
 
 Row = Mapping[str, Any]
 T = TypeVar("T")
@@ -34,29 +37,9 @@ class Layout(Protocol):
 
 L = TypeVar("L", bound=Layout)
 
-_WORDS = (
-    ("unique_violation", "unique constraint failed"),
-    ("not_null_violation", "not null constraint failed"),
-    ("unknown_table", "no such table"),
-)
 
-
-def fault_of(error: BaseException) -> str | None:
-    """What a database's error says went wrong, in the words of the service's `errorDetail.kind`; None where unknown.
-
-    A handle of PerSQL's own SDK raises errors of its own, whose names and attributes are not documented: they are told
-    by an attribute `kind` or `detail`, else by SQLite's words in their text.
-    """
-    for candidate in (error, getattr(error, "detail", None), getattr(error, "error_detail", None)):
-        kind = candidate.get("kind") if isinstance(candidate, Mapping) else getattr(candidate, "kind", None)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        if isinstance(kind, str) and kind != "unknown":
-            return kind
-    text = str(error).lower()
-    return next((kind for kind, words in _WORDS if words in text), None)
-
-
-class Store(Generic[L]):
-    """The tables of one layout in one database.
+class Connector(Generic[L]):
+    """The tables of one layout in one database: statements in, rows out; one call is one request.
 
     Args:
         database: The handle.
@@ -81,8 +64,13 @@ class Store(Generic[L]):
         """Creates the database, when a statement finds none."""
         self.is_local: bool = not getattr(database, "loses_answers", True)
         """Whether requests are calls in this process, each answered at once."""
+        parameters = _parameters(database.batch)
         # A handle that never loses an answer has no use for a key, and making one takes as long as planning the batch.
-        self._takes_key = not self.is_local and "idempotency_key" in _parameters(database.batch)
+        self._takes_key = not self.is_local and "idempotency_key" in parameters
+        self.fails_at_once = "retry_unanswered" in parameters
+        """Whether the handle can be kept from sending a batch again after a failure that may be the batch's own."""
+        self.shared: SharedRequests | None = None if self.is_local else shared_requests(database)
+        """The requests that sessions share, where the database is reached over a network."""
 
     def ask(self, query: Query[T], *, versioned: bool = False) -> T:
         """Run a query that reads, as one request; with `versioned` where the layout may be another version's.
@@ -91,8 +79,8 @@ class Store(Generic[L]):
             SessionDataError: The tables were laid out by a newer version of this package.
         """
         if versioned:
-            version = cast("Store[Tables]", self).tables.read_version()
-            return query.read(cast("Store[Tables]", self).read_versioned([version, *query.statements]))
+            version = cast("Connector[Tables]", self).tables.read_version()
+            return query.read(cast("Connector[Tables]", self).read_versioned([version, *query.statements]))
         return query.read(self.read(*query.statements))
 
     def carry_out(self, query: Query[T]) -> T:
@@ -103,22 +91,29 @@ class Store(Generic[L]):
         """Run reading statements as one request; the rows of each."""
         return self._with_tables(lambda: self._batch(statements, None))
 
-    def write(
-        self, statements: Sequence[Statement], *, key: str | Callable[[Sequence[Statement]], str] | None = None
-    ) -> list[list[Row]]:
+    def write(self, statements: Sequence[Statement], *, key: str | None = None) -> list[list[Row]]:
         """Run statements as one request and one transaction, all of them or none; the rows of each.
 
         Args:
             statements: At most 100.
-            key: Names this writing, so that a service that has seen it before answers without running it again; or
-                makes that name, for a handle that has a use for it.
+            key: Names this writing, so that a service that has seen it before answers without running it again.
         """
-        name = None
-        if self._takes_key:
-            name = key(statements) if callable(key) else key
-        return self._with_tables(lambda: self._batch(statements, name))
+        return self._with_tables(lambda: self._batch(statements, key if self._takes_key else None))
 
-    def read_versioned(self: Store[Tables], statements: Sequence[Statement]) -> list[list[Row]]:
+    def commit(self, statements: Sequence[Statement], *, shared: bool = False) -> None:
+        """The same for rows of sessions, which carry the revisions they were built on: no two such batches are alike.
+
+        Args:
+            statements: At most 100.
+            shared: They are of several sessions: not sent again where one of them may be at fault.
+        """
+        key = _key_of(statements) if self._takes_key else None
+        if shared:
+            self._batch(statements, key, shared=True)
+        else:
+            self._with_tables(lambda: self._batch(statements, key))
+
+    def read_versioned(self: Connector[Tables], statements: Sequence[Statement]) -> list[list[Row]]:
         """Run reading statements of which the first is `Tables.read_version`, and check what it answers.
 
         Raises:
@@ -143,7 +138,7 @@ class Store(Generic[L]):
         self._lay_out(version)
         return self.read(*statements)[1:]
 
-    def set_up(self: Store[Tables]) -> int:
+    def set_up(self: Connector[Tables]) -> int:
         """Create the tables, or bring them to the newest layout; the layout's version.
 
         Raises:
@@ -153,11 +148,13 @@ class Store(Generic[L]):
         self.read_versioned([self.tables.read_version()])
         return len(self.tables.steps)
 
-    def _batch(self, statements: Sequence[Statement], key: str | None) -> list[list[Row]]:
-        if self._takes_key and key is not None:
-            results: Any = self.database.batch(list(statements), transaction=True, idempotency_key=key)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-        else:
-            results = self.database.batch(list(statements), transaction=True)
+    def _batch(self, statements: Sequence[Statement], key: str | None, *, shared: bool = False) -> list[list[Row]]:
+        options: dict[str, Any] = {}
+        if key is not None:
+            options["idempotency_key"] = key
+        if shared and self.fails_at_once:
+            options["retry_unanswered"] = False
+        results: Any = self.database.batch(list(statements), transaction=True, **options)
         if type(cast("object", results)) is not list:  # asked first: the others take longer than all the rest
             if inspect.isawaitable(cast("object", results)):
                 close = getattr(cast("object", results), "close", None)
@@ -242,3 +239,14 @@ def _parameters(method: Callable[..., object]) -> Mapping[str, object]:
         return inspect.signature(method).parameters
     except (TypeError, ValueError):
         return {}
+
+
+def _key_of(statements: Sequence[Statement]) -> str:
+    digest = hashlib.sha256()
+    for statement in statements:
+        text = "\0".join([statement["sql"], *map(str, statement.get("params", ()))])
+        digest.update(text.encode("utf-8", "surrogatepass"))
+    return f"strands-persql-{digest.hexdigest()}"
+
+
+Store = Connector

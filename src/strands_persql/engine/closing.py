@@ -10,7 +10,7 @@ from .lifecycle import wait
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from .recorder import Recorder
+    from .recording import Recording
 
 __all__ = ["Closing"]
 
@@ -18,12 +18,12 @@ __all__ = ["Closing"]
 class Closing:
     """Stores what is pending, and ends."""
 
-    _recorder: Recorder
+    _recording: Recording
 
     @property
     def pending(self) -> int:
         """How many rows are not stored yet: 0 after every event under `"message"`, unless a write failed."""
-        return self._recorder.pending
+        return self._recording.pending
 
     def flush(self) -> None:
         """Store all that is pending, and wait for it.
@@ -32,11 +32,11 @@ class Closing:
             PerSQLError: The database refused, or could not be reached; the rows stay pending.
             SessionConflictError: Another writer changed the session.
         """
-        self._recorder.flush(at_once=True).result()
+        self._recording.delivery.flush(at_once=True).result()
 
     async def aflush(self) -> None:
         """`flush()`, without blocking the event loop."""
-        await wait(self._recorder.flush())
+        await wait(self._recording.delivery.flush())
 
     def close(self) -> None:
         """Store all that is pending, then let go of what is this object's own."""

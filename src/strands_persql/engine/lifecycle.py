@@ -10,8 +10,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import strands.hooks
@@ -26,63 +25,68 @@ from strands.hooks import (
     MultiAgentInitializedEvent,
 )
 
-from .threads import awaited
+from .threads import awaited, submit_call
 
 if TYPE_CHECKING:
     from strands import Agent
     from strands.multiagent.base import MultiAgentBase
 
-    from .recorder import Written
+    from .options import Written
+    from .recording import Recording
 
 __all__ = ["Listener", "register", "wait"]
-
-T = TypeVar("T")
 
 LAST = 100
 """`HookOrder.SDK_LAST`: after all hooks of the user's, where a registry knows an order (Strands 1.43 on)."""
 
 
-class Listener(Protocol):
-    """What a session manager and a mirror do at each event; `Written` is what the agent has to wait for."""
+class Listener:
+    """What a session manager does at each event; `Written` is what the agent has to wait for.
 
-    registries: WeakSet[HookRegistry]
-    """Where it listens already."""
+    Args:
+        recording: The session.
+
+    Attributes:
+        registries: Where it listens already.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        self.registries: WeakSet[HookRegistry] = WeakSet()
+        self.recording = recording
+        self.agents = recording.agents
+        self.multi_agents = recording.multi_agents
 
     def initialized(self, agent: Agent) -> None:
         """An agent was built."""
-        ...
+        self.agents.restore(agent)
 
-    def added(self, agent: Agent) -> Written:
+    async def added(self, agent: Agent) -> None:
         """A message was added to its history."""
-        ...
+        await wait(self.agents.added(agent))
 
-    def checked(self, agent: Agent, *, failed: bool) -> Written:
-        """The model has answered, or failed to and may be asked again."""
-        ...
+    async def checked(self, agent: Agent, *, failed: bool) -> None:
+        """The model has answered, or `failed` to and may be asked again."""
+        await wait(self.agents.checked(agent))
 
-    def updated(self, agent: Agent) -> Written:
+    async def updated(self, agent: Agent) -> None:
         """A message was replaced."""
-        ...
+        await wait(self.agents.synced(agent))
 
-    def ended(self, agent: Agent) -> Written:
+    async def ended(self, agent: Agent) -> None:
         """An invocation, or a bidirectional conversation, has ended."""
-        ...
+        await wait(self.agents.ended(agent))
 
-    def multi_agent_initialized(self, source: MultiAgentBase) -> Future[None]:
+    async def multi_agent_initialized(self, source: MultiAgentBase) -> None:
         """A Graph or Swarm was built."""
-        ...
+        await awaited(submit_call(lambda: self.multi_agents.restore(source)))
 
-    def node_ended(self, source: MultiAgentBase) -> Written:
+    async def node_ended(self, source: MultiAgentBase) -> None:
         """A node of it has run."""
-        ...
+        await wait(self.multi_agents.recorded(source, last=False))
 
-    def multi_agent_ended(self, source: MultiAgentBase) -> Written:
+    async def multi_agent_ended(self, source: MultiAgentBase) -> None:
         """All of it has run."""
-        ...
-
-    async def settle(self, subject: Any, record: Callable[[], Written]) -> None:
-        """Record a change of an agent, Graph or Swarm, and wait as long as the agent has to."""
-        ...
+        await wait(self.multi_agents.recorded(source, last=True))
 
 
 def register(registry: HookRegistry, listener: Listener) -> None:
@@ -101,35 +105,49 @@ def register(registry: HookRegistry, listener: Listener) -> None:
     # sees what another manager has restored.
     on(AgentInitializedEvent, _initialized(listener), last=True)
     # A message is stored before the agent goes on; its tool's changes to the agent's state go along.
-    on(MessageAddedEvent, _of_agent(listener, listener.added))
+    on(MessageAddedEvent, _of_agent(listener.added))
     # Interventions, guardrails and hooks change the end of the history round a model call, without an event.
     on(AfterModelCallEvent, _after_model_call(listener))
     # Trimming, interrupts and the user's own edits have no event: the whole history is compared, after all other hooks.
-    on(AfterInvocationEvent, _of_agent(listener, listener.ended), last=True)
+    on(AfterInvocationEvent, _of_agent(listener.ended), last=True)
 
     # A Graph's or Swarm's constructor runs this one in a loop of its own.
-    on(MultiAgentInitializedEvent, _initialized_multi_agent(listener))
+    on(MultiAgentInitializedEvent, _of_source(listener.multi_agent_initialized))
     # A node has run: should the process die now, the run goes on behind it.
-    on(AfterNodeCallEvent, _of_source(listener, listener.node_ended))
-    on(AfterMultiAgentInvocationEvent, _of_source(listener, listener.multi_agent_ended), last=True)
+    on(AfterNodeCallEvent, _of_source(listener.node_ended))
+    on(AfterMultiAgentInvocationEvent, _of_source(listener.multi_agent_ended), last=True)
 
     # A BidiAgent appends its transcripts empty and replaces them as they grow (Strands 1.58 on).
     for event_type in filter(None, [getattr(strands.hooks, "MessageUpdatedEvent", None)]):
-        on(event_type, _of_agent(listener, listener.updated))
+        on(event_type, _of_agent(listener.updated))
     # It has events of its own up to 1.55, and no invocation: its end is its stop.
     bidi = _bidi_events()
     for event_type in bidi("BidiAgentInitializedEvent"):
         on(event_type, _initialized(listener), last=True)
     for event_type in bidi("BidiMessageAddedEvent"):
-        on(event_type, _of_agent(listener, listener.added))
+        on(event_type, _of_agent(listener.added))
     for event_type in bidi("BidiAfterInvocationEvent", "BidiAgentStopEvent"):
-        on(event_type, _of_agent(listener, listener.ended), last=True)
+        on(event_type, _of_agent(listener.ended), last=True)
 
 
 async def wait(written: Written) -> None:
     """Wait for a write without blocking the loop; a cancelled wait leaves the write running."""
     if written is not None:
         await awaited(written)
+
+
+def _of_agent(respond: Callable[[Agent], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
+    async def callback(event: Any) -> None:
+        await respond(event.agent)
+
+    return callback
+
+
+def _of_source(respond: Callable[[MultiAgentBase], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
+    async def callback(event: Any) -> None:
+        await respond(event.source)
+
+    return callback
 
 
 def _initialized(listener: Listener) -> Callable[[Any], None]:
@@ -139,31 +157,10 @@ def _initialized(listener: Listener) -> Callable[[Any], None]:
     return callback
 
 
-def _of_agent(listener: Listener, record: Callable[[Agent], Written]) -> Callable[[Any], Awaitable[None]]:
-    async def callback(event: Any) -> None:
-        await listener.settle(event.agent, lambda: record(event.agent))
-
-    return callback
-
-
 def _after_model_call(listener: Listener) -> Callable[[Any], Awaitable[None]]:
     async def callback(event: Any) -> None:
         failed = event.exception is not None or bool(getattr(event, "retry", False))
-        await listener.settle(event.agent, lambda: listener.checked(event.agent, failed=failed))
-
-    return callback
-
-
-def _of_source(listener: Listener, record: Callable[[MultiAgentBase], Written]) -> Callable[[Any], Awaitable[None]]:
-    async def callback(event: Any) -> None:
-        await listener.settle(event.source, lambda: record(event.source))
-
-    return callback
-
-
-def _initialized_multi_agent(listener: Listener) -> Callable[[Any], Awaitable[None]]:
-    async def callback(event: Any) -> None:
-        await wait(listener.multi_agent_initialized(event.source))
+        await listener.checked(event.agent, failed=failed)
 
     return callback
 

@@ -1,4 +1,4 @@
-"""The worker threads that all sessions of a process share, and the serial lane each session has on them.
+"""The worker threads that all sessions of a process share, and the way back from one to an event loop.
 
 Strands opens a fresh event loop for every `agent(...)` call and cancels what is left on it, so nothing here is bound
 to a loop. The threads are started when there is work, and the interpreter ends after what was handed to them.
@@ -12,33 +12,43 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextvars
-import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
-from weakref import WeakSet
+from typing import TypeVar
 
-__all__ = ["MAX_WORKERS", "Lane", "Steps", "awaited", "handed_over", "submit", "submit_call", "survive_forks"]
+from ..client import survive_forks
+
+__all__ = ["MAX_WORKERS", "awaited", "handed_over", "submit", "submit_call"]
 
 T = TypeVar("T")
-Wanted = TypeVar("Wanted")
-Answered = TypeVar("Answered")
-
-Steps: TypeAlias = Generator[Wanted, Answered, None]
-"""Work that leaves to others how it gets what it needs: it yields what it wants, and is sent the answer."""
 
 MAX_WORKERS = 32
 """The most threads a process has for all its sessions: each waits for one request at a time."""
+
+
+class _OfThread(threading.local):
+    """The bell of the loop that ran last in each thread."""
+
+    bell: _Bell | None = None
+
+
+_of_thread = _OfThread()
 
 
 class _Pool:
     """Threads that take work from one queue, and end with the interpreter, once all of it is done."""
 
     def __init__(self) -> None:
+        self.after_fork()
+        survive_forks(self)
+
+    def after_fork(self) -> None:
+        """A child process starts threads of its own."""
+        _of_thread.bell = None
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
@@ -46,6 +56,7 @@ class _Pool:
         self._ended = False
 
     def takes(self, work: Callable[[], None]) -> bool:
+        """Queue a piece of work; False when the interpreter is ending, or no thread can be had."""
         with self._lock:
             taken = not self._ended and (self._busy < len(self._threads) or self._has_started())
             if taken:
@@ -89,14 +100,9 @@ class _Pool:
 
 _pool = _Pool()
 
-
-def _end() -> None:
-    _pool.end()
-
-
 # Before the interpreter waits for its other threads, and in a child process too that ends without `atexit`, as those of
 # `multiprocessing` do: so concurrent.futures has its threads ended. `atexit` comes after what users register with it.
-getattr(threading, "_register_atexit", atexit.register)(_end)
+getattr(threading, "_register_atexit", atexit.register)(_pool.end)
 
 
 def submit(work: Callable[[], None]) -> None:
@@ -171,127 +177,8 @@ class _Bell:
                 awake.set_result(None)
 
 
-class _OfThread(threading.local):
-    """The bell of the loop that ran last in each thread."""
-
-    bell: _Bell | None = None
-
-
-_of_thread = _OfThread()
-
-
 def _bell(loop: asyncio.AbstractEventLoop) -> _Bell:
     bell = _of_thread.bell
     if bell is None or bell.loop() is not loop:
         bell = _of_thread.bell = _Bell(loop)
     return bell
-
-
-def _after_fork() -> None:
-    """Threads don't survive a fork: the child starts its own, and no lock stays held by one that is gone."""
-    global _pool
-    _pool = _Pool()
-    _of_thread.bell = None
-    for survivor in _survivors:
-        survivor.after_fork()
-
-
-class Survivor(Protocol):
-    """Holds locks, or work under way, that a child process must not inherit."""
-
-    def after_fork(self) -> None:
-        """Begin anew in the child."""
-        ...
-
-
-_survivors: WeakSet[Survivor] = WeakSet()
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-def survive_forks(survivor: Survivor) -> None:
-    """Have `after_fork` called in each child process that is forked while `survivor` is alive."""
-    _survivors.add(survivor)
-
-
-class Lane(Generic[Wanted, Answered]):
-    """Runs one piece of work again and again, never twice at once, on the shared threads.
-
-    Args:
-        work: What to run. It takes all that is pending when it starts, and does it, or returns a generator that does:
-            what it yields is for `carry_out` to provide.
-        carry_out: Has a turn of the lane run to its end, on a thread other than this one: now, or later in the company
-            of others, unless it is told that somebody blocks until then.
-    """
-
-    def __init__(
-        self,
-        work: Callable[[], Steps[Wanted, Answered] | None],
-        carry_out: Callable[[Steps[Wanted, Answered], bool], None] | None = None,
-    ) -> None:
-        self._work = work
-        self._carry_out = carry_out or _exhaust
-        self.after_fork()
-        survive_forks(self)
-
-    def after_fork(self) -> None:
-        """Nothing is under way, and nobody waits."""
-        self._lock = threading.Lock()
-        self._waiting: list[Future[None]] = []
-        self._at_once = False  # one of those blocks
-        self._turns = 0  # handed over, and not begun: never too many, whatever a call is interrupted by
-        self._in_turn = False
-
-    def run(self, *, at_once: bool = False) -> Future[None]:
-        """Run the work once more; the future ends with a run that began after this call.
-
-        Args:
-            at_once: Somebody blocks until it is done.
-        """
-        future: Future[None] = Future()
-        with self._lock:
-            self._waiting.append(future)
-            self._at_once = self._at_once or at_once
-            # What is to be done at once doesn't wait for a turn that is in the company of others; that one will find
-            # nothing to do.
-            waits = self._in_turn or (self._turns > 0 and not at_once)
-        if not waits:
-            self._hand_over()
-        return future
-
-    def _hand_over(self) -> None:
-        self._carry_out(self._turn(), self._at_once)
-        with self._lock:
-            self._turns += 1
-
-    def _turn(self) -> Steps[Wanted, Answered]:
-        with self._lock:
-            self._turns -= 1
-            if self._in_turn or not self._waiting:  # another turn does all of it, or has
-                return
-            self._in_turn, self._at_once = True, False
-            waiting, self._waiting = self._waiting, []
-        waiting = [future for future in waiting if future.set_running_or_notify_cancel()]
-        try:
-            steps = self._work()
-            if steps is not None:
-                yield from steps
-        except GeneratorExit:  # nobody carries it out any more: it was inherited from another process
-            raise
-        except BaseException as error:
-            for future in waiting:
-                future.set_exception(error)
-        else:
-            for future in waiting:
-                future.set_result(None)
-        with self._lock:
-            self._in_turn = False
-            again = bool(self._waiting)
-        if again:
-            self._hand_over()
-
-
-def _exhaust(turn: Steps[Any, Any], at_once: bool) -> None:
-    """Run work that wants nothing of anybody."""
-    submit(lambda: next(turn, None))

@@ -19,11 +19,10 @@ Nothing is recorded, and next to nothing spent, where no tracer provider is conf
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from opentelemetry import context, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
@@ -31,11 +30,13 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from ..client import retries_so_far
 
 if TYPE_CHECKING:
+    from contextvars import Token
+
     from opentelemetry.context import Context
 
     from ..client import Statement
 
-__all__ = ["BatchSpan", "Start", "current_context"]
+__all__ = ["BatchSpan", "current_context"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,23 +44,6 @@ _tracer = trace.get_tracer("strands_persql")
 
 current_context = context.get_current
 """What the spans of a worker thread are to belong to: it is taken on the thread of the event."""
-
-
-class Start(NamedTuple):
-    """When a batch was sent.
-
-    Attributes:
-        at: The time, in nanoseconds since 1970.
-        retries: How many requests this thread had sent again by then.
-    """
-
-    at: int
-    retries: int
-
-    @classmethod
-    def now(cls) -> Start:
-        """Now, on this thread."""
-        return cls(time.time_ns(), retries_so_far())
 
 
 class BatchSpan(AbstractContextManager["BatchSpan"]):
@@ -71,7 +55,6 @@ class BatchSpan(AbstractContextManager["BatchSpan"]):
         session_id: Whose.
         agent_ids: Of which agents, Graphs and Swarms.
         parent: What it belongs to; None for this thread's context.
-        start: When it was sent; None for now.
     """
 
     def __init__(
@@ -82,16 +65,14 @@ class BatchSpan(AbstractContextManager["BatchSpan"]):
         session_id: str,
         agent_ids: Iterable[str] = (),
         parent: Context | None = None,
-        start: Start | None = None,
     ) -> None:
         self._name = name
-        since = None if start is None else start.at
-        self._span = _tracer.start_span(name, context=parent, kind=SpanKind.CLIENT, start_time=since)
+        self._span = _tracer.start_span(name, context=parent, kind=SpanKind.CLIENT)
         self._parent = parent
         self._recording = self._span.is_recording()
         if not self._recording:
             return
-        self._retries = retries_so_far() if start is None else start.retries
+        self._retries = retries_so_far()
         params = [value for statement in statements for value in statement.get("params", ())]
         self._span.set_attributes(
             {
@@ -110,21 +91,38 @@ class BatchSpan(AbstractContextManager["BatchSpan"]):
         if self._recording:
             self._span.set_attribute("strands_persql.rows", count)
 
+    @contextmanager
+    def current(self) -> Generator[None, None, None]:
+        """Make it the span of what is called inside, such as an instrumented HTTP client."""
+        token = self._attach()
+        try:
+            yield
+        finally:
+            context.detach(token)
+
+    def _attach(self) -> Token[Context]:
+        # Recording or not: what such a client records belongs to it, not to what the thread did before.
+        return context.attach(trace.set_span_in_context(self._span, self._parent))
+
     def __enter__(self) -> BatchSpan:
-        # Recording or not: what an instrumented HTTP client records belongs to it, not to what the thread did before.
-        self._token = context.attach(trace.set_span_in_context(self._span, self._parent))
+        self._token = self._attach()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         context.detach(self._token)
-        if self._recording:
-            self._span.set_attribute("strands_persql.retries", retries_so_far() - self._retries)
-            if kind is not None:  # the type alone: a handle's error may quote the statement
-                self._span.set_attribute("error.type", kind.__qualname__)
-                self._span.set_status(Status(StatusCode.ERROR))
-            try:
-                self._span.end()
-            except Exception:  # an exporter that fails: what it was to tell of is stored all the same
-                logger.warning("span=<%s> | a span could not be exported", self._name, exc_info=True)
+        self.end(error)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """The batch was answered, or failed: for a span that was not entered, since sessions share its request."""
+        if not self._recording:
+            return
+        self._span.set_attribute("strands_persql.retries", retries_so_far() - self._retries)
+        if error is not None:  # the type alone: a handle's error may quote the statement
+            self._span.set_attribute("error.type", type(error).__qualname__)
+            self._span.set_status(Status(StatusCode.ERROR))
+        try:
+            self._span.end()
+        except Exception:  # an exporter that fails: what it was to tell of is stored all the same
+            logger.warning("span=<%s> | a span could not be exported", self._name, exc_info=True)

@@ -1,141 +1,91 @@
 """One session's writes: pending rows, sent in order, off the event loop, each exactly once.
 
-What is to be written stands here by its key until it is stored, so that a newer content replaces an older one that was
-not sent yet, and a failed write goes along with the next. A batch is one transaction: all of it or none. Each carries
-the revisions it was built on, so one that was carried out although its answer was lost, or that a rival has overtaken,
-is refused by the database; reading the rows back then tells the two apart.
+A row stays pending, by its key, until it is stored: a newer content replaces an older one that was not sent yet, and
+what a failed write left goes along with the next. A batch is one transaction: all of it or none. It carries the
+revisions it was built on, so the database refuses a batch that a rival has overtaken, or that was carried out before
+although its answer was lost; reading the rows back then tells the two apart (see `refusal`).
+
+`write` is the whole way of a write, a blocking call: plan, send, note what is stored. A leader may take its first step
+for several sessions at once (see `strands_persql.database.sharing`): then it is planned by `joins`, and noted by
+`stored`.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
 
-from ..database.connector import Row as StoredRow
-from ..database.connector import Store, fault_of
-from ..database.decoding import rewritten
-from ..database.encoding import now
-from ..database.tables import Document, Tables
+from ..client import survive_forks
+from ..database.faults import GUARDS, fault_of
 from ..errors import SessionConflictError
-from .group_commit import (
-    Answers,
-    Request,
-    Steps,
-    carrier,
-)
-from .planner import (
-    AgentRow,
-    Batch,
-    Key,
-    MessageRow,
-    MultiAgentRow,
-    Redaction,
-    Row,
-    Stored,
-    merged,
-    plan,
-)
-from .threads import Lane, survive_forks
-from .tracing import BatchSpan, Start, current_context
+from .outgoing import Outgoing, Rows
+from .planner import Batch, Key, MessageRow, Redaction, Row, merged, plan
+from .redaction import search
+from .refusal import conflict_again, settle
+from .threads import handed_over, submit
+from .tracing import BatchSpan, current_context
+from .turns import Turns
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
     from ..client import Statement
+    from ..database.connector import Connector
+    from ..database.tables import Tables
 
 __all__ = ["Writer"]
 
 logger = logging.getLogger(__name__)
 
-_GUARDS = ("unique_violation", "not_null_violation")
-"""How the database refuses a write that was built on a stale revision, or in a place that is taken."""
-
 _SETTLEMENTS = 3
 """How often a refused batch is read back and sent anew: earlier attempts of ours may still arrive meanwhile."""
 
-Rows: TypeAlias = dict[Key, Row]
-Owner: TypeAlias = Literal["agent", "multi_agent"]
-
-
-@dataclass(slots=True)
-class _Attempts:
-    """What was sent since the last success, refused or unanswered: it may be stored all the same, or yet be.
-
-    A row that is sent again and again, while the store is away, stands here once.
-    """
-
-    rows: dict[Key, list[Row]] = field(default_factory=lambda: {})
-    agents: set[tuple[str, int]] = field(default_factory=lambda: set())
-    multi_agents: set[tuple[str, int]] = field(default_factory=lambda: set())
-
-    def add(self, rows: Iterable[Row], batch: Batch) -> None:
-        """A batch was sent, with these rows."""
-        for row in rows:
-            contents = self.rows.setdefault(row.key, [])
-            if not any(row is content for content in contents):
-                contents.append(row)
-        self.agents.update(batch.agents.items())
-        self.multi_agents.update(batch.multi_agents.items())
-
-    def clear(self) -> None:
-        """All that is pending was stored."""
-        self.rows.clear()
-        self.agents.clear()
-        self.multi_agents.clear()
-
 
 class Writer:
-    """The pending rows of one session and the lane that writes them.
+    """The pending rows of one session, and the turns in which they are written: never two at once.
 
     Args:
-        store: Where to.
-        session_id: Whose.
+        connector: The database and its tables.
+        session_id: The session.
         session: The session's own row, written with the first agent.
     """
 
-    def __init__(self, store: Store[Tables], session_id: str, session: str) -> None:
-        self._store = store
-        self._tables = store.tables
+    def __init__(self, connector: Connector[Tables], session_id: str, session: str) -> None:
+        self.connector = connector
         self._session_id = session_id
         self._session = session
-        self._lock = threading.Lock()
         self._pending: Rows = {}
-        self._sending: Rows = {}
-        self._attempts = _Attempts()
-        self._known = Stored()
+        self._out = Outgoing(session_id)
         self._lost: SessionConflictError | None = None
-        self._context: Context | None = None  # of the event that asked for the next run
-        self._parent: Context | None = None  # of the one under way
-        self._lane = Lane(self._drain, carrier(store))
+        self._context: Context | None = None  # of the event that asked for the next turn
+        self._turns = Turns(self._hand_over)
+        self.after_fork()
         survive_forks(self)
 
     def after_fork(self) -> None:
         """Begin anew in a child process: what was being sent is the parent's to finish, and is recognised if it did."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._joined: tuple[Batch, BatchSpan] | None = None  # what a leader has taken along
+        self._alone = False  # it was refused by itself: it would spoil the requests of others
+        self._take_back()
+
+    # What is pending
 
     @property
     def pending(self) -> int:
         """How many rows are not stored yet."""
         with self._lock:
-            return len(self._pending.keys() | self._sending.keys())
+            return len(self._pending.keys() | self._out.rows.keys())
 
     @property
     def has_pending(self) -> bool:
         """Whether something is not stored yet."""
         with self._lock:
-            return bool(self._pending or self._sending)
-
-    def is_unsent(self, agent_id: str, message_id: int) -> bool:
-        """Whether a message's content has never left this process."""
-        key: Key = ("message", agent_id, message_id)
-        with self._lock:
-            row = self._pending.get(key)
-            sent = key in self._sending or key in self._attempts.rows
-            return isinstance(row, MessageRow) and row.new and not sent
+            return bool(self._pending or self._out.rows)
 
     @property
     def has_rewrites(self) -> bool:
@@ -146,19 +96,27 @@ class Writer:
                 for row in self._pending.values()
             )
 
+    def is_unsent(self, agent_id: str, message_id: int) -> bool:
+        """Whether a message's content has never left this process."""
+        key: Key = ("message", agent_id, message_id)
+        with self._lock:
+            row = self._pending.get(key)
+            return isinstance(row, MessageRow) and row.new and not self._out.was_sent(key)
+
     def know_agent(self, agent_id: str, revision: int, next_id: int = 0, in_parts: Iterable[Key] = ()) -> None:
         """Go on from an agent's stored row (0: none) and transcript, some of which is stored in parts."""
         with self._lock:
-            self._known.agents[agent_id] = revision
-            self._known.next_ids[agent_id] = next_id
-            self._known.in_parts.update(in_parts)
+            known = self._out.known
+            known.agents[agent_id] = revision
+            known.next_ids[agent_id] = next_id
+            known.in_parts.update(in_parts)
 
     def know_multi_agent(self, multi_agent_id: str, revision: int, *, in_parts: bool) -> None:
         """Go on from a Graph's or Swarm's stored row (0: none)."""
         with self._lock:
-            self._known.multi_agents[multi_agent_id] = revision
+            self._out.known.multi_agents[multi_agent_id] = revision
             if in_parts:
-                self._known.in_parts.add(("multi_agent", multi_agent_id, 0))
+                self._out.known.in_parts.add(("multi_agent", multi_agent_id, 0))
 
     def put(self, rows: Iterable[Row]) -> None:
         """Add rows to what is pending; nothing is sent.
@@ -168,257 +126,186 @@ class Writer:
         """
         with self._lock:
             if self._lost is not None:
-                raise _again(self._lost)
+                raise conflict_again(self._lost)
             for row in rows:
                 self._pending[row.key] = merged(self._pending.get(row.key), row)
 
-    def drain(self, *, at_once: bool = False) -> Future[None]:
-        """Send all that is pending, on a worker thread; with `at_once`, in no request that others share.
+    # Turns
 
-        The future raises what the database's handle raised, with the rows still pending; or `SessionConflictError`,
-        after which this writer takes no more.
+    def drain(self, *, at_once: bool = False) -> Future[None]:
+        """Store all that is pending, on a worker thread.
+
+        The future ends with a turn that began after this call. It raises what the database's handle raised, with the
+        rows still pending; or `SessionConflictError`, after which this writer takes no more.
+
+        Args:
+            at_once: Somebody blocks until it is done: it waits for no request that others share.
         """
         self._context = current_context()
-        return self._lane.run(at_once=at_once)
+        return self._turns.ask(at_once=at_once)
 
-    def _drain(self) -> Steps:
+    def _hand_over(self, at_once: bool) -> None:
+        shared = None if at_once or self._alone else self.connector.shared
+        if shared is None:
+            submit(self.write)
+        elif shared.add(self):
+            try:
+                submit(self._lead)
+            except BaseException:
+                shared.retract()
+                raise
+
+    def _lead(self) -> None:
+        """Send what waits, and leave the thread to whoever needs it between two requests."""
+        shared = self.connector.shared
+        while shared is not None and shared.lead():
+            if handed_over(self._lead):
+                return
+
+    def write(self) -> None:
+        """Take a turn: store all that is pending, and tell those who wait. Blocks, raises nothing."""
+        if self._begins():
+            self._finish()
+
+    def _begins(self) -> bool:
+        """Take what is pending; False where another turn does that, or has."""
+        if not self._turns.begin():
+            return False
         with self._lock:
-            if self._lost is not None:
-                raise _again(self._lost)
             for key, row in self._pending.items():
-                self._sending[key] = merged(self._sending.get(key), row)
+                self._out.rows[key] = merged(self._out.rows.get(key), row)
             self._pending = {}
-            self._parent, self._context = self._context, None
-        try:
-            yield from self._send()
-        except SessionConflictError as error:
-            with self._lock:
-                self._lost = error
-            raise
-        finally:
-            with self._lock:
-                self._parent = None  # a span that has ended is not to be kept
-                unsent, self._sending = self._sending, {}
-                for key, row in self._pending.items():
-                    unsent[key] = merged(unsent.get(key), row)
-                self._pending = unsent
+            self._out.parent, self._context = self._context, None
+        return True
 
-    def _send(self) -> Steps:
-        for row in list(self._sending.values()):
+    def _finish(self, refusal: BaseException | None = None) -> None:
+        """Send all that this turn has taken, by itself; go on from a `refusal` where a leader's request met one."""
+        error: BaseException | None = None
+        self._alone = True
+        try:
+            if self._lost is not None:
+                raise conflict_again(self._lost)
+            self._send(refusal)
+            self._alone = False
+        except BaseException as caught:
+            error = caught
+        self._ends(error)
+
+    def _ends(self, error: BaseException | None) -> None:
+        """Tell those who wait; what is not stored is pending again."""
+        with self._lock:
+            if isinstance(error, SessionConflictError):
+                self._lost = self._lost or error
+            self._take_back()
+        self._turns.end(error)
+
+    def _take_back(self) -> None:
+        self._out.parent = None  # a span that has ended is not to be kept
+        unsent, self._out.rows = self._out.rows, {}
+        for key, row in self._pending.items():
+            unsent[key] = merged(unsent.get(key), row)
+        self._pending = unsent
+
+    # By itself
+
+    def _send(self, refusal: BaseException | None) -> None:
+        for row in list(self._out.rows.values()):
             if isinstance(row, Redaction) and not row.by_statement:
-                yield from self._search(row)
-        refusal = yield from self._send_batches()
+                search(self._out, row, self.connector, self._lock)
+        refusal = refusal or self._send_batches()
         for _ in range(_SETTLEMENTS):
-            if refusal is None or not (yield from self._settle()):
+            if refusal is None or not settle(self._out, self.connector, self._lock):
                 break
-            refusal = yield from self._send_batches()
+            refusal = self._send_batches()
         if refusal is not None:
             raise refusal
-        self._attempts.clear()
+        self._out.attempts.clear()
 
-    def _send_batches(self) -> Generator[Request, Answers, Exception | None]:
-        """Send all that is being sent; the refusal of a batch that was built on something no longer stored."""
-        rows = list(self._sending.values())
-        batches = plan(rows, self._tables, self._session_id, self._session, self._known)
-        # Parts are sent before the row they belong to: should that never be written, the next writing drops them.
-        self._known.in_parts.update(row.key for row in rows if not isinstance(row, Redaction) and row.document.parts)
+    def _send_batches(self) -> BaseException | None:
+        """Send all batches; the refusal of one that was built on something no longer stored."""
+        batches = self._planned()
+        self._out.sends_parts()
         for batch in batches:
-            request = self._request("persql.write", batch.statements, rows, count=len(batch.completes))
             try:
-                yield request
+                with self._span(batch) as span:
+                    self.connector.commit(batch.statements)
+                    span.rows(len(batch.completes))
             except Exception as error:
-                if request.attempted or getattr(error, "sent", True):  # a refused connection has carried nothing
-                    self._attempts.add([self._sending[key] for key in batch.completes], batch)
-                if fault_of(error) in _GUARDS:
+                if getattr(error, "sent", True):  # a refused connection has carried nothing
+                    self._out.attempted(batch)
+                if fault_of(error) in GUARDS:
                     return error
                 raise
-            self._completed(batch)
+            self._note(batch)
         return None
 
-    def _request(
-        self, name: str, statements: Sequence[Statement], rows: Sequence[Row], *, count: int | None = None
-    ) -> Request:
-        parent = self._parent
+    def _planned(self) -> list[Batch]:
+        rows = self._out.rows.values()
+        return plan(rows, self.connector.tables, self._session_id, self._session, self._out.known)
 
-        def span(start: Start | None) -> BatchSpan:
-            owners = (row.multi_agent_id if isinstance(row, MultiAgentRow) else row.agent_id for row in rows)
-            sid = self._session_id
-            return BatchSpan(name, statements, session_id=sid, agent_ids=owners, parent=parent, start=start)
+    def _span(self, batch: Batch) -> BatchSpan:
+        return self._out.span("persql.write", batch.statements)
 
-        return Request(statements, span, written=count)
-
-    def _search(self, redaction: Redaction) -> Steps:
-        """Put the rows that hold what is to be redacted among those being sent, in the place of the redaction."""
-        agent_id, sid = redaction.agent_id, self._session_id
-        rows: list[StoredRow] = []
-        chunks: list[StoredRow] = []
-        if self._known.agents.get(agent_id):
-            copies = self._tables.messages.find_copies(
-                sid, agent_id, redaction.role, len(redaction.raw), before=redaction.before
-            )
-            found = [copies]
-            if redaction.may_be_in_parts:
-                found += self._tables.messages.find_in_parts(sid, agent_id, before=redaction.before)
-            rows, *others = yield self._request("persql.redact", found, [redaction])
-            if others:
-                in_parts, chunks = others
-                rows = [*rows, *in_parts]
-        with self._lock:
-            del self._sending[redaction.key]
-            for row in rows:
-                position: int = row["message_id"]
-                own = [chunk for chunk in chunks if chunk["message_id"] == position]
-                text = rewritten(
-                    row["data"], own, agent_id, position, (redaction.role, redaction.raw, redaction.redacted), now()
-                )
-                key: Key = ("message", agent_id, position)
-                if text is not None and key not in self._sending:
-                    self._sending[key] = MessageRow(agent_id, position, Document.of(text), new=False)
-                    if own:
-                        self._known.in_parts.add(key)
-
-    def _completed(self, batch: Batch) -> None:
+    def _note(self, batch: Batch) -> None:
+        """A batch was carried out."""
         with self._lock:
             for key in batch.completes:
-                self._is_stored(key)
-            self._known.agents.update(batch.agents)
-            self._known.multi_agents.update(batch.multi_agents)
+                self._out.is_stored(key)
+            self._out.known.agents.update(batch.agents)
+            self._out.known.multi_agents.update(batch.multi_agents)
 
-    def _is_stored(self, key: Key) -> None:
-        row = self._sending.pop(key)
-        if isinstance(row, MessageRow):
-            self._known.pass_message(row.agent_id, row.message_id)
-        if not isinstance(row, Redaction):
-            (self._known.in_parts.add if row.document.parts else self._known.in_parts.discard)(key)
+    # With others, by a leader
 
-    # After a refusal
+    def joins(self) -> Sequence[Statement]:
+        """Take a turn with a leader's request; nothing where there is nothing to do, or more than one batch."""
+        if not self._begins():
+            return ()
+        try:
+            whole = self._lost is None and not any(isinstance(row, Redaction) for row in self._out.rows.values())
+            batches = self._planned() if whole else []
+            if len(batches) == 1:
+                self._out.sends_parts()
+                self._joined = (batches[0], self._span(batches[0]))
+                return batches[0].statements
+        except BaseException as error:
+            self._ends(error)
+            return ()
+        submit(self._finish)
+        return ()
 
-    def _settle(self) -> Generator[Request, Answers, bool]:
-        """Read back what a refused batch ran into: our own earlier attempt, or a rival's write.
+    def in_span(self) -> AbstractContextManager[None]:
+        """Inside it, the leader's request is sent, where nobody else came along."""
+        return nullcontext() if self._joined is None else self._joined[1].current()
 
-        Returns:
-            Whether some of what was being sent turned out to be stored already.
+    def stored(self) -> None:
+        """The leader's request was carried out."""
+        batch, span = self._left()
+        span.rows(len(batch.completes))
+        span.end()
+        self._note(batch)
+        self._out.attempts.clear()
+        self._ends(None)
 
-        Raises:
-            SessionConflictError: A rival's.
-        """
-        rows = list(self._sending.values())
-        agent_ids = sorted({row.agent_id for row in rows if not isinstance(row, MultiAgentRow)})
-        multi_ids = [row.multi_agent_id for row in rows if isinstance(row, MultiAgentRow)]
-        wanted = {
-            agent_id: [row.message_id for row in rows if isinstance(row, MessageRow) and row.agent_id == agent_id]
-            for agent_id in agent_ids
-        }
-        tables, sid = self._tables, self._session_id
-        statements = [
-            tables.agents.read_some(sid, agent_ids),
-            tables.multi_agents.read_some(sid, multi_ids),
-            tables.sessions.read(sid),
-            *(tables.messages.read_some(sid, agent_id, ids) for agent_id, ids in wanted.items()),
-        ]
-        answers = yield self._request("persql.settle", statements, rows)
-        agents = {row["agent_id"]: row for row in answers[0]}
-        multi_agents = {row["multi_agent_id"]: row for row in answers[1]}
-        found: dict[Key, StoredRow] = {
-            ("message", agent_id, row["message_id"]): row
-            for agent_id, answer in zip(wanted, answers[3:], strict=True)
-            for row in answer
-        }
-        found.update({("agent", agent_id, 0): row for agent_id, row in agents.items()})
-        found.update({("multi_agent", multi_id, 0): row for multi_id, row in multi_agents.items()})
-        progress = False
-        for row in rows:
-            progress = self._settle_message(row, found) or progress
-        for agent_id in agent_ids:
-            progress = self._settle_revision("agent", agent_id, found) or progress
-        for multi_id in multi_ids:
-            progress = self._settle_revision("multi_agent", multi_id, found) or progress
-        if not progress and not answers[2]:  # the session went between the requests that were to begin an owner in it
-            first: tuple[Owner, str] = ("agent", agent_ids[0]) if agent_ids else ("multi_agent", multi_ids[0])
-            raise self._conflict(*first, found, deleted=True)
-        return progress
+    def failed(self, error: BaseException) -> None:
+        """The leader's request failed in a way that this session would meet by itself."""
+        batch, span = self._left()
+        span.end(error)
+        if getattr(error, "sent", True):
+            self._out.attempted(batch)
+        if fault_of(error) in GUARDS:
+            submit(lambda: self._finish(error))
+        else:
+            self._ends(error)
 
-    def _settle_message(self, row: Row, found: dict[Key, StoredRow]) -> bool:
-        if not isinstance(row, MessageRow) or row.key not in found:
-            return False
-        stored = found[row.key]["data"]
-        if stored == row.document.data:
-            with self._lock:
-                self._is_stored(row.key)
-            return True
-        if not row.new:
-            return False
-        if not self._is_ours(row.key, stored):
-            raise self._conflict("agent", row.agent_id, found, message_id=row.message_id)
-        with self._lock:
-            self._known.pass_message(row.agent_id, row.message_id)
-            self._sending[row.key] = MessageRow(row.agent_id, row.message_id, row.document, new=False)
-        return True
+    def goes_alone(self, *, sent: bool) -> None:
+        """The leader's request failed, perhaps because of another session."""
+        if self._joined is not None:
+            batch, _ = self._left()  # its span is never ended, and so not told of: the next attempt has its own
+            if sent:
+                self._out.attempted(batch)
+            submit(self._finish)
 
-    def _settle_revision(self, kind: Owner, owner: str, found: dict[Key, StoredRow]) -> bool:
-        known = self._known.agents if kind == "agent" else self._known.multi_agents
-        key: Key = (kind, owner, 0)
-        stored = found.get(key)
-        revision = stored["revision"] if stored is not None else 0
-        wanted = self._sending.get(key)
-        last = stored["last_message_id"] if isinstance(wanted, AgentRow) and stored is not None else None
-        if last is not None and last >= self._known.next_ids.get(owner, 0):
-            raise self._conflict(kind, owner, found, message_id=last)
-        if revision == known.get(owner, 0):
-            return False
-        attempts = self._attempts.agents if kind == "agent" else self._attempts.multi_agents
-        if stored is None or (owner, revision) not in attempts:
-            raise self._conflict(kind, owner, found)
-        known[owner] = revision
-        if (
-            isinstance(wanted, AgentRow)
-            and (wanted.window, wanted.document.data) == (stored["live_window"], stored["data"])
-        ) or (isinstance(wanted, MultiAgentRow) and wanted.document.data == stored["data"]):
-            with self._lock:
-                self._is_stored(key)
-        return True
-
-    def _is_ours(self, key: Key, stored: str) -> bool:
-        contents = self._attempts.rows.get(key, ())
-        return any(not isinstance(row, Redaction) and row.document.data == stored for row in contents)
-
-    def _conflict(
-        self,
-        kind: Owner,
-        owner: str,
-        found: dict[Key, StoredRow],
-        *,
-        message_id: int | None = None,
-        deleted: bool = False,
-    ) -> SessionConflictError:
-        known = (self._known.agents if kind == "agent" else self._known.multi_agents).get(owner, 0)
-        row = found.get((kind, owner, 0))
-        stored = None if row is None else row["revision"]
-        what = (
-            f"message {message_id} of agent {owner!r}"
-            if message_id is not None
-            else f"{kind.replace('_', '-')} {owner!r}"
-        )
-        happened = "was deleted" if stored is None and (known or deleted) else "was changed by another writer"
-        return SessionConflictError(
-            f"Session {self._session_id!r}: {what} {happened} (revision {known} expected, {stored or 'none'} stored). "
-            "Nothing of it was overwritten, and this writer writes no more; what it could not store is still in the "
-            "agent's messages. Keep one writer per session: build a new agent with a new PerSQLSessionManager to go on "
-            "from what is stored, or fork the session to go on separately.",
-            session_id=self._session_id,
-            agent_id=owner,
-            message_id=message_id,
-            expected_revision=known,
-            stored_revision=stored,
-        )
-
-
-def _again(error: SessionConflictError) -> SessionConflictError:
-    return SessionConflictError(
-        str(error),
-        session_id=error.session_id,
-        agent_id=error.agent_id,
-        message_id=error.message_id,
-        expected_revision=error.expected_revision,
-        stored_revision=error.stored_revision,
-    )
+    def _left(self) -> tuple[Batch, BatchSpan]:
+        assert self._joined is not None
+        joined, self._joined = self._joined, None
+        return joined

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from ..database.connector import Row, Store
 from ..database.encoding import now, parts_of
 from ..database.tables import MemoryTables, lacks_secure_deletion, memory_id
-from ..engine.threads import Lane, awaited, submit_call
+from ..engine.threads import awaited, submit, submit_call
+from ..engine.turns import Turns
 from ..errors import PerSQLError, SessionDataError
 from .words import cleaned, words_of, words_to_find
 
@@ -170,7 +171,7 @@ class PerSQLMemoryStore:
         self._secure: bool | None = None
         """Whether the index drops words as they are forgotten (SQLite 3.42 on); None: not tried yet."""
         self._pending: deque[tuple[_Item, Future[str]]] = deque()
-        self._lane: Lane[None, None] = Lane(self._write_pending)
+        self._turns = Turns(lambda at_once: submit(self._turn))
 
     # Strands' protocol
 
@@ -246,7 +247,7 @@ class PerSQLMemoryStore:
         written: Future[str] = Future()
         written.set_running_or_notify_cancel()  # whoever waits may be cancelled, the write is not
         self._pending.append((item, written))
-        self._lane.run()
+        self._turns.ask()
         return await awaited(written)
 
     async def add_messages(self, messages: list[Message], context: AddMessagesContext | None = None) -> list[str]:
@@ -397,6 +398,15 @@ class PerSQLMemoryStore:
             return answers
 
         return self._request(write)
+
+    def _turn(self) -> None:
+        if self._turns.begin():
+            error: BaseException | None = None
+            try:
+                self._write_pending()
+            except BaseException as caught:
+                error = caught
+            self._turns.end(error)
 
     def _write_pending(self) -> None:
         """Write what was added by now, in as few requests as it takes."""

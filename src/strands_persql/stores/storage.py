@@ -19,6 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
+from ..client import survive_forks
 from ..database.connector import Store, fault_of
 from ..database.tables import (
     Encoded,
@@ -27,7 +28,7 @@ from ..database.tables import (
     first_number,
     lacks_secure_deletion,
 )
-from ..engine.threads import submit, survive_forks
+from ..engine.threads import submit
 from ..errors import PerSQLError
 
 if TYPE_CHECKING:

@@ -101,5 +101,5 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [
         record.levelname
         for record in caplog.records
-        if record.name == "strands_persql.hooks" and record.levelno >= logging.WARNING
+        if record.name == "strands_persql.engine.mirror" and record.levelno >= logging.WARNING
     ]

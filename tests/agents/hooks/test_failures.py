@@ -12,7 +12,8 @@ from strands.agent.conversation_manager import SlidingWindowConversationManager
 from strands.hooks import AfterInvocationEvent, MessageAddedEvent
 from strands.types.exceptions import SessionException
 
-from strands_persql import PerSQLError, PerSQLHooks, SessionConflictError, hooks
+from strands_persql import PerSQLError, PerSQLHooks, SessionConflictError
+from strands_persql.engine import mirror as mirroring
 
 from ..agents import agent_of
 from ..harness import RecordingDatabase, Store, words_of
@@ -149,7 +150,7 @@ async def test_trimmed_while_away(store: Store, mode: str, from_the_start: bool)
 @pytest.fixture
 def unlogged(monkeypatch: pytest.MonkeyPatch) -> None:
     """No log records: pytest keeps them, and with them the frames of an error, and with them the agent of a test."""
-    monkeypatch.setattr(hooks.logger, "disabled", True)
+    monkeypatch.setattr(mirroring.logger, "disabled", True)
 
 
 async def test_agents_come_and_go_while_away(store: Store, mode: str, unlogged: None) -> None:
@@ -190,7 +191,7 @@ async def test_added_late_behind_pending_rows(store: Store, mode: str, unlogged:
 @pytest.fixture
 def small_bound(monkeypatch: pytest.MonkeyPatch) -> int:
     """A bound on pending rows that a few turns reach."""
-    monkeypatch.setattr(hooks, "MAX_PENDING", 5)
+    monkeypatch.setattr(mirroring, "MAX_PENDING", 5)
     return 5
 
 

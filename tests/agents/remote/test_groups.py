@@ -14,8 +14,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from strands import Agent
 
 from strands_persql import PerSQLHooks, PerSQLSessionManager, SessionConflictError
+from strands_persql.database.sharing import REQUESTS_AT_ONCE
 from strands_persql.engine import tracing
-from strands_persql.engine.group_commit import REQUESTS_AT_ONCE
 
 from ...emulator import Emulator, faults
 from ..agents import agent_of

@@ -15,8 +15,8 @@ import strands_persql.testing
 from strands_persql import PerSQL, errors
 from strands_persql.client import _connections, _retry
 from strands_persql.database.tables import MemoryTables, ObjectTables, Tables
+from strands_persql.engine.mirror import MAX_PENDING
 from strands_persql.engine.threads import MAX_WORKERS
-from strands_persql.hooks import MAX_PENDING
 
 from .pages import (
     DOCS,

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO, cast
 
-from ...engine.recorder import checked_session_id
+from ...engine.options import checked_session_id
 from ...errors import SessionDataError
 from ..results import Transfer
 from ._folders import FolderTarget

@@ -12,8 +12,8 @@ from uuid import uuid4
 from ...database.connector import fault_of
 from ...database.encoding import encode
 from ...database.tables import Document as Laid
+from ...engine.options import checked_session_id
 from ...engine.planner import MAX_STATEMENTS
-from ...engine.recorder import checked_session_id
 from ...errors import SessionConflictError
 from ..results import Transfer
 from ._items import (

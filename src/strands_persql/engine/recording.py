@@ -1,0 +1,43 @@
+"""One session as the session manager and the hooks hold it: what reads it, what records it, what sends its rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .delivery import Delivery
+from .multi_agents import MultiAgentRecorder
+from .opening import Opening
+from .options import Durability, checked_durability, checked_session_id
+from .recorder import Recorder
+
+if TYPE_CHECKING:
+    from ..database.connector import Connector
+    from ..database.tables import Tables
+
+__all__ = ["Recording"]
+
+
+class Recording:
+    """One session, its agents, Graphs and Swarms.
+
+    Args:
+        connector: The database and its tables.
+        session_id: The session.
+        durability: When messages are stored.
+
+    Raises:
+        TypeError: `session_id` is no string.
+        ValueError: `session_id` is blank, or `durability` none of the three.
+    """
+
+    def __init__(self, connector: Connector[Tables], session_id: str, durability: Durability) -> None:
+        self.session_id = checked_session_id(session_id)
+        self.delivery = Delivery(connector, self.session_id, checked_durability(durability))
+        self.opening = Opening(connector, self.session_id)
+        self.agents = Recorder(self.delivery, self.opening)
+        self.multi_agents = MultiAgentRecorder(self.delivery, self.opening)
+
+    @property
+    def pending(self) -> int:
+        """How many rows are not stored yet."""
+        return self.delivery.writer.pending

@@ -1,0 +1,157 @@
+"""After a batch was refused: was it a rival's write, or an earlier attempt of ours that was carried out after all?
+
+The rows are read back. What is stored as this writer has sent it is its own: it is noted, and the rest is sent anew.
+Any other change is a rival's, and becomes a `SessionConflictError`.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from ..errors import SessionConflictError
+from .planner import AgentRow, Key, MessageRow, MultiAgentRow, Redaction, Row
+
+if TYPE_CHECKING:
+    from ..database.connector import Connector
+    from ..database.connector import Row as StoredRow
+    from ..database.tables import Tables
+    from .outgoing import Outgoing
+
+__all__ = ["conflict_again", "settle"]
+
+Owner: TypeAlias = Literal["agent", "multi_agent"]
+
+
+def settle(out: Outgoing, connector: Connector[Tables], lock: threading.RLock) -> bool:
+    """Read back what a refused batch ran into.
+
+    Args:
+        out: What was being sent. What turns out to be stored is noted there.
+        connector: Where to.
+        lock: The writer's, held while `out` changes.
+
+    Returns:
+        Whether some of what was being sent turned out to be stored already.
+
+    Raises:
+        SessionConflictError: A rival's.
+    """
+    rows = list(out.rows.values())
+    agent_ids = sorted({row.agent_id for row in rows if not isinstance(row, MultiAgentRow)})
+    multi_ids = [row.multi_agent_id for row in rows if isinstance(row, MultiAgentRow)]
+    wanted = {
+        agent_id: [row.message_id for row in rows if isinstance(row, MessageRow) and row.agent_id == agent_id]
+        for agent_id in agent_ids
+    }
+    tables, sid = connector.tables, out.session_id
+    statements = [
+        tables.agents.read_some(sid, agent_ids),
+        tables.multi_agents.read_some(sid, multi_ids),
+        tables.sessions.read(sid),
+        *(tables.messages.read_some(sid, agent_id, ids) for agent_id, ids in wanted.items()),
+    ]
+    with out.span("persql.settle", statements, rows) as span:
+        answers = connector.read(*statements)
+        span.rows(sum(map(len, answers)))
+    found: dict[Key, StoredRow] = {
+        ("message", agent_id, row["message_id"]): row
+        for agent_id, answer in zip(wanted, answers[3:], strict=True)
+        for row in answer
+    }
+    found.update({("agent", row["agent_id"], 0): row for row in answers[0]})
+    found.update({("multi_agent", row["multi_agent_id"], 0): row for row in answers[1]})
+    with lock:
+        settlement = _Settlement(out, found)
+        progress = [settlement.message(row) for row in rows]
+        progress += [settlement.revision("agent", agent_id) for agent_id in agent_ids]
+        progress += [settlement.revision("multi_agent", multi_id) for multi_id in multi_ids]
+        if not any(progress) and not answers[2]:  # the session went between the requests that were to begin an owner
+            first: tuple[Owner, str] = ("agent", agent_ids[0]) if agent_ids else ("multi_agent", multi_ids[0])
+            raise settlement.conflict(*first, deleted=True)
+    return any(progress)
+
+
+class _Settlement:
+    """What was being sent, beside what is stored."""
+
+    def __init__(self, out: Outgoing, found: dict[Key, StoredRow]) -> None:
+        self._out = out
+        self._found = found
+
+    def message(self, row: Row) -> bool:
+        """Whether a message that was being sent turned out to be stored, perhaps with an earlier content of ours."""
+        if not isinstance(row, MessageRow) or row.key not in self._found:
+            return False
+        stored = self._found[row.key]["data"]
+        if stored == row.document.data:
+            self._out.is_stored(row.key)
+            return True
+        if not row.new:
+            return False
+        sent = self._out.attempts.rows.get(row.key, ())
+        if not any(not isinstance(one, Redaction) and one.document.data == stored for one in sent):
+            raise self.conflict("agent", row.agent_id, message_id=row.message_id)
+        self._out.known.pass_message(row.agent_id, row.message_id)
+        self._out.rows[row.key] = MessageRow(row.agent_id, row.message_id, row.document, new=False)
+        return True
+
+    def revision(self, kind: Owner, owner: str) -> bool:
+        """Whether an agent, Graph or Swarm turned out to stand at a revision that an earlier attempt of ours made."""
+        known = self._out.known.agents if kind == "agent" else self._out.known.multi_agents
+        key: Key = (kind, owner, 0)
+        stored = self._found.get(key)
+        revision = stored["revision"] if stored is not None else 0
+        wanted = self._out.rows.get(key)
+        last = stored["last_message_id"] if isinstance(wanted, AgentRow) and stored is not None else None
+        if last is not None and last >= self._out.known.next_ids.get(owner, 0):
+            raise self.conflict(kind, owner, message_id=last)
+        if revision == known.get(owner, 0):
+            return False
+        attempts = self._out.attempts
+        if stored is None or (owner, revision) not in (attempts.agents if kind == "agent" else attempts.multi_agents):
+            raise self.conflict(kind, owner)
+        known[owner] = revision
+        if (
+            isinstance(wanted, AgentRow)
+            and (wanted.window, wanted.document.data) == (stored["live_window"], stored["data"])
+        ) or (isinstance(wanted, MultiAgentRow) and wanted.document.data == stored["data"]):
+            self._out.is_stored(key)
+        return True
+
+    def conflict(
+        self, kind: Owner, owner: str, *, message_id: int | None = None, deleted: bool = False
+    ) -> SessionConflictError:
+        """The error for a rival's write."""
+        known = (self._out.known.agents if kind == "agent" else self._out.known.multi_agents).get(owner, 0)
+        row = self._found.get((kind, owner, 0))
+        stored = None if row is None else row["revision"]
+        what = (
+            f"message {message_id} of agent {owner!r}"
+            if message_id is not None
+            else f"{kind.replace('_', '-')} {owner!r}"
+        )
+        happened = "was deleted" if stored is None and (known or deleted) else "was changed by another writer"
+        return SessionConflictError(
+            f"Session {self._out.session_id!r}: {what} {happened} (revision {known} expected, {stored or 'none'} "
+            "stored). Nothing of it was overwritten, and this writer writes no more; what it could not store is still "
+            "in the agent's messages. Keep one writer per session: build a new agent with a new PerSQLSessionManager "
+            "to go on from what is stored, or fork the session to go on separately.",
+            session_id=self._out.session_id,
+            agent_id=owner,
+            message_id=message_id,
+            expected_revision=known,
+            stored_revision=stored,
+        )
+
+
+def conflict_again(error: SessionConflictError) -> SessionConflictError:
+    """The same error, to be raised once more."""
+    return SessionConflictError(
+        str(error),
+        session_id=error.session_id,
+        agent_id=error.agent_id,
+        message_id=error.message_id,
+        expected_revision=error.expected_revision,
+        stored_revision=error.stored_revision,
+    )
