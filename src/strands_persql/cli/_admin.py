@@ -4,11 +4,12 @@ from typing import Annotated
 
 import typer
 
+from ..administration.values import many
 from ..database.connector import Store
 from ..database.tables import MemoryTables, ObjectTables, Tables
 from ..errors import PerSQLError
 from ._options import AgentOption, SessionArgument, Settings, the_agent
-from ._output import many, progress
+from ._output import progress
 
 __all__ = ["fork", "init", "rename", "rewind", "search_index"]
 

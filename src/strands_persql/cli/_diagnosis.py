@@ -8,8 +8,9 @@ import typer
 from rich.text import Text
 
 from ..administration.doctor import Finding, examine, mend
+from ..administration.values import many
 from ._options import Place, Settings, YesOption, confirmed
-from ._output import Output, many, plain, progress
+from ._output import Output, plain, progress
 
 __all__ = ["doctor"]
 

@@ -1,9 +1,10 @@
-"""A message's blocks as lines of text for a terminal. Pure."""
+"""A message's blocks as text for a terminal."""
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
+from ..administration.values import mapping, sequence
 from ._output import size
 
 __all__ = ["message_text"]
@@ -14,58 +15,46 @@ SHORT_LINES, SHORT_CHARACTERS = 8, 800
 
 def message_text(message: Mapping[str, Any], *, full: bool) -> Iterator[tuple[str, str]]:
     """The blocks of a message, each with its style."""
-    content = message.get("content")
-    blocks = cast("list[Any]", content) if isinstance(content, list) else []
+    blocks = sequence(message.get("content"))
     if not blocks:
         yield "(no content)", "italic"
     for block in blocks:
-        if isinstance(block, Mapping):
-            yield from _block(cast("Mapping[str, Any]", block), full=full)
+        for kind, value in mapping(block).items():
+            if kind != "cachePoint":
+                text, style = _shown(kind, value)
+                yield text if full or kind == "text" else _cut(text), style
 
 
-def _block(block: Mapping[str, Any], *, full: bool) -> Iterator[tuple[str, str]]:
-    for kind, value in block.items():
-        if kind == "text":
-            yield str(value), ""
-        elif kind == "toolUse" and isinstance(value, Mapping):
-            use = cast("Mapping[str, Any]", value)
-            yield _cut(f"→ {use.get('name')} {_json(use.get('input'))}", full), "yellow"
-        elif kind == "toolResult" and isinstance(value, Mapping):
-            result = cast("Mapping[str, Any]", value)
-            status = "error " if result.get("status") == "error" else ""
-            yield _cut(f"← {status}{_result(result.get('content'))}", full), "red" if status else "yellow"
-        elif kind == "reasoningContent" and isinstance(value, Mapping):
-            inner = cast("Mapping[str, Any]", value).get("reasoningText")
-            words = cast("Mapping[str, Any]", inner).get("text") if isinstance(inner, Mapping) else "(withheld)"
-            yield _cut(f"(thinks) {words}", full), "italic"
-        elif kind == "cachePoint":
-            continue
-        else:
-            yield f"[{_media(kind, value)}]", "magenta"
+def _shown(kind: str, value: Any) -> tuple[str, str]:
+    fields = mapping(value)
+    if kind == "text":
+        return str(value), ""
+    if kind == "toolUse" and fields:
+        return f"→ {fields.get('name')} {_json(fields.get('input'))}", "yellow"
+    if kind == "toolResult" and fields:
+        failed = fields.get("status") == "error"
+        return f"← {'error ' if failed else ''}{_result(fields.get('content'))}", "red" if failed else "yellow"
+    if kind == "reasoningContent" and fields:
+        told = mapping(fields.get("reasoningText"))
+        return f"(thinks) {told.get('text') if told else '(withheld)'}", "italic"
+    return f"[{_media(kind, fields)}]", "magenta"
 
 
 def _result(content: Any) -> str:
     if not isinstance(content, list):
         return _json(content)
     parts: list[str] = []
-    for block in cast("list[Any]", content):
-        if not isinstance(block, Mapping):
+    for block in sequence(content):
+        if not isinstance(block, dict):
             parts.append(_json(block))
-            continue
-        for kind, value in cast("Mapping[str, Any]", block).items():
-            parts.append(
-                str(value) if kind == "text" else _json(value) if kind == "json" else f"[{_media(kind, value)}]"
-            )
+        for kind, value in mapping(block).items():
+            parts.append(_json(value) if kind == "json" else _shown(kind, value)[0])
     return "\n".join(parts)
 
 
-def _media(kind: str, value: Any) -> str:
-    if not isinstance(value, Mapping):
-        return kind
-    media = cast("Mapping[str, Any]", value)
+def _media(kind: str, media: Mapping[str, Any]) -> str:
     words = [kind, str(media.get("format", "")), str(media.get("name", ""))]
-    source = media.get("source")
-    data = cast("Mapping[str, Any]", source).get("bytes") if isinstance(source, Mapping) else None
+    data = mapping(media.get("source")).get("bytes")
     if isinstance(data, bytes):
         words.append(size(len(data)))
     return " ".join(word for word in words if word)
@@ -75,9 +64,7 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=lambda other: f"<{type(other).__name__}>")
 
 
-def _cut(text: str, full: bool) -> str:
-    if full:
-        return text
+def _cut(text: str) -> str:
     lines = text.splitlines()
     short = "\n".join(lines[:SHORT_LINES])[:SHORT_CHARACTERS]
     left = len(text) - len(short)

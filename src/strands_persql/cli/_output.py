@@ -20,9 +20,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from ..database.encoding import decode, encode, is_strict
+from ..administration.values import time_of
+from ..database.encoding import encode
 
-__all__ = ["Output", "ago", "many", "plain", "progress", "size"]
+__all__ = ["Output", "ago", "plain", "progress", "size"]
 
 _BIDI = "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"
 _CONTROLS = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDI}]")
@@ -88,8 +89,6 @@ class Output:
     def encoded(self, value: object) -> str:
         """A value as JSON: records as objects, NaN and the infinities as null, bytes as Strands writes them."""
         text = encode(_plain_data(value), what="the answer")
-        if not is_strict(text):
-            text = encode(_without_constants(decode(text)), what="the answer")
         if (sys.stdout.encoding or "").lower().replace("-", "") != "utf8":
             return json.dumps(json.loads(text), separators=(",", ":"))
         return _IN_JSON.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
@@ -131,11 +130,9 @@ class Output:
 
 def ago(time: str) -> str:
     """How long ago a stored time was, in words; the time itself where it can't be read."""
-    try:
-        moment = datetime.fromisoformat(time.replace("Z", "+00:00"))
-    except ValueError:
+    moment = time_of(time)
+    if moment is None:
         return time or "-"
-    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
     seconds = (datetime.now(timezone.utc) - moment).total_seconds()
     if seconds < 0:
         return time
@@ -143,11 +140,6 @@ def ago(time: str) -> str:
         if seconds < limit:
             return f"{int(seconds // unit)} {name} ago"
     return time[:10]
-
-
-def many(count: int, one: str, more: str = "") -> str:
-    """A number of things in words."""
-    return f"{count:,} {one if count == 1 else more or one + 's'}"
 
 
 def size(count: int | None) -> str:
@@ -188,12 +180,4 @@ def _plain_data(value: Any) -> Any:
         return {key: _plain_data(item) for key, item in cast("Mapping[str, Any]", value).items()}
     if isinstance(value, (list, tuple)):
         return [_plain_data(item) for item in cast("list[Any]", value)]
-    return value
-
-
-def _without_constants(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_constants(item) for key, item in cast("dict[str, Any]", value).items()}
-    if isinstance(value, list):
-        return [_without_constants(item) for item in cast("list[Any]", value)]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -12,9 +12,10 @@ from rich.text import Text
 
 from ..administration.results import SessionDetail, SessionPage, SessionSummary, TranscriptMessage, Usage
 from ..administration.sessions import PerSQLSessions
+from ..administration.values import many
 from ._messages import message_text
 from ._options import SessionArgument, Settings, when
-from ._output import Output, ago, many, plain, size
+from ._output import Output, ago, plain, size
 
 __all__ = ["search", "sessions", "show", "usage"]
 

@@ -7,6 +7,7 @@ from strands.types.exceptions import SessionException
 
 from ..administration.results import Deletion
 from ..administration.sessions import PerSQLSessions
+from ..administration.values import many
 from ._options import (
     AgentOption,
     SessionArgument,
@@ -16,7 +17,7 @@ from ._options import (
     the_agent,
     when,
 )
-from ._output import Output, many, progress
+from ._output import Output, progress
 
 __all__ = ["delete", "erase", "prune"]
 

@@ -9,9 +9,10 @@ import typer
 
 from ..administration.results import Transfer
 from ..administration.sessions import PerSQLSessions
+from ..administration.values import many
 from ..client import PerSQL
 from ._options import Problem, SessionArgument, Settings
-from ._output import many, progress
+from ._output import progress
 
 __all__ = ["export_session", "import_sessions"]
 

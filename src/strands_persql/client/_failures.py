@@ -41,8 +41,7 @@ _PHRASES = [
     ("malformed json", "a value that a JSON function was given isn't JSON; test it with json_valid first"),
     ("too big", "a value or row is larger than 2 MB; split it into several rows"),
     ("one statement at a time", "one call takes one statement; send several as a batch"),
-    ("number of bindings", "the statement has another number of placeholders than parameters were given"),
-    ("number of parameter bindings", "the statement has another number of placeholders than parameters were given"),
+    ("bindings", "the statement has another number of placeholders than parameters were given"),
     ("not authorized", "the service does not run such statements (transactions, PRAGMA, temporary tables, ATTACH)"),
     ("statement too long", "the statement's text is longer than 100 KB; pass values as parameters, or split it"),
     ("too many statements", "send at most 100 statements in a batch"),
@@ -92,17 +91,11 @@ def is_sql_kind(kind: object) -> bool:
 
 def subject(detail: dict[str, Any]) -> str:
     """The names an error concerns, as ` on users.email`; empty where there are none that are certainly names."""
-    table, column, constraint = (_name(detail.get(key)) for key in ("table", "column", "constraint"))
     columns = detail.get("columns")
-    if isinstance(columns, list) and columns:
-        names = [
-            ".".join(filter(None, (_name(entry.get("table")), _name(entry.get("column")))))
-            for entry in cast("list[dict[str, Any]]", columns)
-            if isinstance(entry, dict)  # pyright: ignore[reportUnnecessaryIsInstance] - the service's word for it
-        ]
-        if any(names):
-            return f" on {', '.join(filter(None, names))}"
-    place = ".".join(filter(None, (table, column)))
+    listed = cast("list[object]", columns) if isinstance(columns, list) else []
+    if names := ", ".join(filter(None, map(_column, listed))):
+        return f" on {names}"
+    place, constraint = _column(detail), _name(detail.get("constraint"))
     if place and constraint:
         return f" on {place} ({constraint})"
     return f" on {place or constraint}" if place or constraint else ""
@@ -126,6 +119,14 @@ def quote_free(text: str, longest: int = 160) -> str:
 def closed_error() -> PerSQLError:
     """What a call on a closed client raises."""
     return PerSQLError("the client is closed; build another PerSQL, or close it later", kind="closed")
+
+
+def _column(named: object) -> str:
+    """A column with its table, as far as an error names them: `users.email`."""
+    if not isinstance(named, dict):
+        return ""
+    found = cast("dict[str, object]", named)
+    return ".".join(filter(None, (_name(found.get("table")), _name(found.get("column")))))
 
 
 def _name(value: object) -> str:

@@ -1,9 +1,12 @@
-"""What the package asks of a database: two methods, and the shapes that go in and come out."""
+"""What the package asks of a database handle: two methods, and the shapes of statements and answers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeAlias, TypedDict, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict, runtime_checkable
+
+if TYPE_CHECKING:
+    from typing_extensions import NotRequired
 
 __all__ = ["Database", "QueryResult", "Statement", "Value"]
 
@@ -11,21 +14,14 @@ Value: TypeAlias = "str | int | float | bool | None"
 """What a parameter may be. A bool goes as 0 or 1; bytes have no form in JSON and are refused."""
 
 
-class _Sql(TypedDict):
-    sql: str
-
-
-class Statement(_Sql, total=False):
+class Statement(TypedDict):
     """One statement of a batch: `{"sql": "…", "params": […]}`, `params` being optional."""
 
-    params: Sequence[Value]
+    sql: str
+    params: NotRequired[Sequence[Value]]
 
 
-class _Data(TypedDict):
-    data: list[dict[str, Any]]
-
-
-class QueryResult(_Data, total=False):
+class QueryResult(TypedDict):
     """What one statement answers.
 
     `data` is always there: the rows as dicts by column name. The other keys hold the same rows by position (`columns`,
@@ -33,11 +29,12 @@ class QueryResult(_Data, total=False):
     `rows_read` out) and its cost envelope (`meta`, as the service gives it).
     """
 
-    columns: list[str]
-    rows: list[list[Any]]
-    rows_read: int
-    rows_written: int
-    meta: dict[str, Any]
+    data: list[dict[str, Any]]
+    columns: NotRequired[list[str]]
+    rows: NotRequired[list[list[Any]]]
+    rows_read: NotRequired[int]
+    rows_written: NotRequired[int]
+    meta: NotRequired[dict[str, Any]]
 
 
 @runtime_checkable

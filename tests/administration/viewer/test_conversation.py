@@ -9,7 +9,7 @@ import pytest
 
 from strands_persql.administration.results import TranscriptMessage
 from strands_persql.administration.viewer import session_html
-from strands_persql.administration.viewer._conversation import conversation, with_inline
+from strands_persql.administration.viewer._conversation import Entry, conversation, with_inline
 
 from .pages import Element, entries, parse
 from .sessions import (
@@ -157,7 +157,7 @@ def test_stored_by_a_repository() -> None:
     times = ("2026-11-23T09:58:12.249999+00:00", "2026-11-23T09:58:12.250003+00:00")
     message = TranscriptMessage("a", 0, user("a"), *times, live=True)
     entry = list(conversation([message], "a"))[-1]
-    assert entry.kind == "entry"
+    assert isinstance(entry, Entry)
     assert entry.changed is None
 
 

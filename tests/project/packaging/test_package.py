@@ -29,8 +29,9 @@ WINGS = [
 ]
 
 PURE = {
-    "administration.erasing", "administration.results", "database.decoding", "database.encoding",
-    "database.live_window", "database.tables", "engine.planner", "engine.repair", "engine.window", "stores.words",
+    "administration.erasing", "administration.results", "administration.values", "database.decoding",
+    "database.encoding", "database.live_window", "database.tables", "engine.planner", "engine.repair", "engine.window",
+    "stores.words",
 }  # fmt: skip
 IO = {
     "asyncio", "concurrent", "ftplib", "http", "httpx", "io", "multiprocessing", "os", "pathlib", "shutil", "socket",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ...errors import SessionDataError
+from ..values import many
 
 if TYPE_CHECKING:
     from ...client import Statement
@@ -78,10 +79,6 @@ def reason_of(error: SessionDataError) -> str:
 
 def line_of(error: BaseException) -> str:
     return " ".join(str(error).split())
-
-
-def many(count: int, one: str, many: str = "") -> str:
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def quoted(text: str) -> str:

@@ -11,12 +11,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, TypeAlias, cast
+from typing import Any, cast
 
 from ..erasing import ERASED
-from ._text import Clip, Moment, binary_of, clip, clip_json, clip_value, mapping, one_line, size
+from ..values import mapping
+from ._text import Clip, Moment, Shown, binary_of, clip, clip_json, clip_value, one_line, size
 
-__all__ = ["Block", "Guarded", "Result", "Text", "blocks_of", "result_of", "tool_results", "tool_use_ids"]
+__all__ = ["Guarded", "Result", "Text", "blocks_of", "result_of", "tool_results", "tool_use_ids"]
 
 LARGEST_IMAGE = 5_000_000
 """Bytes of the largest image that the page holds. What models take is smaller."""
@@ -33,19 +34,17 @@ _REDACTED = re.compile(r"\s*[\[(<*]+[^\])>]*\bredacted\b[^\])>]*[\])>*]+\s*", re
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class Text(Shown):
     """Text; `mark` says what was written over it: `"redacted"`, `"erased"`, or `""`."""
 
-    kind: ClassVar[str] = "text"
     text: Clip
     mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Reasoning:
+class Reasoning(Shown):
     """What the model thought; `encrypted` names the size of what its provider keeps to itself."""
 
-    kind: ClassVar[str] = "reasoning"
     text: Clip | None
     encrypted: str = ""
     signed: bool = False
@@ -66,7 +65,7 @@ class Result:
     """
 
     status: str
-    blocks: tuple[Block, ...]
+    blocks: tuple[Shown, ...]
     mark: str = ""
     message_id: int | None = None
     anchor: str = ""
@@ -75,10 +74,9 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCall:
+class ToolCall(Shown):
     """A call of a tool, with its result where there is one."""
 
-    kind: ClassVar[str] = "tool"
     name: str
     tool_use_id: str
     preview: str
@@ -87,29 +85,26 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolOutput:
+class ToolOutput(Shown):
     """A result whose call is not at hand."""
 
-    kind: ClassVar[str] = "output"
     tool_use_id: str
     result: Result
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class Image(Shown):
     """An image, as a `data:` URI."""
 
-    kind: ClassVar[str] = "image"
     uri: str
     type: str
     size: str
 
 
 @dataclass(frozen=True, slots=True)
-class Media:
+class Media(Shown):
     """A document, a video, a sound, or an image that can't be shown: named, not held."""
 
-    kind: ClassVar[str] = "media"
     what: str
     name: str
     facts: tuple[str, ...]
@@ -117,10 +112,9 @@ class Media:
 
 
 @dataclass(frozen=True, slots=True)
-class Guarded:
+class Guarded(Shown):
     """Text marked for a guardrail."""
 
-    kind: ClassVar[str] = "guard"
     text: Clip
     qualifiers: tuple[str, ...]
     mark: str = ""
@@ -136,48 +130,39 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Cited:
+class Cited(Shown):
     """Text with the sources it rests on."""
 
-    kind: ClassVar[str] = "cited"
     text: Clip
     sources: tuple[Source, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class CachePoint:
+class CachePoint(Shown):
     """A mark up to which the provider caches the conversation."""
 
-    kind: ClassVar[str] = "cache"
     facts: str
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Shown):
     """A person's answer to an interrupt."""
 
-    kind: ClassVar[str] = "answer"
     interrupt_id: str
     response: Clip
 
 
 @dataclass(frozen=True, slots=True)
-class Json:
+class Json(Shown):
     """Anything else."""
 
-    kind: ClassVar[str] = "json"
     label: str
     json: Clip
 
 
-Block: TypeAlias = (
-    "Text | Reasoning | ToolCall | ToolOutput | Image | Media | Guarded | Cited | CachePoint | Answer | Json"
-)
-
-
 def blocks_of(
     content: Any, *, results: Mapping[str, Result] | None = None, shown_elsewhere: Set[str] = frozenset()
-) -> tuple[Block, ...]:
+) -> tuple[Shown, ...]:
     """A message's content as the page shows it.
 
     Args:
@@ -190,7 +175,7 @@ def blocks_of(
     if not isinstance(content, Sequence) or isinstance(content, (bytes, bytearray)):
         return () if content is None else (Json("content", clip_json(content)),)
     left = dict(results or {})
-    found: list[Block] = []
+    found: list[Shown] = []
     for block in cast("Sequence[Any]", content):
         found.extend(_block(block, left, shown_elsewhere))
     return tuple(found)
@@ -228,10 +213,10 @@ def _each(content: Any, key: str) -> list[Mapping[str, Any]]:
     return [cast("Mapping[str, Any]", value) for value in values if isinstance(value, Mapping)]
 
 
-def _block(block: Any, results: dict[str, Result], shown_elsewhere: Set[str]) -> list[Block]:
+def _block(block: Any, results: dict[str, Result], shown_elsewhere: Set[str]) -> list[Shown]:
     if not isinstance(block, Mapping):
         return [Json("block", clip_json(block))]
-    found: list[Block] = []
+    found: list[Shown] = []
     rest: dict[str, Any] = {}
     for key, value in cast("Mapping[str, Any]", block).items():
         if key == "toolResult" and _id_of(value) in shown_elsewhere:
@@ -350,7 +335,7 @@ def _string(value: Any) -> str:
     raise TypeError("no text")
 
 
-_SHOWN: Mapping[str, Callable[[Any], Block]] = {
+_SHOWN: Mapping[str, Callable[[Any], Shown]] = {
     "text": _text,
     "reasoningContent": _reasoning,
     "toolUse": _tool_use,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, cast
 
 from ..results import TranscriptMessage
-from ._blocks import Block, Guarded, Result, Text, blocks_of, result_of, tool_results, tool_use_ids
-from ._text import Clip, Moment, clip_json, count, duration, mapping, moment
+from ..values import mapping
+from ._blocks import Guarded, Result, Text, blocks_of, result_of, tool_results, tool_use_ids
+from ._text import Clip, Moment, Shown, clip_json, count, duration, moment
 
-__all__ = ["Day", "Edge", "Entry", "Item", "conversation", "with_inline"]
+__all__ = ["Day", "Edge", "Entry", "conversation", "with_inline"]
 
 _FAR = 8
 """How many user messages after a call are searched for its results; as a rule the first one holds them."""
@@ -20,7 +21,7 @@ _SAME_MOMENT = 0.002
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Shown):
     """A message.
 
     Attributes:
@@ -42,7 +43,7 @@ class Entry:
     anchor: str
     role: str
     message_id: int | None
-    blocks: tuple[Block, ...]
+    blocks: tuple[Shown, ...]
     at: Moment | None
     changed: Moment | None
     live: bool
@@ -53,29 +54,20 @@ class Entry:
     facts: tuple[str, ...]
     custom: Clip | None
 
-    kind: Literal["entry"] = "entry"
-
 
 @dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(Shown):
     """Where the model's window begins or ends: `live` tells of what follows."""
 
     live: bool
 
-    kind: Literal["edge"] = "edge"
-
 
 @dataclass(frozen=True, slots=True)
-class Day:
+class Day(Shown):
     """Where another day begins."""
 
     day: str
     iso: str
-
-    kind: Literal["day"] = "day"
-
-
-Item: TypeAlias = "Entry | Edge | Day"
 
 
 def with_inline(
@@ -102,7 +94,9 @@ def with_inline(
     yield from waiting
 
 
-def conversation(messages: Iterable[TranscriptMessage], name: str, *, stored: bool = True) -> Iterator[Item]:
+def conversation(
+    messages: Iterable[TranscriptMessage], name: str, *, stored: bool = True
+) -> Iterator[Shown]:
     """Messages as the page shows them, results with their calls, with the window's edges and the days between.
 
     Reads no further ahead than the user messages that follow a call.
@@ -183,7 +177,7 @@ def _anchor(message: TranscriptMessage, name: str) -> str:
     return f"{name}-{message.message_id}" if message.message_id is not None else ""
 
 
-def _entry(message: TranscriptMessage, blocks: tuple[Block, ...], name: str) -> Entry:
+def _entry(message: TranscriptMessage, blocks: tuple[Shown, ...], name: str) -> Entry:
     marks = {block.mark for block in blocks if isinstance(block, (Text, Guarded))}
     metadata = mapping(message.message.get("metadata"))
     custom = dict(mapping(metadata.get("custom")))

@@ -11,9 +11,10 @@ from itertools import chain
 from typing import Any, Protocol, cast
 
 from ..results import AgentSummary, MultiAgentSummary, SessionDetail, TranscriptMessage, Usage
-from ._blocks import Block, blocks_of
-from ._conversation import Item, conversation, with_inline
-from ._text import Clip, Moment, clip_json, clip_value, count, duration, mapping, moment, sequence, size
+from ..values import many, mapping, sequence
+from ._blocks import blocks_of
+from ._conversation import conversation, with_inline
+from ._text import Clip, Moment, Shown, clip_json, clip_value, count, duration, moment, size
 
 __all__ = ["Column", "Figure", "Interrupt", "MultiAgent", "Node", "Session", "SessionReader", "Step", "session_view"]
 
@@ -76,7 +77,7 @@ class MultiAgent:
     status: str
     steps: tuple[Step, ...]
     waiting: tuple[str, ...]
-    task: tuple[Block, ...]
+    task: tuple[Shown, ...]
     facts: tuple[str, ...]
     interrupts: tuple[Interrupt, ...]
     data: Clip
@@ -115,7 +116,7 @@ class Column:
     window: str
     facts: tuple[str, ...]
     state: Clip | None
-    items: Iterator[Item]
+    items: Iterator[Shown]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,10 +185,10 @@ def _nodes(multi_agents: Iterable[MultiAgentSummary]) -> dict[str, Node]:
 def _window(agent: AgentSummary) -> str:
     """How much of an agent's messages the model sees."""
     if agent.live != agent.messages:
-        return f"The model sees {count(agent.live, 'message')}; {count(agent.messages)} in the transcript"
+        return f"The model sees {many(agent.live, 'message')}; {count(agent.messages)} in the transcript"
     if not agent.messages:
         return "No messages yet"
-    return f"The model sees {'it' if agent.messages == 1 else 'all'} of {count(agent.messages, 'message')}"
+    return f"The model sees {'it' if agent.messages == 1 else 'all'} of {many(agent.messages, 'message')}"
 
 
 def _messages(sessions: SessionReader, session_id: str, agent_id: str) -> Iterator[TranscriptMessage]:
@@ -256,7 +257,7 @@ def _result_facts(result: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _figures(usage: Usage, detail: SessionDetail) -> tuple[Figure, ...]:
-    figures = [Figure(count(usage.messages), "Messages", f"in {count(len(detail.agents), 'agent')}")]
+    figures = [Figure(count(usage.messages), "Messages", f"in {many(len(detail.agents), 'agent')}")]
     if usage.model_calls:
         took = f"{duration(usage.latency_ms)} in all" if usage.latency_ms else ""
         figures.append(Figure(count(usage.model_calls), "Model calls", took))
@@ -293,7 +294,7 @@ def _usage_facts(usage: Usage | None) -> tuple[str, ...]:
     if usage.latency_ms:
         facts.append(duration(usage.latency_ms))
     if usage.tool_calls:
-        facts.append(count(usage.tool_calls, "tool call"))
+        facts.append(many(usage.tool_calls, "tool call"))
     if usage.tool_errors:
         facts.append(f"{count(usage.tool_errors)} failed")
     return tuple(facts)

@@ -8,23 +8,24 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import timezone
 from typing import Any, cast
+
+from ..values import mapping, time_of
 
 __all__ = [
     "LIMIT",
     "Clip",
     "Moment",
+    "Shown",
     "binary_of",
     "clip",
     "clip_json",
     "clip_value",
     "count",
     "duration",
-    "mapping",
     "moment",
     "one_line",
-    "sequence",
     "size",
     "visible",
 ]
@@ -37,6 +38,17 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 # A surrogate by itself can't be written as UTF-8, and controls show as nothing at all: each gets a visible stand-in.
 _UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class Shown:
+    """Something that the page shows; the template tells each by its `kind`, the name of its class."""
+
+    __slots__ = ()
+
+    @property
+    def kind(self) -> str:
+        """The name of the class."""
+        return type(self).__name__
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +107,6 @@ def clip_value(value: Any) -> Clip:
     return clip(value) if isinstance(value, str) else clip_json(value)
 
 
-def mapping(value: Any) -> Mapping[str, Any]:
-    """The value where it is a JSON object; an empty one for anything else."""
-    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
-
-
-def sequence(value: Any) -> Sequence[Any]:
-    """The value where it is a JSON array; an empty one for anything else."""
-    return cast("Sequence[Any]", value) if isinstance(value, (list, tuple)) else ()
-
-
 def one_line(value: Any, limit: int = 120) -> str:
     """A tool's input in short, for a summary: `city="Oslo", days=3`."""
     plain = _plain(value)
@@ -139,9 +141,9 @@ def size(number: int) -> str:
     return f"{amount:.1f} {units[0]}"
 
 
-def count(number: int, noun: str = "") -> str:
-    """A number with its thousands set apart: `"12,345"`, `"1 agent"`, `"12,345 agents"`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}" if noun else f"{number:,}"
+def count(number: int) -> str:
+    """A number with its thousands set apart: `"12,345"`."""
+    return f"{number:,}"
 
 
 def duration(milliseconds: float) -> str:
@@ -161,16 +163,16 @@ def moment(stored: str) -> Moment | None:
     """A stored time in its parts, in UTC; None where none is stored."""
     if not stored:
         return None
+    found = time_of(stored)
     try:
-        # Python 3.10 reads no "Z".
-        parsed = datetime.fromisoformat(f"{stored[:-1]}+00:00" if stored[-1] in "Zz" else stored)
-        parsed = parsed.replace(tzinfo=timezone.utc) if parsed.tzinfo is None else parsed.astimezone(timezone.utc)
-        stamp = parsed.timestamp()
-    except (ValueError, OverflowError):
+        parsed = found.astimezone(timezone.utc) if found else None
+    except OverflowError:  # at the edge of the calendar
+        parsed = None
+    if parsed is None:
         return Moment("", "", stored[:40])
     # strftime would name months in the language of the machine, on a page that is in English.
     day = f"{parsed.day} {_MONTHS[parsed.month - 1]} {parsed.year:04d}"
-    return Moment(parsed.isoformat(timespec="milliseconds"), day, f"{parsed:%H:%M:%S}", stamp)
+    return Moment(parsed.isoformat(timespec="milliseconds"), day, f"{parsed:%H:%M:%S}", parsed.timestamp())
 
 
 def _stand_in(match: re.Match[str]) -> str:
