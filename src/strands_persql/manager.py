@@ -168,11 +168,11 @@ class PerSQLSessionManager(Closing, SessionManager):
 
     def append_message(self, message: Message, agent: Agent, **kwargs: Any) -> None:
         """Store a message of an agent, and wait for it."""
-        self._recording.delivery.block(lambda: self._recording.agents.appended(agent, cast("dict[str, Any]", message)))
+        self._recording.writer.block(lambda: self._recording.agents.appended(agent, cast("dict[str, Any]", message)))
 
     def sync_agent(self, agent: Agent, **kwargs: Any) -> None:
         """Store whatever changed in an agent, and wait for it. Strands calls it when the context has overflowed."""
-        self._recording.delivery.block(lambda: self._recording.agents.synced(agent))
+        self._recording.writer.block(lambda: self._recording.agents.synced(agent))
 
     def redact_latest_message(self, redact_message: Message, agent: Agent, **kwargs: Any) -> None:
         """Overwrite the message stored last, and every copy of what it held, before the model goes on.
@@ -180,7 +180,7 @@ class PerSQLSessionManager(Closing, SessionManager):
         Raises:
             SessionException: There is no message to redact.
         """
-        self._recording.delivery.block(
+        self._recording.writer.block(
             lambda: self._recording.agents.redacted(agent, cast("dict[str, Any]", redact_message))
         )
 
@@ -190,7 +190,7 @@ class PerSQLSessionManager(Closing, SessionManager):
 
     def sync_multi_agent(self, source: MultiAgentBase, **kwargs: Any) -> None:
         """Store the state of a Graph or Swarm, and wait for it."""
-        self._recording.delivery.block(lambda: self._recording.multi_agents.recorded(source, last=True))
+        self._recording.writer.block(lambda: self._recording.multi_agents.recorded(source, last=True))
 
     # What users of Strands' own managers rely on besides
 

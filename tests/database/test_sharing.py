@@ -153,7 +153,7 @@ class Crowd:
         self.prefixes = prefixes
         self.ids = [f"session-{number}" for number in range(size)]
         self.writers = [
-            Writer(Store(self.database, Tables(prefix)), session_id, "{}")
+            Writer(Store(self.database, Tables(prefix)), session_id)
             for session_id, prefix in zip(self.ids, itertools.cycle(prefixes), strict=False)
         ]
         self.words: dict[str, list[str]] = {session_id: [] for session_id in self.ids}
@@ -261,7 +261,7 @@ def test_who_blocks_waits_for_no_request_of_others() -> None:
     """A write that somebody blocks for goes at once, whatever is under way, and however many rows it has."""
     crowd = Crowd(REQUESTS_AT_ONCE + 1)
     futures = crowd.held_up()
-    other = Writer(Store(crowd.database, Tables()), "session-blocking", "{}")
+    other = Writer(Store(crowd.database, Tables()), "session-blocking")
     other.know_agent("a", 0)
     other.put([agent_row(), message(0, "blocking")])
     futures.append(other.drain(at_once=True))
@@ -286,7 +286,7 @@ def _redact(agent: Any, manager: Any) -> None:
 
 
 def _flush(agent: Any, manager: Any) -> None:
-    manager._recording.delivery.writer.put([message(9, "left over")])
+    manager._recording.writer.put([message(9, "left over")])
     manager.flush()
 
 
@@ -314,7 +314,7 @@ def test_what_strands_calls_synchronously_waits_for_no_request_of_others(call: C
 def test_a_rival_fails_alone() -> None:
     """A conflict is told to the one that has it, and nothing of the others is lost or doubled."""
     crowd = Crowd(40)
-    rival = Writer(Store(crowd.database, Tables()), "session-20", "{}")
+    rival = Writer(Store(crowd.database, Tables()), "session-20")
     agents = table(crowd.database.inner, "agents")
     rival.know_agent("a", next(row["revision"] for row in agents if row["session_id"] == "session-20"))
     rival.put([message(0, "rival's")])
@@ -368,7 +368,7 @@ def test_nobody_waits_for_another_s_retries(emulator: Emulator, fault: Fault) ->
     """A session that the service fails on is retried by itself: its neighbours are stored before that has ended."""
     client = emulator.client(max_retries=3)
     database = client.database(emulator.name)
-    writers = [Writer(Store(database, Tables()), f"session-{number}", "{}") for number in range(12)]
+    writers = [Writer(Store(database, Tables()), f"session-{number}") for number in range(12)]
     for writer in writers:
         writer.know_agent("a", 0)
         writer.put([agent_row()])
@@ -668,9 +668,9 @@ def test_a_session_that_needs_more_requests_leaves_the_road_to_others() -> None:
     crowd = Crowd(3 * REQUESTS_AT_ONCE)
     stuck, rest = crowd.writers[:REQUESTS_AT_ONCE], range(REQUESTS_AT_ONCE, len(crowd.writers))
     for writer in stuck:  # taken places: each will be refused, and ask what stands there
-        rival = Writer(Store(crowd.database.inner, Tables()), writer._session_id, "{}")
+        rival = Writer(Store(crowd.database.inner, Tables()), writer.session_id)
         rows = {row["session_id"]: row["revision"] for row in table(crowd.database.inner, "agents")}
-        rival.know_agent("a", rows[writer._session_id])
+        rival.know_agent("a", rows[writer.session_id])
         rival.put([message(0, "rival's")])
         rival.drain().result(PATIENCE)
     hanging = threading.Event()
@@ -710,7 +710,7 @@ class Slotted:
 def test_a_handle_that_cannot_be_told_from_others_serves_alone() -> None:
     """One that can't be referred to weakly: each session by itself."""
     crowd = Crowd(1)
-    writers = [Writer(Store(Slotted(crowd.database), Tables()), f"session-x{number}", "{}") for number in range(20)]
+    writers = [Writer(Store(Slotted(crowd.database), Tables()), f"session-x{number}") for number in range(20)]
     crowd.database.hold()
     for writer in writers:
         writer.know_agent("a", 0)
@@ -746,7 +746,7 @@ def test_equal_handles_are_not_the_same() -> None:
     crowd, sent = Crowd(1), list[tuple[str, set[str]]]()
     tenants = [Tenant(crowd.database, f"session-t{number}", sent) for number in range(12)]
     assert len(set(tenants)) == 1
-    writers = [Writer(Store(each, Tables()), each.token, "{}") for each in tenants]
+    writers = [Writer(Store(each, Tables()), each.token) for each in tenants]
     crowd.database.hold()
     for writer in writers:
         writer.know_agent("a", 0)
@@ -760,7 +760,7 @@ def test_equal_handles_are_not_the_same() -> None:
 def test_local_databases_have_no_groups() -> None:
     """A call in this process is answered before another could wait for it."""
     database = local()
-    writers = [Writer(Store(database, Tables()), f"session-{number}", "{}") for number in range(20)]
+    writers = [Writer(Store(database, Tables()), f"session-{number}") for number in range(20)]
     for writer in writers:
         writer.know_agent("a", 0)
         writer.put([agent_row(), message(0, "x")])

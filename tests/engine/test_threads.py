@@ -23,11 +23,11 @@ import pytest
 from strands_persql.engine import threads as workers
 from strands_persql.engine.threads import (
     MAX_WORKERS,
+    Turns,
     awaited,
     submit,
     submit_call,
 )
-from strands_persql.engine.turns import Turns
 
 PATIENCE = 10.0
 """Seconds after which a test fails instead of hanging."""

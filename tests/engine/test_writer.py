@@ -45,7 +45,7 @@ FAULTS: tuple[Fault, ...] = ("before", "after", "late")
 
 def writer_of(database: Any, *, session: str = "s", agents: Mapping[str, int] | None = None) -> Writer:
     """A writer that begins, or goes on from known revisions."""
-    writer = Writer(Store(database, Tables()), session, json.dumps({"session_id": session}))
+    writer = Writer(Store(database, Tables()), session)
     for agent_id, revision in (agents or {"a": 0}).items():
         writer.know_agent(agent_id, revision)
     writer.know_multi_agent("graph", 0, in_parts=False)
@@ -55,7 +55,7 @@ def writer_of(database: Any, *, session: str = "s", agents: Mapping[str, int] | 
 def going_on(database: Any) -> Writer:
     """A writer of another process, which has read what is stored."""
     store = Store(database, Tables())
-    writer = Writer(store, "s", json.dumps({"session_id": "s"}))
+    writer = Writer(store, "s")
     answers = store.read_versioned([*store.tables.restore.agents("s"), *store.tables.multi_agents.read("s")])
     for agent in Restoration(answers[:5]).agents.values():
         parts: list[Key] = [("message", agent.agent_id, i) for i in agent.in_parts]

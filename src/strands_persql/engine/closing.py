@@ -32,11 +32,11 @@ class Closing:
             PerSQLError: The database refused, or could not be reached; the rows stay pending.
             SessionConflictError: Another writer changed the session.
         """
-        self._recording.delivery.flush(at_once=True).result()
+        self._recording.writer.drain(at_once=True).result()
 
     async def aflush(self) -> None:
         """`flush()`, without blocking the event loop."""
-        await wait(self._recording.delivery.flush())
+        await wait(self._recording.writer.drain())
 
     def close(self) -> None:
         """Store all that is pending, then let go of what is this object's own."""

@@ -100,7 +100,7 @@ class Mirror(Listener):
             elif not self.agents.knows(subject):
                 await self._attach(subject)
             if not self._raises and self.recording.pending >= MAX_PENDING:
-                await wait(self.recording.delivery.flush())  # takes in no more before this has gone through
+                await wait(self.recording.writer.drain())  # takes in no more before this has gone through
             await wait(record(subject))
         except Exception as error:
             self._failed(error)

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from strands.multiagent.base import MultiAgentBase
 
     from ..database.decoding import StoredMultiAgent
-    from .delivery import Delivery
     from .opening import Opening
     from .options import Written
+    from .writer import Writer
 
 __all__ = ["MultiAgentRecorder"]
 
@@ -27,12 +27,12 @@ class MultiAgentRecorder:
     """The Graphs and Swarms of one session.
 
     Args:
-        delivery: Sends what is recorded.
+        writer: Writes what is recorded.
         opening: Reads what is stored.
     """
 
-    def __init__(self, delivery: Delivery, opening: Opening) -> None:
-        self._delivery = delivery
+    def __init__(self, writer: Writer, opening: Opening) -> None:
+        self._writer = writer
         self._opening = opening
         self._recorded: dict[str, str] = {}  # the state of each, as last recorded
 
@@ -49,7 +49,7 @@ class MultiAgentRecorder:
         stored = self._read(source.id)
         if stored is not None:
             logger.debug(
-                "session_id=<%s>, multi_agent_id=<%s> | restoring multi-agent", self._delivery.session_id, source.id
+                "session_id=<%s>, multi_agent_id=<%s> | restoring multi-agent", self._writer.session_id, source.id
             )
             state = dict(stored.state)
             if not state.get("next_nodes_to_execute"):
@@ -70,17 +70,17 @@ class MultiAgentRecorder:
 
     def recorded(self, source: MultiAgentBase, *, last: bool) -> Written:
         """A node of a Graph or Swarm has run, or with `last` the whole of it."""
-        with self._delivery.lock:
+        with self._writer.lock:
             text = encode(source.serialize_state(), what=f"the state of multi-agent {source.id!r}")
             if text != self._recorded.get(source.id):
-                self._delivery.writer.put([MultiAgentRow(source.id, Document.of(text))])
+                self._writer.put([MultiAgentRow(source.id, Document.of(text))])
                 self._recorded[source.id] = text
-            return self._delivery.send(last=last)
+            return self._writer.send(last=last)
 
     def _read(self, multi_agent_id: str) -> StoredMultiAgent | None:
         return self._opening.multi_agent(multi_agent_id, again=multi_agent_id in self._recorded)
 
     def _go_on_with(self, multi_agent_id: str, stored: StoredMultiAgent | None) -> None:
         revision, in_parts = (0, False) if stored is None else (stored.revision, stored.in_parts)
-        self._delivery.writer.know_multi_agent(multi_agent_id, revision, in_parts=in_parts)
+        self._writer.know_multi_agent(multi_agent_id, revision, in_parts=in_parts)
         self._recorded[multi_agent_id] = "" if stored is None else stored.text

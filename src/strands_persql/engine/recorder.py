@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from strands import Agent
 
     from ..database.decoding import StoredAgent
-    from .delivery import Delivery
     from .opening import Opening
     from .options import Written
+    from .writer import Writer
 
 __all__ = ["Recorder"]
 
@@ -56,14 +56,13 @@ class Recorder:
     """Records the agents of one session.
 
     Args:
-        delivery: Sends what is recorded.
+        writer: Writes what is recorded.
         opening: Reads what is stored.
     """
 
-    def __init__(self, delivery: Delivery, opening: Opening) -> None:
-        self.session_id = delivery.session_id
-        self._delivery = delivery
-        self._writer = delivery.writer
+    def __init__(self, writer: Writer, opening: Opening) -> None:
+        self.session_id = writer.session_id
+        self._writer = writer
         self._opening = opening
         self._agents: dict[str, _Recorded] = {}
 
@@ -88,11 +87,11 @@ class Recorder:
             logger.debug("session_id=<%s>, agent_id=<%s> | restoring agent", self.session_id, agent_id)
             window = restored(agent, stored, session_id=self.session_id)
             known = self._going_on(agent, stored, window)
-        with self._delivery.lock:
+        with self._writer.lock:
             self._agents[agent_id] = known
         if stored is None and agent.messages:
             ensure_tracking_ids(agent)
-            self._delivery.block(lambda: self.synced(agent))
+            self._writer.block(lambda: self.synced(agent))
 
     def attach(self, agent: Agent, built_with: int | None = None) -> None:
         """Go on from what is stored of an agent, and leave the agent as it is; one request.
@@ -114,7 +113,7 @@ class Recorder:
             )
             window.recognises = sys.maxsize if built_with is None else built_with
             known = self._going_on(agent, stored, window)
-        with self._delivery.lock:
+        with self._writer.lock:
             self._agents[agent_id] = known
 
     def knows(self, agent: Agent) -> bool:
@@ -143,7 +142,7 @@ class Recorder:
         """What is stored of an agent, once what an earlier one of its id has left is stored too."""
         again = agent_id in self._agents
         if again and self._writer.has_pending:
-            self._delivery.flush(at_once=True).result()
+            self._writer.drain(at_once=True).result()
         return self._opening.agent(agent_id, again=again)
 
     def _new(self, agent: Agent) -> _Recorded:
@@ -164,22 +163,22 @@ class Recorder:
 
     def added(self, agent: Agent) -> Written:
         """A message was added."""
-        with self._delivery.lock:
+        with self._writer.lock:
             known = self._known(agent)
             self._record(agent, known, lambda: known.window.add(messages_of(agent)))
-            return self._delivery.send()
+            return self._writer.send()
 
     def recognised(self, agent: Agent) -> Written:
         """A message was added that is not to be stored yet; what was there before it is recognised."""
-        with self._delivery.lock:
+        with self._writer.lock:
             known = self._known(agent)
             if known.window.recognises:
                 self._record(agent, known, lambda: known.window.compare(messages_of(agent)[:-1]))
-            return self._delivery.send()
+            return self._writer.send()
 
     def caught_up(self, agent: Agent, missed: list[Message]) -> None:
         """Take in messages that were in an agent's history before it was attached, and may have left it since."""
-        with self._delivery.lock:
+        with self._writer.lock:
             known = self._known(agent)
             history = messages_of(agent)
             present = {id(message) for message in history}
@@ -189,36 +188,36 @@ class Recorder:
 
     def checked(self, agent: Agent) -> Written:
         """The model has answered: a hook or a guardrail may have changed the end of the history."""
-        with self._delivery.lock:
+        with self._writer.lock:
             known = self._known(agent)
             if not known.window.tail_changed(messages_of(agent)):
                 return None
             self._record(agent, known, lambda: known.window.compare(messages_of(agent)))
-            return self._delivery.send()
+            return self._writer.send()
 
     def synced(self, agent: Agent) -> Written:
         """Anything may have changed; what is written is waited for in every durability but `"invocation"`."""
-        return self._compared(agent, last=self._delivery.waits_for_sync)
+        return self._compared(agent, last=self._writer.durability != "invocation")
 
     def ended(self, agent: Agent) -> Written:
         """An invocation has ended: all of it is to be stored."""
         return self._compared(agent, last=True)
 
     def _compared(self, agent: Agent, *, last: bool) -> Written:
-        with self._delivery.lock:
+        with self._writer.lock:
             known = self._known(agent)
             self._record(agent, known, lambda: known.window.compare(messages_of(agent)))
-            return self._delivery.send(last=last)
+            return self._writer.send(last=last)
 
     def appended(self, agent: Agent, message: Message) -> Written:
         """A message was added to the session by hand: to the agent's history, or past it to the transcript alone."""
-        with self._delivery.lock:
+        with self._writer.lock:
             known = self._known(agent)
             history = messages_of(agent)
             if not any(message is other for other in history):
                 history = [*history, message]
             self._record(agent, known, lambda: known.window.add(history))
-            return self._delivery.send()
+            return self._writer.send()
 
     def redacted(self, agent: Agent, message: Message) -> Written:
         """The message stored last was redacted: no row keeps what it held before.
@@ -229,7 +228,7 @@ class Recorder:
         Raises:
             SessionException: There is no message to redact.
         """
-        with self._delivery.lock:
+        with self._writer.lock:
             known = self._known(agent)
             target = known.window.place(message, messages_of(agent))
             if target is None:
@@ -249,7 +248,7 @@ class Recorder:
                 rows.append(Redaction(agent.agent_id, str(role), raw_text, text, known.window.next_id, sent))
             self._record(agent, known, lambda: known.window.compare(messages_of(agent)), rows)
             # What was sent raw is overwritten before the model's next step, whatever the durability.
-            return self._delivery.send(last=self._delivery.waits_for_message or self._writer.has_rewrites)
+            return self._writer.send(last=self._writer.durability == "message" or self._writer.has_rewrites)
 
     # From changes to rows
 

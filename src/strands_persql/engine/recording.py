@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .delivery import Delivery
 from .multi_agents import MultiAgentRecorder
 from .opening import Opening
 from .options import Durability, checked_durability, checked_session_id
 from .recorder import Recorder
+from .writer import Writer
 
 if TYPE_CHECKING:
     from ..database.connector import Connector
@@ -32,12 +32,12 @@ class Recording:
 
     def __init__(self, connector: Connector[Tables], session_id: str, durability: Durability) -> None:
         self.session_id = checked_session_id(session_id)
-        self.delivery = Delivery(connector, self.session_id, checked_durability(durability))
+        self.writer = Writer(connector, self.session_id, checked_durability(durability))
         self.opening = Opening(connector, self.session_id)
-        self.agents = Recorder(self.delivery, self.opening)
-        self.multi_agents = MultiAgentRecorder(self.delivery, self.opening)
+        self.agents = Recorder(self.writer, self.opening)
+        self.multi_agents = MultiAgentRecorder(self.writer, self.opening)
 
     @property
     def pending(self) -> int:
         """How many rows are not stored yet."""
-        return self.delivery.writer.pending
+        return self.writer.pending

@@ -1,4 +1,4 @@
-"""The worker threads that all sessions of a process share, and the way back from one to an event loop.
+"""The worker threads that all sessions of a process share, turns on them, and the way back to an event loop.
 
 Strands opens a fresh event loop for every `agent(...)` call and cancels what is left on it, so nothing here is bound
 to a loop. The threads are started when there is work, and the interpreter ends after what was handed to them.
@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from ..client import survive_forks
 
-__all__ = ["MAX_WORKERS", "awaited", "handed_over", "submit", "submit_call"]
+__all__ = ["MAX_WORKERS", "Turns", "awaited", "handed_over", "submit", "submit_call"]
 
 T = TypeVar("T")
 
@@ -182,3 +182,70 @@ def _bell(loop: asyncio.AbstractEventLoop) -> _Bell:
     if bell is None or bell.loop() is not loop:
         bell = _of_thread.bell = _Bell(loop)
     return bell
+
+
+class Turns:
+    """Who asks for a turn is served by one that begins after the call.
+
+    Args:
+        hand_over: Has `begin` called soon, on a thread that it may block, and after it `end`; told whether somebody
+            blocks until that is done. What is asked for during a turn is one more turn, handed over at its end.
+    """
+
+    def __init__(self, hand_over: Callable[[bool], None]) -> None:
+        self._hand_over = hand_over
+        self.after_fork()
+        survive_forks(self)
+
+    def after_fork(self) -> None:
+        """In a child process no turn is under way, and nobody waits."""
+        self._lock = threading.Lock()
+        self._waiting: list[Future[None]] = []  # for the next turn
+        self._served: list[Future[None]] = []  # by the turn under way
+        self._under_way = False
+        self._queued = 0  # turns that were handed over and have not begun; never too many, whatever interrupts a call
+
+    def ask(self, *, at_once: bool = False) -> Future[None]:
+        """Ask for a turn; the future ends with it, with the error it ended with.
+
+        Args:
+            at_once: Somebody blocks until it is done: it doesn't wait for a queued turn that waits for others. That
+                one will find nothing to do.
+        """
+        future: Future[None] = Future()
+        with self._lock:
+            self._waiting.append(future)
+            waits = self._under_way or (self._queued > 0 and not at_once)
+        if not waits:
+            self._queue(at_once)
+        return future
+
+    def begin(self) -> bool:
+        """Begin a turn; False where another one is under way, or has served all."""
+        with self._lock:
+            self._queued -= 1
+            if self._under_way or not self._waiting:
+                return False
+            self._under_way = True
+            waiting, self._waiting = self._waiting, []
+        self._served = [future for future in waiting if future.set_running_or_notify_cancel()]
+        return True
+
+    def end(self, error: BaseException | None = None) -> None:
+        """End the turn, and tell those who wait for it."""
+        served, self._served = self._served, []
+        for future in served:
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)
+        with self._lock:
+            self._under_way = False
+            again = bool(self._waiting)
+        if again:
+            self._queue(False)
+
+    def _queue(self, at_once: bool) -> None:
+        self._hand_over(at_once)
+        with self._lock:
+            self._queued += 1

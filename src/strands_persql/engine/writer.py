@@ -5,30 +5,33 @@ what a failed write left goes along with the next. A batch is one transaction: a
 revisions it was built on, so the database refuses a batch that a rival has overtaken, or that was carried out before
 although its answer was lost; reading the rows back then tells the two apart (see `refusal`).
 
-`write` is the whole way of a write, a blocking call: plan, send, note what is stored. A leader may take its first step
-for several sessions at once (see `strands_persql.database.sharing`): then it is planned by `joins`, and noted by
-`stored`.
+`send` decides by the durability when a write begins, and what the agent waits for. `write` is the whole way of a write,
+a blocking call: plan, send, note what is stored. A leader may take its first step for several sessions at once (see
+`strands_persql.database.sharing`): then it is planned by `joins`, and noted by `stored`.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
+from strands.types.session import Session, SessionType
+
 from ..client import survive_forks
+from ..database.encoding import encode
 from ..database.faults import GUARDS, fault_of
 from ..errors import SessionConflictError
+from .options import Durability, Written
 from .outgoing import Outgoing, Rows
 from .planner import Batch, Key, MessageRow, Redaction, Row, merged, plan
 from .redaction import search
 from .refusal import conflict_again, settle
-from .threads import handed_over, submit
+from .threads import Turns, handed_over, submit
 from .tracing import BatchSpan, current_context
-from .turns import Turns
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -51,13 +54,19 @@ class Writer:
     Args:
         connector: The database and its tables.
         session_id: The session.
-        session: The session's own row, written with the first agent.
+        durability: When messages are stored.
+
+    Attributes:
+        lock: Held while an event is recorded.
     """
 
-    def __init__(self, connector: Connector[Tables], session_id: str, session: str) -> None:
+    def __init__(self, connector: Connector[Tables], session_id: str, durability: Durability = "message") -> None:
         self.connector = connector
-        self._session_id = session_id
-        self._session = session
+        self.session_id = session_id
+        self.durability = durability
+        session = Session(session_id=session_id, session_type=SessionType.AGENT)
+        # Its own row, written with the first agent, Graph or Swarm.
+        self._session = encode(session.to_dict(), what=f"session {session_id!r}")
         self._pending: Rows = {}
         self._out = Outgoing(session_id)
         self._lost: SessionConflictError | None = None
@@ -68,7 +77,10 @@ class Writer:
 
     def after_fork(self) -> None:
         """Begin anew in a child process: what was being sent is the parent's to finish, and is recognised if it did."""
+        self.lock = threading.RLock()
         self._lock = threading.RLock()
+        self._behind: Written = None  # under "overlap", the write that runs while the model works
+        self._at_once = False
         self._joined: tuple[Batch, BatchSpan] | None = None  # what a leader has taken along
         self._alone = False  # it was refused by itself: it would spoil the requests of others
         self._take_back()
@@ -130,7 +142,39 @@ class Writer:
             for row in rows:
                 self._pending[row.key] = merged(self._pending.get(row.key), row)
 
-    # Turns
+    # When a write begins, and what the agent waits for
+
+    def send(self, *, last: bool = False) -> Written:
+        """Send what is pending as the durability asks; what to wait for now.
+
+        Args:
+            last: The agent waits for all of it, whatever the durability.
+        """
+        if self.durability == "invocation" and not last:
+            return None
+        behind = self._behind
+        if not self.has_pending:
+            self._behind = None
+            return behind if behind is not None and not behind.done() else None
+        written = self.drain(at_once=self._at_once)
+        if last or self.durability == "message":
+            self._behind = None
+            return written
+        self._behind = written
+        if behind is None or (behind.done() and behind.exception() is None):
+            return None
+        return written if behind.done() else behind
+
+    def block(self, record: Callable[[], Written]) -> None:
+        """Record something, and block until it is stored: it waits for no request of other sessions."""
+        with self.lock:
+            self._at_once = True
+            try:
+                written = record()
+            finally:
+                self._at_once = False
+        if written is not None:
+            written.result()
 
     def drain(self, *, at_once: bool = False) -> Future[None]:
         """Store all that is pending, on a worker thread.
@@ -143,6 +187,8 @@ class Writer:
         """
         self._context = current_context()
         return self._turns.ask(at_once=at_once)
+
+    # Turns
 
     def _hand_over(self, at_once: bool) -> None:
         shared = None if at_once or self._alone else self.connector.shared
@@ -241,7 +287,7 @@ class Writer:
 
     def _planned(self) -> list[Batch]:
         rows = self._out.rows.values()
-        return plan(rows, self.connector.tables, self._session_id, self._session, self._out.known)
+        return plan(rows, self.connector.tables, self.session_id, self._session, self._out.known)
 
     def _span(self, batch: Batch) -> BatchSpan:
         return self._out.span("persql.write", batch.statements)

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from ..database.connector import Row, Store
 from ..database.encoding import now, parts_of
 from ..database.tables import MemoryTables, lacks_secure_deletion, memory_id
-from ..engine.threads import awaited, submit, submit_call
-from ..engine.turns import Turns
+from ..engine.threads import Turns, awaited, submit, submit_call
 from ..errors import PerSQLError, SessionDataError
 from .words import cleaned, words_of, words_to_find
 
