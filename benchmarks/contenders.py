@@ -409,8 +409,5 @@ def _engine(folder: Path, latency: Latency) -> Any:
 
     engine = create_engine(f"sqlite:///{folder / 'agents.db'}")
 
-    @event.listens_for(engine, "before_cursor_execute")
-    def _wait(*_: Any) -> None:
-        latency.wait()
-
+    event.listen(engine, "before_cursor_execute", lambda *_: latency.wait())
     return engine

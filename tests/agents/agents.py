@@ -80,7 +80,7 @@ def agent_of(
 ) -> Build:
     """How each process builds its agent: the same every time, with parts of its own."""
 
-    def build(session_manager: SessionManager) -> Agent:
+    def build(session_manager: SessionManager | None) -> Agent:
         fresh = dict(options)
         if conversation_manager is not None:
             fresh["conversation_manager"] = conversation_manager()

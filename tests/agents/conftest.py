@@ -22,7 +22,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture(params=["sync", "async"])
 def mode(request: pytest.FixtureRequest) -> Mode:
     """Both ways to invoke an agent: `agent(...)` and `await agent.invoke_async(...)`."""
-    return request.param
+    mode: Mode = request.param
+    return mode
 
 
 @pytest.fixture

@@ -30,8 +30,9 @@ from strands_persql.errors import PerSQLError, TransportError
 DATABASE = "test/sessions"
 SESSION = "session-1"
 
-Build: TypeAlias = Callable[[SessionManager], Agent]
+Build: TypeAlias = "Callable[[SessionManager | None], Agent]"
 Mode: TypeAlias = Literal["sync", "async"]
+Durability: TypeAlias = Literal["message", "overlap", "invocation"]
 
 
 @dataclass
@@ -145,7 +146,7 @@ class Store:
     """One database file, opened anew by each manager as a process of its own would."""
 
     path: Path
-    durability: str = "message"
+    durability: Durability = "message"
     _open: list[Any] = field(default_factory=list)
 
     def database(self) -> RecordingDatabase:
@@ -155,7 +156,7 @@ class Store:
         return RecordingDatabase(client.database(DATABASE))
 
     def manager(
-        self, database: Any = None, *, session_id: str = SESSION, durability: str | None = None
+        self, database: Any = None, *, session_id: str = SESSION, durability: Durability | None = None
     ) -> PerSQLSessionManager:
         """A manager over a handle and client of its own, unless a handle is given."""
         manager = PerSQLSessionManager(
@@ -250,7 +251,8 @@ def capture(agent: Agent) -> dict[str, Any]:
     """All that a session holds of an agent, the times apart, in a form that compares exactly."""
     document = copy.deepcopy(SessionAgent.from_agent(agent)).__dict__
     state = {key: value for key, value in document.items() if key not in ("created_at", "updated_at")}
-    return canonical({"messages": list(agent.messages), **state})
+    captured: dict[str, Any] = canonical({"messages": list(agent.messages), **state})
+    return captured
 
 
 def canonical(value: Any) -> Any:

@@ -105,7 +105,7 @@ async def test_cancel_in_the_middle_of_a_write(store: Store, nth: int) -> None:
     await run.manager.aflush()
     run.check()
     run.restart()
-    model = run.agent.model
+    model: Any = run.agent.model
     model.replies.clear()
     model.play("three", "four")
     await run.turn("c")
@@ -205,7 +205,7 @@ async def test_scope_cancelled_with_other_hooks(store: Store) -> None:
 async def test_consumer_that_closes_the_stream(store: Store, after: int) -> None:
     """A consumer that leaves `stream_async` early and closes it: the prompt is stored, and the next turn is whole."""
     run = await begun(store, "two", "three", "four")
-    stream = run.agent.stream_async("b")
+    stream: Any = run.agent.stream_async("b")
     count = 0
     async for _ in stream:
         count += 1

@@ -76,7 +76,8 @@ def stored(store: Store, multi_agent_id: str = "graph") -> dict[str, Any]:
     rows = [row for row in store.rows()["multi_agents"] if row["multi_agent_id"] == multi_agent_id]
     assert len(rows) == 1
     assert rows[0]["session_id"] == SESSION
-    return rows[0]["data"]
+    data: dict[str, Any] = rows[0]["data"]
+    return data
 
 
 def assert_stored(store: Store, live: MultiAgentBase) -> None:
@@ -199,7 +200,7 @@ async def test_parallel_nodes(store: Store, order: str) -> None:
         assert await soon(finished.get()) == name
         done.add(name)
         if name != order[-1]:
-            await _until(lambda done=done: set(stored(store)["completed_nodes"]) == done)
+            await _until(lambda: set(stored(store)["completed_nodes"]) == done)
     await task
     assert stored(store)["status"] == "completed"
     assert set(stored(store)["completed_nodes"]) == set("abcde")
@@ -448,6 +449,7 @@ async def test_swarm_killed_in_mid_run(store: Store) -> None:
     }
     resumed = swarm_of(fresh)(store.manager())
     assert resumed.state.task == "the task"
+    assert resumed.state.current_node is not None
     assert [resumed.state.current_node.node_id] == state["next_nodes_to_execute"]
     result = await resumed.invoke_async("the task")
     assert bool(fresh["a"].calls) == (state["next_nodes_to_execute"] == ["a"])

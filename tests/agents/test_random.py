@@ -19,7 +19,7 @@ from strands.agent.conversation_manager import (
 from strands.agent.state import AgentState
 
 from .agents import agent_of
-from .harness import Scenario, Store, assert_rows_sound, assert_same, assistant, restored, user
+from .harness import Durability, Scenario, Store, assert_rows_sound, assert_same, assistant, restored, user
 from .scripted import ScriptedModel, fail, overflow, redact_user, tools, use
 
 SEED = os.environ.get("STRANDS_PERSQL_SEED")
@@ -56,7 +56,7 @@ class Walk:
 
     def __init__(self, seed: int, path: Path) -> None:
         self.choice = random.Random(seed)
-        durability = self.choice.choice(["message", "message", "overlap", "invocation"])
+        durability: Durability = self.choice.choice(["message", "message", "overlap", "invocation"])
         self.store = Store(path, durability=durability)
         self.model = ScriptedModel()
         build = agent_of(self.model, conversation_manager=self.choice.choice(MANAGERS))
@@ -196,7 +196,7 @@ class Walk:
 
     async def state(self) -> None:
         agent = self.run.agent
-        value = self.choice.choice([None, 2.5, False, "", "ü\u2028", [], {"deep": [self.count]}, self.count])
+        value: Any = self.choice.choice([None, 2.5, False, "", "ü\u2028", [], {"deep": [self.count]}, self.count])
         if self.choice.random() < 0.3:
             agent.state = AgentState({"new": value})
         else:

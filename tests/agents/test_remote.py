@@ -11,7 +11,7 @@ from strands.agent.conversation_manager import SlidingWindowConversationManager
 from strands_persql.testing import stored_rows
 
 from .agents import agent_of
-from .harness import Mode, RecordingDatabase, Scenario, Store, words_of
+from .harness import Durability, Mode, RecordingDatabase, Scenario, Store, words_of
 from .scripted import ScriptedModel, fail, overflow, redact_user, tools, use
 
 
@@ -35,7 +35,7 @@ def remote(emulator: Any, store: Store) -> Remote:
 
 
 @pytest.mark.parametrize("durability", ["message", "overlap", "invocation"])
-async def test_mixed_session(remote: Remote, mode: Mode, durability: str) -> None:
+async def test_mixed_session(remote: Remote, mode: Mode, durability: Durability) -> None:
     """Tools, state, trims, an overflow, a redaction, an error, edits, large documents and restarts, over HTTP."""
     remote.durability = durability
     model = ScriptedModel()

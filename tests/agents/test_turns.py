@@ -452,7 +452,8 @@ async def test_stored_between_two_tries(scenario: Any) -> None:
     found: list[list[str]] = []
 
     def note(event: BeforeModelCallEvent) -> None:
-        event.agent.messages += [user(words) for words in notes]
+        noted: list[Any] = [user(words) for words in notes]
+        event.agent.messages += noted
 
     def retry(event: AfterModelCallEvent) -> None:
         event.retry = next(again)

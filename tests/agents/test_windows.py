@@ -19,6 +19,7 @@ from .agents import agent_of
 from .features import needs, needs_context_manager, needs_interventions, needs_pins
 from .harness import (
     SESSION,
+    Build,
     Scenario,
     Store,
     assert_rows_sound,
@@ -497,7 +498,7 @@ async def test_load_snapshot(scenario: Any) -> None:
 # Conversation managers that changed since
 
 
-def _kept(store: Store, build: Any) -> Agent:
+def _kept(store: Store, build: Build) -> Agent:
     return build(store.manager())
 
 

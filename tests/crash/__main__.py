@@ -36,8 +36,8 @@ def main() -> int:
             number = 0
             while figures.kills < options.kills and figures.good and time.monotonic() - began < options.limit:
                 number += 1
-                wanted = {"service": remote, "file": local}.get(options.place)
-                place = wanted or (local if number % 4 == 0 else remote)
+                chosen: dict[str, Remote | Local] = {"service": remote, "file": local}
+                place = chosen.get(options.place) or (local if number % 4 == 0 else remote)
                 trial = Trial(place, nursery, Path(folder), f"s{number}", choice.getrandbits(32), figures)
                 trial.run(min(KILLS_PER_SESSION, options.kills - figures.kills))
         finally:

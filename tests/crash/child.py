@@ -98,7 +98,8 @@ def snapshot(agent: Agent) -> Snapshot:
     """What a session holds of an agent, as plain JSON with digests for bytes."""
     stored = SessionAgent.from_agent(agent)
     manager = stored.conversation_manager_state
-    return _plain({"messages": agent.messages, "state": stored.state, "manager": manager})
+    plain: Snapshot = _plain({"messages": agent.messages, "state": stored.state, "manager": manager})
+    return plain
 
 
 def _plain(value: Any) -> Any:

@@ -231,6 +231,7 @@ class Trial:
                 self.wait_for(task)
             time.sleep(0.0005 * 1000 ** choice.random())
             if deadly is not None and moment > 0.97:
+                assert isinstance(self.place, Remote)
                 with self.place.server.refusing():
                     time.sleep(0.005)
             os.kill(pid, signal.SIGKILL)
@@ -307,7 +308,7 @@ class Trial:
                     "ORDER BY agent_id, message_id",
                     (self.session_id,),
                 ).fetchall()
-                chunks = {}
+                chunks: dict[tuple[str, int, str], list[str]] = {}
                 for owner, message_id, generation, data in connection.execute(
                     "SELECT owner, message_id, generation, data FROM strands_chunks WHERE session_id = ? "
                     "AND kind = 'message' ORDER BY owner, message_id, generation, part",

@@ -9,12 +9,16 @@ import tempfile
 import threading
 from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from .control import Emulator
 from .edge import Edge
 from .service import service
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 HOST = "127.0.0.1"
 
@@ -103,7 +107,7 @@ class Server:
         finally:
             self.start()
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

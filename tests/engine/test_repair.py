@@ -30,7 +30,7 @@ USER = st.lists(TEXT | RESULT, max_size=3).map(lambda content: {"role": "user", 
 HISTORIES = st.lists(ASSISTANT | USER, max_size=8)
 
 
-def plain(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def plain(messages: Any) -> list[dict[str, Any]]:
     """Messages without the ids that Strands makes up."""
     return [{key: value for key, value in message.items() if key != "tracking_id"} for message in messages]
 

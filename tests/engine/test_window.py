@@ -236,7 +236,7 @@ def test_adding_looks_at_the_ends_alone() -> None:
         def __eq__(self, other: object) -> bool:
             raise AssertionError("compared")
 
-        __hash__ = None  # type: ignore[assignment]
+        __hash__ = None
 
     window, _, history = recorded(*(said(str(i)) for i in range(6)))
     history[3] = Unlooked(history[3])

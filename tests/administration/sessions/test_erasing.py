@@ -91,11 +91,11 @@ def test_a_message_in_parts_is_erased_with_them(place: Place) -> None:
 def test_copies_in_interrupt_state_go_too(place: Place) -> None:
     """What an interrupted agent keeps of the message, and the reason that quotes it, are erased; it can be resumed."""
     agent = place.agent("s", tools(use("ask", {"question": SECRET})))
-    result = agent("go")
+    result: Any = agent("go")
     place.sessions.erase("s", "default", 1)
     assert not place.store.holds(SECRET)
     again = place.agent("s", text("done"))
-    answer = [{"interruptResponse": {"interruptId": result.interrupts[0].id, "response": "yes"}}]
+    answer: Any = [{"interruptResponse": {"interruptId": result.interrupts[0].id, "response": "yes"}}]
     assert again(answer).stop_reason == "end_turn"
 
 
@@ -115,9 +115,10 @@ def test_the_task_of_graphs_and_swarms_goes_too(place: Place, kind: str, blocks:
         for name in "ab"
     ]
     manager = PerSQLSessionManager("s", database)
-    task: Any = f"the word is {SECRET}."
+    words = f"the word is {SECRET}."
+    task: Any = [{"text": words}] if blocks else words
     if kind == "swarm":
-        Swarm(nodes, session_manager=manager, id="team")([{"text": task}] if blocks else task)
+        Swarm(nodes, session_manager=manager, id="team")(task)
     else:
         builder = GraphBuilder()
         for node in nodes:
@@ -126,7 +127,7 @@ def test_the_task_of_graphs_and_swarms_goes_too(place: Place, kind: str, blocks:
         builder.set_execution_timeout(60)
         builder.set_graph_id("team")
         builder.set_session_manager(manager)
-        builder.build()([{"text": task}] if blocks else task)
+        builder.build()(task)
     assert SECRET in json.dumps(place.sessions.get("s").multi_agents[0].data["current_task"])
     for agent in place.sessions.get("s").agents:
         place.sessions.erase("s", agent.agent_id, 0)

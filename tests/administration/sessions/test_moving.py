@@ -208,7 +208,8 @@ def test_a_long_fork_is_made_of_one_state(local: Place, overtaken: int) -> None:
 def test_a_fork_is_one_request_that_carries_no_messages(remote: Place, emulator: Any) -> None:
     """10,000 messages are copied by one request, and cut by one, whose bodies hold none of them."""
     fill(remote, ["s"], messages=10_000)
-    for options, messages in (({}, 10_000), ({"at": 8_999}, 9_000)):
+    forks: list[tuple[dict[str, Any], int]] = [({}, 10_000), ({"at": 8_999}, 9_000)]
+    for options, messages in forks:
         emulator.reset()
         assert remote.sessions.fork("s", f"copy-{messages}", **options).messages == messages
         assert emulator.requests == 1
@@ -251,9 +252,10 @@ def test_an_interrupt_goes_along_only_where_its_message_does(place: Place) -> No
     """A whole fork can be answered like the session itself; one cut before the tool use has no interrupt."""
     agent = place.agent("s", text("hello"), tools(use("ask", {"question": "sure?"})))
     agent("hi")
-    result = agent("go")
-    answer = [{"interruptResponse": {"interruptId": result.interrupts[0].id, "response": "yes"}}]
-    for session_id, options in (("whole", {}), ("last", {"at": 3})):
+    result: Any = agent("go")
+    answer: Any = [{"interruptResponse": {"interruptId": result.interrupts[0].id, "response": "yes"}}]
+    forks: list[tuple[str, dict[str, Any]]] = [("whole", {}), ("last", {"at": 3})]
+    for session_id, options in forks:
         place.sessions.fork("s", session_id, **options)
         assert place.agent(session_id, text("done"))(answer).stop_reason == "end_turn"
     place.sessions.fork("s", "before", at=1)

@@ -154,7 +154,8 @@ def test_a_page_reads_only_its_own_rows(remote: Place, emulator: Any) -> None:
             ((f"user-{n:06}", message, session) for n in range(count) for message in range(2)),
         )
         connection.execute("COMMIT")
-    for options in ({}, {"after": "user-000100"}, {"after": "user-019900"}, {"prefix": "user-0199"}):
+    starts: list[dict[str, Any]] = [{}, {"after": "user-000100"}, {"after": "user-019900"}, {"prefix": "user-0199"}]
+    for options in starts:
         emulator.reset()
         page = remote.sessions.list(limit=50, **options)
         assert len(page.sessions) == 50 and page.sessions[0].messages == 2

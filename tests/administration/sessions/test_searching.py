@@ -155,7 +155,12 @@ def test_an_index_that_was_broken_off_is_completed(local: Place) -> None:
 def test_a_session_renamed_meanwhile_is_in_the_index(place: Place) -> None:
     """A session that was not entered yet, and gets a name that was passed already, is found all the same."""
     fill(place, ["s", "t"], messages=600)
-    place.sessions.enable_search(progress=lambda seen: place.sessions.rename("t", "a") if seen == 500 else None)
+
+    def progress(seen: int) -> None:
+        if seen == 500:
+            place.sessions.rename("t", "a")
+
+    place.sessions.enable_search(progress=progress)
     for session_id in ("a", "s"):
         assert len(place.sessions.search("hi", session_id=session_id, limit=1000).hits) == 600
 
@@ -266,10 +271,11 @@ def test_what_an_index_costs(local: Place) -> None:
     def written(session_id: str) -> int:
         agent = local.agent(session_id, text("one"), text("two"))
         agent("hi")
-        connection = agent._session_manager._store.database._inner._store._connection  # type: ignore[attr-defined]
+        manager: Any = agent._session_manager
+        connection: sqlite3.Connection = manager._store.database._inner._store._connection
         before = connection.total_changes
         agent("hello there, how are you?")
-        return int(connection.total_changes) - before
+        return connection.total_changes - before
 
     assert written("a") == 2
     local.sessions.enable_search()

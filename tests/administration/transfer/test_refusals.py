@@ -328,7 +328,7 @@ def test_a_line_that_cannot_be_read_is_named(
 def test_an_agent_that_no_agent_could_open_is_not_brought_in(local: Store, agent_id: str, words: str) -> None:
     """An id that Strands refuses, or that no database stores, is named; nothing of the session is restored."""
     agent = SessionAgent(agent_id, {}, {"removed_message_count": 0})
-    items = [HeadItem({"session_id": "s"}), AgentItem(agent_id, agent.to_dict())]
+    items: list[Any] = [HeadItem({"session_id": "s"}), AgentItem(agent_id, agent.to_dict())]
     lines = list(_jsonl._Writer("s", 0).lines(items))
     with pytest.raises(SessionDataError, match=rf"^Agent '.*' of session 's' can't be imported: .*{words}"):
         import_of(local, lines)

@@ -7,6 +7,7 @@ import io
 import itertools
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -313,7 +314,7 @@ async def test_real_graph(database: Any) -> None:
     for name in ("zeta", "alpha"):
         model = ScriptedModel([f"{name} is done"])
         hooks = PerSQLHooks("user-42", database)
-        builder.add_node(agent_of(model, hooks=lambda hooks=hooks: [hooks], name=name, agent_id=name)(None), name)
+        builder.add_node(agent_of(model, hooks=partial(list, [hooks]), name=name, agent_id=name)(None), name)
     builder.add_edge("zeta", "alpha")
     builder.set_entry_point("zeta")
     builder.set_graph_id("report")

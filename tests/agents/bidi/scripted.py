@@ -109,7 +109,7 @@ def uses(name: str, arguments: dict[str, Any] | None = None) -> Step:
         else:
             from strands.types._events import ToolUseStreamEvent
 
-            yield ToolUseStreamEvent({"toolUse": {"input": ""}}, copy.deepcopy(tool_use))  # type: ignore[arg-type]
+            yield ToolUseStreamEvent({"toolUse": {"input": ""}}, copy.deepcopy(tool_use))
         await model.results.get()
 
     return play
@@ -153,7 +153,7 @@ def _event(make: Callable[[], Any]) -> Step:
     return play
 
 
-class ScriptedBidiModel(models.BidiModel):
+class ScriptedBidiModel(models.BidiModel):  # type: ignore[misc]  # it lives where the release has it
     """Plays steps, and ends the conversation after the last.
 
     Attributes:

@@ -333,7 +333,7 @@ async def test_shared_agent_id_late(store: Store, mode: str) -> None:
         ({"table_prefix": "x; --"}, ValueError),
         ({"database": object()}, TypeError),
     ],
-    ids=lambda value: str(value),
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else value.__name__,
 )
 def test_mistaken_arguments(store: Store, options: dict[str, Any], error: type[Exception]) -> None:
     """A mistake in the arguments is told at construction."""

@@ -45,7 +45,7 @@ OLD = ["a", "one", "b", "two"]
 @pytest.mark.parametrize("ids", ["same ids", "fresh ids", "no ids"])
 async def test_continued(store: Store, mode: str, ids: str) -> None:
     """A history brought in whole is continued, whatever its ids."""
-    history = copy.deepcopy((await two_turns(store, mode)).messages)
+    history: list[Any] = copy.deepcopy((await two_turns(store, mode)).messages)
     if ids != "same ids":
         history = without_ids(history)
     if ids == "fresh ids":
@@ -152,8 +152,8 @@ async def test_cleared(store: Store, mode: str) -> None:
     """A history that is cleared: the mirror's window is empty too, the transcript is not."""
     agent = await two_turns(store, mode)
     agent.messages.clear()
-    model = agent.model
-    model.play("three")  # type: ignore[union-attr]
+    model: Any = agent.model
+    model.play("three")
     await turn(agent, mode, "c")
     assert words_of(agent.messages) == ["c", "three"]
     assert words_of(store.messages()) == [*OLD, "c", "three"]

@@ -18,6 +18,7 @@ from ..harness import (
     user,
 )
 from ..scripted import (
+    Reply,
     ScriptedModel,
     fail,
     overflow,
@@ -32,7 +33,7 @@ from .mirrors import (
     turn,
 )
 
-SCRIPT = [
+SCRIPT: list[Reply | str] = [
     "one",
     tools(use("add", {"a": 1, "b": 2}, "use-1"), use("remember", {"key": "k", "value": [1]}, "use-2"), words="hm"),
     tools(use("boom", tool_use_id="use-3")),
@@ -102,7 +103,7 @@ async def test_beside_files(store: Store, tmp_path: Path, mode: str) -> None:
 
 async def test_objects_stay_the_agents_own(store: Store, mode: str) -> None:
     """The history's list and the messages in it are never exchanged for others."""
-    history = [user("p"), assistant("q")]
+    history: list[Any] = [user("p"), assistant("q")]
     agent = agent_of(ScriptedModel(["one"]))(None)
     agent.messages = history
     first = history[0]

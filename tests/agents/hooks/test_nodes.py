@@ -45,7 +45,7 @@ DIAMOND = [("a", "b"), ("a", "c"), ("a", "d"), ("b", "e"), ("c", "e"), ("d", "e"
 
 def node(name: str, model: ScriptedModel, mirror: PerSQLHooks, **options: Any) -> Agent:
     """A node's agent, watched by the mirror that all nodes share."""
-    return agent_of(model, hooks=lambda: [mirror], name=name, agent_id=name, **options)(None)  # type: ignore[arg-type]
+    return agent_of(model, hooks=lambda: [mirror], name=name, agent_id=name, **options)(None)
 
 
 def graph_of(

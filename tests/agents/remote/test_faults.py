@@ -13,7 +13,7 @@ from strands.agent.conversation_manager import SlidingWindowConversationManager
 
 from ...emulator import faults
 from ..agents import agent_of
-from ..harness import Scenario, words_of
+from ..harness import Durability, Scenario, words_of
 from ..scripted import (
     ScriptedModel,
     overflow,
@@ -54,7 +54,7 @@ def script(model: ScriptedModel, choice: random.Random, number: int) -> str:
 
 @pytest.mark.parametrize("durability", ["message", "overlap", "invocation"])
 async def test_many_turns_over_a_failing_service(
-    remote: Remote, durability: str, caplog: pytest.LogCaptureFixture
+    remote: Remote, durability: Durability, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A fifth of all requests fail: each is sent again, as the log tells, and live == restored."""
     print(f"STRANDS_PERSQL_SEED={SEED}")

@@ -67,7 +67,8 @@ class Attack:
                 self.model.play(tools(use("add", {"a": 1, "b": number}, f"use-{number}")), f"a{number}")
                 agent(f"q{number}")
             # NaN is no JSON to SQLite, so even a short message that holds it is stored in parts.
-            agent.messages[-1]["content"].append({"text": "not a number", "extra": float("nan")})
+            block: Any = {"text": "not a number", "extra": float("nan")}
+            agent.messages[-1]["content"].append(block)
             graph = graph_of(self.model, remote.manager(session_id=session_id))
             self.play("done")
             agent(f"{session_id} with parts")
@@ -182,7 +183,7 @@ class Attack:
         where = self.choice.choice(["state", "block", "deep", "list", "keys", "cycle", "raw"])
         self.described = f"{where} {value!r}"
         agent = self.build(PerSQLSessionManager(SESSION, self.database))
-        session_manager: Any = agent._session_manager  # type: ignore[attr-defined]
+        session_manager: Any = agent._session_manager
 
         def attack() -> None:
             if where == "state":
@@ -292,7 +293,10 @@ class Attack:
             )
         except (sqlite3.Error, UnicodeEncodeError):
             return
-        restore = lambda: graph_of(self.model, PerSQLSessionManager(SESSION, self.database))  # noqa: E731
+
+        def restore() -> Any:
+            return graph_of(self.model, PerSQLSessionManager(SESSION, self.database))
+
         self.check(f"multi_agents.{column}", restore, spares=True)
         if column == "revision":
             self.play("on")

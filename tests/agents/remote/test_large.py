@@ -23,7 +23,7 @@ ROW_LIMIT = 2_000_000
 BODY_LIMIT = 4_000_000 * 1.25  # what JSON's escapes and the SQL add to a batch's parameters
 
 
-def pdf(size: int) -> dict[str, Any]:
+def pdf(size: int) -> Any:
     """A document of so many bytes, of which none are alike."""
     return {"document": {"format": "pdf", "name": "long", "source": {"bytes": random.Random(size).randbytes(size)}}}
 
@@ -40,7 +40,7 @@ def assert_rows_fit(remote: Remote) -> None:
 def parts(remote: Remote) -> int:
     """How many parts are stored."""
     with remote.emulator.sqlite() as connection:
-        return connection.execute("SELECT count(*) FROM strands_chunks").fetchone()[0]
+        return int(connection.execute("SELECT count(*) FROM strands_chunks").fetchone()[0])
 
 
 async def test_a_document_of_16_megabytes(either: Remote) -> None:
@@ -50,13 +50,13 @@ async def test_a_document_of_16_megabytes(either: Remote) -> None:
     run = Scenario(either, build)
     document = pdf(16_000_000)
     await run.turn([{"text": "a long one"}, document])
-    found = restored(either, build).messages[0]["content"][1]["document"]["source"]["bytes"]  # type: ignore[typeddict-item]
+    found = restored(either, build).messages[0]["content"][1]["document"]["source"]["bytes"]
     raw = document["document"]["source"]["bytes"]
     assert hashlib.sha256(found).digest() == hashlib.sha256(raw).digest()
     assert_rows_fit(either)
     assert max(record.body for record in either.emulator.log) <= BODY_LIMIT
     assert parts(either) > 10
-    run.agent.messages[0]["content"][1] = pdf(5_000_000)  # type: ignore[assignment]
+    run.agent.messages[0]["content"][1] = pdf(5_000_000)
     run.manager.sync_agent(run.agent)
     run.check()
     assert parts(either) < 8

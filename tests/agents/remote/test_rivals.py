@@ -243,7 +243,8 @@ async def test_two_processes(remote: Remote) -> None:
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def outcome(process: subprocess.Popen[str]) -> dict[str, Any]:
-        return json.loads(process.communicate("go\n", timeout=120)[0].splitlines()[-1])
+        told: dict[str, Any] = json.loads(process.communicate("go\n", timeout=120)[0].splitlines()[-1])
+        return told
 
     processes = [start("first"), start("second")]
     for process in processes:

@@ -43,7 +43,7 @@ async def test_readwrite(remote: Remote) -> None:
     await agent.invoke_async("b")
     model.play(redact_user("redacted"))
     await agent.invoke_async("SECRET")
-    large = {"document": {"format": "pdf", "name": "long", "source": {"bytes": bytes(3_000_000)}}}
+    large: Any = {"document": {"format": "pdf", "name": "long", "source": {"bytes": bytes(3_000_000)}}}
     model.play("three")
     await agent.invoke_async([{"text": "read"}, large])
     agent.messages[0]["content"].append({"text": "edited"})

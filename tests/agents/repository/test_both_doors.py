@@ -153,11 +153,11 @@ def test_a_redaction(database: Database, first: Door, second: Door) -> None:
 def test_an_interrupt(database: Database, first: Door, second: Door) -> None:
     """An agent that waits for a person goes on behind the other door."""
     agent = agent_at(first, database, tools(use("ask", {"question": "sure?"}, "ask-1")))
-    result = agent("do it")
+    result: Any = agent("do it")
     assert result.stop_reason == "interrupt"
     other = agent_at(second, database, "done")
     same(agent, other)
-    answer = [
+    answer: Any = [
         {"interruptResponse": {"interruptId": interrupt.id, "response": "yes"}} for interrupt in result.interrupts
     ]
     assert other(answer).stop_reason == "end_turn"

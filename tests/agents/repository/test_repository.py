@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import pytest
@@ -130,7 +130,7 @@ def test_what_is_missing_is_none(repository: PerSQLSessionRepository) -> None:
 
 def test_what_is_missing_can_not_be_changed(repository: PerSQLSessionRepository, database: Recording) -> None:
     """An update or delete of what is not there raises, and writes nothing."""
-    for attempt in (
+    attempts: list[Callable[[], Any]] = [
         lambda: repository.update_agent("s", agent()),
         lambda: repository.update_message("s", "a", message(0)),
         lambda: repository.update_multi_agent("s", multi()),
@@ -138,7 +138,8 @@ def test_what_is_missing_can_not_be_changed(repository: PerSQLSessionRepository,
         lambda: repository.create_agent("s", agent(state={"big": BIG})),
         lambda: repository.create_message("s", "a", message(0, BIG)),
         lambda: repository.create_multi_agent("s", multi(BIG)),
-    ):
+    ]
+    for attempt in attempts:
         with pytest.raises(SessionException, match=r"'[sam]'.*does not exist|does not exist"):
             attempt()
     assert not any(stored(database).values())
@@ -217,11 +218,12 @@ def test_a_redacted_message_is_physically_overwritten(
 def test_a_message_id_is_an_integer(repository: PerSQLSessionRepository, position: Any) -> None:
     """Anything else is a ValueError, and nothing is sent."""
     filled(repository)
-    for attempt in (
+    attempts: list[Callable[[], Any]] = [
         lambda: repository.read_message("s", "a", position),
         lambda: repository.create_message("s", "a", message(position)),
         lambda: repository.update_message("s", "a", message(position)),
-    ):
+    ]
+    for attempt in attempts:
         with pytest.raises(ValueError, match="message_id"):
             attempt()
 

@@ -83,7 +83,7 @@ class FreshStorage(PerSQLStorage):
 def pytest_configure(config: pytest.Config) -> None:
     """Put our classes in the place of Strands' before any test module imports them."""
     sys.path.insert(0, str(config.rootpath))
-    import tests.fixtures.mock_session_repository as fixture
+    import tests.fixtures.mock_session_repository as fixture  # type: ignore[import-not-found]  # of Strands' tests
 
     mocked: Any = fixture
     mocked.MockedSessionRepository = FreshRepository

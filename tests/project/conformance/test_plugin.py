@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from typing import Any
 
 import pytest
 from strands.types.exceptions import SessionException
@@ -25,7 +26,8 @@ def test_each_repository_is_empty() -> None:
 @pytest.mark.skipif(importlib.util.find_spec("strands.storage") is None, reason="Strands has a storage from 1.48 on")
 async def test_each_storage_is_empty_and_can_be_cleared() -> None:
     """Two storages share nothing, and a namespace clears no more than itself."""
-    first, second = FreshStorage(), FreshStorage()
+    first: Any = FreshStorage()
+    second = FreshStorage()
     await first.write("keep", b"1")
     await first.namespace("scope").write("drop", b"2")
     assert await second.list("") == []

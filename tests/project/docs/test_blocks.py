@@ -57,7 +57,8 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emulator_server: Serv
     monkeypatch.setattr(_retry, "FIRST_BACKOFF", 0.001)
     monkeypatch.setenv("PERSQL_TOKEN", namespace.token())
     monkeypatch.setenv("PERSQL_API_URL", namespace.url)
-    for method in (PerSQL.__init__, PerSQLSessionManager.from_token.__func__):  # type: ignore[attr-defined]
+    methods: list[Any] = [PerSQL.__init__, PerSQLSessionManager.from_token.__func__]  # type: ignore[attr-defined]
+    for method in methods:
         monkeypatch.setitem(method.__kwdefaults__, "base_url", namespace.url)
     monkeypatch.syspath_prepend(str(ROOT / "examples"))
     from scripted_model import ScriptedModel

@@ -115,6 +115,7 @@ async def test_extraction_of_facts(place: Place) -> None:
     facts = json.dumps([{"content": "Ada has a cat"}, {"content": "The cat is called Tom"}])
     agent, model = agent_of(store, "How nice.", facts)
     await agent.invoke_async("I have a cat called Tom.")
+    assert agent.memory_manager is not None
     await agent.memory_manager.flush()
     assert len(model.calls) == 2
     assert {memory.content for memory in (await store.list_memories()).memories} == {
@@ -128,6 +129,7 @@ async def test_extraction_of_messages(place: Place) -> None:
     store = place.store(extraction={"trigger": InvocationTrigger()}, keep_messages=True)
     agent, model = agent_of(store, text("How nice."))
     await agent.invoke_async("I have a cat called Tom.")
+    assert agent.memory_manager is not None
     await agent.memory_manager.flush()
     assert len(model.calls) == 1
     memories = (await store.list_memories()).memories
@@ -139,7 +141,8 @@ async def test_extraction_of_messages(place: Place) -> None:
 
 def test_extraction_by_default(local: Place) -> None:
     """extraction=True asks a model, as Strands' own file store does; off is off."""
-    assert local.store(extraction=True).extraction["extractor"] is not None
+    by_default: Any = local.store(extraction=True).extraction
+    assert by_default["extractor"] is not None
     assert local.store(extraction=False).extraction is False
     assert local.store().extraction is None
 

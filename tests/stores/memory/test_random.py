@@ -49,7 +49,7 @@ async def test_any_order(place: Place, turn: int, full_text: bool) -> None:
             mine.clear()
         key = rng.choice(list(stores))
         word = rng.choice([*WORDS, f"qz{turn}x{rng.randrange(step + 1):03}"])
-        found = {entry.metadata["_id"]: entry.content for entry in await stores[key].search(word)}
+        found = {(entry.metadata or {})["_id"]: entry.content for entry in await stores[key].search(word)}
         assert found == {i: content for i, content in known[key].items() if word in content.split()}
     for key, store in stores.items():
         page = await store.list_memories()

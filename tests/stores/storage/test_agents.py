@@ -90,11 +90,12 @@ async def test_a_snapshot_is_saved_and_restored_by_one_request_each(service: Pla
 @needs_snapshots
 async def test_a_document_of_some_megabytes_is_restored_whole(place: Place) -> None:
     """The snapshot that holds it is more than one request."""
-    document = {"name": "map", "format": "pdf", "source": {"bytes": bytes(range(256)) * 20_000}}
+    content = bytes(range(256)) * 20_000
+    document: Any = {"document": {"name": "map", "format": "pdf", "source": {"bytes": content}}}
     agent, _ = build(place.storage(), text("Seen."))
-    await agent.invoke_async([{"text": "Look."}, {"document": document}])  # type: ignore[list-item]
+    await agent.invoke_async([{"text": "Look."}, document])
     again, _ = build(place.storage())
-    assert again.messages[0]["content"][1]["document"]["source"]["bytes"] == document["source"]["bytes"]  # type: ignore[index]
+    assert again.messages[0]["content"][1]["document"]["source"]["bytes"] == content
 
 
 @needs_snapshots

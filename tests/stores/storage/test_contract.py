@@ -142,7 +142,7 @@ async def test_values_that_are_no_bytes_are_refused(local: Place, value: Any) ->
 async def test_a_buffer_is_copied_when_it_is_written(local: Place) -> None:
     """What its owner changes while the write is under way is not written."""
     storage = local.storage()
-    buffer = bytearray(b"before")
+    buffer: Any = bytearray(b"before")
     writing = asyncio.ensure_future(storage.write("k", buffer))
     await asyncio.sleep(0)
     buffer[:] = b"after!"

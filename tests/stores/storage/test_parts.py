@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from strands_persql.database import tables
-from strands_persql.database.tables import Encoded, decoded
+from strands_persql.database.tables import Encoded, after_prefix, decoded
 from strands_persql.stores import storage as module
 
 from .conftest import Place
@@ -143,8 +143,8 @@ async def test_what_a_broken_off_write_leaves_is_removed(place: Place, monkeypat
     assert left > 1
     await storage.write("k", b"soon")
     assert len(place.rows()) == left
-    now = tables._objects.time.time()
-    monkeypatch.setattr(tables._objects.time, "time", lambda: now + 3700)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 3700)
     await storage.write("k", b"later")
     assert place.rows() == [("k", 0)]
     await broken()
@@ -204,7 +204,7 @@ def test_sqlite_orders_keys_as_the_ranges_of_prefixes_take_it(tmp_path: Path) ->
     """`after_prefix` is above all that begin with it and not above anything else."""
     with sqlite3.connect(tmp_path / "x.db") as connection:
         for prefix in ("a", "a/", "\ud7ff", "é", "\U0010ffff", "a\U0010ffff", "🚂"):
-            end = tables.after_prefix(prefix)
+            end = after_prefix(prefix)
             above = prefix + "\U0010ffff" * 3
             if end is not None:
                 assert connection.execute("SELECT ? < ?, ? >= ?", (above, end, end, prefix)).fetchone() == (1, 1)

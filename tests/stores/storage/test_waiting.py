@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -11,6 +12,15 @@ from .conftest import Place
 from .features import needs_storage
 
 pytestmark = needs_storage
+
+
+def waits_for(event: threading.Event) -> Callable[[int], None]:
+    """What lets a request wait for the test."""
+
+    def wait(number: int) -> None:
+        event.wait(30)
+
+    return wait
 
 
 async def test_the_loop_turns_while_a_request_is_under_way(local: Place) -> None:
@@ -61,7 +71,7 @@ async def test_a_write_that_waits_for_its_turn_is_written_when_cancelled(local: 
     database = local.database()
     storage = local.storage(database)
     go_on = threading.Event()
-    database.before = lambda number: go_on.wait(30) and None
+    database.before = waits_for(go_on)
     writes = [asyncio.ensure_future(storage.write("k", str(number).encode())) for number in range(3)]
     await asyncio.sleep(0)
     for write in writes:
@@ -76,7 +86,7 @@ def test_one_storage_serves_one_loop_after_another(local: Place, caplog: pytest.
     storage = local.storage(database)
     asyncio.run(storage.write("k", b"0"))
     go_on = threading.Event()
-    database.before = lambda number: go_on.wait(30) and None
+    database.before = waits_for(go_on)
 
     async def leave() -> None:
         asyncio.ensure_future(storage.write("k", b"left"))  # noqa: RUF006
