@@ -11,6 +11,7 @@ from syrupy.extensions.amber import AmberSnapshotExtension
 
 from strands_persql.client import _retry
 
+from . import processes
 from .emulator import Emulator, Server
 
 
@@ -28,6 +29,13 @@ def emulator(emulator_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterat
     emulator = emulator_server.namespace()
     yield emulator
     emulator.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _processes() -> Iterator[None]:
+    """What starts the tests' processes ends with the tests."""
+    yield
+    processes.close()
 
 
 class _BesideAllTests(AmberSnapshotExtension):

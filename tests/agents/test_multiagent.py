@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from strands.multiagent.graph import Graph
 
 from strands_persql import PerSQLError, SessionConflictError
 
+from ..processes import python
 from .agents import PIXEL, agent_of
 from .harness import SESSION, RecordingDatabase, Store, assert_same, canonical, restored, soon, words_of
 from .scripted import Pause, ScriptedModel, fail, text, tools, use
@@ -161,7 +161,7 @@ def test_graph_killed_by_the_system(store: Store) -> None:
     """A process that is really killed in the middle of its second node; this one goes on."""
     script = Path(__file__).with_name("killed_graph.py")
     ended = subprocess.run(
-        [sys.executable, "-m", f"{__package__}.killed_graph", str(store.path)],
+        [*python(), "-m", f"{__package__}.killed_graph", str(store.path)],
         cwd=script.parents[len(__package__.split("."))],
         capture_output=True,
         text=True,

@@ -17,6 +17,7 @@ from strands import Agent, tool
 from strands_persql import PerSQLSessionManager
 
 from ..agents import scripted
+from ..processes import python
 
 
 @dataclass
@@ -61,7 +62,7 @@ def start(*arguments: str, environment: dict[str, str] | None = None, **options:
     """The command line in a process of its own, with none of the user's settings."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PERSQL_")}
     return subprocess.Popen(
-        [sys.executable, "-m", "strands_persql", *arguments],
+        [*python(), "-m", "strands_persql", *arguments],
         env={**clean, "COLUMNS": "100", "TERM": "dumb", **(environment or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from strands_persql import PerSQL
+
+from ..processes import python
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """The command line with these arguments, and none of the user's settings."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PERSQL_")}
     return subprocess.run(
-        [sys.executable, "-c", "from strands_persql.cli import main; main()", *arguments],
+        [*python(), "-c", "from strands_persql.cli import main; main()", *arguments],
         env={**clean, "COLUMNS": "100", "TERM": "dumb", **environment},
         capture_output=True,
         encoding="utf-8",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from strands_persql.client import PerSQL
 from strands_persql.errors import PermissionDeniedError, PerSQLError
 
 from ..emulator import Emulator
+from ..processes import python
 from .conftest import Place
 
 
@@ -120,7 +120,7 @@ def test_a_proxy_in_the_environment_is_not_told_the_token(emulator: Emulator) ->
     )
     environment = {**os.environ, "HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", "NO_PROXY": ""}
     done = subprocess.run(
-        [sys.executable, "-c", program, emulator.token(), emulator.url, emulator.name],
+        [*python(), "-c", program, emulator.token(), emulator.url, emulator.name],
         env=environment,
         capture_output=True,
         text=True,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import enum
-import multiprocessing
+import json
 import pickle
+import subprocess
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 from strands_persql.client import Database, PerSQL, Statement
 from strands_persql.errors import PerSQLError
 
+from ..processes import python
 from .conftest import Place
 
 
@@ -323,21 +325,6 @@ def insert_thirty(db: Any, first: int) -> None:
         db.query("INSERT INTO t (id) VALUES (?)", [first + i])
 
 
-def count_up(options: Mapping[str, Any], name: str, start: Any, times: int) -> None:
-    """In a process of its own: add to a counter, each time in one transaction."""
-    start.wait()
-    with PerSQL(**options) as client:
-        db = client.database(name)
-        for _ in range(times):
-            db.batch(
-                [
-                    {"sql": "CREATE TABLE IF NOT EXISTS counter (id INTEGER PRIMARY KEY, n INTEGER NOT NULL)"},
-                    {"sql": "INSERT INTO counter VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET n = n + 1"},
-                ],
-                transaction=True,
-            )
-
-
 @pytest.mark.parametrize("kind", ["file", "folder", "remote"])
 def test_several_processes_on_one_database(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """They may begin at the same moment, on a file that doesn't exist yet; no write is lost."""
@@ -346,15 +333,18 @@ def test_several_processes_on_one_database(kind: str, tmp_path: Path, request: p
     if kind == "remote":
         emulator = request.getfixturevalue("emulator")
         name, options = emulator.name, {"token": emulator.token(), "base_url": emulator.url}
-    context = multiprocessing.get_context("spawn")
-    start = context.Event()
-    processes = [context.Process(target=count_up, args=(options, name, start, 20)) for _ in range(3)]
+    command = [*python(), "-m", "tests.client.counting", json.dumps(options), name, "20"]
+    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     for process in processes:
-        process.start()
-    start.set()
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
     for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0, 0, 0]
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate(timeout=120)
+    assert [process.returncode for process in processes] == [0, 0, 0]
     with PerSQL(**options) as client:
         assert client.database(name).query("SELECT n FROM counter")["data"] == [{"n": 60}]
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from strands.agent.conversation_manager import SlidingWindowConversationManager, SummarizingConversationManager
 
+from ...processes import python
 from ..harness import (
     Store,
     assistant,
@@ -41,7 +41,7 @@ def test_three_real_processes(store: Store, tmp_path: Path) -> None:
     folder = tmp_path / "files"
     for prompt in ("first", "second", "third"):
         ended = subprocess.run(
-            [sys.executable, "-m", f"{__package__}.file_process", str(store.path), str(folder), prompt],
+            [*python(), "-m", f"{__package__}.file_process", str(store.path), str(folder), prompt],
             cwd=ROOT,
             capture_output=True,
             text=True,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from strands.multiagent.graph import Graph
 
 from strands_persql import SessionConflictError
 
+from ...processes import python
 from ..agents import agent_of
 from ..harness import (
     SESSION,
@@ -239,7 +239,7 @@ async def test_two_processes(remote: Remote) -> None:
     where = (remote.emulator.url, remote.emulator.token(), remote.emulator.name)
 
     def start(prompt: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "tests.agents.remote.process", *where, prompt]
+        command = [*python(), "-m", "tests.agents.remote.process", *where, prompt]
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def outcome(process: subprocess.Popen[str]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import inspect
 import logging
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from strands_persql import PerSQL, PerSQLSessionManager
 from strands_persql.client import _retry
 
 from ...emulator import Server
+from ...processes import python
 from .pages import (
     PAGES,
     ROOT,
@@ -101,7 +101,7 @@ def run_apart(code: str) -> str:
     prelude = "from scripted_model import ScriptedModel\nmodel = ScriptedModel()\n"
     path = os.pathsep.join([str(ROOT / "examples"), os.environ.get("PYTHONPATH", "")])
     ended = subprocess.run(
-        [sys.executable, "-c", prelude + code],
+        [*python(), "-c", prelude + code],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         encoding="utf-8",

@@ -7,7 +7,6 @@ import importlib.util
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import httpx
@@ -16,6 +15,7 @@ from strands_persql import PerSQL
 from strands_persql.testing import stored_rows
 
 from ...agents.features import needs
+from ...processes import python
 
 SNAPSHOTS = importlib.util.find_spec("strands.session.snapshot_session_manager") is not None
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
@@ -24,7 +24,7 @@ EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 def run(folder: Path, example: str, *arguments: str) -> str:
     """What an example prints."""
     ended = subprocess.run(
-        [sys.executable, str(EXAMPLES / f"{example}.py"), *arguments],
+        [*python(), str(EXAMPLES / f"{example}.py"), *arguments],
         cwd=folder,
         env=environment(),
         capture_output=True,
@@ -139,7 +139,7 @@ def test_fastapi_app_served(tmp_path: Path) -> None:
     file = tmp_path / "users.db"
     for said, answer in [("my name is Ada", "Nice to meet you, Ada."), ("what is my name?", "Your name is Ada.")]:
         command = [
-            sys.executable,
+            *python(),
             str(EXAMPLES / "fastapi_app.py"),
             "--serve",
             "--port",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from ...processes import python
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 
@@ -18,7 +19,7 @@ def quickstart(
     """Run examples/quickstart.py in a process of its own, over a file in `folder`, with none of the user's settings."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PERSQL_", "OPENAI_"))}
     return subprocess.run(
-        [sys.executable, str(EXAMPLES / "quickstart.py"), *arguments],
+        [*python(), str(EXAMPLES / "quickstart.py"), *arguments],
         cwd=folder,
         env={**clean, "PYTHONIOENCODING": "utf-8", **environment},
         input=answers,
