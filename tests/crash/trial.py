@@ -72,13 +72,13 @@ class Deadly(Faults):
     pid = 0
     runs = True
 
-    def take(self, number: int) -> Fault | None:
+    def take(self, number: int, body: bytes = b"") -> Fault | None:
         if self.countdown:
             self.countdown -= 1
             if self.countdown == 0:
                 os.kill(self.pid, signal.SIGKILL)
                 return faults.cut_after_commit() if self.runs else faults.cut()
-        return super().take(number)
+        return super().take(number, body)
 
 
 class Host(Server):

@@ -99,9 +99,11 @@ def test_rows_go_to_their_agents() -> None:
     rows = [
         {**message_row(numbered(position), position), "agent_id": agent} for position in range(6) for agent in "bac"
     ]
-    agents = [{**agent_row(window=None if agent == "c" else "[[0,null]]"), "agent_id": agent} for agent in "abc"]
-    unwindowed = [{**row, "removed": 0} for row in rows if row["agent_id"] == "c"]
-    windowed = [row for row in rows if row["agent_id"] != "c"]
+    agents: list[Any] = [
+        {**agent_row(window=None if agent == "c" else "[[0,null]]"), "agent_id": agent} for agent in "abc"
+    ]
+    unwindowed: list[Any] = [{**row, "removed": 0} for row in rows if row["agent_id"] == "c"]
+    windowed: list[Any] = [row for row in rows if row["agent_id"] != "c"]
     restoration = Restoration([agents, windowed, unwindowed, [], []])
     assert {agent_id: sorted(agent.messages) for agent_id, agent in restoration.agents.items()} == {
         agent_id: [0, 1, 2, 3, 4, 5] for agent_id in "abc"
@@ -120,7 +122,7 @@ def test_the_answers_are_given_up() -> None:
 def test_bytes_among_other_messages() -> None:
     """One message with bytes in it: they are bytes again, and its neighbours what they were."""
     text = encode(json.loads(numbered(1)) | {"message": {"role": "user", "content": [{"image": b"\x00\xff"}]}}, what="")
-    rows = [message_row(numbered(0), 0), message_row(text, 1), message_row(numbered(2), 2)]
+    rows: list[Any] = [message_row(numbered(0), 0), message_row(text, 1), message_row(numbered(2), 2)]
     agent = Restoration([[agent_row()], rows, [], [], []]).agents["a"]
     assert [agent.messages[position].message["content"] for position in range(3)] == [[], [{"image": b"\x00\xff"}], []]
 
@@ -129,7 +131,7 @@ def test_bytes_among_other_messages() -> None:
 def test_rows_that_are_json_only_together(first: str) -> None:
     """As many values as rows, but not one a row: each row is read by itself, and the first that is no JSON is named."""
     begin, end = numbered(8).split(",", 1)
-    rows = [message_row(f"{first},{begin}", 7), message_row(end, 8)]
+    rows: list[Any] = [message_row(f"{first},{begin}", 7), message_row(end, 8)]
     with pytest.raises(SessionDataError, match="Message 7 of agent 'a'"):
         Restoration([[agent_row()], rows, [], [], []])
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from strands_persql import SessionDataError
 from strands_persql.client import Statement
 from strands_persql.database.tables import (
+    ChunkKind,
     Document,
     Tables,
     first_revision,
@@ -178,7 +179,7 @@ def every_statement() -> list[tuple[str, Statement]]:
     return [
         (name, statement)
         for name, statements in made.items()
-        for statement in (statements if isinstance(statements, (list, tuple)) else [statements])
+        for statement in ([statements] if isinstance(statements, dict) else statements)
     ]
 
 
@@ -462,12 +463,13 @@ def test_parts_are_written_over_and_dropped(connection: Connection) -> None:
 def test_parts_go_with_the_row_that_will_name_them(connection: Connection) -> None:
     """They are refused where their row would be: without their session, or under another revision than the stored."""
     parts = Document.of("x" * 20, generation="g", size=10)
-    for kind, owner in (("agent", "a"), ("message", "a"), ("multi_agent", "m")):
+    owners: list[tuple[ChunkKind, str]] = [("agent", "a"), ("message", "a"), ("multi_agent", "m")]
+    for kind, owner in owners:
         for revision in (None, 0, 7):
             assert "NOT NULL" in refused(connection, *TABLES.parts.add("s", kind, owner, 0, parts, revision=revision))
     first = with_agent(connection)
     run(connection, TABLES.multi_agents.create("s", "m", "{}", new_revision=first + 2))
-    for kind, owner, stored in (("agent", "a", first), ("message", "a", first), ("multi_agent", "m", first + 2)):
+    for (kind, owner), stored in zip(owners, (first, first, first + 2), strict=True):
         for revision in (None, stored):
             run(connection, *TABLES.parts.add("s", kind, owner, 0, parts, revision=revision))
         for revision in (0, 2 * first + 2 - stored):

@@ -87,7 +87,7 @@ def test_calls_that_wait_share_one_run() -> None:
 
 def test_a_lane_never_runs_twice_at_once() -> None:
     """Many threads ask at once: runs follow one another, and each call sees what was there when it was made."""
-    busy, overlaps, pending, done = threading.Lock(), [], [], set[int]()
+    busy, overlaps, pending, done = threading.Lock(), [], list[int](), set[int]()
 
     def work() -> None:
         if not busy.acquire(blocking=False):
@@ -449,7 +449,8 @@ def test_a_child_of_multiprocessing_ends_after_its_work(method: str, tmp_path: P
     """Such a process ends without `atexit`, and does all the same what was handed over."""
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"no {method} on this system")
-    child = multiprocessing.get_context(method).Process(target=_hand_over, args=(str(tmp_path / "done"),))
+    context: Any = multiprocessing.get_context(method)
+    child = context.Process(target=_hand_over, args=(str(tmp_path / "done"),))
     child.start()
     child.join(60)
     assert child.exitcode == 0

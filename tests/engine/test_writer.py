@@ -273,9 +273,7 @@ def test_a_retry_is_the_same_request() -> None:
     keys: list[str | None] = []
 
     class Keyed(Faulty):
-        def batch(  # type: ignore[override]
-            self, statements: Any, *, transaction: bool = False, idempotency_key: str | None = None
-        ) -> Any:
+        def batch(self, statements: Any, *, transaction: bool = False, idempotency_key: str | None = None) -> Any:
             if statements[0]["sql"].split()[0] not in ("SELECT", "CREATE"):
                 keys.append(idempotency_key)
             else:
@@ -301,9 +299,7 @@ def test_two_writers_never_share_a_key() -> None:
     keys: list[str | None] = []
 
     class Keyed(Faulty):
-        def batch(  # type: ignore[override]
-            self, statements: Any, *, transaction: bool = False, idempotency_key: str | None = None
-        ) -> Any:
+        def batch(self, statements: Any, *, transaction: bool = False, idempotency_key: str | None = None) -> Any:
             if idempotency_key is not None:
                 keys.append(idempotency_key)
             return super().batch(statements, transaction=transaction)

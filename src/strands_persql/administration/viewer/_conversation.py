@@ -94,9 +94,7 @@ def with_inline(
     yield from waiting
 
 
-def conversation(
-    messages: Iterable[TranscriptMessage], name: str, *, stored: bool = True
-) -> Iterator[Shown]:
+def conversation(messages: Iterable[TranscriptMessage], name: str, *, stored: bool = True) -> Iterator[Shown]:
     """Messages as the page shows them, results with their calls, with the window's edges and the days between.
 
     Reads no further ahead than the user messages that follow a call.
