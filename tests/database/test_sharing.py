@@ -209,6 +209,21 @@ def test_what_waits_goes_in_one_request() -> None:
     assert [len(statements) for statements in crowd.database.sent] == [1] * REQUESTS_AT_ONCE + [100, 100, 30]
 
 
+def test_a_thousand_sessions_make_dozens_of_requests() -> None:
+    """Two messages each, at the same moment: 2,000 writes in at most 60 requests, on few threads."""
+    crowd = Crowd(1000)
+    futures = crowd.held_up()
+    threads = sum(thread.name.startswith("strands-persql") for thread in threading.enumerate())
+    crowd.database.go()
+    assert not any(done(futures))
+    futures = crowd.held_up()
+    crowd.database.go()
+    assert not any(done(futures))
+    assert len(crowd.database.sent) <= 60
+    assert threads <= 64
+    assert crowd.stored() == crowd.words
+
+
 def test_what_has_no_room_goes_with_the_next() -> None:
     """Writes of three statements each, of which 33 fill a request: the next was begun, and goes by itself."""
     crowd = Crowd(REQUESTS_AT_ONCE + 70)
