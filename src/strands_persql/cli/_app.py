@@ -101,7 +101,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _enough() -> int:
-    """The reader of the pipe has gone, as `head` does: write no more, and exit as a process does that SIGPIPE ends."""
+    """The reader of the pipe is gone (`| head`): write no more, and exit as after SIGPIPE."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 141
 

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from ..administration.sessions import PerSQLSessions
+from ..administration.values import time_of
 from ..client import Database, PerSQL, file_name, split_name
 from ._output import Output, plain
 
@@ -110,7 +111,7 @@ class Settings:
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """A command as typer takes it: its first parameter, the `Settings`, becomes an option for each, after its own."""
+    """A command whose signature, which typer reads, has an option for each field of `Settings` in place of them."""
     context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     _, *own = inspect.signature(command).parameters.values()
     shared = [context.replace(name=each.name, default=each.default, annotation=each.type) for each in fields(Settings)]
@@ -135,7 +136,7 @@ def _given(context: typer.Context, name: str) -> Any:
 
 
 def _session_ids(ctx: typer.Context, incomplete: str) -> list[str]:
-    """The sessions whose ids begin so, for the shell; nothing where they can't be had at once."""
+    """Completes a session's id in the shell; offers nothing where the database can't be read."""
     try:
         with Settings.of(ctx).opened() as place:
             return [each.session_id for each in place.sessions.list(prefix=incomplete, limit=20).sessions]
@@ -190,7 +191,7 @@ def _local_name(local: str, database: str | None, *, create: bool) -> tuple[str,
 
 
 def confirmed(question: str, yes: bool) -> None:
-    """Go on only if somebody says so.
+    """Ask before a change, unless `yes` is the answer already.
 
     Raises:
         Problem: Nobody can be asked (exit code 2), or the answer was no (1).
@@ -210,15 +211,17 @@ def when(text: str, option: str) -> datetime:
         typer.BadParameter: It is something else.
     """
     span = _SPAN.fullmatch(text.strip().lower())
-    try:
-        if span is not None:
-            return datetime.now(timezone.utc) - timedelta(**{_UNITS[span[2]]: int(span[1])})
-        found = datetime.fromisoformat(text.strip().removesuffix("Z"))
-    except (ValueError, OverflowError):
+    found = None
+    if span is None:
+        found = time_of(text.strip())
+    else:
+        with suppress(OverflowError, ValueError):
+            found = datetime.now(timezone.utc) - timedelta(**{_UNITS[span[2]]: int(span[1])})
+    if found is None:
         raise typer.BadParameter(
             f"{text!r} is no time; write 2025-01-31, 2025-01-31T12:00:00, 7d or 12h", param_hint=option
-        ) from None
-    return found if found.tzinfo is not None else found.replace(tzinfo=timezone.utc)
+        )
+    return found
 
 
 def the_agent(sessions: PerSQLSessions, session_id: str, agent_id: str | None) -> str:

@@ -46,7 +46,7 @@ def plain(text: str, *, lines: bool = False) -> str:
 
 
 class Report(Protocol):
-    """Takes how much of something long is done, and of how much, where that is known."""
+    """Is told the progress: how much is done, and of how much, where that is known."""
 
     def __call__(self, done: int, total: int | None = None, /) -> None: ...
 
@@ -113,7 +113,7 @@ class Output:
         right: Sequence[str] = (),
         head: bool = False,
     ) -> None:
-        """Write a table: drawn on a terminal, else a line a row with tabs between, and no `head` unless asked for."""
+        """Write a table: aligned on a terminal; else tabs between cells, and column names only with `head`."""
         if not self.is_terminal:
             if head:
                 self.write("\t".join(columns) + "\n")

@@ -50,7 +50,7 @@ def sessions(
 
 
 def _listed(read: Callable[..., SessionPage], limit: int, after: str | None) -> tuple[list[SessionSummary], str | None]:
-    """As many as asked for, and where to go on: with times a page may hold fewer although more follow."""
+    """As many sessions as asked for, and where to go on. Limited by times, a page may be short although more follow."""
     found: list[SessionSummary] = []
     while True:
         page = read(limit=limit - len(found), after=after)
@@ -103,7 +103,7 @@ def _write_html(out: Output, face: PerSQLSessions, session_id: str, target: str)
         write_session_html(face, session_id, sys.stdout)
         return
     path = Path(target)
-    face.get(session_id)  # before a file is made
+    face.get(session_id)  # raises before a file is made
     with path.open("w", encoding="utf-8", newline="") as file:
         write_session_html(face, session_id, file)
     out.line(f"{session_id} written to {target}")
@@ -111,7 +111,7 @@ def _write_html(out: Output, face: PerSQLSessions, session_id: str, target: str)
 
 def _show_json(out: Output, detail: SessionDetail, messages: Iterator[TranscriptMessage]) -> None:
     """One document, written message by message: a transcript may be longer than memory."""
-    first = next(messages, None)  # what can't be read is told before anything is written
+    first = next(messages, None)  # an error comes before any output
     out.write(f'{{"session":{out.encoded(detail)},"messages":[')
     if first is not None:
         out.write(out.encoded(first))
@@ -134,10 +134,7 @@ def _show(out: Output, detail: SessionDetail, messages: Iterable[TranscriptMessa
             agent_id, was_live = message.agent_id, True
             out.line()
             _rule(out, f"agent {agent_id}", "bold")
-            first = True
-        else:
-            first = False
-        if message.live != was_live or (first and not message.live):
+        if message.live != was_live:
             if message.live:
                 _rule(out, "the model sees from here", "cyan")
             else:

@@ -1,5 +1,6 @@
 """The commands that erase: delete, prune, erase. Each asks first."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -51,7 +52,8 @@ def prune(
     out = settings.output
     before = when(older_than, "--older-than")
     with settings.opened() as place:
-        found = place.sessions.prune(older_than=before, prefix=prefix, dry_run=True, multi_agents=multi_agents)
+        pruned = partial(place.sessions.prune, older_than=before, prefix=prefix, multi_agents=multi_agents)
+        found = pruned(dry_run=True)
         if found.skipped and not out.as_json:
             out.note(
                 f"{many(len(found.skipped), 'session')} with a Graph or Swarm left; --multi-agents deletes them too"
@@ -65,12 +67,7 @@ def prune(
             yes,
         )
         with progress("pruning sessions", len(found.session_ids)) as report:
-            done = place.sessions.prune(
-                older_than=before,
-                prefix=prefix,
-                multi_agents=multi_agents,
-                progress=lambda so_far: report(len(so_far.session_ids)),
-            )
+            done = pruned(progress=lambda so_far: report(len(so_far.session_ids)))
         _told(out, done)
 
 
@@ -93,7 +90,7 @@ def erase(
 
 
 def _described(sessions: PerSQLSessions, session_id: str) -> str:
-    """What a session holds, for the question; nothing where it can't be read, or is half deleted."""
+    """How much a session holds, for the question; empty where it can't be read because it is half deleted."""
     try:
         detail = sessions.get(session_id)
     except SessionException:

@@ -73,7 +73,7 @@ def read_answer(response: httpx.Response, *, database: str, hide: Callable[[str]
 
 
 def unreadable(status: int, request_id: str | None = None) -> Failure:
-    """An answer that says "success" but can't be read: what it was about may have been carried out."""
+    """An answer that says "success" but can't be read: the request may have been carried out."""
     return Failure(
         TransportError(
             f"{status}: the service's answer could not be read, so a write may or may not have been carried out; "
@@ -209,7 +209,7 @@ def _json(response: httpx.Response, hide: Callable[[str], str]) -> Any:
     try:
         text = response.content.decode()
         parsed = json.loads(text)
-        # Rows may hold anything, and are the caller's own; of an error, some is kept.
+        # Rows are the caller's own data. Of an error the text is kept, so the token is taken out of it.
         return parsed if (as_object(parsed) or {}).get("success") is True else json.loads(hide(text))
     except (ValueError, RecursionError):
         return None

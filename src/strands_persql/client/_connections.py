@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import httpx
 
-from . import _forks
+from ._forks import abandon, survive_forks
 
 __all__ = ["MAX_CONNECTIONS", "Connections"]
 
@@ -35,7 +35,7 @@ class Connections:
         self._idle: list[httpx.Client] = []
         self._all: list[httpx.Client] = []
         self._closed = False
-        _forks.survive_forks(self)
+        survive_forks(self)
 
     @contextmanager
     def one(self) -> Generator[httpx.Client, None, None]:
@@ -56,7 +56,7 @@ class Connections:
 
     def after_fork(self) -> None:
         """In a child process: leave the parent's connections alone, and open others when needed."""
-        _forks.abandon(self._all)
+        abandon(self._all)
         self._lock = threading.Lock()
         self._free = threading.Semaphore(MAX_CONNECTIONS)
         self._idle, self._all = [], []

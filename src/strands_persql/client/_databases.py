@@ -68,7 +68,7 @@ def _object(answer: Answer) -> dict[str, Any] | None:
 
 
 def _objects(answer: Answer) -> list[dict[str, Any]] | None:
-    # The list's own shape is not documented: either bare, or under one name beside a page's particulars.
+    # The answer's shape is not documented: the bare list, or the list under a name, beside fields about the page.
     candidates = [answer.data, *(as_object(answer.data) or {}).values()]
     entries = next((found for found in map(as_list, candidates) if found is not None), None)
     return None if entries is None else [entry for entry in map(as_object, entries) if entry is not None]

@@ -1,4 +1,4 @@
-r"""What went wrong, in words that are safe to log.
+r"""The messages of errors, which are safe to log.
 
 An error's message is written here, from a fixed vocabulary: status, kind, the names of the table, columns or constraint
 concerned, what to do, and the request's id. The service's own text may quote the values that were sent. Of the answers
@@ -36,7 +36,7 @@ REMEDIES = {
 KINDS = frozenset(REMEDIES)
 """The words of `errorDetail.kind` (docs.persql.com, agents/errors)."""
 
-# Messages that have no kind of their own, by a part in lower case.
+# Remedies for messages of no kind of their own, by a part of the message in lower case.
 _PHRASES = [
     ("malformed json", "a value that a JSON function was given isn't JSON; test it with json_valid first"),
     ("too big", "a value or row is larger than 2 MB; split it into several rows"),

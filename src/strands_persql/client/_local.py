@@ -24,8 +24,8 @@ from itertools import repeat
 from typing import Any, TypeVar
 
 from ..errors import PermissionDeniedError, PerSQLError
-from . import _forks
 from ._failures import classify, closed_error, remedy, subject
+from ._forks import abandon, survive_forks
 from ._handle import Handle
 from ._names import file_name, name_of_file
 from ._protocol import QueryResult
@@ -42,6 +42,23 @@ CACHED_STATEMENTS = 512
 
 _TRANSACTION_WORDS = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"})
 _CONNECTION_WORDS = frozenset({"ATTACH", "DETACH", "VACUUM"})
+
+
+_FILE_ERRORS = (
+    ("readonly", "{file} is read-only; make the file and its folder writable"),
+    (
+        "database_locked",
+        "{file} has been locked by another process for {seconds:g} s; end its transaction, and keep the file off "
+        "network drives",
+    ),
+    ("not a database", "{file} is no SQLite database; choose another file for local="),
+    ("encrypted", "{file} is no SQLite database; choose another file for local="),
+    ("malformed JSON", ""),
+    ("malformed", "{file} is damaged; restore it from a backup, or try sqlite3's .recover"),
+    ("is full", "the disk of {file} is full; free some space, and call again"),
+    ("disk I/O error", "the disk of {file} failed; check the disk, and that the file was not moved or deleted"),
+)
+"""What to do about errors that concern the whole file, by their kind or by a part of SQLite's message."""
 
 
 class LocalDatabase(Handle):
@@ -89,7 +106,7 @@ class Folder:
         self._lock = threading.Lock()
         self._stores: dict[str, _Store] = {}
         self._closed = False
-        _forks.survive_forks(self)
+        survive_forks(self)
 
     def store(self, namespace: str, slug: str) -> _Store:
         """The store of a database; opened by the first call on it."""
@@ -143,7 +160,7 @@ class _Store:
         self._connection: sqlite3.Connection | None = None
         self._closed = False
         self._lost = False
-        _forks.survive_forks(self)
+        survive_forks(self)
 
     def use(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do something with the connection, on this thread alone; SQLite's errors come out as the service's."""
@@ -193,48 +210,28 @@ class _Store:
         text = str(cause)
         detail = classify(text)
         kind: str = detail["kind"]
-        cls: type[PerSQLError] = PerSQLError
-        if kind == "readonly":
-            cls, words = PermissionDeniedError, f"{self.place} is read-only; make the file and its folder writable"
-        elif kind == "database_locked":
-            words = (
-                f"{self.place} has been locked by another process for {BUSY_SECONDS:g} s; end its transaction, and "
-                "keep the file off network drives"
-            )
-        elif kind != "unknown":
-            words = remedy(detail)
-        elif "not a database" in text or "encrypted" in text:
-            words = f"{self.place} is no SQLite database; choose another file for local="
-        elif "unable to open" in text:
-            cls, words = self._unopened()
-        elif "malformed" in text and "JSON" not in text:
-            words = f"{self.place} is damaged; restore it from a backup, or try sqlite3's .recover"
-        elif "is full" in text:
-            words = f"the disk of {self.place} is full; free some space, and call again"
-        elif "disk I/O error" in text:
-            words = f"the disk of {self.place} failed; check the disk, and that the file was not moved or deleted"
+        error: type[PerSQLError] = PermissionDeniedError if kind == "readonly" else PerSQLError
+        if kind == "unknown" and "unable to open" in text:
+            error, words = self._unopened()
         else:
-            words = remedy(detail)
+            about_file = next((words for sign, words in _FILE_ERRORS if sign == kind or sign in text), "")
+            words = about_file.format(file=self.place, seconds=BUSY_SECONDS) or remedy(detail)
         label = kind if kind != "unknown" else "the statement was refused"
-        return cls(f"{label}{subject(detail)}: {words}", kind=kind, detail=detail)
+        return error(f"{label}{subject(detail)}: {words}", kind=kind, detail=detail)
 
     def _unopened(self) -> tuple[type[PerSQLError], str]:
         folder = os.path.dirname(self._path)
         if not os.path.isdir(folder):
             return PerSQLError, f"{self.place} can't be opened: create the folder {folder} first"
         if os.path.isdir(self._path):
-            return (
-                PerSQLError,
-                f"{self.place} is a folder; write local= with a slash at its end for a file per database",
-            )
-        return (
-            PermissionDeniedError,
-            f"{self.place} can't be opened; make the file and its folder readable and writable",
-        )
+            words = f"{self.place} is a folder; write local= with a slash at its end for a file per database"
+            return PerSQLError, words
+        words = f"{self.place} can't be opened; make the file and its folder readable and writable"
+        return PermissionDeniedError, words
 
     def after_fork(self) -> None:
         """In a child process: leave the parent's connection alone."""
-        _forks.abandon(self._connection)
+        abandon(self._connection)
         self._lost = self._lost or (not self._path and self._connection is not None)
         self._connection = None
         self._lock = threading.Lock()

@@ -24,10 +24,10 @@ from typing import NamedTuple, TypeVar
 import httpx
 
 from ..errors import TransportError
-from . import _forks
 from ._answers import Answer, Failure, as_object, read_answer, read_result, read_results, unreadable
 from ._connections import Connections
 from ._failures import closed_error
+from ._forks import survive_forks
 from ._handle import Handle
 from ._names import is_loopback
 from ._protocol import QueryResult
@@ -103,7 +103,7 @@ class Service:
         self._lock = threading.Lock()
         self._connections: Connections | None = None
         self._closed = threading.Event()
-        _forks.survive_forks(self)
+        survive_forks(self)
 
     def request(self, request: Request, read: Callable[[Answer], T | None]) -> T:
         """Send one request and read its answer, retrying as the module's docstring says.

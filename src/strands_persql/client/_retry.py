@@ -13,7 +13,7 @@ __all__ = ["RETRY_SECONDS", "Retries", "retries_so_far", "retry_after_seconds"]
 FIRST_BACKOFF = 0.25
 """Seconds: the longest wait before the first retry; it doubles with each further one (exponential, full jitter)."""
 LONGEST_BACKOFF = 8.0
-"""Seconds: no wait of our own choosing is longer."""
+"""Seconds: the longest backoff; only a `Retry-After` is waited for longer."""
 RETRY_SECONDS = 90.0
 """Seconds: no attempt begins later than this after the first one began."""
 
@@ -26,7 +26,7 @@ _thread = _Thread()
 
 
 def retries_so_far() -> int:
-    """How many requests this thread has ever sent again: the difference of two calls tells of those between them."""
+    """How many requests this thread has sent again so far; the difference of two calls counts those between them."""
     return _thread.retries
 
 
@@ -43,7 +43,7 @@ class Retries:
         if self._left <= 0:
             return None
         ceiling = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** (self.attempt - 1))
-        # Jitter on top of the service's own wish too: all the callers it turned away got the same number.
+        # Jitter is added to `Retry-After` too: all callers that were turned away got the same number.
         delay = random.uniform(0, ceiling) + (retry_after or 0.0)
         if time.monotonic() + delay > self._deadline:
             return None

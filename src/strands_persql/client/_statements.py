@@ -82,7 +82,7 @@ def prepare(sql: str, params: Sequence[object] | None, index: int | None = None)
         _check_unicode(sql, f"the SQL{_of(index)}")
     if params is None:
         return sql, []
-    # These would go to the database, one character or key for each placeholder.
+    # Each of their characters, bytes or keys would be sent as a parameter.
     if isinstance(params, (str, bytes, bytearray, dict)):
         raise TypeError(
             f"the parameters{_of(index)} must be a list or tuple of values by position, not {type(params).__name__}"
@@ -124,7 +124,7 @@ def _plain(value: object, position: int, index: int | None) -> str | int | float
     if isinstance(value, str):
         if not value.isascii():
             _check_unicode(value, f"parameter {position}{_of(index)}")
-        # A subclass (an enum) may print as something else than its value.
+        # An enum of strings prints as something else than its value.
         return value if type(value) is str else str.__str__(value)
     if isinstance(value, int):
         number = int(value)

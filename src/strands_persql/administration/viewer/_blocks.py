@@ -22,20 +22,20 @@ __all__ = ["Guarded", "Result", "Text", "blocks_of", "result_of", "tool_results"
 LARGEST_IMAGE = 5_000_000
 """Bytes of the largest image that the page holds. What models take is smaller."""
 
-# Told by their first bytes, not by what the message says they are. No SVG: that is a document, with links and styles.
+# Recognised by their first bytes, not by the format that the message names. SVG is a document, with links and styles.
 _RASTERS: tuple[tuple[re.Pattern[bytes], str, str], ...] = (
     (re.compile(rb"\x89PNG\r\n\x1a\n"), "image/png", "PNG"),
     (re.compile(rb"\xff\xd8\xff"), "image/jpeg", "JPEG"),
     (re.compile(rb"GIF8[79]a"), "image/gif", "GIF"),
     (re.compile(rb"RIFF....WEBP", re.DOTALL), "image/webp", "WebP"),
 )
-# What Strands' guardrails write over a message, "[User input redacted.]", and what people write in its stead.
+# Strands' guardrails replace a text by "[User input redacted.]"; people configure notes of a similar form.
 _REDACTED = re.compile(r"\s*[\[(<*]+[^\])>]*\bredacted\b[^\])>]*[\])>*]+\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Text(Shown):
-    """Text; `mark` says what was written over it: `"redacted"`, `"erased"`, or `""`."""
+    """Text; `mark` is `"redacted"` or `"erased"` where the original was overwritten, else `""`."""
 
     text: Clip
     mark: str = ""
@@ -43,7 +43,7 @@ class Text(Shown):
 
 @dataclass(frozen=True, slots=True)
 class Reasoning(Shown):
-    """What the model thought; `encrypted` names the size of what its provider keeps to itself."""
+    """The model's reasoning; `encrypted` is the size of what its provider has encrypted, in words."""
 
     text: Clip | None
     encrypted: str = ""
@@ -52,12 +52,12 @@ class Reasoning(Shown):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a tool answered.
+    """A tool's result.
 
     Attributes:
         status: `"success"`, `"error"`, or what else is stored.
         blocks: Its content.
-        mark: What was written over it: `"redacted"`, `"erased"`, or `""`.
+        mark: `"redacted"` or `"erased"` where it was overwritten, else `""`.
         message_id: The message that holds it, where that is not the one it is shown in.
         anchor: That message's name in the page, where the message has no place of its own.
         at: When that message was stored.
@@ -86,7 +86,7 @@ class ToolCall(Shown):
 
 @dataclass(frozen=True, slots=True)
 class ToolOutput(Shown):
-    """A result whose call is not at hand."""
+    """A tool result without its call."""
 
     tool_use_id: str
     result: Result
@@ -122,7 +122,7 @@ class Guarded(Shown):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a citation refers to."""
+    """A source that a citation names."""
 
     title: str
     place: str
@@ -200,7 +200,7 @@ def _mark_of(text: str) -> str:
 
 
 def result_of(result: Mapping[str, Any], **where: Any) -> Result:
-    """A tool result as the page shows it; `where` tells of the message that holds it."""
+    """A tool result as the page shows it; `where` has the fields about the message that holds it."""
     blocks = blocks_of(result.get("content"))
     mark = next((block.mark for block in blocks if isinstance(block, Text) and block.mark), "")
     return Result(str(result.get("status") or "success"), blocks, mark, **where)

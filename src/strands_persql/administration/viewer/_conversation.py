@@ -57,7 +57,7 @@ class Entry(Shown):
 
 @dataclass(frozen=True, slots=True)
 class Edge(Shown):
-    """Where the model's window begins or ends: `live` tells of what follows."""
+    """Where the model's window begins or ends; `live` is whether the model sees what follows."""
 
     live: bool
 
@@ -73,9 +73,9 @@ class Day(Shown):
 def with_inline(
     transcript: Iterable[TranscriptMessage], window: Iterable[TranscriptMessage]
 ) -> Iterator[TranscriptMessage]:
-    """The transcript with those messages at their places that stand in the live window alone.
+    """The transcript, with the messages that only the live window has at their places.
 
-    A summary stands in the window in place of what it sums up, so before the message that follows it there.
+    Such a message, as a rule a summary, comes before the message that follows it in the window.
     """
     before: dict[int, list[TranscriptMessage]] = {}
     waiting: list[TranscriptMessage] = []
@@ -89,13 +89,13 @@ def with_inline(
         if message.message_id is not None:
             yield from before.pop(message.message_id, ())
         yield message
-    for left in before.values():  # a message that was in the window, and in the transcript no longer
+    for left in before.values():  # those before a message that the transcript has lost
         yield from left
     yield from waiting
 
 
 def conversation(messages: Iterable[TranscriptMessage], name: str, *, stored: bool = True) -> Iterator[Shown]:
-    """Messages as the page shows them, results with their calls, with the window's edges and the days between.
+    """Messages as the page shows them: tool results with their calls, the window's edges and new days between them.
 
     Reads no further ahead than the user messages that follow a call.
 
@@ -161,7 +161,7 @@ def _results(message: TranscriptMessage, name: str, wanted: set[str]) -> dict[st
     content = message.message.get("content")
     held = tool_results(content)
     chosen = {tool_use_id: result for tool_use_id, result in held if tool_use_id in wanted}
-    # A message that holds nothing else has no place of its own: links to it lead to the first of its results.
+    # A message of these results alone is not shown by itself: its anchor goes to the first of them.
     alone = len(chosen) == len(cast("list[Any]", content)) if chosen else False
     shown: dict[str, Result] = {}
     for tool_use_id, result in chosen.items():

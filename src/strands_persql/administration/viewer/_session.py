@@ -60,7 +60,7 @@ class Interrupt:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One node in the order in which a Graph's or Swarm's ran; `column` is the anchor of what it said."""
+    """One run of a node; `column` is the anchor of the column with its messages."""
 
     node: str
     column: str
@@ -277,7 +277,7 @@ def _figures(usage: Usage, detail: SessionDetail) -> tuple[Figure, ...]:
 
 
 def _reported(usage: Usage) -> str:
-    """What to know of totals that not every answer of a model tells of."""
+    """A note where some of the model's answers tell no tokens, so that the totals lack them; else empty."""
     if usage.model_calls and usage.reported < usage.model_calls:
         told = f"{count(usage.reported)} of {count(usage.model_calls)} answers tell them"
         return f"Tokens and times as far as they are stored: {told}."

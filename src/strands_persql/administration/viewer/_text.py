@@ -120,7 +120,7 @@ def one_line(value: Any, limit: int = 120) -> str:
 
 
 def binary_of(value: Any) -> bytes | None:
-    """The bytes of a value that is bytes, or is bytes as Strands encodes them in JSON; None for anything else."""
+    """The bytes that a value is, plain or as Strands encodes them in JSON; None for anything else."""
     if isinstance(value, (bytes, bytearray)):
         return bytes(value)
     encoded = mapping(value)
@@ -183,7 +183,7 @@ def _stand_in(match: re.Match[str]) -> str:
 
 
 def _plain(value: Any, depth: int = 0) -> Any:
-    """A value as JSON can tell it."""
+    """A value made of JSON's own types."""
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
     data = binary_of(value)
