@@ -1,19 +1,22 @@
-"""Searches the text of messages, by a full-text index where the database has one, else by looking at each."""
+"""Searches the text of messages: by a full-text index where the database has one, else by reading all messages."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from ..database.tables import lacks_secure_deletion
+from ..database.query import Query, each, together
+from ..database.tables import MessageKey, lacks_secure_deletion
 from ..errors import PermissionDeniedError, SessionDataError
 from .results import SearchHit, SearchResult
 from .transcripts import no_session, session_message
 
 if TYPE_CHECKING:
-    from ..database.connector import Row, Store
-    from ..database.tables import Search, Tables
+    from ..database.connector import Connector
+    from ..database.query import Answers
+    from ..database.tables import ScannedMessage, Search, Tables
 
 __all__ = ["create_index", "drop_index", "has_index", "scrub_index", "search"]
 
@@ -27,10 +30,9 @@ _DOCUMENTS = 4
 """Messages in parts that are read in one request: each is longer than 1 MB."""
 
 _IN_PARTS = 100
-"""Of so many messages that a search may look at, one may be such a long one that no index holds."""
+"""A search by the index may read one of the messages in parts, which no index holds, for so many that it may scan."""
 
-Key = tuple[str, str, int]
-_START: Key = ("", "", -1)
+_START = MessageKey("", "", -1)
 
 _WORD = re.compile(r"[^\W_]+")
 """Letters and digits, which are what FTS5 makes words of."""
@@ -39,53 +41,40 @@ _WORD = re.compile(r"[^\W_]+")
 # The index
 
 
-def has_index(store: Store[Tables], index: Search) -> bool:
+def has_index(store: Connector[Tables], index: Search) -> bool:
     """Whether the database has the full-text index, and all messages are in it."""
-    return index.is_complete(_names(store, index))
+    return store.ask(index.find(), versioned=True).complete
 
 
-def _names(store: Store[Tables], index: Search) -> set[str]:
-    (rows,) = store.read_versioned([store.tables.read_version(), index.find()])
-    return {row["name"] for row in rows}
-
-
-def create_index(store: Store[Tables], index: Search, progress: Callable[[int], None] | None) -> int:
+def create_index(store: Connector[Tables], index: Search, progress: Callable[[int], None] | None) -> int:
     """Create the index where there is none, and fill it; see `PerSQLSessions.enable_search`."""
-    names = _names(store, index)
-    try:
-        if not index.is_kept(names):
-            store.write(index.create())
-            # Before any trigger stands: no writer may meet an index of another making.
-            store.write(index.create_triggers(scrubbing=not _deletes_securely(store, index)))
-    except Exception as error:
-        raise _explained(error, "create") from error
+    state = store.ask(index.find(), versioned=True)
+    with _explained("create"):
+        if not state.current:
+            store.carry_out(index.create())
+            # Before any trigger: no message may be entered into an index that keeps deleted words.
+            store.carry_out(index.create_triggers(merging=not _deletes_securely(store, index)))
     seen = _fill(store, index, progress)
-    try:
-        if not index.is_complete(names):
-            store.write([index.mark_filled()])
-    except Exception as error:
-        raise _explained(error, "create") from error
+    with _explained("create"):
+        if not state.complete:
+            store.carry_out(index.mark_complete())
     return seen
 
 
-def _fill(store: Store[Tables], index: Search, progress: Callable[[int], None] | None) -> int:
+def _fill(store: Connector[Tables], index: Search, progress: Callable[[int], None] | None) -> int:
     seen, after = 0, _START
-    while True:
-        _, ends = store.write(index.fill(after, PAGE))
-        if not ends:
-            return seen
-        (end,) = ends
-        seen += int(end["place"])
-        after = (end["session_id"], end["agent_id"], int(end["message_id"]))
+    while (end := store.carry_out(index.fill(after, PAGE))) is not None:
+        seen, after = seen + end.messages, end.key
         if progress is not None:
             progress(seen)
-        if end["place"] < PAGE:
-            return seen
+        if end.messages < PAGE:
+            break
+    return seen
 
 
-def _deletes_securely(store: Store[Tables], index: Search) -> bool:
+def _deletes_securely(store: Connector[Tables], index: Search) -> bool:
     try:
-        store.write([index.delete_securely()])
+        store.carry_out(index.delete_securely())
     except Exception as error:
         if not lacks_secure_deletion(error):
             raise
@@ -93,85 +82,74 @@ def _deletes_securely(store: Store[Tables], index: Search) -> bool:
     return True
 
 
-def drop_index(store: Store[Tables], index: Search) -> None:
+def drop_index(store: Connector[Tables], index: Search) -> None:
     """Drop the index; see `PerSQLSessions.disable_search`."""
+    with _explained("drop"):
+        store.carry_out(index.drop())
+
+
+@contextmanager
+def _explained(what: str) -> Generator[None, None, None]:
+    """Say what to do about a token that may not run DDL."""
     try:
-        store.write(index.drop())
+        yield
     except Exception as error:
-        raise _explained(error, "drop") from error
+        if not isinstance(error, PermissionDeniedError) and getattr(error, "status", None) != 403:
+            raise
+        raise PermissionDeniedError(
+            f"This token may not {what} the search index. Use an admin token for this one call; after that a readwrite "
+            "token is enough to write, and a readonly one to search. Without an index, search looks at each message.",
+            status=403,
+            kind=getattr(error, "kind", None),
+            request_id=getattr(error, "request_id", None),
+        ) from error
 
 
-def _explained(error: Exception, what: str) -> Exception:
-    if not isinstance(error, PermissionDeniedError) and getattr(error, "status", None) != 403:
-        return error
-    return PermissionDeniedError(
-        f"This token may not {what} the search index. Use an admin token for this one call; after that a readwrite "
-        "token is enough to write, and a readonly one to search. Without an index, search looks at each message.",
-        status=403,
-        kind=getattr(error, "kind", None),
-        request_id=getattr(error, "request_id", None),
-    )
-
-
-def scrub_index(store: Store[Tables], index: Search) -> None:
-    """See to it that the index holds nothing of messages that were deleted."""
-    if index.needs_scrubbing(_names(store, index)):
-        store.write([index.scrub()])
+def scrub_index(store: Connector[Tables], index: Search) -> None:
+    """Clear the index of the words of deleted messages, where SQLite has not done it by itself."""
+    if store.ask(index.find(), versioned=True).needs_merging:
+        store.carry_out(index.merge())
 
 
 # Searching
 
 
 def search(
-    store: Store[Tables], index: Search, text: str, *, session_id: str | None, limit: int, max_scanned: int
+    store: Connector[Tables], index: Search, text: str, *, session_id: str | None, limit: int, max_scanned: int
 ) -> SearchResult:
     """Find messages; see `PerSQLSessions.search`."""
-    reads = [store.tables.read_version(), index.find()]
-    if session_id is not None:
-        reads.append(store.tables.sessions.read(session_id))
-    found, *sessions = store.read_versioned(reads)
-    if session_id is not None and not sessions[0]:
-        raise no_session(session_id)
+    if session_id is None:
+        state = store.ask(index.find(), versioned=True)
+    else:
+        session = Query([store.tables.sessions.read(session_id)], lambda answers: bool(answers[0]))
+        state, exists = store.ask(together(index.find(), session), versioned=True)
+        if not exists:
+            raise no_session(session_id)
     searched = _Search(store, index, text, session_id, limit)
-    if index.is_complete({row["name"] for row in found}):
-        return searched.by_index(max(1, max_scanned // _IN_PARTS))
-    return searched.by_scan(max_scanned)
+    return searched.by_index(max(1, max_scanned // _IN_PARTS)) if state.complete else searched.by_scan(max_scanned)
 
 
 class _Search:
-    def __init__(self, store: Store[Tables], index: Search, text: str, session_id: str | None, limit: int) -> None:
+    def __init__(self, store: Connector[Tables], index: Search, text: str, session_id: str | None, limit: int) -> None:
         self._store = store
         self._index = index
-        # FTS5 folds letters itself, and otherwise than Python: `ß` stays what it is.
+        # FTS5 folds letters by its own rules, not by Python's: to it, `ß` is no `ss`.
         self._words = [word for word in text.split() if _WORD.search(word)]
         self._patterns = [_pattern(word) for word in self._words]
         self._session_id = session_id
         self._limit = limit
 
     def by_index(self, max_scanned: int) -> SearchResult:
-        # Each word as a string of FTS5's, a quote doubled, and as a prefix: nothing in it is syntax. Punctuation parts
-        # the string into words that have to follow each other.
-        match = " ".join('"' + word.replace('"', '""').replace("\0", " ") + '"*' for word in self._words)
-        rows, in_parts = self._store.read(
-            self._index.search(match, session_id=self._session_id, limit=self._limit + 1),
-            self._index.find_in_parts(session_id=self._session_id, limit=max_scanned + 1),
-        )
-        hits = [
-            SearchHit(
-                session_id=row["session_id"],
-                agent_id=row["agent_id"],
-                message_id=int(row["message_id"]),
-                role=row["role"],
-                snippet=" ".join(str(row["snippet"]).split()),
-                created_at=row["created_at"],
-                score=float(row["score"]),
+        found, in_parts = self._store.ask(
+            together(
+                self._index.search(self._words, session_id=self._session_id, limit=self._limit + 1),
+                self._index.find_in_parts(session_id=self._session_id, limit=max_scanned + 1),
             )
-            for row in rows
-        ]
+        )
+        hits = [SearchHit(**one._replace(snippet=" ".join(one.snippet.split()))._asdict()) for one in found]
         complete = len(hits) <= self._limit and len(in_parts) <= max_scanned
-        keys = [(row["session_id"], row["agent_id"], int(row["message_id"])) for row in in_parts[:max_scanned]]
         scanned = 0
-        for key, document in self._documents(keys):
+        for key, document in self._documents(in_parts[:max_scanned]):
             if len(hits) > self._limit:
                 break
             scanned += 1
@@ -182,56 +160,57 @@ class _Search:
     def by_scan(self, max_scanned: int) -> SearchResult:
         hits: list[SearchHit] = []
         scanned = 0
-        after: Key = _START if self._session_id is None else (self._session_id, "", -1)
+        after = _START if self._session_id is None else MessageKey(self._session_id, "", -1)
         while scanned < max_scanned:
-            asked = min(PAGE, max_scanned - scanned)
-            (rows,) = self._store.read(self._index.scan(after, session_id=self._session_id, limit=asked))
-            if not rows:
+            page = self._scan(after, min(PAGE, max_scanned - scanned))
+            if not page:
                 return SearchResult(tuple(hits), "scan", scanned, complete=True)
-            keys = [_key(row) for row in rows]
-            unread = dict(self._documents([key for key, row in zip(keys, rows, strict=True) if row["unread"]]))
-            for key, row in zip(keys, rows, strict=True):
+            documents = dict(self._documents([message.key for message in page if message.unread]))
+            for message in page:
                 scanned += 1
-                document = unread.get(key)
-                hit = self._match(key, document) if document is not None else self._match_row(key, row)
+                document = documents.get(message.key)
+                if document is not None:
+                    hit = self._match(message.key, document)
+                else:
+                    hit = self._hit(message.key, message.text, message.role, message.created_at)
                 if hit is not None:
                     if len(hits) == self._limit:
                         return SearchResult(tuple(hits), "scan", scanned, complete=False)
                     hits.append(hit)
-            after = keys[-1]
-        (rows,) = self._store.read(self._index.scan(after, session_id=self._session_id, limit=1))
-        return SearchResult(tuple(hits), "scan", scanned, complete=not rows)
+            after = page[-1].key
+        return SearchResult(tuple(hits), "scan", scanned, complete=not self._scan(after, 1))
 
-    def _match_row(self, key: Key, row: Row) -> SearchHit | None:
-        return self._hit(key, str(row["text"]), row["role"], row["created_at"])
+    def _scan(self, after: MessageKey, limit: int) -> list[ScannedMessage]:
+        return self._store.ask(self._index.scan(after, session_id=self._session_id, limit=limit))
 
-    def _match(self, key: Key, document: Mapping[str, Any]) -> SearchHit | None:
+    def _match(self, key: MessageKey, document: Mapping[str, Any]) -> SearchHit | None:
         message = document["message"]
         text = "\n".join(_texts(message["content"], ()))
         return self._hit(key, text, message["role"], str(document.get("created_at", "")))
 
-    def _hit(self, key: Key, text: str, role: str, created_at: str) -> SearchHit | None:
+    def _hit(self, key: MessageKey, text: str, role: str, created_at: str) -> SearchHit | None:
         folded = text.casefold()
-        first, *others = [pattern.search(folded) for pattern in self._patterns]
-        if first is None or not all(others):
+        places = [pattern.search(folded) for pattern in self._patterns]
+        if places[0] is None or not all(places):
             return None
-        return SearchHit(*key, role, _snippet(text, *first.span()), created_at)
+        return SearchHit(*key, role, _snippet(text, *places[0].span()), created_at)
 
-    def _documents(self, keys: list[Key]) -> Iterator[tuple[Key, Mapping[str, Any] | None]]:
+    def _documents(self, keys: Sequence[MessageKey]) -> Iterator[tuple[MessageKey, Mapping[str, Any] | None]]:
         """Messages by their keys, parts joined; None for one that can't be read, or is gone."""
         for start in range(0, len(keys), _DOCUMENTS):
             some = keys[start : start + _DOCUMENTS]
-            answers = self._store.read(*(each for key in some for each in self._store.tables.messages.read(*key)))
-            for place, key in enumerate(some):
-                rows, chunks = answers[2 * place], answers[2 * place + 1]
-                try:
-                    yield key, session_message(rows[0]["data"], chunks, key[1], key[2]) if rows else None
-                except SessionDataError:
-                    yield key, None
+            documents = self._store.ask(each([self._document(key) for key in some]))
+            yield from zip(some, documents, strict=True)
 
+    def _document(self, key: MessageKey) -> Query[Mapping[str, Any] | None]:
+        def read(answers: Answers) -> Mapping[str, Any] | None:
+            rows, chunks = answers
+            try:
+                return session_message(rows[0]["data"], chunks, key.agent_id, key.message_id) if rows else None
+            except SessionDataError:
+                return None
 
-def _key(row: Row) -> Key:
-    return row["session_id"], row["agent_id"], int(row["message_id"])
+        return Query(self._store.tables.messages.read(*key), read)
 
 
 def _texts(value: Any, path: tuple[str, ...]) -> Iterator[str]:
@@ -249,12 +228,12 @@ def _texts(value: Any, path: tuple[str, ...]) -> Iterator[str]:
 
 
 def _pattern(word: str) -> re.Pattern[str]:
-    """What finds a word in casefolded text as the index does, but that it may begin inside another."""
+    """What finds a word in casefolded text as the index does; unlike there, the word may begin inside another."""
     return re.compile(r"[\W_]+".join(_WORD.findall(word.casefold())))
 
 
 def _snippet(text: str, start: int, end: int) -> str:
-    """The text round a place in it, casefolded; that may move places a little, and a snippet need not be exact."""
+    """The text round a place, which may be a little off: it was found in the casefolded text."""
     begin, end = max(0, start - _BEFORE), end + _AFTER
     cut = " ".join(text[begin:end].split())
     return f"{'…' if begin else ''}{cut}{'…' if end < len(text) else ''}"

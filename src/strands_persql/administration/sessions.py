@@ -66,7 +66,7 @@ class PerSQLSessions:
     def __init__(self, database: Database, *, table_prefix: str = "strands_", create_tables: bool = True) -> None:
         self._store = Store(database, Tables(table_prefix), create_tables=create_tables)
         self._administration = Administration(self._store.tables)
-        self._index = Search(self._store.tables)
+        self._index = Search(table_prefix)
         self._alteration = Alteration(self._store, self._administration, self._index)
 
     # Reading

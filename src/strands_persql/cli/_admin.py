@@ -6,8 +6,8 @@ import typer
 
 from ..administration.values import many
 from ..database.connector import Store
-from ..database.tables import MemoryTables, ObjectTables, Tables
-from ..errors import PerSQLError
+from ..database.tables import Tables
+from ..stores import create_tables
 from ._options import AgentOption, SessionArgument, Settings, the_agent
 from ._output import progress
 
@@ -20,16 +20,7 @@ def init(settings: Settings) -> None:
     """Create the tables, or bring them to the newest layout. Takes an admin token; then readwrite is enough."""
     with settings.opened(create=True) as place:
         version = Store(place.handle, Tables(place.table_prefix)).set_up()
-        # Read, and created where there is nothing to read: a readwrite token may run this again.
-        objects, memories = ObjectTables(place.table_prefix), MemoryTables(place.table_prefix)
-        Store(place.handle, objects).read(objects.list_keys("", None, 1))
-        try:
-            Store(place.handle, memories).read(*memories.probe())
-        except PerSQLError as error:
-            if "fts5" not in str(error.detail or error).lower():
-                raise
-            scanned = MemoryTables(place.table_prefix, indexed=False)  # a SQLite without full-text search
-            Store(place.handle, scanned).read(*scanned.probe())
+        create_tables(place.handle, place.table_prefix)
         settings.output.answer(
             {"database": place.name, "table_prefix": place.table_prefix, "layout": version},
             f"{place.name}: tables {place.table_prefix}* have layout {version}",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, overload
 if TYPE_CHECKING:
     from ..client import Statement
 
-__all__ = ["Answers", "Query", "Row", "Rows", "each", "together"]
+__all__ = ["Answers", "Query", "Row", "Rows", "each", "rows_as", "together", "unanswered"]
 
 Row: TypeAlias = Mapping[str, Any]
 Rows: TypeAlias = Sequence[Row]
@@ -60,3 +60,13 @@ def each(queries: Sequence[Query[T]]) -> Query[list[T]]:
         return [query.read(list(islice(rows, len(query.statements)))) for query in queries]
 
     return Query([statement for query in queries for statement in query.statements], read)
+
+
+def rows_as(kind: Callable[..., T], statement: Statement) -> Query[list[T]]:
+    """A statement whose rows are each one `kind`, made of the row's columns by their names."""
+    return Query([statement], lambda answers: [kind(**row) for row in answers[0]])
+
+
+def unanswered(*statements: Statement) -> Query[None]:
+    """Statements whose answers tell nothing."""
+    return Query(statements, lambda answers: None)

@@ -7,45 +7,32 @@ none. The store meets Strands' protocol by its shape and inherits nothing.
 from __future__ import annotations
 
 import json
-import logging
 import re
-import unicodedata
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from ..database.connector import Row, Store
-from ..database.encoding import now, parts_of
-from ..database.tables import MemoryTables, lacks_secure_deletion, memory_id
-from ..engine.threads import Turns, awaited, submit, submit_call
-from ..errors import PerSQLError, SessionDataError
-from .words import cleaned, words_of, words_to_find
+from ..database.encoding import parts_of
+from ..database.tables import MemoryTables
+from ..engine.threads import awaited, submit_call
+from ..errors import SessionDataError
+from ._indexed import IndexedStore
+from ._memories import MAX_CONTENT_BYTES, Memories, checked_text
+from .words import cleaned, words_to_find
 
 if TYPE_CHECKING:
-    from strands.memory import (
-        AddMessagesContext,
-        ExtractionConfig,
-        MemoryEntry,
-        MemoryToolConfig,
-        SearchOptions,
-    )
+    from strands.memory import AddMessagesContext, ExtractionConfig, MemoryEntry, MemoryToolConfig, SearchOptions
     from strands.types.content import Message
     from strands.types.tools import AgentTool
 
-    from ..client import Database, Statement
+    from ..client import Database
+    from ..database.query import Query
+    from ..database.tables import FoundMemory
 
 __all__ = ["Memory", "MemoryPage", "PerSQLMemoryStore"]
 
-logger = logging.getLogger(__name__)
-
 T = TypeVar("T")
 
-MAX_CONTENT_BYTES = 64_000
-"""The most bytes of UTF-8 one memory holds."""
-MAX_METADATA_BYTES = 16_000
-"""The most bytes of UTF-8 its metadata may be, as JSON."""
 MAX_NAME_BYTES = 255
 """The most bytes of UTF-8 the name of a store, or a scope, may be."""
 MAX_QUERY_WORDS = 32
@@ -53,11 +40,8 @@ MAX_QUERY_WORDS = 32
 MAX_RESULTS = 100
 """The most memories a search or a page answers with."""
 
-_DEFAULT_RESULTS = 10  # as Strands' own stores have it
-_MEMORIES_A_WRITE = 90  # of the 100 statements that a batch may have, and parameters that a statement may have
-_BYTES_A_WRITE = 1_000_000
 _FORGOTTEN_AT_ONCE = 100
-_MOST_SALTS = 8
+_DEFAULT_RESULTS = 10  # as Strands' own stores have it
 
 
 @dataclass(frozen=True)
@@ -88,13 +72,6 @@ class MemoryPage:
 
     memories: tuple[Memory, ...]
     after: str | None
-
-
-class _Item(NamedTuple):
-    content: str
-    words: str
-    metadata: str | None
-    salt: int = 0
 
 
 class PerSQLMemoryStore:
@@ -164,13 +141,9 @@ class PerSQLMemoryStore:
         self.writable = writable
         self.extraction: ExtractionConfig | bool | None = extraction if keep_messages else _with_extractor(extraction)
         self._forget_tool = forget_tool
-        self._database = database
-        self._create_tables = create_tables
-        self._store = self._opened(MemoryTables(table_prefix, indexed=full_text))
-        self._secure: bool | None = None
-        """Whether the index drops words as they are forgotten (SQLite 3.42 on); None: not tried yet."""
-        self._pending: deque[tuple[_Item, Future[str]]] = deque()
-        self._turns = Turns(lambda at_once: submit(self._turn))
+        tables = MemoryTables(table_prefix, indexed=full_text)
+        self._store = IndexedStore(database, tables, create_tables=create_tables)
+        self._memories = Memories(self._store, self.name, self.scope)
 
     # Strands' protocol
 
@@ -182,7 +155,7 @@ class PerSQLMemoryStore:
         Raises:
             PerSQLError: The database refused, or could not be reached.
         """
-        await _off_loop(lambda: self._request(lambda store: store.read(*store.tables.probe())))
+        await self._ask(MemoryTables.probe)
 
     async def search(self, query: str, options: SearchOptions | None = None) -> list[MemoryEntry]:
         """The memories that match a query, best first.
@@ -210,19 +183,12 @@ class PerSQLMemoryStore:
         words = words_to_find(query, most=MAX_QUERY_WORDS)
         if not words:
             return []
-        [rows] = await _off_loop(
-            lambda: self._request(lambda store: store.read(store.tables.search(self.name, self.scope, words, limit)))
-        )
+        rows = await self._ask(lambda tables: tables.search(self.name, self.scope, words, limit))
         entries: list[MemoryEntry] = []
         for row in rows:
             memory = self._memory(row)
-            found = {
-                **memory.metadata,
-                "_id": memory.memory_id,
-                "_created_at": memory.created_at,
-                "_relevance_score": float(row["score"]),
-            }
-            entries.append(MemoryEntry(content=memory.content, metadata=found))
+            about = {"_id": memory.memory_id, "_created_at": memory.created_at, "_relevance_score": float(row.score)}
+            entries.append(MemoryEntry(content=memory.content, metadata={**memory.metadata, **about}))
         return entries
 
     async def add(self, content: str, metadata: dict[str, Any] | None = None) -> str:
@@ -242,12 +208,7 @@ class PerSQLMemoryStore:
             PerSQLError: The database refused, or could not be reached. Adding again is safe.
         """
         self._check_writable("add")
-        item = _item(content, metadata)
-        written: Future[str] = Future()
-        written.set_running_or_notify_cancel()  # whoever waits may be cancelled, the write is not
-        self._pending.append((item, written))
-        self._turns.ask()
-        return await awaited(written)
+        return _id_of(await awaited(self._memories.add(checked_text(content, metadata))))
 
     async def add_messages(self, messages: list[Message], context: AddMessagesContext | None = None) -> list[str]:
         """Remember the text of messages, each as one memory with its role in the metadata; those without text are left.
@@ -268,12 +229,12 @@ class PerSQLMemoryStore:
         """
         self._check_writable("add_messages")
         items = [
-            _item(part, {"role": message["role"]})
+            checked_text(part, {"role": message["role"]})
             for message in messages
             for part in parts_of(_text_of(message), MAX_CONTENT_BYTES)
             if part.strip()
         ]
-        return await _off_loop(lambda: self._remember(items))
+        return [_id_of(number) for number in await _off_loop(lambda: self._memories.remember(items))]
 
     def get_tools(self) -> list[AgentTool]:
         """The tools of this store besides those of Strands' `MemoryManager`: one to forget, where it was asked for."""
@@ -317,9 +278,7 @@ class PerSQLMemoryStore:
         """
         _checked_limit(limit)
         start = -1 if after is None else _number_of(after)
-        [rows] = await _off_loop(
-            lambda: self._request(lambda store: store.read(store.tables.page(self.name, self.scope, start, limit + 1)))
-        )
+        rows = await self._ask(lambda tables: tables.page(self.name, self.scope, start, limit + 1))
         memories = tuple(self._memory(row) for row in rows[:limit])
         return MemoryPage(memories, memories[-1].memory_id if len(rows) > limit else None)
 
@@ -338,12 +297,7 @@ class PerSQLMemoryStore:
         """
         self._check_writable("forget")
         number = _number_of(memory_id)
-        gone = await _off_loop(
-            lambda: self._forget(
-                lambda tables, secure: tables.forget(self.name, self.scope, number, secure=secure),
-            )
-        )
-        return gone > 0
+        return await self._forget(lambda tables: tables.forget(self.name, self.scope, number)) > 0
 
     async def forget_all(self) -> int:
         """Delete all memories of this scope, 100 at a time; how many there were.
@@ -353,119 +307,16 @@ class PerSQLMemoryStore:
             PerSQLError: The database refused, or could not be reached. Forgetting again goes on where it stopped.
         """
         self._check_writable("forget_all")
+        total = 0
+        while gone := await self._forget(lambda tables: tables.forget_some(self.name, self.scope, _FORGOTTEN_AT_ONCE)):
+            total += gone
+        return total
 
-        def work() -> int:
-            total = 0
-            while gone := self._forget(
-                lambda tables, secure: tables.forget_some(self.name, self.scope, _FORGOTTEN_AT_ONCE, secure=secure)
-            ):
-                total += gone
-            return total
+    async def _ask(self, build: Callable[[MemoryTables], Query[T]]) -> T:
+        return await _off_loop(lambda: self._store.ask(build))
 
-        return await _off_loop(work)
-
-    # On a worker thread
-
-    def _opened(self, tables: MemoryTables) -> Store[MemoryTables]:
-        return Store(self._database, tables, create_tables=self._create_tables)
-
-    def _request(self, request: Callable[[Store[MemoryTables]], T]) -> T:
-        store = self._store
-        try:
-            return request(store)
-        except Exception as error:
-            why = _no_index(error) if store.tables.indexed else None
-            if why is None:
-                raise
-        logger.warning("store=<%s>, reason=<%s> | no full-text search here, scanning memories instead", self.name, why)
-        self._store = self._opened(MemoryTables(store.tables.prefix, indexed=False))
-        return request(self._store)
-
-    def _write(self, statements: Callable[[MemoryTables], list[Statement]]) -> list[list[Row]]:
-        """Write, and tell of an index that this writer doesn't keep: without it, the statements change nothing."""
-
-        def write(store: Store[MemoryTables]) -> list[list[Row]]:
-            if store.tables.indexed:
-                return store.write(statements(store.tables))
-            *answers, index = store.write([*statements(store.tables), store.tables.find_index()])
-            if index:
-                raise PerSQLError(
-                    f"The memories in {store.tables.table} have a full-text index, which this writer doesn't keep, so "
-                    "nothing was changed. Use full_text=True (the default), with a Python whose SQLite has FTS5 and "
-                    "is not older than the one that wrote the index; or another table_prefix."
-                )
-            return answers
-
-        return self._request(write)
-
-    def _turn(self) -> None:
-        if self._turns.begin():
-            error: BaseException | None = None
-            try:
-                self._write_pending()
-            except BaseException as caught:
-                error = caught
-            self._turns.end(error)
-
-    def _write_pending(self) -> None:
-        """Write what was added by now, in as few requests as it takes."""
-        pending = [self._pending.popleft() for _ in range(len(self._pending))]
-        try:
-            added = self._remember([item for item, _ in pending])
-        except BaseException as error:
-            for _, written in pending:
-                written.set_exception(error)
-        else:
-            for memory, (_, written) in zip(added, pending, strict=True):
-                written.set_result(memory)
-
-    def _remember(self, items: Sequence[_Item]) -> list[str]:
-        numbers: dict[int, int] = {}
-        todo = list(enumerate(items))
-        while todo:
-            taken = _fitting([item for _, item in todo])
-            batch, todo = todo[:taken], todo[taken:]
-            for (place, item), number in zip(batch, self._remember_some([item for _, item in batch]), strict=True):
-                if number is None and item.salt == _MOST_SALTS:
-                    raise SessionDataError(
-                        f"A memory was written to {self._store.tables.table} {_MOST_SALTS} times and was not there "
-                        "afterwards. Look whether a trigger or a policy of the database keeps it out; adding again is "
-                        "safe."
-                    )
-                if number is None:  # another content has that id: of each 2^52, one has
-                    todo.append((place, item._replace(salt=item.salt + 1)))
-                else:
-                    numbers[place] = number
-        return [_id_of(numbers[place]) for place in range(len(items))]
-
-    def _remember_some(self, items: Sequence[_Item]) -> list[int | None]:
-        """The ids under which they are stored now; None for one whose id belongs to another content."""
-        texts = [_normalised(item.content) for item in items]
-        numbers = [memory_id(self.name, self.scope, text, item.salt) for text, item in zip(texts, items, strict=True)]
-        time = now()
-        memories = [
-            (number, item.content, item.words, item.metadata) for number, item in zip(numbers, items, strict=True)
-        ]
-        rows = self._write(lambda tables: tables.remember(self.name, self.scope, memories, time))[-1]
-        stored = {row["id"]: _normalised(row["content"]) for row in rows}
-        return [number if stored.get(number) == text else None for number, text in zip(numbers, texts, strict=True)]
-
-    def _forget(self, statements: Callable[[MemoryTables, bool], list[Statement]]) -> int:
-        def write(secure: bool) -> int:
-            return len(self._write(lambda tables: statements(tables, secure))[-1])
-
-        if self._secure is not None:
-            return write(self._secure)
-        try:
-            gone = write(True)
-        except Exception as error:
-            if not lacks_secure_deletion(error):
-                raise
-            gone = write(False)
-            self._secure = False
-        else:
-            self._secure = True
-        return gone
+    async def _forget(self, build: Callable[[MemoryTables], Query[int]]) -> int:
+        return await _off_loop(lambda: self._store.carry_out(build))
 
     def _check_writable(self, method: str) -> None:
         if not self.writable:
@@ -473,16 +324,15 @@ class PerSQLMemoryStore:
                 f"The memory store {self.name!r} is not writable, so it takes no {method}: make it with writable=True."
             )
 
-    def _memory(self, row: Row) -> Memory:
-        number: int = row["id"]
+    def _memory(self, row: FoundMemory) -> Memory:
         try:
-            metadata: object = json.loads(row["metadata"] or "{}")
+            metadata: object = json.loads(row.metadata or "{}")
             if isinstance(metadata, dict):
-                return Memory(_id_of(number), row["content"], cast("dict[str, Any]", metadata), row["created_at"])
+                return Memory(_id_of(row.id), row.content, cast("dict[str, Any]", metadata), row.created_at)
         except ValueError:
             pass
         raise SessionDataError(
-            f"The metadata of memory {_id_of(number)} (id {number}) in the store {self.name!r} can't be read. Nothing "
+            f"The metadata of memory {_id_of(row.id)} (id {row.id}) in the store {self.name!r} can't be read. Nothing "
             f"was changed. Look at the column metadata of that row of {self._store.tables.table}, and mend it, or "
             "forget that memory."
         )
@@ -520,29 +370,14 @@ def _with_extractor(extraction: ExtractionConfig | bool | None) -> ExtractionCon
     return cast("ExtractionConfig", {**settings, "extractor": ModelExtractor()})
 
 
-def _no_index(error: BaseException) -> str | None:
-    """Why this SQLite can't use the full-text index; None where the error is another."""
-    text = _said(error)
-    if "no such module" in text and "fts5" in text:
-        return "this SQLite has no FTS5"
-    if "invalid fts5 file format" in text:
-        return "the index was written by a newer SQLite"
-    return None
-
-
-def _said(error: BaseException) -> str:
-    """What a database's error says, the engine's own words included, in small letters."""
-    return f"{error} {getattr(error, 'detail', '')} {error.__cause__ or ''}".lower()
-
-
-def _checked_name(value: object, what: str) -> str:
-    if isinstance(value, str) and value.strip() and cleaned(value) == value and len(value.encode()) <= MAX_NAME_BYTES:
+def _checked_name(value: str, what: str) -> str:
+    if value.strip() and cleaned(value) == value and len(value.encode()) <= MAX_NAME_BYTES:
         return value
     raise ValueError(f"{what} must be a text of 1 to {MAX_NAME_BYTES} bytes, such as 'user-42'; got {value!r:.100}")
 
 
-def _checked_limit(value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_RESULTS:
+def _checked_limit(value: int) -> int:
+    if 1 <= value <= MAX_RESULTS:
         return value
     raise ValueError(f"max_search_results and limit must be between 1 and {MAX_RESULTS}; got {value!r:.100}")
 
@@ -551,53 +386,12 @@ def _id_of(number: int) -> str:
     return f"{number:013x}"
 
 
-def _number_of(value: object) -> int:
-    if isinstance(value, str) and re.fullmatch("[0-9a-f]{13}", value):
-        return int(value, 16)
-    raise ValueError(f"a memory's id is 13 hexadecimal digits, as add and search answer it; got {value!r:.100}")
-
-
-def _item(content: object, metadata: object) -> _Item:
-    """A memory as it is stored, checked."""
-    if not isinstance(content, str) or not content.strip():
-        raise ValueError("a memory must be a text that is not empty")
-    text = cleaned(content)
-    if len(text.encode()) > MAX_CONTENT_BYTES:
-        raise ValueError(
-            f"a memory holds at most {MAX_CONTENT_BYTES:,} bytes, this text has {len(text.encode()):,}: keep the facts "
-            "in it, one a memory, or split it"
-        )
-    if metadata is None:
-        return _Item(text, " ".join(words_of(text)), None)
-    try:
-        if not isinstance(metadata, dict):
-            raise TypeError(f"it is a {type(metadata).__name__}")
-        encoded = cleaned(json.dumps(metadata, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"a memory's metadata must be a dict of what JSON can hold: {error}") from error
-    if len(encoded.encode()) > MAX_METADATA_BYTES:
-        raise ValueError(
-            f"a memory's metadata holds at most {MAX_METADATA_BYTES:,} bytes as JSON, this has "
-            f"{len(encoded.encode()):,}: keep what is large elsewhere, and its name here"
-        )
-    return _Item(text, " ".join(words_of(text)), encoded)
-
-
-def _fitting(items: Sequence[_Item]) -> int:
-    """How many of the items one request takes, at least one."""
-    size = 0
-    for count, item in enumerate(items[:_MEMORIES_A_WRITE]):
-        size += sum(len(text.encode()) for text in (item.content, item.words, item.metadata or ""))
-        if count and size > _BYTES_A_WRITE:
-            return count
-    return min(len(items), _MEMORIES_A_WRITE)
+def _number_of(memory_id: str) -> int:
+    if re.fullmatch("[0-9a-f]{13}", memory_id):
+        return int(memory_id, 16)
+    raise ValueError(f"a memory's id is 13 hexadecimal digits, as add and search answer it; got {memory_id!r:.100}")
 
 
 def _text_of(message: Mapping[str, Any]) -> str:
     blocks: Iterable[Mapping[str, Any]] = message["content"]
     return "\n".join(block["text"] for block in blocks if isinstance(block.get("text"), str)).strip()
-
-
-def _normalised(content: str) -> str:
-    """What makes a content the same as another."""
-    return " ".join(unicodedata.normalize("NFC", content).split())

@@ -272,7 +272,7 @@ def test_what_an_index_costs(local: Place) -> None:
         agent = local.agent(session_id, text("one"), text("two"))
         agent("hi")
         manager: Any = agent._session_manager
-        connection: sqlite3.Connection = manager._store.database._inner._store._connection
+        connection: sqlite3.Connection = manager._connector.database._inner._store._connection
         before = connection.total_changes
         agent("hello there, how are you?")
         return connection.total_changes - before

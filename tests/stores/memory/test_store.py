@@ -77,8 +77,8 @@ async def test_best_first(place: Place) -> None:
     assert len(await store.search("green tea", {"max_search_results": 1})) == 1
 
 
-@pytest.mark.parametrize("limit", [0, -1, 101, True, "5"])
-async def test_limits(local: Place, limit: Any) -> None:
+@pytest.mark.parametrize("limit", [0, -1, 101])
+async def test_limits(local: Place, limit: int) -> None:
     """A number of results that makes no sense is refused, wherever it is given."""
     with pytest.raises(ValueError, match="between 1 and 100"):
         local.store(max_search_results=limit)
@@ -213,7 +213,6 @@ async def test_messages(place: Place) -> None:
     [
         ("", None, "not empty"),
         (" \n", None, "not empty"),
-        (7, None, "not empty"),
         ("x" * 64_001, None, "at most 64,000 bytes"),
         ("茶" * 30_000, None, "at most 64,000 bytes"),
         ("x", ["a"], "must be a dict"),
@@ -251,16 +250,14 @@ async def test_not_writable(local: Place) -> None:
     assert contents(await store.search("fact")) == ["a fact"]
 
 
-@pytest.mark.parametrize("value", ["", "xyz", "0" * 12, "A" * 13, 7, "../../etc/pass"])
-async def test_ids(local: Place, value: Any) -> None:
+@pytest.mark.parametrize("value", ["", "xyz", "0" * 12, "A" * 13, "../../etc/pass"])
+async def test_ids(local: Place, value: str) -> None:
     """What is no memory's id is refused."""
     with pytest.raises(ValueError, match="13 hexadecimal digits"):
         await local.store().forget(value)
 
 
-@pytest.mark.parametrize(
-    "option", [{"name": ""}, {"scope": " "}, {"scope": "x" * 256}, {"name": None}, {"scope": "\ud800"}]
-)
+@pytest.mark.parametrize("option", [{"name": ""}, {"scope": " "}, {"scope": "x" * 256}, {"scope": "\ud800"}])
 def test_names(local: Place, option: dict[str, Any]) -> None:
     """A name or scope that can't be told from none, or is too long, is refused."""
     with pytest.raises(ValueError, match="1 to 255 bytes"):

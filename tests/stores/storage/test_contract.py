@@ -95,7 +95,7 @@ async def test_keys_are_listed_in_the_order_of_code_points(place: Place) -> None
 @needs_storage
 async def test_long_lists_are_read_by_pages(local: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page begins after the last key of the one before."""
-    monkeypatch.setattr("strands_persql.stores.storage.KEYS_A_PAGE", 3)
+    monkeypatch.setattr("strands_persql.stores._objects.KEYS_A_PAGE", 3)
     database = local.database()
     storage = local.storage(database)
     keys = [f"k/{number}" for number in range(7)]
@@ -107,9 +107,7 @@ async def test_long_lists_are_read_by_pages(local: Place, monkeypatch: pytest.Mo
 
 
 @needs_storage
-@pytest.mark.parametrize(
-    "key", ["", "/", "///", "..", "a/../b", "a/..", "a\\b", "a\0b", "a\ud800", "k" * 4097, 3, None]
-)
+@pytest.mark.parametrize("key", ["", "/", "///", "..", "a/../b", "a/..", "a\\b", "a\0b", "a\ud800", "k" * 4097])
 async def test_keys_that_no_backend_takes_are_refused(local: Place, key: Any) -> None:
     """At once, with Strands' own error, and without a request."""
     from strands.types.exceptions import StorageError

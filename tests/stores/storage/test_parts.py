@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from strands_persql.database.tables import Encoded, after_prefix, decoded
-from strands_persql.stores import storage as module
+from strands_persql.stores._objects import Objects
 
 from .conftest import Place
 from .features import needs_storage
@@ -65,7 +65,7 @@ async def test_ten_megabytes_of_anything(local: Place) -> None:
 async def test_a_reader_never_sees_two_values_at_once(place: Place, length: int) -> None:
     """Between any two requests of a write the value before is there, whole."""
     writing = place.database()
-    reader = module._Objects(place.database(), "strands_", index=False, create_tables=True)
+    reader = Objects(place.database(), "strands_")
     storage = place.storage(writing)
     old, new = b"a" * length, b"b" * length
     await storage.write("k", old)
@@ -82,7 +82,7 @@ async def test_a_reader_never_sees_two_values_at_once(place: Place, length: int)
 async def test_a_value_that_is_replaced_while_it_is_read_is_read_again(place: Place) -> None:
     """The reader gets one of the two, never a mixture."""
     reading = place.database()
-    other = module._Objects(place.database(), "strands_", index=False, create_tables=True)
+    other = Objects(place.database(), "strands_")
     other.write("k", b"a" * 200)
     reading.after = lambda number: other.write("k", b"b" * 150) if number == 1 else None
     assert await place.storage(reading).read("k") == b"b" * 150
@@ -92,7 +92,7 @@ async def test_a_value_that_is_replaced_while_it_is_read_is_read_again(place: Pl
 async def test_of_two_writers_of_a_long_value_the_last_one_wins(place: Place) -> None:
     """The other's whole write in the midst of one takes nothing of it away."""
     writing = place.database()
-    other = module._Objects(place.database(), "strands_", index=False, create_tables=True)
+    other = Objects(place.database(), "strands_")
     storage = place.storage(writing)
     await storage.write("k", b"old" * 60)
     writing.requests.clear()
@@ -107,7 +107,7 @@ async def test_of_two_writers_of_a_long_value_the_last_one_wins(place: Place) ->
 async def test_a_deletion_in_the_midst_of_a_write_makes_it_begin_again(place: Place) -> None:
     """The parts that went with it are written anew: the value is whole."""
     writing = place.database()
-    other = module._Objects(place.database(), "strands_", index=False, create_tables=True)
+    other = Objects(place.database(), "strands_")
     storage = place.storage(writing)
     await storage.write("k", b"old")
     writing.requests.clear()

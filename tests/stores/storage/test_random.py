@@ -53,7 +53,7 @@ def test_any_order_of_calls(index: bool, monkeypatch: pytest.MonkeyPatch) -> Non
 
     whole = Encoded.of
     monkeypatch.setattr(Encoded, "of", lambda value: whole(value, part_bytes=8))
-    monkeypatch.setattr("strands_persql.stores.storage.KEYS_A_PAGE", 2)
+    monkeypatch.setattr("strands_persql.stores._objects.KEYS_A_PAGE", 2)
 
     @seed(20)
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)

@@ -114,12 +114,11 @@ def no_tables(store: Store[DoctorTables], what: str) -> Finding:
 
 def check_index(store: Store[DoctorTables]) -> Iterator[Finding]:
     """Whether the full-text index, where there is one, has all messages."""
-    index = Search(store.tables)
-    names = {row["name"] for row in store.read(index.find())[0]}
-    if not names:
+    state = store.ask(Search(store.tables.prefix).find())
+    if not state.begun:
         return
     remedy = "Run `strands-persql index on` with an admin token: it goes on where it was cut off."
-    if not index.is_complete(names):
+    if not state.complete:
         yield Finding(
             "warning", "search-index", "the search index was never finished, so nothing is found by it", remedy
         )

@@ -21,11 +21,13 @@ it the whole batch. That is how a second writer is stopped without reading first
 from __future__ import annotations
 
 from ._administration import Administration
-from ._fts import lacks_secure_deletion
+from ._fts import IndexedTables, lacks_secure_deletion
 from ._layout import STEPS, first_revision, revision_step
-from ._memories import MemoryTables, memory_id
+from ._memories import FoundMemory, MemoryTables, MemoryText, memory_id
 from ._objects import (
     Encoded,
+    KeyScore,
+    KeySize,
     ObjectTables,
     after_prefix,
     decoded,
@@ -40,7 +42,7 @@ from ._parts import (
     marker_of,
 )
 from ._restore import CHUNKS_AT_ONCE, MESSAGES_AT_ONCE
-from ._search import Search
+from ._search import FoundMessage, IndexState, MessageKey, ScannedMessage, Search
 from ._tables import Tables
 from ._transfer import TransferTables
 
@@ -52,9 +54,18 @@ __all__ = [
     "ChunkKind",
     "Document",
     "Encoded",
+    "FoundMemory",
+    "FoundMessage",
+    "IndexState",
+    "IndexedTables",
+    "KeyScore",
+    "KeySize",
     "Marker",
     "MemoryTables",
+    "MemoryText",
+    "MessageKey",
     "ObjectTables",
+    "ScannedMessage",
     "Search",
     "Tables",
     "TransferTables",

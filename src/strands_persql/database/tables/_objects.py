@@ -1,15 +1,15 @@
-"""The table of objects, bytes under keys: its layout, how a value stands in it, and the statements over it.
+"""The tables of objects, which are bytes under keys: their layout, how a value is stored, and the statements over them.
 
     {prefix}objects        (key, part)   part 0 is the object: size, encoding, and the first megabyte of the value
     {prefix}objects_index  FTS5 over the objects' text, by a number made of the key; only where it is asked for
 
-A value is text where it is UTF-8 without NUL, which is what snapshots, memories and most tool results are: such rows
-can be read, and searched, with any SQLite tool. Anything else is base64: PerSQL takes no BLOB.
+A value that is UTF-8 without NUL, as snapshots, memories and most tool results are, is stored as text: any SQLite tool
+can read and search such rows. Other values are stored as base64, since PerSQL takes no BLOB.
 
-A longer value goes on in further rows of its key, whose numbers part 0 names (`first`, `parts`). Each writing takes new
-numbers, made of the time and of chance, so that the rows of two writings never mix: whoever reads sees one value, and
-all of it. Rows that no part 0 names are left by writings that were broken off; the next writing of that key removes
-those that are an hour old, and a deletion all of them.
+The further parts of a value of more than one row have the numbers that part 0 names (`first`, `parts`). Each write
+takes new numbers, made of the time and of random bits, so the parts of two writes never mix and a reader gets one whole
+value. A write that was broken off leaves parts that no part 0 names: the key's next write deletes those that are an
+hour old, and a deletion deletes all.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from secrets import randbits
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ..encoding import PART_BYTES, parts_of
-from ._fts import delete_securely, merge
-from ._statements import checked_prefix, statement
+from ..query import Answers, Query, rows_as, unanswered
+from ._fts import NO_FTS5, FullText, IndexedTables, matching
+from ._statements import statement
 
 if TYPE_CHECKING:
     from ...client import Statement
@@ -35,14 +36,14 @@ __all__ = ["Encoded", "ObjectTables", "after_prefix", "decoded", "first_number"]
 Encoding = Literal["text", "base64"]
 
 ABANDONED_SECONDS = 3600
-"""How long the parts of a value are left alone that no object names yet: it may still be on its way."""
+"""How long parts that no object names are kept: their write may still be under way."""
 
 _SHIFT = 21
-"""Bits below the seconds in a part's number. All numbers stay exact where they are JavaScript's: below 2^53."""
+"""The bits below the seconds in a part's number. Numbers stay below 2^53, to which JavaScript's are exact."""
 
 
 def first_number() -> int:
-    """The number of the second part of a value that is being written now; the others count on from there."""
+    """The number for the second part of a value that is written now; the later parts count on from it."""
     return (int(time.time()) << _SHIFT) + randbits(_SHIFT - 1) + 1
 
 
@@ -104,74 +105,71 @@ def decoded(encoding: str, parts: Sequence[str]) -> bytes:
         raise ValueError(f"no base64: {error}") from error
 
 
-class ObjectTables:
-    """The statements over the objects of one prefix.
+class ObjectRows(NamedTuple):
+    """What the first rows of an object say.
 
-    Args:
-        prefix: Starts the name of each table.
-        index: Whether there is a full-text index. Every object written then costs its rows too.
-        secure: Let the index drop words from its pages as they go (SQLite 3.42 on); else merge it.
-
-    Raises:
-        ValueError: The prefix is not safe inside SQL.
+    Attributes:
+        encoding: The value's (see `Encoded`).
+        data: The value's first part.
+        numbers: Those of its further parts.
+        parts: Of these, the ones that were read along, by their numbers.
     """
 
-    def __init__(self, prefix: str = "strands_", *, index: bool = False, secure: bool = True) -> None:
-        self.prefix = checked_prefix(prefix)
-        self.index = index
-        self.secure = secure
-        self._table = table = f"{self.prefix}objects"
-        self._fts = fts = f"{self.prefix}objects_index"
-        self.names = (table, fts) if index else (table,)
-        columns = f"INSERT INTO {table} (key, part, parts, first, encoding, size, data)"
-        self._insert_part = f"{columns} VALUES (?, ?, 0, 0, '', 0, ?)"
-        update = (
-            "ON CONFLICT (key, part) DO UPDATE SET parts = excluded.parts, first = excluded.first, "
-            "encoding = excluded.encoding, size = excluded.size, data = excluded.data"
-        )
-        self._put = f"{columns} VALUES (?, 0, ?, ?, ?, ?, ?) {update}"
-        # The same, if all further parts are there: else NULL in a NOT NULL column, which undoes the whole batch.
-        whole = (
-            f"CASE WHEN (SELECT count(*) FROM {table} WHERE key = ? AND part >= ? AND part < ?) = ? "
-            "THEN CAST(? AS INTEGER) END"
-        )
-        self._put_whole = f"{columns} VALUES (?, 0, {whole}, ?, ?, ?, ?) {update}"
-        head = f"FROM {table} WHERE key = ? AND part = 0"
-        self._drop_replaced = (
-            f"DELETE FROM {table} WHERE key = ? AND part > 0 AND (part < ? "
-            f"OR (part >= (SELECT first {head}) AND part < (SELECT first + parts - 1 {head})))"
-        )
-        # FTS5 takes no double for a rowid, and a number may arrive as one.
-        self._unindex = f"DELETE FROM {fts} WHERE rowid = CAST(? AS INTEGER)"
-        self._reindex = (
-            f"INSERT INTO {fts} (rowid, key, name, body) SELECT CAST(? AS INTEGER), key, ?, "
-            f"CASE encoding WHEN 'text' THEN data ELSE '' END {head}"
-        )
+    encoding: str
+    data: str
+    numbers: range
+    parts: dict[int, str]
 
-    # Setting up
 
-    def lay_out(self, version: int = 0) -> list[Statement]:
-        """The statements that create the tables; harmless where they exist."""
-        layout = [
-            statement(
-                f"CREATE TABLE IF NOT EXISTS {self._table} (key TEXT NOT NULL, part INTEGER NOT NULL, "
-                "parts INTEGER NOT NULL, first INTEGER NOT NULL, encoding TEXT NOT NULL, size INTEGER NOT NULL, "
-                "data TEXT NOT NULL, PRIMARY KEY (key, part)) WITHOUT ROWID"
-            )
-        ]
-        if self.index:
-            layout.append(
-                statement(
-                    f"CREATE VIRTUAL TABLE IF NOT EXISTS {self._fts} USING fts5(key UNINDEXED, name, body, "
-                    "tokenize='unicode61 remove_diacritics 2')"
-                )
-            )
-        return layout
+class FirstPart(NamedTuple):
+    """The first part of an object's value, and how many parts there are."""
+
+    key: str
+    parts: int
+    encoding: str
+    data: str
+
+
+class KeySize(NamedTuple):
+    """An object's key, and the bytes of its value."""
+
+    key: str
+    size: int
+
+
+class KeyScore(NamedTuple):
+    """An object that a search found: the better it matches, the higher is the score, which is above 0."""
+
+    key: str
+    score: float
+
+
+class ObjectTables(IndexedTables):
+    """The statements over the objects of one prefix; each object written to an index costs its rows too.
+
+    Without an index the statements over it are none.
+    """
+
+    TABLE = "objects"
+    COLUMNS = (
+        "key TEXT NOT NULL, part INTEGER NOT NULL, parts INTEGER NOT NULL, first INTEGER NOT NULL, "
+        "encoding TEXT NOT NULL, size INTEGER NOT NULL, data TEXT NOT NULL, PRIMARY KEY (key, part)"
+    )
+    INDEX = ("objects_index", ("key UNINDEXED", "name", "body"), ("tokenize='unicode61 remove_diacritics 2'",))
+    GOES_WITHOUT = (NO_FTS5,)
+
+    def __init__(self, prefix: str = "strands_", *, indexed: bool = False, secure: bool = True) -> None:
+        super().__init__(prefix, indexed=indexed, secure=secure)
+        self._insert = f"INSERT INTO {self.table} (key, part, parts, first, encoding, size, data)"
+        # FTS5 takes no floating-point number for a rowid, and a number may arrive as one.
+        self._remove_entry = f"DELETE FROM {self.index_name} WHERE rowid = CAST(? AS INTEGER)"
+        owner = f"SELECT 1 FROM {self.table} AS o WHERE o.key = {self.index_name}.key AND o.part = 0"
+        self._is_orphan = f"NOT EXISTS ({owner})"
 
     # Writing
 
-    def put(self, key: str, value: Encoded, first: int, last_parts: Sequence[tuple[int, str]]) -> list[Statement]:
-        """An object, in the place of the one of its key: the statements of one transaction.
+    def put(self, key: str, value: Encoded, first: int, last_parts: Sequence[tuple[int, str]]) -> Query[None]:
+        """Write an object, in the place of the one under its key, in one transaction.
 
         Where parts of it were written before this transaction and are gone, it fails with a NOT NULL violation.
 
@@ -182,117 +180,119 @@ class ObjectTables:
             last_parts: Those of its further parts, with their numbers, that go along in this transaction.
         """
         following = len(value.parts) - 1
-        about = (first if following else 0, value.encoding, value.size, value.parts[0])
-        number = len(value.parts)
-        if len(last_parts) < following:
-            put = statement(self._put_whole, key, key, first, first + following, following, number, *about)
-        else:
-            put = statement(self._put, key, number, *about)
-        return [
-            statement(self._drop_replaced, key, first - (ABANDONED_SECONDS << _SHIFT), key, key),
-            *self.put_parts(key, last_parts),
-            put,
-            *((*self._forget(key), self._learn(key)) if self.index else ()),
-        ]
+        # NULL in a NOT NULL column undoes the whole batch.
+        all_there = f"(SELECT count(*) FROM {self.table} WHERE key = ? AND part >= ? AND part < ?) = ?"
+        head = f"FROM {self.table} WHERE key = ? AND part = 0"
+        replaced = statement(
+            f"DELETE FROM {self.table} WHERE key = ? AND part > 0 AND (part < ? "
+            f"OR (part >= (SELECT first {head}) AND part < (SELECT first + parts - 1 {head})))",
+            *(key, first - (ABANDONED_SECONDS << _SHIFT), key, key),
+        )
+        put = statement(
+            f"{self._insert} VALUES (?, 0, CASE WHEN {all_there} THEN CAST(? AS INTEGER) END, ?, ?, ?, ?) "
+            "ON CONFLICT (key, part) DO UPDATE SET parts = excluded.parts, first = excluded.first, "
+            "encoding = excluded.encoding, size = excluded.size, data = excluded.data",
+            *(key, key, first, first + following, following),
+            *(len(value.parts), first if following else 0, value.encoding, value.size, value.parts[0]),
+        )
+        parts = self.put_parts(key, last_parts).statements
+        entry = [] if self.index is None else [*self._forget(key), self._learn(self.index, key)]
+        return unanswered(replaced, *parts, put, *entry)
 
-    def put_parts(self, key: str, parts: Sequence[tuple[int, str]]) -> list[Statement]:
-        """Further parts of a value, by their numbers. Fails with a UNIQUE violation where a number is taken."""
-        return [statement(self._insert_part, key, number, data) for number, data in parts]
+    def put_parts(self, key: str, parts: Sequence[tuple[int, str]]) -> Query[None]:
+        """Write further parts of a value, by their numbers. Fails with a UNIQUE violation where a number is taken."""
+        insert = f"{self._insert} VALUES (?, ?, 0, 0, '', 0, ?)"
+        return unanswered(*(statement(insert, key, number, data) for number, data in parts))
 
-    def drop_parts(self, key: str, start: int, end: int) -> list[Statement]:
-        """Delete the parts of a key from one number to below another."""
-        drop = f"DELETE FROM {self._table} WHERE key = ? AND part >= ? AND part < ?"
-        return [statement(drop, key, start, end)]
+    def drop_parts(self, key: str, numbers: range) -> Query[None]:
+        """Delete parts of a key's value."""
+        drop = f"DELETE FROM {self.table} WHERE key = ? AND part >= ? AND part < ?"
+        return unanswered(statement(drop, key, numbers.start, numbers.stop))
 
-    def delete(self, key: str) -> list[Statement]:
-        """An object's every row, those of broken-off writings too."""
-        return [
-            statement(f"DELETE FROM {self._table} WHERE key = ?", key),
-            *(self._forget(key) if self.index else ()),
-        ]
+    def delete(self, key: str) -> Query[None]:
+        """Delete every row of an object, those of broken-off writes too."""
+        return unanswered(statement(f"DELETE FROM {self.table} WHERE key = ?", key), *self._forget(key))
 
     # Reading
 
-    def read(self, key: str, limit: int) -> Statement:
-        """An object's first rows, as a rule all or as many as `limit`: `part, parts, first, encoding, data`."""
-        return statement(
-            f"SELECT part, parts, first, encoding, data FROM {self._table} WHERE key = ? ORDER BY part "
-            "LIMIT CAST(? AS INTEGER)",
-            key,
-            limit,
-        )
+    def read(self, key: str, limit: int) -> Query[ObjectRows | None]:
+        """Read an object with at most `limit` of its rows; None where there is none under the key."""
 
-    def read_parts(self, key: str, start: int, end: int) -> Statement:
-        """The parts of an object from one number to below another: `part, data`."""
-        return statement(
-            f"SELECT part, data FROM {self._table} WHERE key = ? AND part >= ? AND part < ?", key, start, end
-        )
+        def read(answers: Answers) -> ObjectRows | None:
+            rows = {row["part"]: row for row in answers[0]}
+            if (head := rows.get(0)) is None:
+                return None
+            numbers = range(head["first"], head["first"] + head["parts"] - 1)
+            parts = {number: row["data"] for number, row in rows.items() if number in numbers}
+            return ObjectRows(head["encoding"], head["data"], numbers, parts)
 
-    def read_many(self, keys: Sequence[str]) -> Statement:
-        """The objects of at most 100 keys: `key, parts, encoding, data`, the first part alone."""
+        select = f"SELECT part, parts, first, encoding, data FROM {self.table} WHERE key = ? ORDER BY part"
+        return Query([statement(f"{select} LIMIT CAST(? AS INTEGER)", key, limit)], read)
+
+    def read_parts(self, key: str, numbers: range) -> Query[dict[int, str]]:
+        """Read further parts of an object."""
+        select = f"SELECT part, data FROM {self.table} WHERE key = ? AND part >= ? AND part < ?"
+        read = statement(select, key, numbers.start, numbers.stop)
+        return Query([read], lambda answers: {row["part"]: row["data"] for row in answers[0]})
+
+    def read_many(self, keys: Sequence[str]) -> Query[list[FirstPart]]:
+        """Read the first parts of the objects of at most 100 keys."""
         marks = ", ".join("?" * len(keys))
-        return statement(
-            f"SELECT key, parts, encoding, data FROM {self._table} WHERE part = 0 AND key IN ({marks})", *keys
-        )
+        select = f"SELECT key, parts, encoding, data FROM {self.table} WHERE part = 0 AND key IN ({marks})"
+        return rows_as(FirstPart, statement(select, *keys))
 
-    def list_keys(self, prefix: str, after: str | None, limit: int) -> Statement:
-        """The next keys that begin with a prefix, in the order of code points: `key, size`.
+    def list_keys(self, prefix: str, after: str | None, limit: int) -> Query[list[KeySize]]:
+        """List the next keys that begin with a prefix, in the order of code points.
 
         Args:
             prefix: How they begin; empty for all.
             after: The last key of the page before; None for the first page.
             limit: The most to answer.
         """
-        beyond, params = ("key >= ?", (prefix,)) if after is None else ("key > ?", (after,))
+        start = "key >= ?" if after is None else "key > ?"
         until, end = _until("key", prefix)
-        return statement(
-            f"SELECT key, size FROM {self._table} WHERE part = 0 AND {beyond}{until} ORDER BY key "
-            "LIMIT CAST(? AS INTEGER)",
-            *params,
-            *end,
-            limit,
-        )
+        select = f"SELECT key, size FROM {self.table} WHERE part = 0 AND {start}{until} ORDER BY key"
+        first = prefix if after is None else after
+        return rows_as(KeySize, statement(f"{select} LIMIT CAST(? AS INTEGER)", first, *end, limit))
 
     # The index
 
+    def _unlearn(self, key: str) -> Statement:
+        return statement(self._remove_entry, _entry(key))
+
     def _forget(self, key: str) -> list[Statement]:
-        forget = statement(self._unindex, _entry(key))
-        # Where there was no entry, nothing is to be merged: that rewrites the whole index.
-        return [*self._securing(), forget] if self.secure else [forget, merge(self._fts, "changes() > 0")]
+        # Where there was no entry, the merge would rewrite the whole index for nothing.
+        return [] if self.index is None else self.index.forgetting(self._unlearn(key), merge_if="changes() > 0")
 
-    def _securing(self) -> list[Statement]:
-        # Said with each deletion, not when the index is made, because older versions of SQLite don't know it.
-        return [delete_securely(self._fts)] if self.secure else []
-
-    def _learn(self, key: str) -> Statement:
+    def _learn(self, index: FullText, key: str) -> Statement:
         name = key.rpartition("/")[2]
         stem, dot, _ = name.rpartition(".")  # `md` must not find each .md
-        return statement(self._reindex, _entry(key), stem if dot and stem else name, key)
-
-    def reindex_many(self, keys: Sequence[str]) -> list[Statement]:
-        """Make the entries of at most 49 objects in the index anew, of what the table holds; nothing without an index.
-
-        What they leave in the index's pages goes with `scrub`.
-        """
-        if not self.index:
-            return []
-        forget = [statement(self._unindex, _entry(key)) for key in keys]
-        return [*self._securing(), *forget, *(self._learn(key) for key in keys)]
-
-    def scrub(self) -> list[Statement]:
-        """Take out of the index's pages what is left there of deleted words; nothing where nothing can be."""
-        return [merge(self._fts)] if self.index and not self.secure else []
-
-    def drop_orphans(self) -> list[Statement]:
-        """Delete the entries in the index whose object is gone, as `reindex_many` does; nothing without an index."""
-        drop = (
-            f"DELETE FROM {self._fts} WHERE NOT EXISTS "
-            f"(SELECT 1 FROM {self._table} AS o WHERE o.key = {self._fts}.key AND o.part = 0)"
+        entry = (
+            "SELECT CAST(? AS INTEGER), key, ?, CASE encoding WHEN 'text' THEN data ELSE '' END "
+            f"FROM {self.table} WHERE key = ? AND part = 0"
         )
-        return [*self._securing(), statement(drop)] if self.index else []
+        return statement(index.add(entry), _entry(key), stem if dot and stem else name, key)
 
-    def search(self, words: Sequence[str], prefix: str, limit: int) -> Statement:
-        """The objects that hold any of some words, best first: `key, score`; the score is above 0.
+    def reindex_many(self, keys: Sequence[str]) -> Query[None]:
+        """Make the entries of at most 49 objects anew, from the table; `scrub` clears the index's pages of the old."""
+        if self.index is None:
+            return unanswered()
+        entries = [*map(self._unlearn, keys), *(self._learn(self.index, key) for key in keys)]
+        return unanswered(*self.index.before_deletions(), *entries)
+
+    def scrub(self) -> Query[None]:
+        """Clear the index's pages of deleted words, where SQLite has not done it by itself."""
+        return unanswered() if self.index is None or self.index.secure else unanswered(self.index.merge())
+
+    def drop_orphans(self) -> Query[None]:
+        """Delete the entries of objects that are gone, as `reindex_many` does."""
+        if self.index is None:
+            return unanswered()
+        drop = statement(f"DELETE FROM {self.index_name} WHERE {self._is_orphan}")
+        return unanswered(*self.index.before_deletions(), drop)
+
+    def search(self, words: Sequence[str], prefix: str, limit: int) -> Query[list[KeyScore]]:
+        """Find the objects that hold any of some words, best first; with an index alone.
 
         A word of three letters or more finds longer ones that begin with it too.
 
@@ -301,17 +301,13 @@ class ObjectTables:
             prefix: How the keys begin; empty for all.
             limit: The most to answer.
         """
-        match = " OR ".join(f'"{word}"{"*" if len(word) > 2 else ""}' for word in words)
+        name = self.index_name
         until, end = _until("key", prefix)
-        return statement(
-            f"SELECT key, -bm25({self._fts}) AS score FROM {self._fts} WHERE {self._fts} MATCH ? AND key >= ?{until} "
-            f"AND EXISTS (SELECT 1 FROM {self._table} AS o WHERE o.key = {self._fts}.key AND o.part = 0) "
-            f"ORDER BY bm25({self._fts}), key LIMIT CAST(? AS INTEGER)",
-            match,
-            prefix,
-            *end,
-            limit,
+        select = (
+            f"SELECT key, -bm25({name}) AS score FROM {name} WHERE {name} MATCH ? AND key >= ?{until} "
+            f"AND NOT {self._is_orphan} ORDER BY bm25({name}), key LIMIT CAST(? AS INTEGER)"
         )
+        return rows_as(KeyScore, statement(select, matching(words, "OR", prefix_from=3), prefix, *end, limit))
 
 
 def _until(column: str, prefix: str) -> tuple[str, tuple[str, ...]]:
@@ -321,5 +317,5 @@ def _until(column: str, prefix: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _entry(key: str) -> int:
-    """The number of a key's entry in the index: 52 bits of its hash, exact where numbers are JavaScript's."""
+    """The number of a key's entry in the index: 52 bits of its hash, since JavaScript's numbers are exact to 2^53."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 12

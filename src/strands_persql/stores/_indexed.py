@@ -1,0 +1,79 @@
+"""Tables with a full-text index in a database whose SQLite may lack FTS5, or some of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from ..database.connector import Connector
+from ..database.tables import IndexedTables, MemoryTables, ObjectTables
+
+if TYPE_CHECKING:
+    from ..client import Database
+    from ..database.query import Query
+
+__all__ = ["IndexedStore", "create_tables"]
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+I = TypeVar("I", bound=IndexedTables)  # noqa: E741
+
+
+class IndexedStore(Generic[I]):
+    """The tables in one database. A request that fails for want of FTS5 is made again without what is lacking.
+
+    Args:
+        database: The handle.
+        tables: The tables.
+        create_tables: Create them when a statement finds none; False sends no DDL ever.
+
+    Attributes:
+        tables: The tables, with as much of an index as the database was found to have.
+
+    Raises:
+        TypeError: `database` is no synchronous database handle.
+    """
+
+    def __init__(self, database: Database, tables: I, *, create_tables: bool) -> None:
+        self.tables = tables
+        self._creating = Connector(database, tables, create_tables=create_tables)
+        self._existing = Connector(database, tables, create_tables=False)
+
+    def ask(self, build: Callable[[I], Query[T]], *, create_tables: bool = True) -> T:
+        """Read by one request.
+
+        Args:
+            build: Makes the query; it is called again for tables that do with less.
+            create_tables: False fails where there are no tables, as `fault_of` says.
+        """
+        return self._run(build, (self._creating if create_tables else self._existing).ask)
+
+    def carry_out(self, build: Callable[[I], Query[T]], *, create_tables: bool = True) -> T:
+        """Write by one request and transaction; otherwise as `ask`."""
+        return self._run(build, (self._creating if create_tables else self._existing).carry_out)
+
+    def _run(self, build: Callable[[I], Query[T]], send: Callable[[Query[T]], T]) -> T:
+        while True:
+            tables = self.tables
+            query = build(tables)
+            if not query.statements:
+                return query.read([])
+            try:
+                return send(query)
+            except Exception as error:
+                lesser = tables.lesser(error)
+                if lesser is None:
+                    raise
+            if lesser.lacks:
+                logger.warning(
+                    "table_prefix=<%s>, reason=<%s> | no full-text index is used", lesser.prefix, lesser.lacks
+                )
+            self.tables = self._creating.tables = self._existing.tables = lesser
+
+
+def create_tables(database: Database, table_prefix: str) -> None:
+    """Create the tables of objects and memories where they are missing; where not, a token needs no right to do so."""
+    IndexedStore(database, ObjectTables(table_prefix), create_tables=True).ask(ObjectTables.probe)
+    IndexedStore(database, MemoryTables(table_prefix), create_tables=True).ask(MemoryTables.probe)

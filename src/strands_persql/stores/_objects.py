@@ -1,0 +1,176 @@
+"""Objects in the database: written, read, listed and searched by blocking calls, for worker threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from ..database.connector import fault_of
+from ..database.tables import Encoded, ObjectTables, decoded, first_number
+from ._indexed import IndexedStore
+
+if TYPE_CHECKING:
+    from ..client import Database
+    from ..database.query import Query
+    from ..database.tables import KeyScore, KeySize
+
+__all__ = ["KEYS_A_BATCH", "Objects", "UnreadableError"]
+
+T = TypeVar("T")
+
+PARTS_A_REQUEST = 4
+"""Parts, of a megabyte at most each, that one request writes or reads: PerSQL names no limit of a request's body."""
+
+MOST_PARTS = 1 << 20
+"""Parts that a value may have; a row that names more is damaged."""
+
+KEYS_A_PAGE = 2_000
+"""Keys that one request lists."""
+
+KEYS_A_BATCH = 45
+"""Objects that one request reads, or enters into the index by two statements each."""
+
+MOST_FOUND = 1_000
+"""The most that a search by the index answers."""
+
+ATTEMPTS = 5
+"""How often a value in parts is written or read from the start, when another writer gets in between."""
+
+
+class UnreadableError(Exception):
+    """What is stored is no value."""
+
+
+class Objects:
+    """The objects of one table prefix; each method is one request or, where it says so, several.
+
+    Args:
+        database: The handle.
+        prefix: Starts the names of the tables.
+        index: Keep a full-text index.
+        create_tables: Create the tables when a write finds none.
+    """
+
+    def __init__(self, database: Database, prefix: str, *, index: bool = False, create_tables: bool = True) -> None:
+        self._store = IndexedStore(database, ObjectTables(prefix, indexed=index), create_tables=create_tables)
+        self._unindexed = Objects(database, prefix, create_tables=create_tables) if index else self
+
+    @property
+    def indexed(self) -> bool:
+        """Whether a full-text index is kept."""
+        return self._store.tables.index is not None
+
+    def write(self, key: str, data: bytes) -> None:
+        """Store a value; more than one request where it is longer than a few megabytes."""
+        value = Encoded.of(data)
+        for attempt in range(1, ATTEMPTS + 1):
+            first = first_number()
+            try:
+                return self._write(key, value, first)
+            except Exception as error:
+                fault = fault_of(error)
+                if len(value.parts) == 1 or fault not in ("unique_violation", "not_null_violation"):
+                    raise
+                if fault == "not_null_violation":  # somebody deleted the key while this was under way
+                    written = range(first, first + len(value.parts) - 1)
+                    self._store.carry_out(partial(ObjectTables.drop_parts, key=key, numbers=written))
+                # Else parts of another write have these numbers, and they are left alone.
+                if attempt == ATTEMPTS:
+                    raise
+
+    def _write(self, key: str, value: Encoded, first: int) -> None:
+        parts = list(enumerate(value.parts[1:], first))
+        # The last request writes the first part, which makes the value visible, whole; it takes further parts along.
+        early = max(0, len(parts) - (PARTS_A_REQUEST - 1))
+        for start in range(0, early, PARTS_A_REQUEST):
+            batch = parts[start : min(start + PARTS_A_REQUEST, early)]
+            self._store.carry_out(partial(ObjectTables.put_parts, key=key, parts=batch))
+        self._store.carry_out(lambda tables: tables.put(key, value, first, parts[early:]))
+
+    def read(self, key: str) -> bytes | None:
+        """Read a value; more than one request where it is longer than a few megabytes."""
+        for _ in range(ATTEMPTS):
+            found = self._ask(lambda tables: tables.read(key, PARTS_A_REQUEST))
+            if found is None:
+                return None
+            if len(found.numbers) <= MOST_PARTS and self._read_rest(key, found.numbers, found.parts):
+                parts = [found.data, *(found.parts[number] for number in found.numbers)]
+                return self._decoded(found.encoding, parts)
+        raise UnreadableError(
+            f"parts of it are missing in the table {self._store.tables.table}. Write it anew, or delete it."
+        )
+
+    def _read_rest(self, key: str, of: range, parts: dict[int, str]) -> bool:
+        """Read the parts that are lacking; whether all are there, which they aren't where the key is written anew."""
+        missing = [number for number in of if number not in parts]
+        for at in range(0, len(missing), PARTS_A_REQUEST):
+            wanted = missing[at : at + PARTS_A_REQUEST]
+            numbers = range(wanted[0], wanted[-1] + 1)
+            found = self._ask(partial(ObjectTables.read_parts, key=key, numbers=numbers))
+            parts.update(found or {})
+            if not parts.keys() >= set(wanted):
+                return False
+        return True
+
+    def read_many(self, keys: Sequence[str]) -> dict[str, bytes | UnreadableError]:
+        """Read values, by one request and one for each that is in parts; what can't be read is an error."""
+        values: dict[str, bytes | UnreadableError] = {}
+        for found in self._ask(lambda tables: tables.read_many(keys)) or ():
+            try:
+                value = self.read(found.key) if found.parts > 1 else self._decoded(found.encoding, [found.data])
+            except UnreadableError as error:
+                values[found.key] = error
+            else:
+                if value is not None:
+                    values[found.key] = value
+        return values
+
+    def _decoded(self, encoding: str, parts: Sequence[str]) -> bytes:
+        try:
+            return decoded(encoding, parts)
+        except ValueError as error:
+            raise UnreadableError(
+                f"its row in the table {self._store.tables.table} holds {error}. Write it anew, or delete it."
+            ) from error
+
+    def delete(self, key: str) -> None:
+        """Delete a value."""
+        try:
+            self._store.carry_out(lambda tables: tables.delete(key), create_tables=False)
+        except Exception as error:
+            if fault_of(error) != "unknown_table":
+                raise
+            if self.indexed:  # there may be objects and no index yet
+                self._unindexed.delete(key)
+
+    def list_keys(self, prefix: str) -> list[KeySize]:
+        """List the keys that begin with a prefix; a request a page."""
+        found: list[KeySize] = []
+        while True:
+            after = found[-1].key if found else None
+            page = self._ask(partial(ObjectTables.list_keys, prefix=prefix, after=after, limit=KEYS_A_PAGE)) or []
+            found += page
+            if len(page) < KEYS_A_PAGE:
+                return found
+
+    def search(self, words: Sequence[str], prefix: str) -> list[KeyScore] | None:
+        """Search by the index; None where there is none."""
+        return self._ask(lambda tables: tables.search(words, prefix, MOST_FOUND)) if words else []
+
+    def reindex(self, keys: Sequence[str]) -> None:
+        """Enter objects into the index anew; several requests."""
+        self._store.carry_out(ObjectTables.drop_orphans)
+        for start in range(0, len(keys), KEYS_A_BATCH):
+            batch = keys[start : start + KEYS_A_BATCH]
+            self._store.carry_out(partial(ObjectTables.reindex_many, keys=batch))
+        self._store.carry_out(ObjectTables.scrub)
+
+    def _ask(self, build: Callable[[ObjectTables], Query[T]]) -> T | None:
+        """What a query finds; None where there is no table: a token that may only read can't create one."""
+        try:
+            return self._store.ask(build, create_tables=False)
+        except Exception as error:
+            if fault_of(error) != "unknown_table":
+                raise
+            return None
