@@ -65,7 +65,7 @@ def test_a_history_is_set_back(history: list[int | Message], at: int) -> None:
     assert rewound.is_plain
     assert expanded(rewound, 13) == kept
     assert expanded(rewound, 14) == [*kept, 13]
-    assert expanded(window.forked(at), at + 2) == [*kept, at + 1]
+    assert expanded(window.rewound(at, next_id=at + 1), at + 2) == [*kept, at + 1]
 
 
 @given(HISTORIES, st.integers(0, 13), st.booleans())

@@ -1,197 +1,109 @@
-"""Takes the content out of a message for good, and out of the copies of it. Pure: no I/O, no agent.
-
-What a model needs to take the history stays: roles, the ids of tool uses and results, the names of tools.
-"""
+"""Erases one message, and every copy of it, under the revisions that were read."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
-from ..database.decoding import is_message
-from ..database.encoding import Message, encode
-from ..errors import SessionDataError
+from ..database.decoding import stored_multi_agents
+from ..database.encoding import Message, encode, now
+from ..database.live_window import LiveWindow
+from ..database.query import Query, together
+from ..database.tables import Document, Reading, is_in_parts
+from ..engine.planner import (
+    AgentRow,
+    Batch,
+    MessageRow,
+    MultiAgentRow,
+    Row,
+    Stored,
+    plan,
+)
+from .agents import Agent
+from .blanking import erased, without_copies
+from .guards import ATTEMPTS, conflict, written
+from .missing import absence
+from .transcripts import session_message
 
-__all__ = ["ERASED", "erased", "without_copies"]
+if TYPE_CHECKING:
+    from ..database.connector import Connector
+    from ..database.tables import Tables
 
-ERASED = "[erased]"
-"""What stands where content was."""
-
-_FACTS = ("usage", "metrics")  # of a message's metadata: numbers alone
-
-
-def erased(message: Mapping[str, Any]) -> Message:
-    """A message without its content: texts, inputs, results and media are gone, and its custom metadata."""
-    blocks: list[dict[str, Any]] = []
-    for block in cast("list[dict[str, Any]]", message["content"]):
-        new = _erased_block(block)
-        if new not in blocks:
-            blocks.append(new)
-    kept: Message = {"role": message["role"], "content": blocks}
-    if "tracking_id" in message:
-        kept["tracking_id"] = message["tracking_id"]
-    metadata = message.get("metadata")
-    if isinstance(metadata, dict):
-        facts = {name: value for name, value in cast("dict[str, Any]", metadata).items() if name in _FACTS}
-        if facts:
-            kept["metadata"] = facts
-    return kept
+__all__ = ["erase"]
 
 
-def without_copies(document: Any, message: Mapping[str, Any]) -> Any:
-    """A copy of a document in which a message that it holds copies of, whole or in part, is erased.
+def erase(store: Connector[Tables], session_id: str, agent_id: str, message_id: int) -> None:
+    """See `PerSQLSessions.erase`."""
+    for _ in range(ATTEMPTS):
+        batches = _erasure(store, session_id, agent_id, message_id)
+        if all(written(store, batch.statements) for batch in batches):
+            return
+    raise conflict(session_id, agent_id)
 
-    A copy has the message's tracking id; where one of the two has none, its role and content. Tool uses and results
-    that stand by themselves are told by being equal. Where a copy was found, the reasons of the interrupts that the
-    message's tool uses raised go too, as they are apt to quote the input.
 
-    A Graph or Swarm keeps its task, and what a node hands over to the next, outside of messages (`serialize_state` of
-    Strands 1.42 to 1.62). They go where the message is a prompt that holds them: a node's prompt is the task, or
-    quotes it. What is handed over goes with the tool use that hands it over, too.
+def _erasure(store: Connector[Tables], session_id: str, agent_id: str, message_id: int) -> list[Batch]:
+    """The batches that overwrite a message and its copies as they are now; none where there is nothing left of it.
+
+    Where it takes several, the message comes after its copies: they are found by it.
     """
-    copies = _Copies(message)
-    cleared = copies.cleared(document)
-    return copies.without_reasons(cleared) if copies.found else cleared
+    tables, reading = store.tables, Reading(store.tables)
+    found, (messages, parts), agents, multi_agents = store.ask(
+        together(
+            reading.find(session_id, agent_id, message_id),
+            Query(tables.messages.read(session_id, agent_id, message_id), lambda answers: (answers[0], answers[1])),
+            reading.agents(session_id, agent_id),
+            Query(tables.multi_agents.read(session_id), stored_multi_agents),
+        ),
+        versioned=True,
+    )
+    absent = absence(found, session_id, agent_id, message_id)
+    if absent is not None:
+        raise absent
+    agent = Agent.of(agents[0])
+    known = Stored({agent_id: agent.row.revision}, next_ids={agent_id: agent.row.last + 1})
+    data = messages[0]["data"]
+    stored = session_message(data, parts, agent_id, message_id)
+    message: Message = stored["message"]
+    blank = erased(message)
+    own: list[Row] = []
+    if blank != message or is_in_parts(data):
+        fields = {**stored, "message": blank, "redact_message": None, "updated_at": now()}
+        own.append(MessageRow(agent_id, message_id, _laid_out(fields), new=False))
+    if parts:
+        known.in_parts.add(("message", agent_id, message_id))
+    if agent.row.parts:
+        known.in_parts.add(("agent", agent_id, 0))
+    copies: list[Row] = _agent_without(message, agent)
+    for owner, multi_agent in multi_agents.items():
+        known.multi_agents[owner] = multi_agent.revision
+        state = without_copies(multi_agent.state, message)
+        if state != multi_agent.state:
+            row = MultiAgentRow(owner, Document.of(encode(state, what="a changed document")))
+            copies.append(row)
+            if multi_agent.in_parts:
+                known.in_parts.add(row.key)
+    batches = plan([*copies, *own], tables, session_id, "", known)
+    if len(batches) < 2 or not copies:
+        return batches
+    batches = plan(copies, tables, session_id, "", known)
+    for batch in batches:
+        known.agents.update(batch.agents)
+    return [*batches, *plan(own, tables, session_id, "", known)]
 
 
-def _erased_block(block: dict[str, Any]) -> dict[str, Any]:
-    if isinstance(block.get("toolUse"), dict):
-        return {"toolUse": _erased_use(block["toolUse"])}
-    if isinstance(block.get("toolResult"), dict):
-        return {"toolResult": _erased_result(block["toolResult"])}
-    if "cachePoint" in block:
-        return block
-    return {"text": ERASED}
+def _agent_without(message: Message, agent: Agent) -> list[Row]:
+    """An agent's row without the copies of a message in its live window and its document; nothing where none are."""
+    kept = {name: value for name, value in agent.document.items() if name != "state"}  # the user's own
+    blank = {**agent.document, **without_copies(kept, message)}
+    text = agent.row.live_window
+    window = LiveWindow.of_row(text, agent.agent_id)
+    if window is not None:
+        changed = window.with_inline(lambda inline: without_copies(inline, message))
+        text = text if changed == window else changed.render()
+    if blank == agent.document and text == agent.row.live_window:
+        return []
+    return [AgentRow(agent.agent_id, text, _laid_out(blank))]
 
 
-def _erased_use(use: dict[str, Any]) -> dict[str, Any]:
-    return {**{name: use[name] for name in ("toolUseId", "name") if name in use}, "input": {}}
-
-
-def _erased_result(result: dict[str, Any]) -> dict[str, Any]:
-    return {**{name: result[name] for name in ("toolUseId", "status") if name in result}, "content": [{"text": ERASED}]}
-
-
-class _Copies:
-    def __init__(self, message: Mapping[str, Any]) -> None:
-        content = cast("list[dict[str, Any]]", message["content"])
-        self.found = False
-        self._message = message
-        self._content = _canonical(content)
-        self._uses = {_canonical(block["toolUse"]) for block in content if isinstance(block.get("toolUse"), dict)}
-        self._results = {
-            _canonical(block["toolResult"]) for block in content if isinstance(block.get("toolResult"), dict)
-        }
-        self._use_ids = [
-            str(block["toolUse"]["toolUseId"])
-            for block in content
-            if isinstance(block.get("toolUse"), dict) and block["toolUse"].get("toolUseId")
-        ]
-        self._blocks = {_canonical(block) for block in content}
-        self._prompt = _texts(content) if message["role"] == "user" else []
-        inputs = [
-            _mapping(block["toolUse"].get("input")) for block in content if isinstance(block.get("toolUse"), dict)
-        ]
-        self._handed = {
-            (key, _canonical(value))
-            for handed in inputs
-            for key, value in (*handed.items(), *_mapping(handed.get("context")).items())
-        }
-
-    def cleared(self, value: Any) -> Any:
-        if isinstance(value, list):
-            return [self.cleared(item) for item in cast("list[Any]", value)]
-        if not isinstance(value, dict):
-            return value
-        item = cast("dict[str, Any]", value)
-        if is_message(item) and self._is_copy(item):
-            self.found = True
-            return erased(item)
-        if self._uses and "toolUseId" in item and "input" in item and _canonical(item) in self._uses:
-            return _erased_use(item)
-        if self._results and "toolUseId" in item and "content" in item and _canonical(item) in self._results:
-            return _erased_result(item)
-        if isinstance(item.get("shared_context"), dict):
-            item = {**item, "shared_context": self._shared(item["shared_context"])}
-        return {key: self._kept(key, each) for key, each in item.items()}
-
-    def _kept(self, key: str, value: Any) -> Any:
-        """One field of a document, cleared."""
-        if key == "current_task" and isinstance(value, list):
-            return [self._block(block) for block in cast("list[Any]", value)]
-        if key == "current_task" and isinstance(value, str) and self._quotes(value):
-            return ERASED
-        if key == "handoff_message" and isinstance(value, str) and value:
-            return ERASED if ("message", _canonical(value)) in self._handed or self._quotes(value) else value
-        return self.cleared(value)
-
-    def _block(self, block: Any) -> Any:
-        """One content block of a task, cleared."""
-        if not isinstance(block, dict):
-            return block
-        item = cast("dict[str, Any]", block)
-        words = item.get("text")
-        held = isinstance(words, str) and self._quotes(words)
-        return (
-            _erased_block(item) if held or (self._prompt and _canonical(item) in self._blocks) else self.cleared(item)
-        )
-
-    def _shared(self, nodes: dict[str, Any]) -> dict[str, Any]:
-        """What the nodes of a Swarm have handed over, by node and by name."""
-        kept = dict(nodes)
-        for node, handed in nodes.items():
-            gone = {
-                name: ERASED for name, value in _mapping(handed).items() if (name, _canonical(value)) in self._handed
-            }
-            if gone:
-                kept[node] = {**handed, **gone}
-        return kept
-
-    def _quotes(self, words: str) -> bool:
-        """Whether the message is a prompt that holds some words, whole ones."""
-        if not words.strip():
-            return False
-        whole = re.compile(rf"(?<!\w){re.escape(words)}(?!\w)")
-        return any(words == text or whole.search(text) for text in self._prompt)
-
-    def without_reasons(self, value: Any) -> Any:
-        if isinstance(value, list):
-            return [self.without_reasons(item) for item in cast("list[Any]", value)]
-        if not isinstance(value, dict):
-            return value
-        item = cast("dict[str, Any]", value)
-        cleared = {key: self.without_reasons(each) for key, each in item.items()}
-        # Strands' interrupt ids hold the id of the tool use: v1:tool_call:<toolUseId>:<uuid>.
-        if item.get("reason") is not None and any(use in str(item.get("id", "")) for use in self._use_ids):
-            cleared["reason"] = ERASED
-        return cleared
-
-    def _is_copy(self, other: dict[str, Any]) -> bool:
-        ours, theirs = self._message.get("tracking_id"), other.get("tracking_id")
-        if ours and theirs:
-            return bool(ours == theirs)
-        return other["role"] == self._message["role"] and _canonical(other["content"]) == self._content
-
-
-def _texts(content: list[dict[str, Any]]) -> list[str]:
-    """The texts of content blocks, those inside tool results included."""
-    found: list[str] = []
-    for block in content:
-        if isinstance(block.get("text"), str):
-            found.append(block["text"])
-        result = _mapping(block.get("toolResult")).get("content")
-        if isinstance(result, list):
-            found += _texts([_mapping(each) for each in cast("list[Any]", result)])
-    return found
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
-def _canonical(value: Any) -> str:
-    try:
-        return encode(value, what="a message")
-    except SessionDataError:  # pragma: no cover - it came out of a stored document
-        return repr(value)
+def _laid_out(fields: dict[str, Any]) -> Document:
+    created_at = str(fields.get("created_at", ""))
+    return Document.of(encode(fields, what="a changed document"), created_at=created_at)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 from ..database.query import Query, each, together
 from ..database.tables import MessageKey, lacks_secure_deletion
 from ..errors import PermissionDeniedError, SessionDataError
+from .missing import no_session
 from .results import SearchHit, SearchResult
-from .transcripts import no_session, session_message
+from .transcripts import session_message
 
 if TYPE_CHECKING:
     from ..database.connector import Connector

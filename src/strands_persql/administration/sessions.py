@@ -17,17 +17,13 @@ import builtins
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from os import PathLike
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
-from ..database.connector import Store
-from ..database.encoding import LARGEST_NUMBER
-from ..database.tables import Administration, Search, Tables
 from ..engine.options import checked_session_id
-from . import searching
-from .forking import Alteration
+from . import arguments, deleting, erasing, forking
+from .listing import Chosen, list_sessions, read_detail
 from .results import (
     Deletion,
-    SearchResult,
     SessionDetail,
     SessionPage,
     SessionSummary,
@@ -35,22 +31,15 @@ from .results import (
     Transfer,
     Usage,
 )
-from .transcripts import (
-    list_sessions,
-    moment,
-    read_detail,
-    read_transcript,
-    read_usage,
-)
+from .searchable import Searchable
+from .transcripts import read_transcript
 from .transfer import Importable, export, import_from
-
-if TYPE_CHECKING:
-    from ..client import Database
+from .usage import read_usage
 
 __all__ = ["PerSQLSessions"]
 
 
-class PerSQLSessions:
+class PerSQLSessions(Searchable):
     """The sessions of one database, for the people who run its agents.
 
     Args:
@@ -62,12 +51,6 @@ class PerSQLSessions:
         TypeError: `database` is no synchronous handle.
         ValueError: `table_prefix` is not safe inside SQL.
     """
-
-    def __init__(self, database: Database, *, table_prefix: str = "strands_", create_tables: bool = True) -> None:
-        self._store = Store(database, Tables(table_prefix), create_tables=create_tables)
-        self._administration = Administration(self._store.tables)
-        self._index = Search(table_prefix)
-        self._alteration = Alteration(self._store, self._administration, self._index)
 
     # Reading
 
@@ -99,16 +82,14 @@ class PerSQLSessions:
             ValueError: An argument can't be used.
             TypeError: An argument is of the wrong type.
         """
-        return list_sessions(
-            self._store,
-            self._administration,
-            prefix=_text("prefix", prefix),
-            since=None if since is None else _time("since", since),
-            until=None if until is None else _time("until", until),
-            limit=_count("limit", limit),
-            after=None if after is None else _text("after", after),
-            sizes=bytes,
+        chosen = Chosen(
+            arguments.text("prefix", prefix),
+            None if since is None else arguments.time("since", since),
+            None if until is None else arguments.time("until", until),
         )
+        limit = arguments.count("limit", limit)
+        after = None if after is None else arguments.text("after", after)
+        return list_sessions(self._store, chosen, limit=limit, after=after, sizes=bytes)
 
     def get(self, session_id: str, *, bytes: bool = False) -> SessionDetail:
         """All of a session but its messages; one request.
@@ -121,7 +102,7 @@ class PerSQLSessions:
             SessionException: There is no such session.
             SessionDataError: A stored row can't be read.
         """
-        return read_detail(self._store, self._administration, checked_session_id(session_id), sizes=bytes)
+        return read_detail(self._store, checked_session_id(session_id), sizes=bytes)
 
     def transcript(
         self, session_id: str, agent_id: str | None = None, *, live: bool = False, page_size: int = 100
@@ -142,75 +123,11 @@ class PerSQLSessions:
         """
         return read_transcript(
             self._store,
-            self._administration,
             checked_session_id(session_id),
-            None if agent_id is None else _text("agent_id", agent_id),
+            None if agent_id is None else arguments.text("agent_id", agent_id),
             live=live,
-            page_size=_count("page_size", page_size),
+            page_size=arguments.count("page_size", page_size),
         )
-
-    def search(
-        self, text: str, *, session_id: str | None = None, limit: int = 20, max_scanned: int = 10_000
-    ) -> SearchResult:
-        """Messages that hold all words of a text, whatever their case.
-
-        With the index of `enable_search`: words that begin with the given ones, best match first. Without it: messages
-        are scanned in the order of session, agent and position, and words are found inside others too. Either way what
-        is searched is the text of messages, the input of tool uses and the text of tool results.
-
-        Args:
-            text: Words. Nothing in it is syntax.
-            session_id: Search this session alone.
-            limit: The most hits, 1 to 1000.
-            max_scanned: The most messages to look at without an index; with one, the most of those stored in parts
-                (longer than a row may be), which no index holds.
-
-        Raises:
-            ValueError: `text` holds no word, or a number is out of range.
-            SessionException: There is no such session.
-        """
-        if not any(character.isalnum() for character in _text("text", text)):
-            raise ValueError("text must hold a word to search for; got none")
-        return searching.search(
-            self._store,
-            self._index,
-            text,
-            session_id=None if session_id is None else checked_session_id(session_id),
-            limit=_count("limit", limit),
-            max_scanned=_count("max_scanned", max_scanned, most=None),
-        )
-
-    def has_search(self) -> bool:
-        """Whether the database has the full-text index, with every message in it; one request."""
-        return searching.has_index(self._store, self._index)
-
-    def enable_search(self, *, progress: Callable[[int], None] | None = None) -> int:
-        """Create the full-text index, and fill it with what is stored; takes an admin token.
-
-        From then on triggers keep it current, whoever writes. Run again after an interruption, it goes on; until
-        it has run to its end, `search` looks at each message.
-
-        Each new message then writes about eleven rows where it wrote one (measured with SQLite 3.40 and messages of 50
-        words), and its text is stored a second time. What is rewritten, erased or deleted leaves the index for good:
-        at once from SQLite 3.42 on, as PerSQL has it; before, in that the index is merged, which takes the longer the
-        larger it is. A local file whose index was made by 3.42 or later can't be written to by older ones. Words are
-        told apart by spaces and punctuation, which some scripts don't have: there only beginnings are found. A message
-        that holds half a surrogate pair is in no index.
-
-        Args:
-            progress: Called after each page with the number of messages looked at so far.
-
-        Returns:
-            How many messages were looked at.
-
-        Raises:
-            PermissionDeniedError: The token may not run DDL.
-        """
-        return searching.create_index(self._store, self._index, progress)
-
-    def disable_search(self) -> None:
-        """Drop the full-text index, its triggers and all that it holds; nothing else. Takes an admin token."""
-        searching.drop_index(self._store, self._index)
 
     def usage(self, session_id: str) -> Usage:
         """What a session has used, as far as its messages tell; one request.
@@ -218,7 +135,7 @@ class PerSQLSessions:
         Raises:
             SessionException: There is no such session.
         """
-        return read_usage(self._store, self._administration, checked_session_id(session_id))
+        return read_usage(self._store, checked_session_id(session_id))
 
     # Changing
 
@@ -229,7 +146,7 @@ class PerSQLSessions:
             SessionException: There is no such session, or `new_id` exists already; nothing was changed.
             ValueError, TypeError: `new_id` is no session id.
         """
-        return self._alteration.rename(*_two_ids(session_id, new_id))
+        return forking.rename(self._store, *arguments.two_ids(session_id, new_id))
 
     def fork(
         self, session_id: str, new_id: str, *, agent_id: str | None = None, at: int | None = None
@@ -251,10 +168,11 @@ class PerSQLSessions:
                 changed.
             ValueError, TypeError: An argument can't be used.
         """
-        return self._alteration.fork(
-            *_two_ids(session_id, new_id),
-            agent_id=None if agent_id is None else _text("agent_id", agent_id),
-            at=None if at is None else _position("at", at),
+        return forking.fork(
+            self._store,
+            *arguments.two_ids(session_id, new_id),
+            agent_id=None if agent_id is None else arguments.text("agent_id", agent_id),
+            at=None if at is None else arguments.position("at", at),
         )
 
     def rewind(self, session_id: str, agent_id: str, *, to: int) -> None:
@@ -273,7 +191,8 @@ class PerSQLSessions:
             SessionException: There is no such session, agent or message.
             SessionConflictError: A live agent wrote at the same time, again and again; call again.
         """
-        self._alteration.rewind(checked_session_id(session_id), _text("agent_id", agent_id), to=_position("to", to))
+        to = arguments.position("to", to)
+        forking.rewind(self._store, checked_session_id(session_id), arguments.text("agent_id", agent_id), to=to)
 
     def delete(self, session_id: str, *, progress: Callable[[int], None] | None = None) -> Deletion:
         """Delete all of a session, a page of rows in each request; run again after an interruption, it goes on.
@@ -285,7 +204,7 @@ class PerSQLSessions:
         Raises:
             SessionException: There is no such session.
         """
-        return self._alteration.delete(checked_session_id(session_id), progress=progress)
+        return deleting.delete(self._store, self._index, checked_session_id(session_id), progress=progress)
 
     def prune(
         self,
@@ -315,10 +234,11 @@ class PerSQLSessions:
         until = (
             datetime.now(timezone.utc) - older_than
             if isinstance(older_than, timedelta)
-            else _time("older_than", older_than)
+            else arguments.time("older_than", older_than)
         )
-        return self._alteration.prune(
-            until=until, prefix=_text("prefix", prefix), dry_run=dry_run, multi_agents=multi_agents, progress=progress
+        chosen = Chosen(arguments.text("prefix", prefix), until=until)
+        return deleting.prune(
+            self._store, self._index, chosen, dry_run=dry_run, multi_agents=multi_agents, progress=progress
         )
 
     def erase(self, session_id: str, agent_id: str, message_id: int) -> None:
@@ -339,8 +259,11 @@ class PerSQLSessions:
             SessionException: There is no such session, agent or message.
             SessionConflictError: A live agent wrote at the same time, again and again; call again.
         """
-        self._alteration.erase(
-            checked_session_id(session_id), _text("agent_id", agent_id), _position("message_id", message_id)
+        erasing.erase(
+            self._store,
+            checked_session_id(session_id),
+            arguments.text("agent_id", agent_id),
+            arguments.position("message_id", message_id),
         )
 
     # Bringing in, taking out
@@ -417,49 +340,3 @@ class PerSQLSessions:
             ValueError: The session's id, or an agent's, can't be a folder's name.
         """
         return export(self._store, session_id, target, progress=progress)
-
-
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a string, got {type(value).__name__}")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"{name} must be valid Unicode: it holds a lone surrogate") from error
-    return value
-
-
-def _whole(name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be a whole number, got {type(value).__name__}")
-    return value
-
-
-def _count(name: str, value: object, *, most: int | None = 1000) -> int:
-    number = _whole(name, value)
-    if number < 1 or (most is not None and number > most):
-        raise ValueError(f"{name} must be {'1 or more' if most is None else f'1 to {most}'}, got {number}")
-    return number
-
-
-def _position(name: str, value: object) -> int:
-    number = _whole(name, value)
-    if not 0 <= number < LARGEST_NUMBER:
-        raise ValueError(f"{name} must be the position of a message, 0 or more, got {number}")
-    return number
-
-
-def _time(name: str, value: object) -> datetime:
-    found = moment(value) if isinstance(value, str) else value
-    if isinstance(found, datetime):
-        return found if found.tzinfo is not None else found.astimezone()
-    if isinstance(value, str):
-        raise ValueError(f"{name} must be a time such as '2025-01-31' or '2025-01-31T12:00:00+00:00', got {value!r}")
-    raise TypeError(f"{name} must be a datetime or a string in ISO 8601, got {type(value).__name__}")
-
-
-def _two_ids(session_id: object, new_id: object) -> tuple[str, str]:
-    old, new = checked_session_id(session_id), checked_session_id(new_id)
-    if old == new:
-        raise ValueError(f"new_id must be another id than the session's own, {old!r}")
-    return old, new

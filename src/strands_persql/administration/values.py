@@ -6,12 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any, cast
 
+from ..database.encoding import mapping
+
 __all__ = ["many", "mapping", "sequence", "time_of"]
-
-
-def mapping(value: Any) -> dict[str, Any]:
-    """The value where it is a JSON object; an empty one for anything else."""
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def sequence(value: Any) -> Sequence[Any]:

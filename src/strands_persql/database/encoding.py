@@ -26,6 +26,7 @@ __all__ = [
     "encode",
     "is_message",
     "is_strict",
+    "mapping",
     "now",
     "parts_of",
     "quoted",
@@ -176,6 +177,11 @@ def is_message(message: Any) -> TypeGuard[Message]:
         if not isinstance(block, dict):
             return False
     return True
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """Something decoded, if it is a JSON object; else an empty one."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def is_strict(text: str) -> bool:

@@ -29,6 +29,7 @@ from .encoding import (
     encode,
     is_message,
     is_strict,
+    mapping,
 )
 
 __all__ = ["LiveWindow", "Range", "removed_by_rule"]
@@ -98,7 +99,7 @@ class LiveWindow:
             document: The fields of its `SessionAgent`.
         """
         rest = Range(removed_by_rule(document), None)
-        summary = _manager_state(document).get("summary_message")
+        summary = mapping(document.get("conversation_manager_state")).get("summary_message")
         return cls((summary, rest)) if is_message(summary) else cls((rest,))
 
     @classmethod
@@ -124,7 +125,7 @@ class LiveWindow:
                 items.append(entry)
         if low >= 0:
             items.append(Range(low, end - 1))
-        return cls(tuple(items)).open_from(next_id)
+        return cls(tuple(items))._open_from(next_id)
 
     # What a window says
 
@@ -159,6 +160,11 @@ class LiveWindow:
         """Whether a message of the transcript is in it."""
         return any(found.holds(position) for found in self.ranges)
 
+    @property
+    def size(self) -> int:
+        """How many messages it names, where none of its ranges is open."""
+        return len(self.inline) + sum(high - low + 1 for low, high in self.ranges if high is not None)
+
     def render(self) -> str:
         """The window as JSON that SQLite can read."""
         return f"[{','.join(_rendered(item) for item in self.items)}]"
@@ -176,15 +182,6 @@ class LiveWindow:
             if item.low <= high:
                 items.append(Range(item.low, high))
         return LiveWindow(tuple(items))
-
-    def open_from(self, next_id: int) -> LiveWindow:
-        """The same, but that it ends with an open range that the message at `next_id` falls into."""
-        if self.is_open:
-            return self
-        last = self.items[-1] if self.items else None
-        if isinstance(last, Range) and last.high == next_id - 1:
-            return LiveWindow((*self.items[:-1], Range(last.low, None)))
-        return LiveWindow((*self.items, Range(next_id, None)))
 
     def with_inline(self, change: Callable[[Message], Message]) -> LiveWindow:
         """The same with each inline message changed."""
@@ -205,14 +202,10 @@ class LiveWindow:
             if not isinstance(item, Range):
                 items.append(item)
             elif item.holds(at):
-                return LiveWindow((*items, Range(item.low, at))).open_from(next_id)
+                return LiveWindow((*items, Range(item.low, at)))._open_from(next_id)
             elif item.low < at:  # else its messages are newer than the last one
                 items.append(item)
         raise AssertionError("one of the ranges holds the position")
-
-    def forked(self, at: int) -> LiveWindow:
-        """The window of a copy whose transcript ends with a message, as its history does."""
-        return self.rewound(at, next_id=at + 1)
 
     def unread(self, seen: Sequence[int], *, last: int) -> list[Range]:
         """The ranges of which a first page of rows has left something out, each with both ends.
@@ -232,6 +225,15 @@ class LiveWindow:
         rest = [Range(seen[-1] + 1, ranges[places[-1]].high), *ranges[places[-1] + 1 :]]
         return LiveWindow(tuple(rest)).closed(last).ranges
 
+    def _open_from(self, next_id: int) -> LiveWindow:
+        """The same, but that it ends with an open range that the message at `next_id` falls into."""
+        if self.is_open:
+            return self
+        last = self.items[-1] if self.items else None
+        if isinstance(last, Range) and last.high == next_id - 1:
+            return LiveWindow((*self.items[:-1], Range(last.low, None)))
+        return LiveWindow((*self.items, Range(next_id, None)))
+
 
 def removed_by_rule(document: Mapping[str, Any]) -> int:
     """How many messages Strands' own rule leaves out at the head of a history.
@@ -239,13 +241,8 @@ def removed_by_rule(document: Mapping[str, Any]) -> int:
     Args:
         document: The fields of an agent's `SessionAgent`.
     """
-    removed = _manager_state(document).get("removed_message_count")
+    removed = mapping(document.get("conversation_manager_state")).get("removed_message_count")
     return max(0, removed) if isinstance(removed, int) else 0
-
-
-def _manager_state(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    state = document.get("conversation_manager_state")
-    return cast("Mapping[str, Any]", state) if isinstance(state, dict) else {}
 
 
 def _parsed(item: Any) -> Item:

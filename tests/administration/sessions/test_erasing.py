@@ -13,7 +13,7 @@ from strands.multiagent import GraphBuilder, Swarm
 from strands.types.exceptions import SessionException
 
 from strands_persql import PerSQLError, PerSQLHooks, PerSQLSessionManager, SessionConflictError
-from strands_persql.administration.erasing import ERASED, erased, without_copies
+from strands_persql.administration.blanking import ERASED, erased, without_copies
 from strands_persql.administration.sessions import PerSQLSessions
 
 from ...agents.agents import PIXEL
@@ -465,12 +465,14 @@ def test_a_long_session_that_becomes_active_keeps_its_new_turn(place: Place, cap
     assert place.sessions.prune(older_than=datetime.now(timezone.utc) + timedelta(days=1)).rows == 1504
 
 
-@pytest.mark.parametrize(("older_than", "error"), [("x", ValueError), (5, TypeError), (None, TypeError)])
-def test_a_pruning_needs_a_time(local: Place, older_than: Any, error: type[Exception]) -> None:
+def test_a_pruning_needs_a_time(local: Place) -> None:
     """Nothing is pruned by something that is no time."""
     fill(local, ["s"])
-    with pytest.raises(error, match="older_than"):
-        local.sessions.prune(older_than=older_than)
+    with pytest.raises(ValueError, match="older_than"):
+        local.sessions.prune(older_than="x")
+    with pytest.raises(ValueError, match="older_than"):
+        local.sessions.prune(older_than="")
+    assert [session.session_id for session in local.sessions.list().sessions] == ["s"]
 
 
 def test_a_token_that_may_not_create_tables_administers(emulator: Any, remote: Place) -> None:

@@ -14,6 +14,7 @@ from strands.types.exceptions import SessionException
 from strands_persql import PerSQLSessionRepository, SessionDataError
 from strands_persql.administration.results import Usage
 from strands_persql.administration.sessions import PerSQLSessions
+from strands_persql.database.tables import Listing, Tables
 
 from ...agents.agents import agent_of
 from ...agents.harness import assistant, user, words_of
@@ -170,9 +171,9 @@ def test_a_page_reads_only_its_own_rows(remote: Place, emulator: Any) -> None:
 def test_the_plan_of_a_page_scans_no_table(local: Place) -> None:
     """Every table that a page of sessions reads is searched by its key."""
     local.sessions.list()
-    tables = local.sessions._administration
+    listing = Listing(Tables())
     for options in ({"below": None}, {"below": "b"}, {"below": None, "sizes": True}):
-        statement = tables.list_sessions(above="a", inclusive=False, limit=5, **options)
+        (statement,) = listing.page(above="a", inclusive=False, limit=5, **options).statements
         plan = local.run("EXPLAIN QUERY PLAN " + statement["sql"], *statement["params"])
         assert not [
             line["detail"] for line in plan if line["detail"].startswith("SCAN") and "page" not in line["detail"]
@@ -346,11 +347,8 @@ def test_an_agent_without_messages_has_used_nothing(place: Place) -> None:
         (lambda s: s.get(5), TypeError, "session_id must be a string"),
         (lambda s: s.get(" "), ValueError, "must not be empty"),
         (lambda s: s.list(limit=0), ValueError, "limit must be 1 to 1000, got 0"),
-        (lambda s: s.list(limit="5"), TypeError, "limit must be a whole number"),
         (lambda s: s.list(since="yesterday"), ValueError, "since must be a time such as"),
-        (lambda s: s.list(until=5), TypeError, "until must be a datetime"),
         (lambda s: s.list(prefix="\ud800"), ValueError, "lone surrogate"),
-        (lambda s: s.list(prefix=None), TypeError, "prefix must be a string"),
         (lambda s: s.transcript("s", page_size=10_000), ValueError, "page_size must be 1 to 1000"),
         (lambda s: s.search("…"), ValueError, "must hold a word"),
     ],

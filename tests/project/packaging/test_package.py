@@ -29,7 +29,7 @@ WINGS = [
 ]
 
 PURE = {
-    "administration.erasing", "administration.results", "administration.values", "database.decoding",
+    "administration.blanking", "administration.results", "administration.values", "database.decoding",
     "database.encoding", "database.live_window", "database.query", "database.tables", "engine.planner", "engine.repair",
     "engine.window", "stores.words",
 }  # fmt: skip

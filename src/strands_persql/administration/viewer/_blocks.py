@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
-from ..erasing import ERASED
+from ..blanking import ERASED
 from ..values import mapping
 from ._text import Clip, Moment, Shown, binary_of, clip, clip_json, clip_value, one_line, size
 

@@ -20,9 +20,11 @@ it the whole batch. That is how a second writer is stopped without reading first
 
 from __future__ import annotations
 
-from ._administration import Administration
+from ._copying import Copying, Cut
+from ._deleting import Deleting
 from ._fts import IndexedTables, lacks_secure_deletion
 from ._layout import STEPS, first_revision, revision_step
+from ._listing import Listing, SessionRow
 from ._memories import FoundMemory, MemoryTables, MemoryText, memory_id
 from ._objects import (
     Encoded,
@@ -41,6 +43,7 @@ from ._parts import (
     joined,
     marker_of,
 )
+from ._reading import AgentRecord, Found, MessagePage, Reading
 from ._restore import CHUNKS_AT_ONCE, MESSAGES_AT_ONCE
 from ._search import FoundMessage, IndexState, MessageKey, ScannedMessage, Search
 from ._tables import Tables
@@ -50,23 +53,31 @@ __all__ = [
     "CHUNKS_AT_ONCE",
     "MESSAGES_AT_ONCE",
     "STEPS",
-    "Administration",
+    "AgentRecord",
     "ChunkKind",
+    "Copying",
+    "Cut",
+    "Deleting",
     "Document",
     "Encoded",
+    "Found",
     "FoundMemory",
     "FoundMessage",
     "IndexState",
     "IndexedTables",
     "KeyScore",
     "KeySize",
+    "Listing",
     "Marker",
     "MemoryTables",
     "MemoryText",
     "MessageKey",
+    "MessagePage",
     "ObjectTables",
+    "Reading",
     "ScannedMessage",
     "Search",
+    "SessionRow",
     "Tables",
     "TransferTables",
     "after_prefix",

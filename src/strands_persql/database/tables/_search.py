@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..query import Answers, Query, rows_as, unanswered
-from ._administration import PAGE_BYTES
 from ._fts import FullText, matching
 from ._parts import MARKER
+from ._reading import PAGE_BYTES
 from ._statements import statement
 
 __all__ = ["FoundMessage", "IndexState", "MessageKey", "ScannedMessage", "Search"]

@@ -1,0 +1,64 @@
+"""An agent as it is stored, for people: its document, and what its history consists of. Pure: no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..database.decoding import stored_document
+from ..database.encoding import mapping
+from ..database.live_window import LiveWindow, removed_by_rule
+from .results import AgentSummary
+
+if TYPE_CHECKING:
+    from ..database.tables import AgentRecord
+
+__all__ = ["Agent"]
+
+
+@dataclass(slots=True)
+class Agent:
+    """An agent as it is stored.
+
+    Attributes:
+        row: Its row.
+        document: The fields of Strands' `SessionAgent`.
+        window: Its live window, no range of which reaches beyond the transcript.
+        skipped: How many messages Strands' own rule skips, where the row has no window. The window is then as though
+            the positions counted 0, 1, 2 …
+    """
+
+    row: AgentRecord
+    document: dict[str, Any]
+    window: LiveWindow
+    skipped: int = 0
+
+    @classmethod
+    def of(cls, row: AgentRecord) -> Agent:
+        """From its row.
+
+        Raises:
+            SessionDataError: It can't be read.
+        """
+        document = stored_document(row.data, row.parts, what=f"The row of agent {row.agent_id!r}")
+        window = LiveWindow.of_row(row.live_window, row.agent_id)
+        if window is not None:
+            return cls(row, document, window.closed(row.last))
+        return cls(row, document, LiveWindow.by_rule(document).closed(row.last), removed_by_rule(document))
+
+    @property
+    def agent_id(self) -> str:
+        """Its id."""
+        return self.row.agent_id
+
+    @property
+    def summary(self) -> AgentSummary:
+        """What a session's detail shows of it."""
+        return AgentSummary(
+            agent_id=self.agent_id,
+            created_at=str(self.document.get("created_at", "")),
+            last_active=max(str(self.document.get("updated_at", "")), self.row.last_time),
+            messages=self.row.last + 1,
+            live=self.window.size,
+            state=mapping(self.document.get("state")),
+        )

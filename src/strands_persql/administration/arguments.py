@@ -1,0 +1,50 @@
+"""Arguments that a type checker can't check, before anything of them reaches the database. Pure: no I/O, no agent."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ..database.encoding import LARGEST_NUMBER
+from ..engine.options import checked_session_id
+from .values import time_of
+
+__all__ = ["count", "position", "text", "time", "two_ids"]
+
+
+def text(name: str, value: str) -> str:
+    """A text that is valid Unicode, as the database's are."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{name} must be valid Unicode: it holds a lone surrogate") from error
+    return value
+
+
+def count(name: str, value: int, *, most: int | None = 1000) -> int:
+    """A number of things to read."""
+    if value < 1 or (most is not None and value > most):
+        raise ValueError(f"{name} must be {'1 or more' if most is None else f'1 to {most}'}, got {value}")
+    return value
+
+
+def position(name: str, value: int) -> int:
+    """The position of a message in a transcript."""
+    if not 0 <= value < LARGEST_NUMBER:
+        raise ValueError(f"{name} must be the position of a message, 0 or more, got {value}")
+    return value
+
+
+def time(name: str, value: datetime | str) -> datetime:
+    """A time with a zone: a `datetime` without one is local time, as everywhere in Python; a string without one UTC."""
+    found = time_of(value) if isinstance(value, str) else value
+    if found is None:
+        raise ValueError(f"{name} must be a time such as '2025-01-31' or '2025-01-31T12:00:00+00:00', got {value!r}")
+    return found if found.tzinfo is not None else found.astimezone()
+
+
+def two_ids(session_id: str, new_id: str) -> tuple[str, str]:
+    """The ids of a session and of what is to be made of it."""
+    old, new = checked_session_id(session_id), checked_session_id(new_id)
+    if old == new:
+        raise ValueError(f"new_id must be another id than the session's own, {old!r}")
+    return old, new

@@ -1,0 +1,88 @@
+"""The part of the administrative face that searches the text of messages, and keeps the index for that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..database.connector import Connector
+from ..database.tables import Search, Tables
+from ..engine.options import checked_session_id
+from . import arguments, searching
+from .results import SearchResult
+
+if TYPE_CHECKING:
+    from ..client import Database
+
+__all__ = ["Searchable"]
+
+
+class Searchable:
+    """A database of sessions, and its full-text index; see `PerSQLSessions`."""
+
+    def __init__(self, database: Database, *, table_prefix: str = "strands_", create_tables: bool = True) -> None:
+        self._store = Connector(database, Tables(table_prefix), create_tables=create_tables)
+        self._index = Search(table_prefix)
+
+    def search(
+        self, text: str, *, session_id: str | None = None, limit: int = 20, max_scanned: int = 10_000
+    ) -> SearchResult:
+        """Messages that hold all words of a text, whatever their case.
+
+        With the index of `enable_search`: words that begin with the given ones, best match first. Without it: messages
+        are scanned in the order of session, agent and position, and words are found inside others too. Either way what
+        is searched is the text of messages, the input of tool uses and the text of tool results.
+
+        Args:
+            text: Words. Nothing in it is syntax.
+            session_id: Search this session alone.
+            limit: The most hits, 1 to 1000.
+            max_scanned: The most messages to look at without an index; with one, the most of those stored in parts
+                (longer than a row may be), which no index holds.
+
+        Raises:
+            ValueError: `text` holds no word, or a number is out of range.
+            SessionException: There is no such session.
+        """
+        if not any(character.isalnum() for character in arguments.text("text", text)):
+            raise ValueError("text must hold a word to search for; got none")
+        return searching.search(
+            self._store,
+            self._index,
+            text,
+            session_id=None if session_id is None else checked_session_id(session_id),
+            limit=arguments.count("limit", limit),
+            max_scanned=arguments.count("max_scanned", max_scanned, most=None),
+        )
+
+    def has_search(self) -> bool:
+        """Whether the database has the full-text index, with every message in it; one request."""
+        return searching.has_index(self._store, self._index)
+
+    def enable_search(self, *, progress: Callable[[int], None] | None = None) -> int:
+        """Create the full-text index, and fill it with what is stored; takes an admin token.
+
+        From then on triggers keep it current, whoever writes. Run again after an interruption, it goes on; until
+        it has run to its end, `search` looks at each message.
+
+        Each new message then writes about eleven rows where it wrote one (measured with SQLite 3.40 and messages of 50
+        words), and its text is stored a second time. What is rewritten, erased or deleted leaves the index for good:
+        at once from SQLite 3.42 on, as PerSQL has it; before, in that the index is merged, which takes the longer the
+        larger it is. A local file whose index was made by 3.42 or later can't be written to by older ones. Words are
+        told apart by spaces and punctuation, which some scripts don't have: there only beginnings are found. A message
+        that holds half a surrogate pair is in no index.
+
+        Args:
+            progress: Called after each page with the number of messages looked at so far.
+
+        Returns:
+            How many messages were looked at.
+
+        Raises:
+            PermissionDeniedError: The token may not run DDL.
+        """
+        return searching.create_index(self._store, self._index, progress)
+
+    def disable_search(self) -> None:
+        """Drop the full-text index, its triggers and all that it holds; nothing else. Takes an admin token."""
+        searching.drop_index(self._store, self._index)

@@ -1,0 +1,73 @@
+"""Adds up what a session has used."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from ..database.encoding import LARGEST_NUMBER, Message, mapping
+from ..database.query import Query, together
+from ..database.tables import Reading
+from ..errors import SessionDataError
+from .missing import no_session
+from .results import Usage
+from .transcripts import session_message
+
+if TYPE_CHECKING:
+    from ..database.connector import Connector
+    from ..database.query import Row, Rows
+    from ..database.tables import Tables
+
+__all__ = ["read_usage"]
+
+_COUNTS = tuple(field.name for field in fields(Usage) if field.name != "agents")
+
+
+def read_usage(store: Connector[Tables], session_id: str) -> Usage:
+    """What a session has used; see `PerSQLSessions.usage`."""
+    sessions, found = store.ask(
+        together(
+            Query([store.tables.sessions.read(session_id)], lambda answers: answers[0]),
+            Reading(store.tables).usage(session_id),
+        ),
+        versioned=True,
+    )
+    if not sessions:
+        raise no_session(session_id)
+    counts: dict[str, dict[str, Any]] = {}
+    for agent_id in sorted({*found.agent_ids, *found.sums}):
+        row = found.sums.get(agent_id)
+        counts[agent_id] = {name: 0 if row is None else int(row[name]) for name in _COUNTS}
+        counts[agent_id]["unread"] += 0 if row is None else int(row["in_parts"])
+    for row in found.long:
+        agent_id = row["agent_id"]
+        if agent_id in counts:
+            _count_in(counts[agent_id], row, [part for part in found.parts if part["owner"] == agent_id])
+    total: dict[str, Any] = {name: sum(own[name] for own in counts.values()) for name in _COUNTS}
+    return Usage(**total, agents={agent_id: Usage(**own) for agent_id, own in counts.items()})
+
+
+def _count_in(own: dict[str, int], row: Row, parts: Rows) -> None:
+    """Add one message that stands in parts."""
+    try:
+        message: Message = session_message(row["data"], parts, row["agent_id"], row["message_id"])["message"]
+    except SessionDataError:
+        return
+    own["unread"] -= 1
+    own["model_calls"] += message["role"] == "assistant"
+    for block in message["content"]:
+        own["tool_calls"] += "toolUse" in block
+        own["tool_errors"] += mapping(block.get("toolResult")).get("status") == "error"
+    metadata = mapping(message.get("metadata"))
+    usage, metrics = mapping(metadata.get("usage")), mapping(metadata.get("metrics"))
+    own["reported"] += isinstance(metadata.get("usage"), dict)
+    values: dict[str, Any] = {
+        "input_tokens": usage.get("inputTokens"),
+        "output_tokens": usage.get("outputTokens"),
+        "cache_read_tokens": usage.get("cacheReadInputTokens"),
+        "cache_write_tokens": usage.get("cacheWriteInputTokens"),
+        "latency_ms": metrics.get("latencyMs"),
+    }
+    for name, value in values.items():
+        if isinstance(value, (int, float)) and abs(value) < LARGEST_NUMBER:  # NaN and the infinities are no count
+            own[name] += int(value)

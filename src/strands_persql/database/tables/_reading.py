@@ -1,0 +1,275 @@
+"""One stored session, read for people: its agents, its transcripts in pages, what it has used."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..query import Query, Row
+from ._listing import newest_message, written_at
+from ._parts import MARKER
+from ._statements import statement
+
+if TYPE_CHECKING:
+    from ..live_window import Range
+    from ..query import Answers, Rows
+    from ._tables import Tables
+
+__all__ = ["PAGE_BYTES", "AgentRecord", "Found", "MessagePage", "Reading", "UsageRows"]
+
+PAGE_BYTES = 4_000_000
+"""The most characters of documents in one answer, less the last document, which comes whole."""
+
+_PARTS = "owner, message_id, generation, part, data"
+
+
+class Found(NamedTuple):
+    """What is there of a session, an agent of it and a message of that.
+
+    Attributes:
+        session: Whether the session has a row.
+        agent: Whether the agent has one.
+        message: Whether the message has one.
+        last: The position of the agent's last message; None where it has none.
+    """
+
+    session: bool
+    agent: bool
+    message: bool
+    last: int | None
+
+
+class AgentRecord(NamedTuple):
+    """One agent as it is stored.
+
+    Attributes:
+        agent_id: Its id.
+        revision: Counts the writes to its row.
+        live_window: Its live window's JSON; None where Strands' own rule holds.
+        data: Its document, or what names the parts of that.
+        last: The position of its last message; -1 where it has none.
+        last_time: When that was written.
+        parts: The rows of its document's parts.
+    """
+
+    agent_id: str
+    revision: int
+    live_window: str | None
+    data: str
+    last: int
+    last_time: str
+    parts: Rows
+
+
+class MessagePage(NamedTuple):
+    """Some messages of one agent.
+
+    Attributes:
+        rows: `place` (the number of the range that a message was asked for in), `message_id` and `data` of each.
+        parts: The parts of those that are longer than a row may be.
+        found: How many messages the page would have if none were long.
+    """
+
+    rows: Rows
+    parts: Rows
+    found: int
+
+
+class UsageRows(NamedTuple):
+    """What a session's messages add up to.
+
+    Attributes:
+        agent_ids: Its agents.
+        sums: For each agent with messages the sums, named as in `Usage`, and `in_parts`: how many were left out.
+        long: `agent_id, message_id, data` of those messages, as far as they are among the first 4 MB.
+        parts: Their parts.
+    """
+
+    agent_ids: list[str]
+    sums: Mapping[str, Row]
+    long: Rows
+    parts: Rows
+
+
+class Reading:
+    """The statements that read one session.
+
+    Args:
+        tables: The tables of sessions.
+    """
+
+    def __init__(self, tables: Tables) -> None:
+        self._prefix = tables.prefix
+
+    def find(self, session_id: str, agent_id: str | None = None, message_id: int = -1) -> Query[Found]:
+        """What is there; where no agent is named, of the session's first one."""
+        p = self._prefix
+        agent = "?" if agent_id is not None else f"(SELECT min(agent_id) FROM {p}agents WHERE session_id = ?)"
+        whose = f"WHERE session_id = ? AND agent_id = {agent}"
+        ids = (session_id, session_id if agent_id is None else agent_id)
+        found = statement(
+            f"SELECT EXISTS (SELECT 1 FROM {p}sessions WHERE session_id = ?) AS session, "
+            f"EXISTS (SELECT 1 FROM {p}agents {whose}) AS agent, "
+            f"EXISTS (SELECT 1 FROM {p}messages {whose} AND message_id = ?) AS message, "
+            f"(SELECT max(message_id) FROM {p}messages {whose}) AS last",
+            session_id,
+            *ids,
+            *ids,
+            message_id,
+            *ids,
+        )
+
+        def read(answers: Answers) -> Found:
+            (row,) = answers[0]
+            return Found(bool(row["session"]), bool(row["agent"]), bool(row["message"]), row["last"])
+
+        return Query([found], read)
+
+    def agents(self, session_id: str, agent_id: str | None = None) -> Query[list[AgentRecord]]:
+        """A session's agents in the order of their ids, or the one named."""
+        p = self._prefix
+        which, owner, params = (
+            ("", "", (session_id,))
+            if agent_id is None
+            else (" AND a.agent_id = ?", " AND owner = ?", (session_id, agent_id))
+        )
+        statements = [
+            statement(
+                "SELECT a.agent_id AS agent_id, a.revision AS revision, a.live_window AS live_window, a.data AS data, "
+                f"m.message_id AS last_message_id, {written_at('m.data')} AS last_time FROM {p}agents AS a "
+                f"LEFT JOIN {p}messages AS m ON m.session_id = a.session_id AND m.agent_id = a.agent_id "
+                f"AND m.message_id = {newest_message(p)} WHERE a.session_id = ?{which} ORDER BY a.agent_id",
+                *params,
+            ),
+            statement(f"SELECT {_PARTS} FROM {p}chunks WHERE session_id = ? AND kind = 'agent'{owner}", *params),
+        ]
+
+        def read(answers: Answers) -> list[AgentRecord]:
+            rows, parts = answers
+            return [
+                AgentRecord(
+                    agent_id=row["agent_id"],
+                    revision=row["revision"],
+                    live_window=row["live_window"],
+                    data=row["data"],
+                    last=-1 if row["last_message_id"] is None else row["last_message_id"],
+                    last_time=row["last_time"] or "",
+                    parts=[part for part in parts if part["owner"] == row["agent_id"]],
+                )
+                for row in rows
+            ]
+
+        return Query(statements, read)
+
+    def nth_message(self, session_id: str, agent_id: str, skipped: int) -> Query[int | None]:
+        """The position of the message after so many; None where there are no more."""
+        nth = statement(
+            f"SELECT message_id FROM {self._prefix}messages WHERE session_id = ? AND agent_id = ? "
+            "ORDER BY message_id LIMIT 1 OFFSET ?",
+            session_id,
+            agent_id,
+            skipped,
+        )
+        return Query([nth], lambda answers: next((row["message_id"] for row in answers[0]), None))
+
+    def page(self, session_id: str, agent_id: str, ranges: Sequence[Range], limit: int) -> Query[MessagePage]:
+        """Messages of ranges of positions, each with both ends, in their order.
+
+        Of several ranges, all together hold no more than `limit` positions; of one, the page holds its first `limit`
+        messages.
+        """
+        p = self._prefix
+        size = (
+            f"length(m.data) + CASE WHEN substr(m.data, 1, {len(MARKER)}) = '{MARKER}' THEN coalesce((SELECT "
+            f"sum(length(c.data)) FROM {p}chunks AS c WHERE c.session_id = m.session_id AND c.kind = 'message' "
+            "AND c.owner = m.agent_id AND c.message_id = m.message_id), 0) ELSE 0 END AS size"
+        )
+        params: tuple[str | int | None, ...]
+        if len(ranges) == 1:
+            place = "0"
+            source = (
+                f"FROM {p}messages AS m WHERE m.session_id = ? AND m.agent_id = ? AND m.message_id >= ? "
+                "AND m.message_id <= ? ORDER BY m.message_id LIMIT ?"
+            )
+            params = (session_id, agent_id, *ranges[0], limit)
+        else:
+            place = "w.key"
+            source = (
+                f"FROM json_each(?) AS w CROSS JOIN {p}messages AS m ON m.session_id = ? AND m.agent_id = ? "
+                "AND m.message_id >= json_extract(w.value, '$[0]') AND m.message_id <= json_extract(w.value, '$[1]')"
+            )
+            params = (json.dumps(ranges), session_id, agent_id)
+        page = (
+            "FROM (SELECT place, message_id, data, count(*) OVER () AS found, "
+            "sum(size) OVER (ORDER BY place, message_id) - size AS preceding "
+            f"FROM (SELECT {place} AS place, m.message_id AS message_id, m.data AS data, {size} {source})) "
+            f"WHERE preceding < {PAGE_BYTES}"
+        )
+        statements = [
+            statement(f"SELECT place, message_id, data, found {page} ORDER BY place, message_id", *params),
+            statement(
+                f"SELECT {_PARTS} FROM {p}chunks WHERE session_id = ? AND kind = 'message' AND owner = ? "
+                f"AND message_id IN (SELECT message_id {page})",
+                session_id,
+                agent_id,
+                *params,
+            ),
+        ]
+
+        def read(answers: Answers) -> MessagePage:
+            rows, parts = answers
+            return MessagePage(rows, parts, rows[0]["found"] if rows else 0)
+
+        return Query(statements, read)
+
+    def usage(self, session_id: str) -> Query[UsageRows]:
+        """What the messages of each agent add up to; those in parts come along, to be counted elsewhere."""
+        p = self._prefix
+        long = (
+            f"FROM (SELECT {_PARTS}, sum(length(data)) OVER (ORDER BY owner, message_id) AS total "
+            f"FROM {p}chunks WHERE session_id = ? AND kind = 'message') WHERE total <= {PAGE_BYTES}"
+        )
+        statements = [
+            statement(f"SELECT agent_id FROM {p}agents WHERE session_id = ? ORDER BY agent_id", session_id),
+            statement(f"{_USAGE} FROM {p}messages WHERE session_id = ?) GROUP BY agent_id", session_id),
+            statement(
+                f"SELECT agent_id, message_id, data FROM {p}messages WHERE session_id = ? "
+                f"AND (agent_id, message_id) IN (SELECT owner, message_id {long}) AND {_IN_PARTS}",
+                session_id,
+                session_id,
+            ),
+            statement(f"SELECT {_PARTS} {long}", session_id),
+        ]
+
+        def read(answers: Answers) -> UsageRows:
+            agents, sums, rows, parts = answers
+            return UsageRows([row["agent_id"] for row in agents], {row["agent_id"]: row for row in sums}, rows, parts)
+
+        return Query(statements, read)
+
+
+_IN_PARTS = f"substr(data, 1, {len(MARKER)}) = '{MARKER}'"
+_METADATA = "$.message.metadata"
+_BLOCKS = "(SELECT count(*) FROM json_each(document, '$.message.content') AS b WHERE b.type = 'object' AND {0})"
+
+
+def _sum(path: str) -> str:
+    value = f"json_extract(document, '{_METADATA}.{path}')"
+    return f"sum(CASE WHEN typeof({value}) IN ('integer', 'real') THEN {value} ELSE 0 END)"
+
+
+_USAGE = (
+    "SELECT agent_id, count(*) AS messages, sum(in_parts) AS in_parts, "
+    "sum(document = '{}' AND NOT in_parts) AS unread, "
+    f"sum(json_type(document, '{_METADATA}.usage') IS 'object') AS reported, "
+    "sum(json_extract(document, '$.message.role') IS 'assistant') AS model_calls, "
+    f"sum({_BLOCKS.format('''json_type(b.value, '$.toolUse') IS NOT NULL''')}) AS tool_calls, "
+    f"sum({_BLOCKS.format('''json_extract(b.value, '$.toolResult.status') = 'error' ''')}) AS tool_errors, "
+    f"{_sum('usage.inputTokens')} AS input_tokens, {_sum('usage.outputTokens')} AS output_tokens, "
+    f"{_sum('usage.cacheReadInputTokens')} AS cache_read_tokens, "
+    f"{_sum('usage.cacheWriteInputTokens')} AS cache_write_tokens, {_sum('metrics.latencyMs')} AS latency_ms "
+    f"FROM (SELECT agent_id, {_IN_PARTS} AS in_parts, "
+    f"CASE WHEN json_valid(data) AND NOT {_IN_PARTS} THEN data ELSE '{{}}' END AS document"
+)
+"""The sums of the messages that SQLite can read; the others count as `in_parts` or `unread`."""
