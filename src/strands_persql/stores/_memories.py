@@ -101,7 +101,7 @@ class Memories:
         Raises:
             SessionDataError: The database takes one and doesn't keep it.
         """
-        ids = dict[int, int]()
+        ids: dict[int, int] = {}
         todo = [(place, text, 0) for place, text in enumerate(texts)]
         while todo:
             fitting = _fitting([text for _, text, _ in todo])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextvars import ContextVar
 from collections.abc import Callable
 
 import pytest
@@ -114,3 +115,27 @@ async def test_a_failed_write_does_not_hold_up_the_next(local: Place) -> None:
     assert isinstance(outcomes[0], StorageError)
     assert outcomes[1] is None
     assert await storage.read("k") == b"2"
+
+
+async def test_no_write_is_made_in_the_context_of_another(local: Place) -> None:
+    """What follows the spans of one caller doesn't take in the writes that others queue behind it."""
+    asked_by: ContextVar[str] = ContextVar("asked_by", default="nobody")
+    seen: list[str] = []
+    go_on = threading.Event()
+
+    def note(number: int) -> None:
+        go_on.wait(30)
+        seen.append(asked_by.get())
+
+    database = local.database()
+    storage = local.storage(database)
+    await storage.list("")
+    database.before = note
+    writes: list[asyncio.Future[None]] = []
+    for name in ("ada", "bob"):
+        asked_by.set(name)
+        writes.append(asyncio.ensure_future(storage.write("k", name.encode())))
+        await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(*writes)
+    assert set(seen) == {"nobody"}
