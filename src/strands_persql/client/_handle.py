@@ -48,7 +48,6 @@ class Handle(ABC):
         *,
         transaction: bool = False,
         idempotency_key: str | None = None,
-        retry_unanswered: bool = True,
     ) -> list[QueryResult]:
         """Run up to 100 statements, in one request.
 
@@ -60,9 +59,6 @@ class Handle(ABC):
                 it did the first time and doesn't run it again. The batch's content is hashed into what is sent: another
                 batch never gets this one's answer. By default each call has a random key that its own retries share.
                 Batches that only read are sent without any. A local database loses no answer, and ignores it.
-            retry_unanswered: Whether the batch is sent again after a failure in which it may have been carried out, or
-                may itself be at fault (a 5xx, a broken connection). Without it only 429 and connections that could not
-                be opened are retried.
 
         Returns:
             One answer per statement, in order.
@@ -72,15 +68,27 @@ class Handle(ABC):
             TypeError, ValueError: The service can't take such statements; nothing was sent or run.
         """
         prepared = prepare_batch(statements)
-        return self._batch(prepared, transaction, idempotency_key, retry_unanswered) if prepared else []
+        return self._batch(prepared, transaction, idempotency_key) if prepared else []
+
+    @abstractmethod
+    def commit(self, statements: Sequence[Statement], *, key: str | None = None, shared: bool = False) -> None:
+        """Run statements of this package's own making as one transaction: they are not checked again.
+
+        Args:
+            statements: 1 to 100; each has `params` that are text, numbers within 2^53, or None.
+            key: As `batch` takes it.
+            shared: They are of several sessions: they are not sent again after a failure in which one of them may be
+                at fault (a 5xx, a broken connection), but only after 429 and connections that could not be opened.
+
+        Raises:
+            PerSQLError: As `batch` does.
+        """
 
     @abstractmethod
     def _query(self, statement: Prepared) -> QueryResult: ...
 
     @abstractmethod
-    def _batch(
-        self, statements: list[Prepared], transaction: bool, key: str | None, retry_unanswered: bool
-    ) -> list[QueryResult]: ...
+    def _batch(self, statements: Sequence[Prepared], transaction: bool, key: str | None) -> list[QueryResult]: ...
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a database handle can't be pickled; open it anew in the other process")

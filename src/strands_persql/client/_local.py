@@ -18,7 +18,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import repeat
 from typing import Any, TypeVar
@@ -28,7 +28,7 @@ from ._failures import classify, closed_error, remedy, subject
 from ._forks import abandon, survive_forks
 from ._handle import Handle
 from ._names import file_name, name_of_file
-from ._protocol import QueryResult
+from ._protocol import QueryResult, Statement
 from ._statements import Prepared, first_words, only_reads
 
 __all__ = ["Folder", "LocalDatabase"]
@@ -74,14 +74,17 @@ class LocalDatabase(Handle):
         _refuse(statement)
         return self._store.use(lambda connection: _run(connection, statement))
 
-    def _batch(
-        self, statements: list[Prepared], transaction: bool, key: str | None, retry_unanswered: bool
-    ) -> list[QueryResult]:
+    def commit(self, statements: Sequence[Statement], *, key: str | None = None, shared: bool = False) -> None:
+        """Run statements of this package's own making as one transaction."""
+        prepared = [(statement["sql"], statement.get("params", ())) for statement in statements]
+        self._store.use(lambda connection: _transaction(connection, prepared, _execute))
+
+    def _batch(self, statements: Sequence[Prepared], transaction: bool, key: str | None) -> list[QueryResult]:
         for statement in statements:
             _refuse(statement)
-        # One statement is a transaction by itself.
-        run = _run_in_transaction if transaction and len(statements) > 1 else _run_all
-        return self._store.use(lambda connection: run(connection, statements))
+        if transaction:
+            return self._store.use(lambda connection: _transaction(connection, statements, _run))
+        return self._store.use(lambda connection: [_run(connection, statement) for statement in statements])
 
     def __repr__(self) -> str:
         return f"<local database {self.name!r} in {self._store.place}>"
@@ -251,12 +254,18 @@ class _Store:
             connection.close()
 
 
-def _run_in_transaction(connection: sqlite3.Connection, statements: list[Prepared]) -> list[QueryResult]:
+def _transaction(
+    connection: sqlite3.Connection,
+    statements: Sequence[Prepared],
+    run: Callable[[sqlite3.Connection, Prepared], T],
+) -> list[T]:
+    if len(statements) == 1:  # one statement is a transaction by itself
+        return [run(connection, statements[0])]
     # Taking the write lock at once avoids the deadlock of two readers that both want to write; readers alone need one
     # snapshot and no lock.
     connection.execute("BEGIN" if all(only_reads(sql) for sql, _ in statements) else "BEGIN IMMEDIATE")
     try:
-        results = _run_all(connection, statements)
+        results = [run(connection, statement) for statement in statements]
         connection.execute("COMMIT")
     except BaseException:
         # SQLite ends the transaction by itself on some errors (a full disk).
@@ -266,8 +275,8 @@ def _run_in_transaction(connection: sqlite3.Connection, statements: list[Prepare
     return results
 
 
-def _run_all(connection: sqlite3.Connection, statements: list[Prepared]) -> list[QueryResult]:
-    return [_run(connection, statement) for statement in statements]
+def _execute(connection: sqlite3.Connection, statement: Prepared) -> None:
+    connection.execute(*statement)
 
 
 def _run(connection: sqlite3.Connection, statement: Prepared) -> QueryResult:

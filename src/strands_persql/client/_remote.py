@@ -16,7 +16,7 @@ import logging
 import re
 import secrets
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import lru_cache
 from importlib import metadata
 from typing import NamedTuple, TypeVar
@@ -30,7 +30,7 @@ from ._failures import closed_error
 from ._forks import survive_forks
 from ._handle import Handle
 from ._names import is_loopback
-from ._protocol import QueryResult
+from ._protocol import QueryResult, Statement
 from ._retry import Retries
 from ._statements import Prepared, only_reads
 
@@ -229,8 +229,17 @@ class RemoteDatabase(Handle):
         request = Request("POST", f"{self._path}/query", _wire(statement), self.name, key)
         return self._service.request(request, lambda answer: read_result(answer.data, answer.meta))
 
-    def _batch(
-        self, statements: list[Prepared], transaction: bool, key: str | None, retry_unanswered: bool
+    def commit(self, statements: Sequence[Statement], *, key: str | None = None, shared: bool = False) -> None:
+        """Run statements of this package's own making as one transaction, in one request."""
+        self._send(
+            [(each["sql"], each.get("params", ())) for each in statements], True, key, retry_unanswered=not shared
+        )
+
+    def _batch(self, statements: Sequence[Prepared], transaction: bool, key: str | None) -> list[QueryResult]:
+        return self._send(statements, transaction, key, retry_unanswered=True)
+
+    def _send(
+        self, statements: Sequence[Prepared], transaction: bool, key: str | None, *, retry_unanswered: bool
     ) -> list[QueryResult]:
         content = encode({"statements": [_wire(statement) for statement in statements], "transaction": transaction})
         if all(only_reads(sql) for sql, _ in statements):

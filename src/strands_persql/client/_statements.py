@@ -29,7 +29,7 @@ MAX_PARAMS = 100
 MAX_EXACT_INTEGER = 2**53 - 1
 """The service's integers are JavaScript numbers: a greater one would come back as another."""
 
-Prepared: TypeAlias = "tuple[str, list[str | int | float | None]]"
+Prepared: TypeAlias = "tuple[str, Sequence[str | int | float | None]]"
 """A statement that has passed the checks: its SQL and its parameters, as plain values."""
 
 # What may stand before the first word. One piece at a time: as one pattern with a repetition, it could take exponential
@@ -82,8 +82,8 @@ def prepare(sql: str, params: Sequence[object] | None, index: int | None = None)
         _check_unicode(sql, f"the SQL{_of(index)}")
     if params is None:
         return sql, []
-    # Each of their characters, bytes or keys would be sent as a parameter.
-    if isinstance(params, (str, bytes, bytearray, dict)):
+    # Characters, bytes, keys, or the members of a set in any order, would be sent as parameters.
+    if isinstance(params, (str, bytes, bytearray)) or not isinstance(params, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(
             f"the parameters{_of(index)} must be a list or tuple of values by position, not {type(params).__name__}"
         )

@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
+from ..client import Handle
 from ..errors import PermissionDeniedError, SessionDataError
 from .faults import fault_of
 from .sharing import SharedRequests, shared_requests
@@ -67,8 +68,7 @@ class Connector(Generic[L]):
         parameters = _parameters(database.batch)
         # A handle that never loses an answer has no use for a key, and making one takes as long as planning the batch.
         self._takes_key = not self.is_local and "idempotency_key" in parameters
-        self.fails_at_once = "retry_unanswered" in parameters
-        """Whether the handle can be kept from sending a batch again after a failure that may be the batch's own."""
+        self._own = database if isinstance(database, Handle) else None
         self.shared: SharedRequests | None = None if self.is_local else shared_requests(database)
         """The requests that sessions share, where the database is reached over a network."""
 
@@ -109,9 +109,20 @@ class Connector(Generic[L]):
         """
         key = _key_of(statements) if self._takes_key else None
         if shared:
-            self._batch(statements, key, shared=True)
+            self._commit(statements, key, shared)
         else:
-            self._with_tables(lambda: self._batch(statements, key))
+            self._with_tables(lambda: self._commit(statements, key, shared))
+
+    @property
+    def fails_at_once(self) -> bool:
+        """Whether the handle can be kept from sending a batch again after a failure that may be the batch's own."""
+        return self._own is not None
+
+    def _commit(self, statements: Sequence[Statement], key: str | None, shared: bool) -> None:
+        if self._own is None:
+            self._batch(statements, key)
+        else:
+            self._own.commit(statements, key=key, shared=shared)
 
     def read_versioned(self: Connector[Tables], statements: Sequence[Statement]) -> list[list[Row]]:
         """Run reading statements of which the first is `Tables.read_version`, and check what it answers.
@@ -148,12 +159,8 @@ class Connector(Generic[L]):
         self.read_versioned([self.tables.read_version()])
         return len(self.tables.steps)
 
-    def _batch(self, statements: Sequence[Statement], key: str | None, *, shared: bool = False) -> list[list[Row]]:
-        options: dict[str, Any] = {}
-        if key is not None:
-            options["idempotency_key"] = key
-        if shared and self.fails_at_once:
-            options["retry_unanswered"] = False
+    def _batch(self, statements: Sequence[Statement], key: str | None) -> list[list[Row]]:
+        options = {} if key is None else {"idempotency_key": key}
         results: Any = self.database.batch(list(statements), transaction=True, **options)
         if type(cast("object", results)) is not list:  # asked first: the others take longer than all the rest
             if inspect.isawaitable(cast("object", results)):

@@ -224,14 +224,19 @@ class Writer:
             self._out.parent, self._context = self._context, None
         return True
 
-    def _finish(self, refusal: BaseException | None = None) -> None:
-        """Send all that this turn has taken, by itself; go on from a `refusal` where a leader's request met one."""
+    def _finish(self, batch: Batch | None = None, refusal: BaseException | None = None) -> None:
+        """Send all that this turn has taken, by itself.
+
+        Args:
+            batch: What a leader's request has failed to store. It is sent as it was, so that the service knows it again.
+            refusal: How that request was refused, where it is known.
+        """
         error: BaseException | None = None
         self._alone = True
         try:
             if self._lost is not None:
                 raise conflict_again(self._lost)
-            self._send(refusal)
+            self._send(batch, refusal)
             self._alone = False
         except BaseException as caught:
             error = caught
@@ -254,22 +259,21 @@ class Writer:
 
     # By itself
 
-    def _send(self, refusal: BaseException | None) -> None:
+    def _send(self, batch: Batch | None, refusal: BaseException | None) -> None:
         for row in list(self._out.rows.values()):
             if isinstance(row, Redaction) and not row.by_statement:
                 search(self._out, row, self.connector, self._lock)
-        refusal = refusal or self._send_batches()
+        refusal = refusal or self._send_batches([batch] if batch is not None else self._planned())
         for _ in range(_SETTLEMENTS):
             if refusal is None or not settle(self._out, self.connector, self._lock):
                 break
-            refusal = self._send_batches()
+            refusal = self._send_batches(self._planned())
         if refusal is not None:
             raise refusal
         self._out.attempts.clear()
 
-    def _send_batches(self) -> BaseException | None:
-        """Send all batches; the refusal of one that was built on something no longer stored."""
-        batches = self._planned()
+    def _send_batches(self, batches: Sequence[Batch]) -> BaseException | None:
+        """Send batches; the refusal of one that was built on something no longer stored."""
         self._out.sends_parts()
         for batch in batches:
             try:
@@ -339,7 +343,7 @@ class Writer:
         if getattr(error, "sent", True):
             self._out.attempted(batch)
         if fault_of(error) in GUARDS:
-            submit(lambda: self._finish(error))
+            submit(lambda: self._finish(refusal=error))
         else:
             self._ends(error)
 
@@ -349,7 +353,7 @@ class Writer:
             batch, _ = self._left()  # its span is never ended, and so not told of: the next attempt has its own
             if sent:
                 self._out.attempted(batch)
-            submit(self._finish)
+            submit(lambda: self._finish(batch))
 
     def _left(self) -> tuple[Batch, BatchSpan]:
         assert self._joined is not None
