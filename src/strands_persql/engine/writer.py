@@ -228,7 +228,7 @@ class Writer:
         """Send all that this turn has taken, by itself.
 
         Args:
-            batch: What a leader's request has failed to store. It is sent as it was, so that the service knows it again.
+            batch: What a leader's request has failed to store; sent as it was, the service knows it again.
             refusal: How that request was refused, where it is known.
         """
         error: BaseException | None = None
