@@ -10,21 +10,16 @@ from strands.types.exceptions import SessionException
 from strands.types.session import Session, SessionAgent, SessionMessage
 
 from .database.connector import Store, fault_of
-from .database.decoding import (
-    is_message,
-    stored_document,
-    stored_multi_agents,
-    unreadable,
-)
-from .database.encoding import encode
-from .database.tables import Document, Tables
+from .database.decoding import StoredMessage, unreadable
+from .database.encoding import Document, encode
+from .database.query import unanswered
+from .database.tables import Tables
 from .errors import SessionDataError
 
 if TYPE_CHECKING:
     from strands.multiagent.base import MultiAgentBase
 
     from .client import Database, Statement
-    from .database.connector import Row
 
 __all__ = ["PerSQLSessionRepository"]
 
@@ -32,7 +27,7 @@ T = TypeVar("T")
 
 
 class PerSQLSessionRepository(SessionRepository):
-    """The secondary door to a session: Strands' own manager over our tables.
+    """A session for Strands' own manager, over the tables that `PerSQLSessionManager` uses too.
 
     ```python
     RepositorySessionManager("user-42", PerSQLSessionRepository(db))
@@ -75,11 +70,8 @@ class PerSQLSessionRepository(SessionRepository):
 
     def read_session(self, session_id: str, **kwargs: Any) -> Session | None:
         """A session's own record; None where there is none."""
-        rows = self._store.read(self._tables.sessions.read(session_id))[0]
-        if not rows:
-            return None
-        what = f"The row of session {session_id!r}"
-        return _made(Session.from_dict, stored_document(rows[0]["data"], (), what=what), what=what)
+        stored = self._store.ask(self._tables.sessions.read(session_id))
+        return None if stored is None else _made(Session.from_dict, stored.fields(), what=stored.what)
 
     def delete_session(self, session_id: str, **kwargs: Any) -> None:
         """Delete all rows of a session, in one transaction.
@@ -87,8 +79,7 @@ class PerSQLSessionRepository(SessionRepository):
         Raises:
             SessionException: There is no such session.
         """
-        *_, deleted = self._store.write(self._tables.sessions.delete(session_id))
-        if not deleted:
+        if not self._store.carry_out(self._tables.sessions.delete(session_id)):
             raise SessionException(f"Session {session_id!r} does not exist.")
 
     # Agents
@@ -102,21 +93,17 @@ class PerSQLSessionRepository(SessionRepository):
         agent_id = session_agent.agent_id
         document = _laid_out(vars(session_agent), what=f"agent {agent_id!r}")
         self._write(
-            [
-                *self._tables.parts.add(session_id, "agent", agent_id, 0, document),
-                self._tables.agents.add(session_id, agent_id, document.data),
-            ],
+            self._tables.agents.add(session_id, agent_id, document),
             unique=f"Agent {agent_id!r} exists already in session {session_id!r}. Update it, or use another agent_id.",
             missing=f"Session {session_id!r} does not exist. Create it first.",
         )
 
     def read_agent(self, session_id: str, agent_id: str, **kwargs: Any) -> SessionAgent | None:
         """An agent's record; None where there is none."""
-        rows, chunks = self._store.read(*self._tables.agents.read(session_id, agent_id))
-        if not rows:
+        stored = self._store.ask(self._tables.agents.read(session_id, agent_id))
+        if stored is None:
             return None
-        what = f"The row of agent {agent_id!r}"
-        return _made(SessionAgent.from_dict, stored_document(rows[0]["data"], chunks, what=what), what=what)
+        return _made(SessionAgent.from_dict, stored.document.fields(), what=stored.document.what)
 
     def update_agent(self, session_id: str, session_agent: SessionAgent, **kwargs: Any) -> None:
         """Store an agent's new state; its `created_at` stays.
@@ -127,11 +114,7 @@ class PerSQLSessionRepository(SessionRepository):
         agent_id = session_agent.agent_id
         document = _laid_out(vars(session_agent), what=f"agent {agent_id!r}")
         self._write(
-            [
-                *self._tables.parts.add(session_id, "agent", agent_id, 0, document),
-                self._tables.agents.replace(session_id, agent_id, document.data),
-                self._tables.parts.drop(session_id, "agent", agent_id, 0, but=document.generation),
-            ],
+            self._tables.agents.replace(session_id, agent_id, document),
             missing=f"Agent {agent_id!r} does not exist in session {session_id!r}. Create it first.",
         )
 
@@ -147,10 +130,7 @@ class PerSQLSessionRepository(SessionRepository):
         message_id = _message_id(session_message.message_id)
         document = _message_document(session_message)
         self._write(
-            [
-                *self._tables.parts.add(session_id, "message", agent_id, message_id, document),
-                self._tables.messages.append(session_id, agent_id, message_id, document.data),
-            ],
+            self._tables.messages.append(session_id, agent_id, message_id, document),
             unique=f"Message {message_id} of agent {agent_id!r} exists already in session {session_id!r}: "
             "another writer may have stored it. Keep one writer per session.",
             missing=f"Agent {agent_id!r} does not exist in session {session_id!r}. Create it first.",
@@ -162,8 +142,8 @@ class PerSQLSessionRepository(SessionRepository):
         Raises:
             ValueError: `message_id` is no integer.
         """
-        rows, chunks = self._store.read(*self._tables.messages.read(session_id, agent_id, _message_id(message_id)))
-        return _message(rows[0], chunks, agent_id) if rows else None
+        stored = self._store.ask(self._tables.messages.read(session_id, agent_id, _message_id(message_id)))
+        return None if stored is None else _message(stored)
 
     def update_message(self, session_id: str, agent_id: str, session_message: SessionMessage, **kwargs: Any) -> None:
         """Store a message's new content; its `created_at` stays.
@@ -177,12 +157,7 @@ class PerSQLSessionRepository(SessionRepository):
         message_id = _message_id(session_message.message_id)
         document = _message_document(session_message)
         self._write(
-            [
-                *self._tables.parts.add(session_id, "message", agent_id, message_id, document),
-                self._tables.messages.replace(session_id, agent_id, message_id, document.data),
-                self._tables.parts.drop(session_id, "message", agent_id, message_id, but=document.generation),
-                self._tables.agents.raise_revision(session_id, agent_id),
-            ],
+            self._tables.messages.replace(session_id, agent_id, message_id, document),
             missing=f"Message {message_id} of agent {agent_id!r} does not exist in session {session_id!r}.",
         )
 
@@ -198,8 +173,8 @@ class PerSQLSessionRepository(SessionRepository):
             offset: How many to skip, from the start of the transcript.
             **kwargs: For later releases of Strands.
         """
-        rows, chunks = self._store.read(*self._tables.messages.page(session_id, agent_id, limit=limit, offset=offset))
-        return [_message(row, chunks, agent_id) for row in rows]
+        messages = self._store.ask(self._tables.messages.page(session_id, agent_id, limit=limit, offset=offset))
+        return [_message(stored) for stored in messages]
 
     # Graphs and Swarms
 
@@ -209,14 +184,14 @@ class PerSQLSessionRepository(SessionRepository):
         Raises:
             SessionException: There is no such session.
         """
-        self._put_multi_agent(
-            session_id, multi_agent, new=True, missing=f"Session {session_id!r} does not exist. Create it first."
+        self._write(
+            self._tables.multi_agents.put(session_id, multi_agent.id, _state(multi_agent)),
+            missing=f"Session {session_id!r} does not exist. Create it first.",
         )
 
     def read_multi_agent(self, session_id: str, multi_agent_id: str, **kwargs: Any) -> dict[str, Any] | None:
         """A Graph's or Swarm's state; None where there is none."""
-        answers = self._store.read(*self._tables.multi_agents.read(session_id, multi_agent_id))
-        stored = stored_multi_agents(answers).get(multi_agent_id)
+        stored = self._store.ask(self._tables.multi_agents.read(session_id, multi_agent_id)).get(multi_agent_id)
         return None if stored is None else stored.state
 
     def update_multi_agent(self, session_id: str, multi_agent: MultiAgentBase, **kwargs: Any) -> None:
@@ -225,30 +200,14 @@ class PerSQLSessionRepository(SessionRepository):
         Raises:
             SessionException: There is none yet.
         """
-        self._put_multi_agent(
-            session_id,
-            multi_agent,
-            new=False,
-            missing=f"Multi-agent {multi_agent.id!r} does not exist in session {session_id!r}. Create it first.",
-        )
-
-    def _put_multi_agent(self, session_id: str, multi_agent: MultiAgentBase, *, new: bool, missing: str) -> None:
-        owner = multi_agent.id
-        text = encode(multi_agent.serialize_state(), what=f"the state of multi-agent {owner!r}")
-        document = Document.of(text)
-        put = self._tables.multi_agents.put if new else self._tables.multi_agents.replace
         self._write(
-            [
-                *self._tables.parts.add(session_id, "multi_agent", owner, 0, document),
-                put(session_id, owner, document.data),
-                self._tables.parts.drop(session_id, "multi_agent", owner, 0, but=document.generation),
-            ],
-            missing=missing,
+            self._tables.multi_agents.replace(session_id, multi_agent.id, _state(multi_agent)),
+            missing=f"Multi-agent {multi_agent.id!r} does not exist in session {session_id!r}. Create it first.",
         )
 
     def _write(self, statements: Sequence[Statement], *, unique: str = "", missing: str = "") -> None:
         try:
-            self._store.write(statements)
+            self._store.carry_out(unanswered(*statements))
         except Exception as error:
             remedy = {"unique_violation": unique, "not_null_violation": missing}.get(fault_of(error) or "")
             if not remedy:
@@ -273,15 +232,14 @@ def _message_id(message_id: object) -> int:
     raise ValueError(f"message_id must be an integer, got {message_id!r}")
 
 
-def _message(row: Row, chunks: Sequence[Row], agent_id: str) -> SessionMessage:
-    position: int = row["message_id"]
-    own = [chunk for chunk in chunks if chunk["message_id"] == position]
-    what = f"Message {position} of agent {agent_id!r}"
-    document = stored_document(row["data"], own, what=what)
-    known = {name: document[name] for name in SessionMessage.__dataclass_fields__ if name in document}
-    if not is_message(document.get("redact_message") or document.get("message")):
-        raise SessionDataError(unreadable(what, "it holds no message with a role and a list of content blocks"))
-    return _made(lambda fields: SessionMessage(**fields), {"message_id": position, **known}, what=what)
+def _state(multi_agent: MultiAgentBase) -> Document:
+    return Document.of(encode(multi_agent.serialize_state(), what=f"the state of multi-agent {multi_agent.id!r}"))
+
+
+def _message(stored: StoredMessage) -> SessionMessage:
+    record = stored.record()
+    known = {name: record[name] for name in SessionMessage.__dataclass_fields__ if name in record}
+    return _made(lambda fields: SessionMessage(**fields), {"message_id": stored.position, **known}, what=stored.what)
 
 
 def _made(make: Callable[[dict[str, Any]], T], fields: dict[str, Any], *, what: str) -> T:

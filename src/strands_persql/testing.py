@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from .database.connector import Store
-from .database.tables import Tables, joined
+from .database.tables import Tables
 
 if TYPE_CHECKING:
     from .client import Database
@@ -60,24 +60,12 @@ def stored_rows(
         PerSQLError: The tables don't exist.
     """
     store = Store(database, Tables(table_prefix), create_tables=False)
-    names = ("sessions", "agents", "messages", "multi_agents", "chunks")
-    answers = store.read(*(store.tables.dump(name) for name in names))
-    *tables, chunks = answers
-    parts: dict[tuple[str, str, str, int], list[tuple[str, int, str]]] = {}
-    for chunk in chunks:
-        key = (chunk["session_id"], chunk["kind"], chunk["owner"], chunk["message_id"])
-        parts.setdefault(key, []).append((chunk["generation"], chunk["part"], chunk["data"]))
-    kinds = {"agents": "agent", "messages": "message", "multi_agents": "multi_agent"}
     found: dict[str, list[dict[str, Any]]] = {}
-    for name, rows in zip(names, tables, strict=False):
+    for name, rows in store.ask(store.tables.documents()).items():
         found[name] = []
         for row in rows:
-            owner = row.get("agent_id", row.get("multi_agent_id", ""))
-            key = (row["session_id"], kinds.get(name, ""), owner, row.get("message_id", 0))
-            plain = dict(row)
-            plain["data"] = json.loads(joined(row["data"], parts.get(key, ()), what=f"A row of {name}"))
-            if plain.get("live_window") is not None:
-                plain["live_window"] = json.loads(plain["live_window"])
+            columns = ("data", "live_window")
+            plain = {key: json.loads(value) if key in columns and value else value for key, value in row.items()}
             found[name].append(_masked(plain) if mask else plain)
     return found
 

@@ -162,11 +162,11 @@ async def test_overflow_turn(scenario: Any) -> None:
 
 
 async def test_redacting_turn(scenario: Any) -> None:
-    """A redaction is one request more, and rewrites the one row."""
+    """A redaction is two requests more, one to find the rows that hold the text, and rewrites the one row."""
     run = await warm(scenario, redact_user("[redacted]"))
     with run.store.counted_writes() as written:
         await run.turn("b", check=False)
-    assert len(run.database.requests) == 3
+    assert len(run.database.requests) == 4
     assert written.count("messages") == 3
     run.check()
 

@@ -34,7 +34,7 @@ def begun(path: Path, steps: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(Tables, "steps", steps)
     database = PerSQL(local=path).database("acme/a")
     store = Store(database, Tables())
-    store.read_versioned(store.tables.restore.agents("s"))
+    store.ask(store.tables.restore.agents("s"), versioned=True)
     return database
 
 
@@ -54,8 +54,8 @@ def test_migrated_equals_fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     steps = (*STEPS, second)
     monkeypatch.setattr(Tables, "steps", steps)
     store = Store(old, Tables())
-    agents, *_ = store.read_versioned([store.tables.read_version(), store.tables.agents.read_some("s", ["a"])])
-    assert [row["agent_id"] for row in agents] == ["a"]
+    agent = store.ask(store.tables.agents.read("s", "a"), versioned=True)
+    assert agent is not None and agent.agent_id == "a"
 
     fresh = begun(tmp_path / "fresh.db", steps, monkeypatch)
     assert columns(old) == columns(fresh)
@@ -72,7 +72,7 @@ def test_newer_layout_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Tables, "steps", STEPS)
     store = Store(newer, Tables())
     with pytest.raises(SessionDataError, match=r"have layout 2, .* up to 1\. Upgrade"):
-        store.read_versioned(store.tables.restore.agents("s"))
+        store.ask(store.tables.restore.agents("s"), versioned=True)
     assert columns(newer) == layout
 
 
@@ -84,7 +84,7 @@ def test_older_layout_without_create_tables(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(Tables, "steps", steps)
     store = Store(old, Tables(), create_tables=False)
     with pytest.raises(SessionDataError, match="layout 1, and create_tables=False"):
-        store.read_versioned(store.tables.restore.agents("s"))
+        store.ask(store.tables.restore.agents("s"), versioned=True)
     assert columns(old) == layout
 
 
@@ -93,5 +93,5 @@ def test_no_tables_and_no_ddl(tmp_path: Path) -> None:
     database = PerSQL(local=tmp_path / "a.db").database("acme/a")
     store = Store(database, Tables(), create_tables=False)
     with pytest.raises(PermissionDeniedError, match="admin token"):
-        store.read_versioned(store.tables.restore.agents("s"))
+        store.ask(store.tables.restore.agents("s"), versioned=True)
     assert columns(database) == {}

@@ -8,7 +8,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given
@@ -16,19 +16,21 @@ from hypothesis import strategies as st
 
 from strands_persql import SessionDataError
 from strands_persql.client import Statement
-from strands_persql.database.tables import (
-    ChunkKind,
-    Document,
-    Tables,
-    first_revision,
+from strands_persql.database.decoding import (
+    Part,
+    Settlement,
+    StoredDocument,
+    StoredMessage,
     is_in_parts,
-    joined,
     marker_of,
-    revision_step,
 )
+from strands_persql.database.encoding import Document
+from strands_persql.database.query import Query
+from strands_persql.database.tables import ChunkKind, Tables, first_revision, revision_step
 
 TABLES = Tables("t_")
 Connection = sqlite3.Connection
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -61,6 +63,11 @@ def run(connection: Connection, *statements: Statement) -> list[list[dict[str, A
         raise
     connection.execute("COMMIT")
     return answers
+
+
+def ask(connection: Connection, query: Query[T]) -> T:
+    """Run a query; what its reader says."""
+    return query.read(run(connection, *query.statements))
 
 
 def refused(connection: Connection, *statements: Statement) -> str:
@@ -129,46 +136,46 @@ def test_unsafe_prefixes(prefix: Any) -> None:
 def every_statement() -> list[tuple[str, Statement]]:
     """What each builder of `Tables` and of its subjects makes, by its name."""
     t, doc = TABLES, Document.of("x" * 30, generation="g", size=10)
-    made: dict[str, Statement | Sequence[Statement]] = {
+    made: dict[str, Statement | Sequence[Statement] | Query[Any]] = {
         "sessions.create": t.sessions.create("s", "{}"),
         "sessions.ensure": t.sessions.ensure("s", "{}"),
         "sessions.read": t.sessions.read("s"),
         "sessions.delete": t.sessions.delete("s"),
-        "restore.agents": [*t.restore.agents("s"), *t.restore.agents("s", "a")],
-        "multi_agents.read": [*t.multi_agents.read("s"), *t.multi_agents.read("s", "m")],
+        "restore.agents": [*t.restore.agents("s").statements, *t.restore.agents("s", "a").statements],
+        "multi_agents.read": [*t.multi_agents.read("s").statements, *t.multi_agents.read("s", "m").statements],
         "agents.create": t.agents.create("s", "a", None, "{}", new_revision=7),
-        "agents.update": t.agents.update("s", "a", None, "{}", next_id=1, revision=1, new_revision=2),
+        "agents.update": t.agents.update("s", "a", None, "{}", next_id=1, revisions=(1, 2)),
         "agents.touch": t.agents.touch("s", "a", revision=1, new_revision=2),
         "messages.add": t.messages.add("s", "a", 0, "{}", revision=1),
         "messages.put": t.messages.put("s", "a", 0, "{}", revision=1),
-        "messages.redact_copies": t.messages.redact_copies("s", "a", "user", "[]", "[]", before=9),
-        "messages.find_copies": t.messages.find_copies("s", "a", "user", 2, before=9),
-        "messages.find_in_parts": t.messages.find_in_parts("s", "a", before=9),
+        "messages.find_copies": t.messages.find_copies("s", "a", "user", "[]", before=9),
         "multi_agents.create": t.multi_agents.create("s", "m", "{}", new_revision=7),
         "multi_agents.update": t.multi_agents.update("s", "m", "{}", revision=1, new_revision=2),
-        "agents.add": t.agents.add("s", "a", "{}"),
-        "agents.replace": t.agents.replace("s", "a", "{}"),
+        "agents.add": t.agents.add("s", "a", doc),
+        "agents.replace": t.agents.replace("s", "a", doc),
         "agents.read": t.agents.read("s", "a"),
-        "agents.raise_revision": t.agents.raise_revision("s", "a"),
-        "messages.append": t.messages.append("s", "a", 0, "{}"),
-        "messages.replace": t.messages.replace("s", "a", 0, "{}"),
+        "messages.append": t.messages.append("s", "a", 0, doc),
+        "messages.replace": t.messages.replace("s", "a", 0, doc),
         "messages.page": t.messages.page("s", "a", limit=None, offset=0),
         "messages.read": t.messages.read("s", "a", 0),
-        "multi_agents.put": t.multi_agents.put("s", "m", "{}"),
-        "multi_agents.replace": t.multi_agents.replace("s", "m", "{}"),
+        "multi_agents.put": t.multi_agents.put("s", "m", doc),
+        "multi_agents.replace": t.multi_agents.replace("s", "m", doc),
         "parts.add": [
             *t.parts.add("s", "message", "a", 0, doc),
             *t.parts.add("s", "agent", "a", 0, doc, revision=1),
             *t.parts.add("s", "multi_agent", "m", 0, doc, revision=1),
         ],
         "parts.of": t.parts.of("s", "message", "a", 0),
+        "parts.some": t.parts.some("s", "a", StoredMessage("it", doc.data), range(9)),
+        "parts.with_row": t.parts.with_row("s", "agent", "a", 0, doc, t.sessions.ensure("s", "{}")),
         "parts.drop": t.parts.drop("s", "message", "a", 0),
-        "agents.read_some": t.agents.read_some("s", ["a"]),
-        "multi_agents.read_some": t.multi_agents.read_some("s", ["m"]),
-        "messages.read_some": t.messages.read_some("s", "a", range(500)),
+        "settlement": t.settlement("s", ["a"], ["m"], {"a": range(500), "b": [1]}),
+        "documents": t.documents(),
+        "restore.positions_in_parts": [
+            *t.restore.positions_in_parts("s").statements,
+            *t.restore.positions_in_parts("s", "a").statements,
+        ],
         "restore.messages_between": t.restore.messages_between("s", "a", 0, 9, limit=5),
-        "restore.chunks_in_windows": [t.restore.chunks_in_windows("s"), t.restore.chunks_in_windows("s", "a")],
-        "restore.chunks_between": t.restore.chunks_between("s", "a", 0, "g", 0, 9),
         "read_version": t.read_version(),
         "dump": [t.dump(name) for name in ("sessions", "agents", "messages", "multi_agents", "chunks", "schema")],
     }
@@ -176,11 +183,14 @@ def every_statement() -> list[tuple[str, Statement]]:
     for subject in ("sessions", "agents", "messages", "multi_agents", "parts", "restore"):
         builders |= {f"{subject}.{name}" for name in vars(type(getattr(t, subject))) if not name.startswith("_")}
     assert builders - made.keys() == set(), "a builder that these tests don't know"
-    return [
-        (name, statement)
-        for name, statements in made.items()
-        for statement in ([statements] if isinstance(statements, dict) else statements)
-    ]
+    return [(name, statement) for name, statements in made.items() for statement in listed(statements)]
+
+
+def listed(made: Statement | Sequence[Statement] | Query[Any]) -> Sequence[Statement]:
+    """What a builder made, as a list of statements."""
+    if isinstance(made, Query):
+        return made.statements
+    return [made] if isinstance(made, dict) else made
 
 
 @pytest.mark.parametrize(("name", "statement"), every_statement())
@@ -220,7 +230,7 @@ def created(agent: str = "a", window: str | None = None) -> Statement:
 
 def updated(revision: int, *, session: str = "s", agent: str = "a") -> Statement:
     """An agent's row, written over."""
-    return TABLES.agents.update(session, agent, "[[1,null]]", '{"n":1}', next_id=99, revision=revision, new_revision=20)
+    return TABLES.agents.update(session, agent, "[[1,null]]", '{"n":1}', next_id=99, revisions=(revision, 20))
 
 
 def test_an_agents_row_is_created_once(connection: Connection) -> None:
@@ -292,7 +302,7 @@ def test_revisions_do_not_come_back() -> None:
 def test_strands_own_writes_change_the_revision(connection: Connection) -> None:
     """What goes through the repository is a new revision too, which a live writer notices."""
     first = with_agent(connection)
-    run(connection, TABLES.agents.replace("s", "a", "{}"))
+    run(connection, *TABLES.agents.replace("s", "a", Document("{}")))
     assert refused(connection, TABLES.messages.add("s", "a", 0, "{}", revision=first)) == "NOT NULL"
     found = agent_row(connection)
     assert found is not None
@@ -355,20 +365,20 @@ def test_restore_reads_what_the_window_names(window: list[Any], positions: set[i
         run(connection, TABLES.messages.add(session, agent, 3, message("other"), revision=first))
     ranges = [item for item in window if isinstance(item, list)]
     named = {i for i in positions if any(low <= i and (high is None or i <= high) for low, high in ranges)}
-    _, agents, rows, unwindowed, _, _ = run(connection, *TABLES.restore.agents("s", "a"))
-    assert {row["message_id"] for row in rows} == named
-    assert not unwindowed
-    assert [(row["agent_id"], row["revision"]) for row in agents] == [("a", first)]
-    assert agents[0]["last_message_id"] == max(positions, default=None)
-    _, agents, rows, _, _, _ = run(connection, *TABLES.restore.agents("s"))
-    assert {(row["agent_id"], row["message_id"]) for row in rows} == {("a", i) for i in named} | {("b", 3)}
+    page = ask(connection, TABLES.restore.agents("s", "a"))
+    assert {row["message_id"] for row in page.windowed} == named
+    assert not page.unwindowed
+    assert [(agent.agent_id, agent.revision) for agent in page.agents] == [("a", first)]
+    assert page.agents[0].last_message_id == max(positions, default=None)
+    page = ask(connection, TABLES.restore.agents("s"))
+    assert {(row["agent_id"], row["message_id"]) for row in page.windowed} == {("a", i) for i in named} | {("b", 3)}
     connection.close()
 
 
 def test_restore_reads_the_window_by_its_key(connection: Connection) -> None:
     """The messages are found by the primary key: no table is read whole."""
     with_agent(connection)
-    for statement in TABLES.restore.agents("s", "a")[1:]:
+    for statement in TABLES.restore.agents("s", "a").statements:
         plan = connection.execute("EXPLAIN QUERY PLAN " + statement["sql"], tuple(statement["params"])).fetchall()
         details = [row["detail"] for row in plan]
         assert not [detail for detail in details if re.match(r"SCAN (TABLE )?(t_|[amc]\b)", detail)], details
@@ -381,29 +391,65 @@ def test_parts_in_the_window(connection: Connection) -> None:
         document = Document.of(message("z" * 50), generation=f"g{i}", size=20)
         run(connection, *TABLES.parts.add("s", "message", "a", i, document))
         run(connection, TABLES.messages.add("s", "a", i, document.data, revision=first))
-    answers = run(connection, *TABLES.restore.agents("s", "a"))
-    assert {row["message_id"] for row in answers[2]} == {2, 3}
-    assert {row["message_id"] for row in answers[5]} == {2, 3}
+    page = ask(connection, TABLES.restore.agents("s", "a"))
+    assert {row["message_id"] for row in page.windowed} == {2, 3}
+    assert {position for _, position in page.parts.messages()} == {2, 3}
+    assert {position for _, position in ask(connection, TABLES.restore.positions_in_parts("s"))} == {2, 3}
 
 
 # Redaction
 
 
-def test_copies_of_a_redacted_text(connection: Connection) -> None:
-    """Every message of that role and content is overwritten, and no other, and their other fields stay."""
+@pytest.mark.parametrize("size", [10**6, 400, 40])
+def test_where_a_redacted_text_may_stand(connection: Connection, size: int) -> None:
+    """Every message of that role and length before a position is found, and those in parts that may hold it."""
     first = with_agent(connection)
+    long = len(message("raw", more=1)) > size
     rows = [message("raw", more=1), message("raw", role="assistant"), message("raw too"), message("raw"), "no JSON"]
-    for i, data in enumerate(rows):
-        run(connection, TABLES.messages.add("s", "a", i, data, revision=first))
+    for i, data in enumerate([*rows, message("raw")]):
+        document = Document.of(data, size=size)
+        run(connection, *TABLES.parts.add("s", "message", "a", i, document, revision=first))
+        run(connection, TABLES.messages.add("s", "a", i, document.data, revision=first))
     raw = json.dumps([{"text": "raw"}], separators=(",", ":"))
-    found = run(connection, TABLES.messages.find_copies("s", "a", "user", len(raw), before=99))[0]
-    assert [row["message_id"] for row in found] == [0, 3]
-    run(connection, TABLES.messages.redact_copies("s", "a", "user", raw, '[{"text":"gone"}]', before=99))
-    stored = [row["data"] for row in dump(connection)["messages"]]
-    assert stored[1:3] == rows[1:3]
-    assert stored[4] == rows[4]
-    assert json.loads(stored[0]) == {**json.loads(rows[0]), "message": {"role": "user", "content": [{"text": "gone"}]}}
-    assert "raw" not in stored[0] + stored[3]
+    found = ask(connection, TABLES.messages.find_copies("s", "a", "user", raw, before=5))
+    assert [stored.position for stored in found] == ([] if long else [0, 3])
+    longer = f'[{{"text":"{"x" * 10**6}"}}]'
+    found = ask(connection, TABLES.messages.find_copies("s", "a", "user", longer, before=5))
+    assert [stored.text() for stored in found] == (rows[:4] if long else [])
+
+
+def test_a_redacted_text_beside_a_number_that_json_lacks(connection: Connection) -> None:
+    """A short message that stands in a part, since SQLite can't read its NaN, is found too."""
+    first = with_agent(connection)
+    document = Document.of(message("raw", more=float("nan")))
+    assert len(document.parts) == 1
+    run(connection, *TABLES.parts.add("s", "message", "a", 0, document, revision=first))
+    run(connection, TABLES.messages.add("s", "a", 0, document.data, revision=first))
+    found = ask(connection, TABLES.messages.find_copies("s", "a", "user", '[{"text":"raw"}]', before=5))
+    assert [stored.record()["message"]["content"] for stored in found] == [[{"text": "raw"}]]
+
+
+# After a refusal
+
+
+def test_what_a_refused_batch_ran_into(connection: Connection) -> None:
+    """The rows that were named, and no others: agents, Graphs, messages by their positions, and the session."""
+    nothing = ask(connection, TABLES.settlement("s", ["a"], ["m"], {"a": [0]}))
+    assert nothing == Settlement(False, {}, {}, {})
+    first = with_agent(connection)
+    run(
+        connection,
+        TABLES.agents.create("s", "b", None, "{}", new_revision=first),
+        *(TABLES.messages.add("s", agent, i, f'"{agent}{i}"', revision=first) for agent in "ab" for i in range(3)),
+        *(TABLES.multi_agents.create("s", owner, "{}", new_revision=8) for owner in "mn"),
+    )
+    found = ask(connection, TABLES.settlement("s", ["a", "gone"], ["m"], {"a": [0, 2, 5], "b": [1]}))
+    assert found.session_exists
+    assert {key: (agent.revision, agent.last_message_id) for key, agent in found.agents.items()} == {"a": (first, 2)}
+    assert found.multi_agents == {"m": (8, "{}")}
+    assert found.messages == {("a", 0): '"a0"', ("a", 2): '"a2"', ("b", 1): '"b1"'}
+    revisions = [found.revision(kind, owner) for kind in ("agent", "multi_agent") for owner in ("a", "m")]
+    assert revisions == [first, None, None, 8]
 
 
 # Documents in parts
@@ -413,12 +459,12 @@ def test_copies_of_a_redacted_text(connection: Connection) -> None:
 def test_a_document_in_parts_is_joined(text: str, size: int) -> None:
     """What is laid out is joined again, whatever the order of its parts and whatever other generations stand there."""
     document = Document.of(text, generation="new", size=size)
-    chunks = [("new", i, part) for i, part in enumerate(document.parts)] + [("old", 0, "stale")]
+    parts = [Part("new", i, part) for i, part in enumerate(document.parts)] + [Part("old", 0, "stale")]
     if not document.parts:
         assert document.data == text
         if text.startswith('{"persql_parts":'):
             return
-    assert joined(document.data, list(reversed(chunks)), what="a row") == text
+    assert StoredDocument("a row", document.data, list(reversed(parts))).text() == text
 
 
 @pytest.mark.parametrize(
@@ -434,8 +480,9 @@ def test_a_document_in_parts_is_joined(text: str, size: int) -> None:
 )
 def test_parts_that_are_missing(data: str) -> None:
     """A marker that is broken, or whose parts are not there, is a clear error that names the row."""
+    parts = [Part("g", 0, "a"), *([Part("g", 5, "b")] if '"g"' in data else [])]
     with pytest.raises(SessionDataError, match="A row of mine"):
-        joined(data, [("g", 0, "a"), ("g", 5, "b")] if '"g"' in data else [("g", 0, "a")], what="A row of mine")
+        StoredDocument("A row of mine", data, parts).text()
 
 
 def test_parts_are_written_over_and_dropped(connection: Connection) -> None:
@@ -484,10 +531,10 @@ def test_deleting_a_session_leaves_nothing(connection: Connection) -> None:
             connection,
             TABLES.sessions.ensure(session, "{}"),
             TABLES.agents.create(session, "a", None, "{}", new_revision=7),
-            TABLES.messages.append(session, "a", 0, "{}"),
-            TABLES.multi_agents.put(session, "m", "{}"),
+            *TABLES.messages.append(session, "a", 0, Document("{}")),
+            *TABLES.multi_agents.put(session, "m", Document("{}")),
             *TABLES.parts.add(session, "agent", "a", 0, Document.of("x" * 20, generation="g", size=10)),
         )
-    assert run(connection, *TABLES.sessions.delete("s"))[-1] == [{"session_id": "s"}]
+    assert ask(connection, TABLES.sessions.delete("s")) is True
     assert {row["session_id"] for row in itertools.chain.from_iterable(dump(connection).values())} == {"s2"}
-    assert run(connection, *TABLES.sessions.delete("s"))[-1] == []
+    assert ask(connection, TABLES.sessions.delete("s")) is False

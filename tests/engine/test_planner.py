@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from strands_persql.database.encoding import PART_BYTES
-from strands_persql.database.tables import Document, Tables
+from strands_persql.database.decoding import StoredMessage
+from strands_persql.database.encoding import PART_BYTES, Document
+from strands_persql.database.tables import Tables
 from strands_persql.engine.planner import (
     MAX_BODY_BYTES,
     MAX_STATEMENTS,
     Batch,
     MessageRow,
+    Redaction,
     Row,
     Stored,
     plan,
@@ -92,3 +96,19 @@ def test_a_changed_message_among_new_ones_raises_the_revision() -> None:
     (batch,) = planned(rows)
     assert len(batch.statements) == 3
     assert batch.agents["a"] > 7
+
+
+def test_what_is_rewritten_for_a_redaction() -> None:
+    """Only a message of the same role and content gets the new content; its other fields stay."""
+    fields = {"message": {"role": "user", "content": [{"text": "secret"}]}, "message_id": 7, "created_at": "t"}
+    stored = StoredMessage("Message 7", json.dumps(fields), position=7)
+    row = Redaction("a", "user", '[{"text":"secret"}]', '[{"text":"gone"}]', 9).rewritten(stored)
+    assert row is not None
+    assert row.key == ("message", "a", 7)
+    assert not row.new
+    rewritten = json.loads(row.document.data)
+    assert rewritten.pop("updated_at") > "2"
+    assert rewritten == {**fields, "message": {"role": "user", "content": [{"text": "gone"}]}}
+    assert Redaction("a", "assistant", '[{"text":"secret"}]', "[]", 9).rewritten(stored) is None
+    assert Redaction("a", "user", "[]", "[]", 9).rewritten(stored) is None
+    assert Redaction("a", "user", "[]", "[]", 9).rewritten(StoredMessage("Message 7", "{}")) is None

@@ -1,21 +1,30 @@
-"""A restore in pages: it finds what one page would, whatever the windows look like, and reads no row twice."""
+"""A restore: what it makes of rows, and that it finds in pages what one page would, and reads no row twice."""
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
+import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from strands_persql import PerSQL
-from strands_persql.database import decoding as stored
 from strands_persql.database.connector import Store
-from strands_persql.database.decoding import Restoration, StoredAgent
-from strands_persql.database.tables import Document, Tables, _restore
+from strands_persql.database.encoding import Document, copied, encode, is_message
+from strands_persql.database.query import Query
+from strands_persql.database.tables import Tables, _restore
+from strands_persql.engine import reader
+from strands_persql.engine.reader import Restoration, StoredAgent, restoring
 from strands_persql.errors import SessionDataError
+
+from ..database.test_decoding import CORRUPT, JSON, MESSAGE, NO_MESSAGES
 
 SEED = int(os.environ.get("STRANDS_PERSQL_SEED", "0")) or random.SystemRandom().randrange(1 << 32)
 
@@ -61,15 +70,24 @@ class Session:
 
     def restored(self, agent_id: str | None) -> tuple[dict[str, StoredAgent], int, int]:
         """Restore; also how many requests it took, and how many rows of messages came."""
-        answers = self.store.read_versioned(self.tables.restore.agents("s", agent_id))
-        requests, rows = 1, len(answers[1]) + len(answers[2])
-        restoration = Restoration(answers)
-        while statements := restoration.wanted(self.tables, "s"):
-            assert len(statements) <= 100
-            answers = self.store.read(*statements)
+        requests = rows = 0
+
+        def ask(query: Query[Any], *, versioned: bool = False) -> Any:
+            nonlocal requests, rows
+            assert len(query.statements) <= 100
             requests += 1
-            rows += sum(1 for answer in answers for row in answer if "part" not in row)
-            restoration.take(answers)
+
+            def read(answers: Any) -> Any:
+                nonlocal rows
+                messages = (row for answer in answers for row in answer if {"message_id", "data"} <= row.keys())
+                rows += sum("generation" not in row for row in messages)
+                return query.read(answers)
+
+            return self.store.ask(Query(query.statements, read), versioned=versioned)
+
+        restoration: Restoration = ask(restoring(self.tables, "s", agent_id), versioned=True)
+        while (page := restoration.next_page(self.tables, "s")) is not None:
+            ask(page)
             assert requests < 1000
         return restoration.agents, requests, rows
 
@@ -101,15 +119,15 @@ def test_pages_find_what_one_page_finds(number: int, tmp_path: Path, monkeypatch
     session = Session(tmp_path / "a.db", draw)
     agent_id = draw.choice([None, "agent 0"])
     with monkeypatch.context() as patched:
-        patched.setattr(stored, "CHUNKS_AT_ONCE", 10**6)
+        patched.setattr(reader, "CHUNKS_AT_ONCE", 10**6)
         patched.setattr(_restore, "CHUNKS_AT_ONCE", 10**6)
         whole, requests, in_one_page = session.restored(agent_id)
     assert requests == 1
     messages, chunks = draw.randint(1, 12), draw.randint(1, 9)
-    for module in (stored, _restore):
+    for module in (reader, _restore):
         monkeypatch.setattr(module, "MESSAGES_AT_ONCE", messages)
         monkeypatch.setattr(module, "CHUNKS_AT_ONCE", chunks)
-    monkeypatch.setattr(stored, "_DECODED_AT_ONCE", draw.choice([1, 500, 10**6]))
+    monkeypatch.setattr(reader, "_DECODED_AT_ONCE", draw.choice([1, 500, 10**6]))
     paged, _, rows = session.restored(agent_id)
     for agent in (*whole.values(), *paged.values()):
         agent.in_parts.sort()
@@ -134,7 +152,7 @@ def test_a_missing_part_is_an_error_in_pages_too(gap: int, tmp_path: Path, monke
             tables.messages.add("s", "agent 9", 0, document.data, revision=7),
         ]
     )
-    for module in (stored, _restore):
+    for module in (reader, _restore):
         monkeypatch.setattr(module, "CHUNKS_AT_ONCE", 3)
     with pytest.raises(SessionDataError, match=r"Message 0 of agent 'agent 9' is stored in 11 parts, of which"):
         session.restored("agent 9")
@@ -142,7 +160,7 @@ def test_a_missing_part_is_an_error_in_pages_too(gap: int, tmp_path: Path, monke
 
 def test_an_agent_that_comes_meanwhile_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another writer adds an agent with a long message between two pages: it is not of this restore."""
-    for module in (stored, _restore):
+    for module in (reader, _restore):
         monkeypatch.setattr(module, "CHUNKS_AT_ONCE", 2)
     session = Session(tmp_path / "a.db", random.Random(1))
     tables = session.tables
@@ -157,10 +175,10 @@ def test_an_agent_that_comes_meanwhile_is_left_alone(tmp_path: Path, monkeypatch
         ]
 
     session.store.write(long_message("early"))
-    restoration = Restoration(session.store.read_versioned(tables.restore.agents("s")))
+    restoration = session.store.ask(restoring(tables, "s"), versioned=True)
     session.store.write(long_message("late"))
-    while statements := restoration.wanted(tables, "s"):
-        restoration.take(session.store.read(*statements))
+    while (page := restoration.next_page(tables, "s")) is not None:
+        session.store.ask(page)
     assert "early" in restoration.agents
     assert "late" not in restoration.agents
 
@@ -169,7 +187,7 @@ def test_a_window_that_no_number_can_hold_is_told_as_unreadable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a page can't make sense of is left to the reader of windows, which says so."""
-    for module in (stored, _restore):
+    for module in (reader, _restore):
         monkeypatch.setattr(module, "MESSAGES_AT_ONCE", 1)
     session = Session(tmp_path / "a.db", random.Random(1))
     message = {"message": {"role": "user", "content": []}, "message_id": 0, "redact_message": None, "created_at": "t"}
@@ -181,3 +199,157 @@ def test_a_window_that_no_number_can_hold_is_told_as_unreadable(
     )
     agents, _, _ = session.restored("odd")
     assert agents["odd"].window == "[[0,1e999]]"
+
+
+# One page
+
+
+DOCUMENT = json.dumps({"agent_id": "a", "state": {}, "conversation_manager_state": {}, "created_at": "then"})
+
+
+def agent_row(data: str = DOCUMENT, window: str | None = "[[0,null]]") -> dict[str, Any]:
+    """A row of the agents."""
+    return {"agent_id": "a", "revision": 3, "live_window": window, "data": data, "last_message_id": 7}
+
+
+def numbered(position: int, content: Any = ()) -> str:
+    """A message's document as this package writes it."""
+    message = {"role": "user", "content": list(content), "tracking_id": "i"}
+    return json.dumps({"message": message, "message_id": position, "redact_message": None, "created_at": "t"})
+
+
+def message_row(data: str, position: int = 7) -> dict[str, Any]:
+    """A row of the messages."""
+    return {"agent_id": "a", "message_id": position, "data": data}
+
+
+def chunk(owner: str, message_id: int, part: int, data: str) -> dict[str, Any]:
+    """A row of the parts."""
+    return {"owner": owner, "message_id": message_id, "generation": "g", "part": part, "data": data}
+
+
+def read(
+    agents: list[Any],
+    windowed: list[Any],
+    unwindowed: Sequence[Any] = (),
+    *,
+    agent_parts: Sequence[Any] = (),
+    parts: Sequence[Any] = (),
+) -> dict[str, StoredAgent]:
+    """The agents that a restore makes of its answers."""
+    return restoring(Tables(), "s").read([agents, windowed, unwindowed, agent_parts, parts]).agents
+
+
+def test_agents_and_messages_are_decoded() -> None:
+    """Rows in the window, rows of agents without one, and documents in parts come together."""
+    half = len(MESSAGE) // 2
+    marker = '{"persql_parts":2,"generation":"g"}'
+    agent = read(
+        [agent_row(marker)],
+        [message_row(MESSAGE, 0), message_row(marker, 5)],
+        agent_parts=[chunk("a", 0, 1, DOCUMENT[9:]), chunk("a", 0, 0, DOCUMENT[:9])],
+        parts=[chunk("a", 5, 0, MESSAGE[:half]), chunk("a", 5, 1, MESSAGE[half:]), chunk("a", 9, 0, "other")],
+    )["a"]
+    assert (agent.revision, agent.window, agent.next_id) == (3, "[[0,null]]", 8)
+    assert agent.document == json.loads(DOCUMENT)
+    assert agent.messages[0].message == agent.messages[5].message == json.loads(MESSAGE)["message"]
+    assert agent.messages[0].created_at == "t"
+
+
+def test_rows_go_to_their_agents() -> None:
+    """Rows of several agents may come in any order."""
+    rows = [
+        {**message_row(numbered(position), position), "agent_id": agent} for position in range(6) for agent in "bac"
+    ]
+    agents = [{**agent_row(window=None if agent == "c" else "[[0,null]]"), "agent_id": agent} for agent in "abc"]
+    unwindowed = [{**row, "removed": 0} for row in rows if row["agent_id"] == "c"]
+    windowed = [row for row in rows if row["agent_id"] != "c"]
+    found = read(agents, windowed, unwindowed)
+    assert {agent_id: sorted(agent.messages) for agent_id, agent in found.items()} == {
+        agent_id: [0, 1, 2, 3, 4, 5] for agent_id in "abc"
+    }
+
+
+class Row(dict[str, Any]):
+    """A row that can be asked whether anybody still holds it."""
+
+
+def test_rows_are_given_up() -> None:
+    """Nothing keeps a page's rows while the next is read."""
+    row = Row(message_row(numbered(0), 0))
+    held = weakref.ref(row)
+    query = restoring(Tables(), "s")
+    answers: list[list[Any]] = [[agent_row()], [row], [], [], []]
+    restoration = query.read(answers)
+    del row
+    answers.clear()
+    gc.collect()
+    assert held() is None
+    assert sorted(restoration.agents["a"].messages) == [0]
+
+
+def test_bytes_among_other_messages() -> None:
+    """One message with bytes in it: they are bytes again, and its neighbours what they were."""
+    text = encode(json.loads(numbered(1)) | {"message": {"role": "user", "content": [{"image": b"\x00\xff"}]}}, what="")
+    rows = [message_row(numbered(0), 0), message_row(text, 1), message_row(numbered(2), 2)]
+    agent = read([agent_row()], rows)["a"]
+    assert [agent.messages[position].message["content"] for position in range(3)] == [[], [{"image": b"\x00\xff"}], []]
+
+
+@pytest.mark.parametrize("first", ["0", "{}", "null", "[]", numbered(3)])
+def test_rows_that_are_json_only_together(first: str) -> None:
+    """As many values as rows, but not one a row: each row is read by itself, and the first that is no JSON is named."""
+    begin, end = numbered(8).split(",", 1)
+    rows = [message_row(f"{first},{begin}", 7), message_row(end, 8)]
+    with pytest.raises(SessionDataError, match="Message 7 of agent 'a'"):
+        read([agent_row()], rows)
+
+
+@pytest.mark.parametrize("depth", [50, 600, 900, 5000])
+def test_a_message_nested_too_deep(depth: int) -> None:
+    """It is restored, or named: whichever of the decoder and the copy gives up first."""
+    row = message_row(numbered(7, content=[{"x": "<>"}]).replace('"<>"', "[" * depth + "]" * depth))
+    try:
+        agent = read([agent_row()], [row])["a"]
+    except SessionDataError as error:
+        assert depth > 50
+        assert "Message 7" in str(error)
+    else:
+        assert sorted(agent.messages) == [7]
+
+
+@pytest.mark.parametrize("data", CORRUPT + NO_MESSAGES)
+def test_a_corrupt_message(data: str) -> None:
+    """The error says which message of which agent, what to do, and nothing of what stands there."""
+    with pytest.raises(SessionDataError, match="Message 7 of agent 'a'") as raised:
+        read([agent_row()], [message_row(data)])
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("data", CORRUPT)
+def test_a_corrupt_agent(data: str) -> None:
+    """The error says which agent's row."""
+    with pytest.raises(SessionDataError, match="agent 'a'") as raised:
+        read([agent_row(data)], [])
+    assert "secret" not in str(raised.value)
+
+
+def containers(value: Any) -> set[int]:
+    """The identities of all dicts and lists in a value."""
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    own = {id(value)} if isinstance(value, (dict, list)) else set[int]()
+    return own.union(*map(containers, items))
+
+
+BLOCKS = st.lists(st.dictionaries(st.text(), JSON), max_size=3)
+MESSAGES = st.fixed_dictionaries({"role": st.text(), "content": BLOCKS}, optional={"tracking_id": JSON, "more": JSON})
+
+
+@given(MESSAGES | JSON | st.fixed_dictionaries({"role": st.text() | JSON, "content": st.lists(JSON) | JSON}))
+def test_a_message_is_checked_and_copied_in_one(value: Any) -> None:
+    """The copy equals the message and shares no container with it; what is no message has none."""
+    copy = reader._copied_message(value)
+    assert (copy is not None) == is_message(value)
+    if copy is not None:
+        assert repr(copy) == repr(value) == repr(copied(value))
+        assert not containers(copy) & containers(value)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..database.decoding import stored_document
 from ..database.encoding import mapping
 from ..database.live_window import LiveWindow, removed_by_rule
 from .results import AgentSummary
 
 if TYPE_CHECKING:
-    from ..database.tables import AgentRecord
+    from ..database.decoding import AgentRecord
 
 __all__ = ["Agent"]
 
@@ -40,8 +39,8 @@ class Agent:
         Raises:
             SessionDataError: It can't be read.
         """
-        document = stored_document(row.data, row.parts, what=f"The row of agent {row.agent_id!r}")
-        window = LiveWindow.of_row(row.live_window, row.agent_id)
+        document = row.document.fields()
+        window = LiveWindow.of_row(row.window, row.agent_id)
         if window is not None:
             return cls(row, document, window.closed(row.last))
         return cls(row, document, LiveWindow.by_rule(document).closed(row.last), removed_by_rule(document))

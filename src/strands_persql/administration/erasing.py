@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..database.decoding import stored_multi_agents
-from ..database.encoding import Message, encode, now
+from ..database.decoding import shown
+from ..database.encoding import Document, Message, encode, now
 from ..database.live_window import LiveWindow
-from ..database.query import Query, together
-from ..database.tables import Document, Reading, is_in_parts
+from ..database.query import together
+from ..database.tables import Reading
 from ..engine.planner import (
     AgentRow,
     Batch,
@@ -22,7 +22,6 @@ from .agents import Agent
 from .blanking import erased, without_copies
 from .guards import ATTEMPTS, conflict, written
 from .missing import absence
-from .transcripts import session_message
 
 if TYPE_CHECKING:
     from ..database.connector import Connector
@@ -46,31 +45,31 @@ def _erasure(store: Connector[Tables], session_id: str, agent_id: str, message_i
     Where it takes several, the message comes after its copies: they are found by it.
     """
     tables, reading = store.tables, Reading(store.tables)
-    found, (messages, parts), agents, multi_agents = store.ask(
+    found, message_row, agents, multi_agents = store.ask(
         together(
             reading.find(session_id, agent_id, message_id),
-            Query(tables.messages.read(session_id, agent_id, message_id), lambda answers: (answers[0], answers[1])),
+            tables.messages.read(session_id, agent_id, message_id),
             reading.agents(session_id, agent_id),
-            Query(tables.multi_agents.read(session_id), stored_multi_agents),
+            tables.multi_agents.read(session_id),
         ),
         versioned=True,
     )
     absent = absence(found, session_id, agent_id, message_id)
     if absent is not None:
         raise absent
+    assert message_row is not None
     agent = Agent.of(agents[0])
     known = Stored({agent_id: agent.row.revision}, next_ids={agent_id: agent.row.last + 1})
-    data = messages[0]["data"]
-    stored = session_message(data, parts, agent_id, message_id)
-    message: Message = stored["message"]
+    stored = message_row.record()
+    message: Message = shown(stored)
     blank = erased(message)
     own: list[Row] = []
-    if blank != message or is_in_parts(data):
+    if blank != message or message_row.in_parts:
         fields = {**stored, "message": blank, "redact_message": None, "updated_at": now()}
         own.append(MessageRow(agent_id, message_id, _laid_out(fields), new=False))
-    if parts:
+    if message_row.in_parts:
         known.in_parts.add(("message", agent_id, message_id))
-    if agent.row.parts:
+    if agent.row.document.in_parts:
         known.in_parts.add(("agent", agent_id, 0))
     copies: list[Row] = _agent_without(message, agent)
     for owner, multi_agent in multi_agents.items():
@@ -94,12 +93,12 @@ def _agent_without(message: Message, agent: Agent) -> list[Row]:
     """An agent's row without the copies of a message in its live window and its document; nothing where none are."""
     kept = {name: value for name, value in agent.document.items() if name != "state"}  # the user's own
     blank = {**agent.document, **without_copies(kept, message)}
-    text = agent.row.live_window
+    text = agent.row.window
     window = LiveWindow.of_row(text, agent.agent_id)
     if window is not None:
         changed = window.with_inline(lambda inline: without_copies(inline, message))
         text = text if changed == window else changed.render()
-    if blank == agent.document and text == agent.row.live_window:
+    if blank == agent.document and text == agent.row.window:
         return []
     return [AgentRow(agent.agent_id, text, _laid_out(blank))]
 

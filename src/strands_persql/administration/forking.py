@@ -10,17 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from strands.types.exceptions import SessionException
 
-from ..database.encoding import encode, mapping, now
+from ..database.encoding import Document, encode, mapping, now
 from ..database.faults import GUARDS, fault_of
 from ..database.query import together
-from ..database.tables import (
-    Copying,
-    Cut,
-    Deleting,
-    Document,
-    Reading,
-    is_in_parts,
-)
+from ..database.tables import Copying, Cut, Deleting, Reading
 from ..engine.planner import AgentRow, Stored, plan
 from .agents import Agent
 from .guards import ATTEMPTS, conflict, written
@@ -76,7 +69,7 @@ def rewind(store: Connector[Tables], session_id: str, agent_id: str, *, to: int)
         cut = _cut(agent, to, forked=False)
         row = AgentRow(agent_id, cut.window, cut.document)
         known = Stored({agent_id: cut.revision}, next_ids={agent_id: agent.row.last + 1})
-        if is_in_parts(agent.row.data):
+        if agent.row.document.in_parts:
             known.in_parts.add(row.key)
         batches = plan([row], store.tables, session_id, "", known)
         if all(written(store, batch.statements) for batch in batches):
@@ -164,7 +157,7 @@ def _cut(agent: Agent, at: int, *, forked: bool) -> Cut:
         at=at,
         revision=agent.row.revision,
         # A fork without a window goes on by Strands' own rule.
-        window=None if forked and agent.row.live_window is None else window.render(),
+        window=None if forked and agent.row.window is None else window.render(),
         document=Document.of(text, created_at=str(agent.document.get("created_at", ""))),
     )
 

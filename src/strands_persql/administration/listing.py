@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ..database.decoding import stored_multi_agents
-from ..database.query import Query, each, together
+from ..database.query import each, together
 from ..database.tables import Listing, Reading, SessionRow
 from .agents import Agent
 from .missing import no_session
@@ -104,7 +103,7 @@ def read_detail(store: Connector[Tables], session_id: str, *, sizes: bool) -> Se
         together(
             listing.summary(session_id),
             Reading(store.tables).agents(session_id),
-            Query(store.tables.multi_agents.read(session_id), stored_multi_agents),
+            store.tables.multi_agents.read(session_id),
             each([listing.size(session_id)] if sizes else []),
         ),
         versioned=True,

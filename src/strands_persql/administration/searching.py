@@ -7,16 +7,15 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from ..database.query import Query, each, together
+from ..database.decoding import shown
+from ..database.query import each, together
 from ..database.tables import MessageKey, lacks_secure_deletion
 from ..errors import PermissionDeniedError, SessionDataError
 from .missing import no_session
 from .results import SearchHit, SearchResult
-from .transcripts import session_message
 
 if TYPE_CHECKING:
     from ..database.connector import Connector
-    from ..database.query import Answers
     from ..database.tables import ScannedMessage, Search, Tables
 
 __all__ = ["create_index", "drop_index", "has_index", "scrub_index", "search"]
@@ -122,9 +121,8 @@ def search(
     if session_id is None:
         state = store.ask(index.find(), versioned=True)
     else:
-        session = Query([store.tables.sessions.read(session_id)], lambda answers: bool(answers[0]))
-        state, exists = store.ask(together(index.find(), session), versioned=True)
-        if not exists:
+        state, session = store.ask(together(index.find(), store.tables.sessions.read(session_id)), versioned=True)
+        if session is None:
             raise no_session(session_id)
     searched = _Search(store, index, text, session_id, limit)
     return searched.by_index(max(1, max_scanned // _IN_PARTS)) if state.complete else searched.by_scan(max_scanned)
@@ -185,7 +183,7 @@ class _Search:
         return self._store.ask(self._index.scan(after, session_id=self._session_id, limit=limit))
 
     def _match(self, key: MessageKey, document: Mapping[str, Any]) -> SearchHit | None:
-        message = document["message"]
+        message = shown(document)
         text = "\n".join(_texts(message["content"], ()))
         return self._hit(key, text, message["role"], str(document.get("created_at", "")))
 
@@ -200,18 +198,12 @@ class _Search:
         """Messages by their keys, parts joined; None for one that can't be read, or is gone."""
         for start in range(0, len(keys), _DOCUMENTS):
             some = keys[start : start + _DOCUMENTS]
-            documents = self._store.ask(each([self._document(key) for key in some]))
-            yield from zip(some, documents, strict=True)
-
-    def _document(self, key: MessageKey) -> Query[Mapping[str, Any] | None]:
-        def read(answers: Answers) -> Mapping[str, Any] | None:
-            rows, chunks = answers
-            try:
-                return session_message(rows[0]["data"], chunks, key.agent_id, key.message_id) if rows else None
-            except SessionDataError:
-                return None
-
-        return Query(self._store.tables.messages.read(*key), read)
+            found = self._store.ask(each([self._store.tables.messages.read(*key) for key in some]))
+            for key, stored in zip(some, found, strict=True):
+                try:
+                    yield key, None if stored is None else stored.record()
+                except SessionDataError:
+                    yield key, None
 
 
 def _texts(value: Any, path: tuple[str, ...]) -> Iterator[str]:

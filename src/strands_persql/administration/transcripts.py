@@ -3,38 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..database.decoding import stored_document, unreadable
-from ..database.encoding import is_message
+from ..database.decoding import StoredMessage, shown
 from ..database.live_window import LiveWindow, Range
-from ..database.query import Query, together
+from ..database.query import together
 from ..database.tables import MessagePage, Reading
-from ..errors import SessionDataError
 from .agents import Agent
 from .missing import no_agent, no_session
 from .results import TranscriptMessage
 
 if TYPE_CHECKING:
     from ..database.connector import Connector
-    from ..database.query import Rows
     from ..database.tables import Tables
 
-__all__ = ["read_transcript", "session_message"]
+__all__ = ["read_transcript"]
 
 
 def read_transcript(
     store: Connector[Tables], session_id: str, agent_id: str | None, *, live: bool, page_size: int
 ) -> Iterator[list[TranscriptMessage]]:
     """An agent's messages, or those of all agents, in pages; see `PerSQLSessions.transcript`."""
-    sessions, rows = store.ask(
-        together(
-            Query([store.tables.sessions.read(session_id)], lambda answers: answers[0]),
-            Reading(store.tables).agents(session_id, agent_id),
-        ),
+    session, rows = store.ask(
+        together(store.tables.sessions.read(session_id), Reading(store.tables).agents(session_id, agent_id)),
         versioned=True,
     )
-    if not sessions:
+    if session is None:
         raise no_session(session_id)
     if agent_id is not None and not rows:
         raise no_agent(session_id, agent_id)
@@ -100,8 +94,8 @@ class _Transcript:
         while todo:
             chosen = self._next(todo)
             page = self._store.ask(self._reading.page(self._session_id, self._agent.agent_id, chosen, self._page_size))
-            if page.rows:
-                yield [self._message(row["message_id"], row["data"], page.parts) for row in page.rows]
+            if page.messages:
+                yield [self._message(message) for message in page.messages]
             todo = self._rest(chosen, page) + todo[len(chosen) :]
 
     def _next(self, ranges: list[Range]) -> list[Range]:
@@ -116,40 +110,20 @@ class _Transcript:
 
     def _rest(self, chosen: list[Range], page: MessagePage) -> list[Range]:
         """What a page has left of its ranges: all after its last message, unless it came to the end of them."""
-        is_whole = len(page.rows) == page.found
+        is_whole = len(page.messages) == page.found
         if is_whole and (len(chosen) > 1 or page.found < self._page_size):
             return []
-        place, last = int(page.rows[-1]["place"]), int(page.rows[-1]["message_id"])
-        rest = LiveWindow((Range(last + 1, chosen[place].high), *chosen[place + 1 :]))
+        following = Range(page.messages[-1].position + 1, chosen[page.place].high)
+        rest = LiveWindow((following, *chosen[page.place + 1 :]))
         return rest.closed(self._agent.row.last).ranges
 
-    def _message(self, position: int, data: str, parts: Rows) -> TranscriptMessage:
-        document = session_message(data, parts, self._agent.agent_id, position)
+    def _message(self, stored: StoredMessage) -> TranscriptMessage:
+        record = stored.record()
         return TranscriptMessage(
             agent_id=self._agent.agent_id,
-            message_id=position,
-            message=document["message"],
-            created_at=str(document.get("created_at", "")),
-            updated_at=str(document.get("updated_at", "")),
-            live=self._agent.window.holds(position),
+            message_id=stored.position,
+            message=shown(record),
+            created_at=str(record.get("created_at", "")),
+            updated_at=str(record.get("updated_at", "")),
+            live=self._agent.window.holds(stored.position),
         )
-
-
-def session_message(data: str, chunks: Rows, agent_id: str, position: int) -> dict[str, Any]:
-    """The fields of a stored `SessionMessage`, of which `message` is what the model sees.
-
-    Args:
-        data: The row's `data`.
-        chunks: Parts, of this message and perhaps others.
-        agent_id: Whose message it is.
-        position: Its position in the transcript.
-
-    Raises:
-        SessionDataError: It can't be read.
-    """
-    what = f"Message {position} of agent {agent_id!r}"
-    document = stored_document(data, [chunk for chunk in chunks if chunk["message_id"] == position], what=what)
-    message = document.get("redact_message") or document.get("message")
-    if not is_message(message):
-        raise SessionDataError(unreadable(what, "it holds no message with a role and a list of content blocks"))
-    return {**document, "message": message}

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from ..database.decoding import shown
 from ..database.encoding import LARGEST_NUMBER, Message, mapping
-from ..database.query import Query, together
+from ..database.query import together
 from ..database.tables import Reading
 from ..errors import SessionDataError
 from .missing import no_session
 from .results import Usage
-from .transcripts import session_message
 
 if TYPE_CHECKING:
     from ..database.connector import Connector
-    from ..database.query import Row, Rows
+    from ..database.decoding import StoredMessage
     from ..database.tables import Tables
 
 __all__ = ["read_usage"]
@@ -25,32 +25,27 @@ _COUNTS = tuple(field.name for field in fields(Usage) if field.name != "agents")
 
 def read_usage(store: Connector[Tables], session_id: str) -> Usage:
     """What a session has used; see `PerSQLSessions.usage`."""
-    sessions, found = store.ask(
-        together(
-            Query([store.tables.sessions.read(session_id)], lambda answers: answers[0]),
-            Reading(store.tables).usage(session_id),
-        ),
-        versioned=True,
+    session, found = store.ask(
+        together(store.tables.sessions.read(session_id), Reading(store.tables).usage(session_id)), versioned=True
     )
-    if not sessions:
+    if session is None:
         raise no_session(session_id)
     counts: dict[str, dict[str, Any]] = {}
     for agent_id in sorted({*found.agent_ids, *found.sums}):
         row = found.sums.get(agent_id)
         counts[agent_id] = {name: 0 if row is None else int(row[name]) for name in _COUNTS}
         counts[agent_id]["unread"] += 0 if row is None else int(row["in_parts"])
-    for row in found.long:
-        agent_id = row["agent_id"]
+    for agent_id, message in found.long:
         if agent_id in counts:
-            _count_in(counts[agent_id], row, [part for part in found.parts if part["owner"] == agent_id])
+            _count_in(counts[agent_id], message)
     total: dict[str, Any] = {name: sum(own[name] for own in counts.values()) for name in _COUNTS}
     return Usage(**total, agents={agent_id: Usage(**own) for agent_id, own in counts.items()})
 
 
-def _count_in(own: dict[str, int], row: Row, parts: Rows) -> None:
+def _count_in(own: dict[str, int], stored: StoredMessage) -> None:
     """Add one message that stands in parts."""
     try:
-        message: Message = session_message(row["data"], parts, row["agent_id"], row["message_id"])["message"]
+        message: Message = shown(stored.record())
     except SessionDataError:
         return
     own["unread"] -= 1

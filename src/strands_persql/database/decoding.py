@@ -1,89 +1,261 @@
-"""What a session restores from: the rows of a restore, decoded. Pure: no I/O, no agent."""
+"""Rows read back: documents whole, with their parts joined, or an error that names the row. Pure: no I/O, no agent."""
 
 from __future__ import annotations
 
 import json
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import accumulate
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
-from ..engine.window import Entry
 from ..errors import SessionDataError
 from .encoding import (
     LARGEST_NUMBER,
-    LEAVES,
-    Message,
-    copied,
+    PARTS_MARKER,
     decode,
-    decode_all,
-    encode,
     is_message,
-)
-from .tables import (
-    CHUNKS_AT_ONCE,
-    MESSAGES_AT_ONCE,
-    Marker,
-    Tables,
-    is_in_parts,
-    joined,
-    marker_of,
 )
 
 if TYPE_CHECKING:
-    from ..client import Statement
+    from .query import Row, Rows
 
 __all__ = [
-    "Restoration",
-    "StoredAgent",
+    "AgentRecord",
+    "FoundParts",
+    "Marker",
+    "Part",
+    "RestorePage",
+    "Settlement",
+    "StoredDocument",
+    "StoredMessage",
     "StoredMultiAgent",
-    "copied_message",
-    "is_message",
-    "rewritten",
-    "stored_document",
-    "stored_multi_agents",
+    "is_in_parts",
+    "marker_of",
+    "number",
+    "shown",
     "unreadable",
 ]
 
-_STATEMENTS_AT_ONCE = 50
-_DECODED_AT_ONCE = 100_000
-"""Characters of messages. A text that fits into the processor's cache is decoded fastest: at 500,000 it takes a fifth
-longer, as each message by itself does."""
 
-Row = Mapping[str, Any]
-Rows = Sequence[Row]
-Answers = list[list[Row]]
-Chunks = dict[tuple[str, int], list[tuple[str, int, str]]]
+class Part(NamedTuple):
+    """One part of a document: of which writing of it, which part, and its text."""
+
+    generation: str
+    number: int
+    text: str
 
 
-@dataclass(slots=True)
-class StoredAgent:
-    """One agent as it is stored.
+class FoundParts:
+    """The parts that an answer holds, by the document that they belong to.
+
+    Args:
+        rows: The rows: `owner, message_id, generation, part`, and `data`.
+    """
+
+    def __init__(self, rows: Rows = ()) -> None:
+        self._parts: dict[tuple[str, int], list[Part]] = {}
+        for row in rows:
+            key = (row["owner"], row["message_id"])
+            self._parts.setdefault(key, []).append(Part(row["generation"], row["part"], row["data"]))
+
+    def of(self, owner: str, message_id: int = 0) -> list[Part]:
+        """The parts of one document; none of one that stands in its row."""
+        return self._parts.get((owner, message_id), [])
+
+    def messages(self) -> Iterable[tuple[str, int]]:
+        """The messages of which there are parts: agent and position."""
+        return self._parts
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """What the `data` of a row holds whose document is stored in parts."""
+
+    count: int
+    generation: str
+    created_at: str
+
+
+def is_in_parts(data: str) -> bool:
+    """Whether the `data` of a row is the marker of a document in parts."""
+    return data.startswith(PARTS_MARKER)
+
+
+def marker_of(data: str, *, what: str) -> Marker:
+    """The marker in a row's `data`.
+
+    Raises:
+        SessionDataError: It can't be read.
+    """
+    try:
+        marker: dict[str, Any] = json.loads(data)
+        count, generation, created_at = marker["persql_parts"], marker["generation"], marker.get("created_at", "")
+        if isinstance(count, int) and count > 0 and isinstance(generation, str) and isinstance(created_at, str):
+            return Marker(count, generation, created_at)
+    except (ValueError, KeyError):
+        pass
+    raise SessionDataError(
+        f"{what} is stored in parts, and what names them can't be read. Nothing was changed. Look at the column data "
+        "of that row, and mend it, delete it, or use another session id."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A document as its rows hold it; it is decoded when it is asked for.
 
     Attributes:
-        agent_id: Its id within the session.
-        revision: Counts the writes to its row.
-        window: Its live window; None where a repository wrote the row, which knows no window.
+        what: What it is, for errors: "The row of agent 'default'".
+        data: What its row holds.
+        parts: The parts that were found for it, of any generation.
+    """
+
+    what: str
+    data: str
+    parts: Sequence[Part] = ()
+
+    @property
+    def marker(self) -> Marker:
+        """What names its parts.
+
+        Raises:
+            SessionDataError: It can't be read.
+        """
+        return marker_of(self.data, what=self.what)
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether parts of it are stored, or should be."""
+        return bool(self.parts) or is_in_parts(self.data)
+
+    def text(self) -> str:
+        """The whole text.
+
+        Raises:
+            SessionDataError: A part is missing.
+        """
+        if not is_in_parts(self.data):
+            return self.data
+        marker = self.marker
+        parts = {part.number: part.text for part in self.parts if part.generation == marker.generation}
+        # The count is not to be trusted with a loop: it may have been changed by hand.
+        if len(parts) < marker.count or not all(number in parts for number in range(marker.count)):
+            raise SessionDataError(
+                f"{self.what} is stored in {marker.count} parts, of which {len(parts)} are there. Nothing was changed. "
+                "Look at its rows in the chunks table, delete the row, or use another session id."
+            )
+        return "".join(parts[number] for number in range(marker.count))
+
+    def fields(self, *, with_bytes: bool = True) -> dict[str, Any]:
+        """The document.
+
+        Args:
+            with_bytes: Decode bytes; False leaves them as JSON has them.
+
+        Raises:
+            SessionDataError: It can't be read.
+        """
+        text = self.text()
+        try:
+            value = decode(text) if with_bytes else json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise SessionDataError(unreadable(self.what, "it is no JSON")) from error
+        if not isinstance(value, dict):
+            raise SessionDataError(unreadable(self.what, "it is no JSON object"))
+        document = cast("dict[str, Any]", value)
+        if is_in_parts(self.data):  # an update keeps the marker's, as it keeps a whole document's
+            created_at = self.marker.created_at
+            if created_at:
+                document["created_at"] = created_at
+        return document
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage(StoredDocument):
+    """A message of the transcript as its rows hold it.
+
+    Attributes:
+        position: Its `message_id`.
+    """
+
+    position: int = 0
+
+    @classmethod
+    def of(cls, row: Row, agent_id: str, parts: FoundParts) -> StoredMessage:
+        """The message in a row of an agent."""
+        position: int = row["message_id"]
+        what = f"Message {position} of agent {agent_id!r}"
+        return cls(what, row["data"], parts.of(agent_id, position), position)
+
+    def record(self, *, with_bytes: bool = True) -> dict[str, Any]:
+        """The fields of Strands' `SessionMessage`, among them a message that is one.
+
+        Raises:
+            SessionDataError: It can't be read, or holds no message.
+        """
+        fields = self.fields(with_bytes=with_bytes)
+        if not is_message(shown(fields)):
+            raise SessionDataError(
+                unreadable(self.what, "it holds no message with a role and a list of content blocks")
+            )
+        return fields
+
+    def missing(self, limit: int) -> range:
+        """The next parts to be read, from the first that is not there, and at most so many.
+
+        Raises:
+            SessionDataError: Its marker can't be read.
+        """
+        if not is_in_parts(self.data):
+            return range(0)
+        marker = self.marker
+        there = {part.number for part in self.parts if part.generation == marker.generation}
+        first = next(number for number in range(len(there) + 1) if number not in there)
+        return range(first, min(marker.count, first + limit))
+
+    def with_parts(self, parts: Iterable[Part]) -> StoredMessage:
+        """The same, with more of its parts."""
+        return StoredMessage(self.what, self.data, [*self.parts, *parts], self.position)
+
+
+def shown(record: Mapping[str, Any]) -> Any:
+    """What the model sees of a `SessionMessage`, given its fields."""
+    return record.get("redact_message") or record.get("message")
+
+
+class AgentRecord(NamedTuple):
+    """An agent's row.
+
+    Attributes:
+        agent_id: Its id.
+        revision: Goes up with each write of the row.
+        window: The live window's JSON; None where a repository wrote the row, which knows no window.
         document: The fields of Strands' `SessionAgent`.
-        messages: The messages of its live window, by position, as entries of the window to come.
-        next_id: The position after the transcript's last message.
-        in_parts: The positions of messages stored in parts.
-        document_in_parts: Whether its own document is.
+        last_message_id: The position of its last message; None where it has none.
+        last_time: When that was written, where it was read.
     """
 
     agent_id: str
     revision: int
     window: str | None
-    document: dict[str, Any]
-    messages: dict[int, Entry] = field(default_factory=lambda: {})
-    next_id: int = 0
-    in_parts: list[int] = field(default_factory=lambda: [])
-    document_in_parts: bool = False
+    document: StoredDocument
+    last_message_id: int | None
+    last_time: str = ""
+
+    @property
+    def last(self) -> int:
+        """The position of its last message; -1 where it has none."""
+        return -1 if self.last_message_id is None else self.last_message_id
+
+    @classmethod
+    def of(cls, row: Row, parts: FoundParts) -> AgentRecord:
+        """The agent in a row: `agent_id, revision, live_window, data, last_message_id`."""
+        agent_id: str = row["agent_id"]
+        document = StoredDocument(f"The row of agent {agent_id!r}", row["data"], parts.of(agent_id))
+        last_time = row.get("last_time") or ""
+        return cls(agent_id, row["revision"], row["live_window"], document, row["last_message_id"], last_time)
 
 
-@dataclass(slots=True)
-class StoredMultiAgent:
+class StoredMultiAgent(NamedTuple):
     """A Graph's or Swarm's state as it is stored."""
 
     revision: int
@@ -91,337 +263,71 @@ class StoredMultiAgent:
     text: str
     in_parts: bool
 
-
-class Restoration:
-    """The agents of a session, as the rows of a restore arrive: one page of them, and more where that was not all.
-
-    Args:
-        answers: The answers to `Tables.restore`, less the first, the version. The list is emptied, so that the memory
-            of these rows is free for the next page.
-
-    Raises:
-        SessionDataError: A row can't be read; the error names it.
-    """
-
-    def __init__(self, answers: Answers) -> None:
-        agent_rows, window_rows, unwindowed_rows, agent_chunks, message_chunks = answers
-        answers.clear()
-        own_chunks = _by_document(agent_chunks)
-        self.agents = {row["agent_id"]: _stored_agent(row, own_chunks) for row in agent_rows}
-        self._chunks = _by_document(message_chunks)
-        self._has_all_chunks = len(message_chunks) < CHUNKS_AT_ONCE
-        self._knows_chunks = self._has_all_chunks
-        self._waiting: list[tuple[StoredAgent, Row]] = []  # rows of which parts are still to be read
-        self._places: dict[str, int] = {}
-        self._unread: list[tuple[str, int, int]] = []  # ranges of messages: agent, low, high
-        self._asked: list[Any] = []
-        self._take_next = self._take_messages
-        for rows, windowed in ((window_rows, True), (unwindowed_rows, False)):
-            for agent, own in self._by_agent(rows):
-                if (agent.window is not None) is windowed:
-                    if len(rows) >= MESSAGES_AT_ONCE:
-                        seen = [row["message_id"] for row in own]
-                        self._unread += [
-                            (agent.agent_id, low, high) for low, high in _unread(agent, seen) if low <= high
-                        ]
-                    self._take_rows(agent, own)
-        self._note_parts()
-
-    def wanted(self, tables: Tables, session_id: str) -> list[Statement]:
-        """What to read next, as one request; nothing where all is there."""
-        if self._unread:
-            self._take_next, self._asked, left = self._take_messages, [], MESSAGES_AT_ONCE
-            statements: list[Statement] = []
-            for agent_id, low, high in self._unread[:_STATEMENTS_AT_ONCE]:
-                limit = min(left, high - low + 1)
-                if limit > 0:
-                    self._asked.append(limit)
-                    statements.append(tables.restore.messages_between(session_id, agent_id, low, high, limit=limit))
-                    left -= limit
-            return statements
-        if not self._knows_chunks:
-            self._take_next = self._take_places_of_chunks
-            only = next(iter(self.agents)) if len(self.agents) == 1 else None
-            return [tables.restore.chunks_in_windows(session_id, only)]
-        self._take_next, self._asked, left = self._take_chunks, [], CHUNKS_AT_ONCE
-        statements = []
-        for agent, row in self._waiting:
-            position, marker = row["message_id"], _marker(agent, row)
-            first = self._parts_present(agent, row, marker)
-            last = min(marker.count, first + left) - 1
-            if last >= first:
-                self._asked.append((agent, row))
-                ends = (first, last)
-                statements.append(
-                    tables.restore.chunks_between(session_id, agent.agent_id, position, marker.generation, *ends)
-                )
-                left -= last - first + 1
-        return statements
-
-    def take(self, answers: Answers) -> None:
-        """Take in the answers to what was `wanted`, and empty their list.
+    @classmethod
+    def of(cls, row: Row, parts: FoundParts) -> StoredMultiAgent:
+        """The Graph or Swarm in a row: `multi_agent_id, revision, data`.
 
         Raises:
-            SessionDataError: A row can't be read; the error names it.
+            SessionDataError: The row can't be read.
         """
-        self._take_next(answers)
-        answers.clear()
-
-    def _take_messages(self, answers: Sequence[Rows]) -> None:
-        unread = self._unread[len(answers) :]
-        for (agent_id, low, high), limit, rows in zip(self._unread, self._asked, answers, strict=False):
-            if len(rows) >= limit and low + limit <= high:
-                unread.insert(0, (agent_id, rows[-1]["message_id"] + 1, high))
-            self._take_rows(self.agents[agent_id], rows)
-        self._unread = [(agent_id, low, high) for agent_id, low, high in unread if low <= high]
-
-    def _take_places_of_chunks(self, answers: Sequence[Rows]) -> None:
-        self._knows_chunks = True
-        for row in answers[0]:
-            if row["owner"] in self.agents:  # else it was added meanwhile, by another writer
-                self._chunks.setdefault((row["owner"], row["message_id"]), [])
-        self._note_parts()
-
-    def _take_chunks(self, answers: Sequence[Rows]) -> None:
-        for (agent, row), rows in zip(self._asked, answers, strict=True):
-            marker = _marker(agent, row)
-            present = self._parts_present(agent, row, marker)
-            parts = self._chunks.setdefault((agent.agent_id, row["message_id"]), [])
-            parts += [(chunk["generation"], chunk["part"], chunk["data"]) for chunk in rows]
-            # A part that was asked for and didn't come won't come: the error says so.
-            if self._parts_present(agent, row, marker) in (present, marker.count):
-                self._waiting = [other for other in self._waiting if other[1] is not row]
-                _take(agent, [row], self._chunks)
-
-    def _by_agent(self, rows: Rows) -> list[tuple[StoredAgent, Rows]]:
-        own: dict[str, list[Row]] = {agent_id: [] for agent_id in self.agents}
-        for row in rows:
-            own[row["agent_id"]].append(row)
-        return [(self.agents[agent_id], rows) for agent_id, rows in own.items()]
-
-    def _take_rows(self, agent: StoredAgent, rows: Rows) -> None:
-        if agent.window is None:
-            rows = self._unskipped(agent, rows)
-        if not self._has_all_chunks:
-            self._waiting += [(agent, row) for row in rows if self._lacks_parts(agent, row)]
-            rows = [row for row in rows if not self._lacks_parts(agent, row)]
-        for together in _decoded_at_once(rows):
-            _take(agent, together, self._chunks)
-
-    def _lacks_parts(self, agent: StoredAgent, row: Row) -> bool:
-        if not is_in_parts(row["data"]):
-            return False
-        marker = _marker(agent, row)
-        return self._parts_present(agent, row, marker) < marker.count
-
-    def _parts_present(self, agent: StoredAgent, row: Row, marker: Marker) -> int:
-        """How many parts of a document are there, from the first on without a gap."""
-        chunks = self._chunks.get((agent.agent_id, row["message_id"]), ())
-        parts = {part for generation, part, _ in chunks if generation == marker.generation}
-        return next(part for part in range(len(parts) + 1) if part not in parts)
-
-    def _note_parts(self) -> None:
-        for agent_id, position in self._chunks:  # also parts that no row names: a process died before their row
-            in_parts = self.agents[agent_id].in_parts
-            if position not in in_parts:
-                in_parts.append(position)
-
-    def _unskipped(self, agent: StoredAgent, rows: Rows) -> Rows:
-        """The rows of an agent without a window, less those removed that SQLite could not tell (a long document)."""
-        if not rows:
-            return rows
-        before = self._places.get(agent.agent_id, int(rows[0].get("removed", 0)))
-        self._places[agent.agent_id] = before + len(rows)
-        rows = sorted(rows, key=lambda row: row["message_id"])
-        state = agent.document.get("conversation_manager_state")
-        removed = cast("dict[str, Any]", state).get("removed_message_count", 0) if isinstance(state, dict) else 0
-        return rows[max(0, removed - before) :] if isinstance(removed, int) else rows
+        owner: str = row["multi_agent_id"]
+        document = StoredDocument(f"The row of multi-agent {owner!r}", row["data"], parts.of(owner))
+        fields = document.fields()
+        revision = number(row["revision"], document.what, "revision", least=1)
+        return cls(revision, fields, document.text(), document.in_parts)
 
 
-def _stored_agent(row: Mapping[str, Any], chunks: Chunks) -> StoredAgent:
-    agent_id: str = row["agent_id"]
-    what = f"The row of agent {agent_id!r}"
-    last = row["last_message_id"]
-    return StoredAgent(
-        agent_id,
-        _number(row["revision"], what, "revision", least=1),
-        row["live_window"],
-        _object(joined(row["data"], chunks.get((agent_id, 0), ()), what=what), what),
-        next_id=0 if last is None else _number(last, what, "last message_id") + 1,
-        document_in_parts=(agent_id, 0) in chunks,
-    )
+class RestorePage(NamedTuple):
+    """The first page of a restore.
+
+    Attributes:
+        agents: The agents.
+        windowed: The messages in their live windows (`agent_id, message_id, data`), in no order: as rows, since there
+            may be thousands.
+        unwindowed: The messages of agents with no live window by Strands' own rule, less those removed, as far as
+            SQLite could read how many: `removed` tells.
+        parts: The parts of messages.
+        has_all_parts: Whether these are all.
+    """
+
+    agents: list[AgentRecord]
+    windowed: Rows
+    unwindowed: Rows
+    parts: FoundParts
+    has_all_parts: bool
 
 
-def _unread(agent: StoredAgent, seen: list[int]) -> list[tuple[int, int]]:
-    """The ranges of an agent's window that a first page of its rows has left out, each with both ends."""
-    last = agent.next_id - 1
-    ranges = [(0, last)]
-    if agent.window is not None:
-        try:
-            items = [cast("list[Any]", item) for item in json.loads(agent.window) if isinstance(item, list)]
-            ranges = [(int(low), last if high is None else min(int(high), last)) for low, high in items]
-        except (ValueError, TypeError, OverflowError, RecursionError):
-            return []  # no live window: what makes one of it says so
-    if not seen:
-        return ranges
-    # The database answers range after range, each in order. Should it ever not, all is read once more.
-    places = [next((number for number, (low, high) in enumerate(ranges) if low <= seen_ <= high), -1) for seen_ in seen]
-    if -1 in places or list(zip(places, seen, strict=True)) != sorted(zip(places, seen, strict=True)):
-        return ranges
-    return [(seen[-1] + 1, ranges[places[-1]][1]), *ranges[places[-1] + 1 :]]
+class Settlement(NamedTuple):
+    """What stands in the rows that a refused batch was to write.
+
+    Attributes:
+        session_exists: Whether the session has a row.
+        agents: The rows of agents, by their ids.
+        multi_agents: The revision and the `data` of Graphs and Swarms, by their ids.
+        messages: The `data` of messages, by agent and position.
+    """
+
+    session_exists: bool
+    agents: dict[str, AgentRecord]
+    multi_agents: dict[str, tuple[int, str]]
+    messages: dict[tuple[str, int], str]
+
+    def revision(self, kind: Literal["agent", "multi_agent"], owner: str) -> int | None:
+        """The revision of an agent, Graph or Swarm; None where it has no row."""
+        if kind == "agent":
+            return self.agents[owner].revision if owner in self.agents else None
+        return self.multi_agents[owner][0] if owner in self.multi_agents else None
 
 
-def _marker(agent: StoredAgent, row: Row) -> Marker:
-    return marker_of(row["data"], what=f"Message {row['message_id']} of agent {agent.agent_id!r}")
-
-
-def _decoded_at_once(rows: Rows) -> Iterator[Rows]:
-    """The rows in their order, in pieces of at most so many characters, or of one row."""
-    ends = list(accumulate([len(row["data"]) for row in rows]))
-    start = before = 0
-    while start < len(rows):
-        end = max(start + 1, bisect_right(ends, before + _DECODED_AT_ONCE))
-        yield rows[start:end]
-        start, before = end, ends[end - 1]
-
-
-def _take(agent: StoredAgent, rows: Rows, chunks: Chunks) -> None:
-    """Decode rows of messages into their agent."""
-    messages = agent.messages
-    documents = decode_all([row["data"] for row in rows])
-    if documents is not None:
-        try:
-            for row, document in zip(rows, documents, strict=True):
-                message: Message = document["redact_message"] or document["message"]
-                position: int = row["message_id"]
-                created_at: str = document["created_at"]
-                content = copied_message(message)
-                # Rows that are JSON together need not be JSON each: what they hold then has other positions.
-                if content is None or document["message_id"] != position or type(created_at) is not str:
-                    break
-                messages[position] = Entry(message, content, position, created_at)
-            else:
-                return
-        except (TypeError, KeyError, RecursionError):
-            pass
-    for row in rows:
-        position = row["message_id"]
-        own = chunks.get((agent.agent_id, position), ())
-        messages[position] = stored_message(row["data"], own, agent.agent_id, position)
-
-
-def stored_multi_agents(answers: Sequence[Rows]) -> dict[str, StoredMultiAgent]:
-    """The Graphs and Swarms in the answers to `Tables.restore_multi_agents`.
+def number(value: object, what: str, name: str, *, least: int = 0) -> int:
+    """A revision or a position that can go up: one that was changed by hand may be none.
 
     Raises:
-        SessionDataError: A row can't be read; the error names it.
+        SessionDataError: It is no number that is exact in JSON.
     """
-    rows, chunk_rows = answers
-    chunks = _by_document(chunk_rows)
-    found: dict[str, StoredMultiAgent] = {}
-    for row in rows:
-        multi_agent_id: str = row["multi_agent_id"]
-        what = f"The row of multi-agent {multi_agent_id!r}"
-        text = joined(row["data"], chunks.get((multi_agent_id, 0), ()), what=what)
-        in_parts = (multi_agent_id, 0) in chunks
-        revision = _number(row["revision"], what, "revision", least=1)
-        found[multi_agent_id] = StoredMultiAgent(revision, _object(text, what), text, in_parts)
-    return found
-
-
-def _number(value: object, what: str, name: str, *, least: int = 0) -> int:
-    """A count that is exact in JSON, with room to go up: a number changed by hand could never be written again."""
     if isinstance(value, int) and least <= value < LARGEST_NUMBER:
         return value
     raise SessionDataError(unreadable(what, f"its {name} is {value!r}", column=name))
-
-
-def stored_document(data: str, chunks: Rows, *, what: str) -> dict[str, Any]:
-    """One row's document, from its `data` and its parts.
-
-    Raises:
-        SessionDataError: It can't be read.
-    """
-    document = _object(joined(data, [(row["generation"], row["part"], row["data"]) for row in chunks], what=what), what)
-    if is_in_parts(data):  # an update keeps the marker's, as it keeps a whole document's
-        document["created_at"] = marker_of(data, what=what).created_at or document.get("created_at", "")
-    return document
-
-
-def rewritten(
-    data: str, chunks: Rows, agent_id: str, position: int, redaction: tuple[str, str, str], updated_at: str
-) -> str | None:
-    """A message row's new text, if its content is exactly what is to be redacted; else None.
-
-    Args:
-        data: The row's `data`.
-        chunks: Its parts.
-        agent_id: Whose message it is.
-        position: Its `message_id`.
-        redaction: The role, the raw content as JSON, and the redacted content as JSON.
-        updated_at: The time.
-    """
-    role, raw, redacted = redaction
-    document = stored_document(data, chunks, what=f"Message {position} of agent {agent_id!r}")
-    if not is_message(document.get("message")):
-        return None
-    message: Message = document["message"]
-    if message["role"] != role or encode(message["content"], what="a message") != raw:
-        return None
-    message["content"] = decode(redacted)
-    return encode({**document, "message": message, "updated_at": updated_at}, what="a message")
-
-
-def stored_message(data: str, chunks: Sequence[tuple[str, int, str]], agent_id: str, position: int) -> Entry:
-    """One row of the transcript: what Strands' `SessionMessage.to_message` gives, at a tenth of its cost.
-
-    Raises:
-        SessionDataError: It can't be read.
-    """
-    what = f"Message {position} of agent {agent_id!r}"
-    document = _object(joined(data, chunks, what=what), what)
-    message = document.get("redact_message") or document.get("message")
-    if not is_message(message):
-        raise SessionDataError(unreadable(what, "it holds no message with a role and a list of content blocks"))
-    return Entry.stored(message, position, str(document.get("created_at", "")))
-
-
-def copied_message(message: Any) -> Message | None:
-    """A structural copy of something decoded, if it `is_message`; else None.
-
-    A check and a copy in one pass: a restore needs both of each message, and one after the other they take half as long
-    again.
-    """
-    if type(message) is not dict:
-        return None
-    copy = cast("Message", message).copy()
-    if type(copy.get("role")) is not str or type(copy.get("content")) is not list:
-        return None
-    for key, value in copy.items():
-        if key == "content":
-            blocks: list[dict[str, Any]] = []
-            for block in value:
-                if type(block) is not dict:
-                    return None
-                own = cast("dict[str, Any]", block).copy()
-                for name, item in own.items():
-                    if type(item) not in LEAVES:
-                        own[name] = copied(item)
-                blocks.append(own)
-            copy[key] = blocks
-        elif type(value) not in LEAVES:
-            copy[key] = copied(value)
-    return copy
-
-
-def _object(text: str, what: str) -> dict[str, Any]:
-    try:
-        value = decode(text)
-    except (ValueError, RecursionError) as error:
-        raise SessionDataError(unreadable(what, "it is no JSON")) from error
-    if not isinstance(value, dict):
-        raise SessionDataError(unreadable(what, "it is no JSON object"))
-    return cast("dict[str, Any]", value)
 
 
 def unreadable(what: str, why: str, *, column: str = "data") -> str:
@@ -430,10 +336,3 @@ def unreadable(what: str, why: str, *, column: str = "data") -> str:
         f"{what} can't be read: {why}. Nothing was changed. Look at the column {column} of that row, and mend it, "
         "delete it, or use another session id."
     )
-
-
-def _by_document(rows: Rows) -> Chunks:
-    chunks: Chunks = {}
-    for row in rows:
-        chunks.setdefault((row["owner"], row["message_id"]), []).append((row["generation"], row["part"], row["data"]))
-    return chunks

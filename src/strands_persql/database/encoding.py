@@ -1,4 +1,4 @@
-"""JSON documents: encode, decode, copy, split. Pure: no I/O, no agent.
+"""JSON documents: encode, decode, copy, and lay them out in rows. Pure: no I/O, no agent.
 
 Bytes are written as Strands writes them (`strands.types.session.encode_bytes_values`), so that rows can be read by
 Strands' own classes. NaN and the infinities are kept as Python's `json` keeps them.
@@ -9,16 +9,20 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from json.encoder import encode_basestring_ascii
 from typing import Any, TypeAlias, TypeGuard, cast
+from uuid import uuid4
 
 from ..errors import SessionDataError
 
 __all__ = [
     "LARGEST_NUMBER",
     "LEAVES",
+    "PARTS_MARKER",
     "PART_BYTES",
+    "Document",
     "Message",
     "copied",
     "decode",
@@ -40,6 +44,9 @@ PART_BYTES = 1_000_000
 """The most bytes of UTF-8 that one stored value holds; a longer document is stored in parts.
 
 The service's limit is 2 MB a row and value (Cloudflare Durable Objects, "Limits"), keys included."""
+
+PARTS_MARKER = '{"persql_parts":'
+"""How the `data` of a row begins whose document is stored in parts."""
 
 LARGEST_NUMBER = 2**53 - 2**30
 """Revisions and positions are below it: numbers are JavaScript's on the way, exact to 2^53, and go up from there."""
@@ -239,6 +246,44 @@ def parts_of(text: str, size: int = PART_BYTES) -> list[str]:
         parts.append(raw[start:end].decode())
         start = end
     return parts or [""]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """How one document is laid out in rows.
+
+    A short document stands in its row's `data`. One that is too long for a row, or that holds NaN or an infinity, which
+    SQLite's JSON functions don't take, is stored in parts. Its row then holds a marker, which names the generation of
+    these parts: the old parts stay readable until the row names the new ones.
+
+    Attributes:
+        data: What its row holds: the text itself, or the marker.
+        parts: The parts; none of a short document.
+        generation: Of the parts; each writing of a document has its own.
+    """
+
+    data: str
+    parts: tuple[str, ...] = ()
+    generation: str = ""
+
+    @classmethod
+    def of(cls, text: str, *, generation: str = "", created_at: str = "", size: int = PART_BYTES) -> Document:
+        """Lay out a document's text.
+
+        Args:
+            text: The document.
+            generation: Empty for a random one.
+            created_at: The document's `created_at`: it stands in the marker too, where an update finds it.
+            size: The most bytes in a row.
+        """
+        parts = parts_of(text, size)
+        if len(parts) == 1 and is_strict(text):
+            return cls(text)
+        generation = generation or uuid4().hex
+        marker: dict[str, object] = {"persql_parts": len(parts), "generation": generation}
+        if created_at:
+            marker["created_at"] = created_at
+        return cls(json.dumps(marker, separators=(",", ":")), tuple(parts), generation)
 
 
 def now() -> str:

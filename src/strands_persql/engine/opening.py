@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..client import survive_forks
-from ..database.decoding import Restoration, StoredAgent, StoredMultiAgent, stored_multi_agents
+from ..database.query import Query, together
+from .reader import Restoration, StoredAgent, restoring
 from .tracing import BatchSpan
 
 if TYPE_CHECKING:
-    from ..client import Statement
     from ..database.connector import Connector
-    from ..database.connector import Row as StoredRow
+    from ..database.decoding import StoredMultiAgent
     from ..database.tables import Tables
 
 __all__ = ["Opening"]
+
+T = TypeVar("T")
 
 
 class Opening:
@@ -43,13 +44,14 @@ class Opening:
     def read_ahead(self, agent_id: str | None) -> None:
         """Read the session's agents, Graphs and Swarms, or one agent, in one request, for the constructors to come."""
         tables = self._connector.tables
-        statements = tables.restore.agents(self._session_id, agent_id)
+        query = restoring(tables, self._session_id, agent_id)
+        multi_agents: dict[str, StoredMultiAgent] = {}
         if agent_id is None:
-            statements += tables.multi_agents.read(self._session_id)
-        answers = self._read(statements, agent_id, versioned=True)
-        multi_agents = stored_multi_agents(answers[5:]) if agent_id is None else {}
-        del answers[5:]
-        agents = self._restored(answers)
+            both = together(query, tables.multi_agents.read(self._session_id))
+            restoration, multi_agents = self._ask(both, versioned=True)
+        else:
+            restoration = self._ask(query, agent_id, versioned=True)
+        agents = self._whole(restoration)
         with self._lock:
             self._agents.update(agents)
             self._multi_agents.update(multi_agents)
@@ -71,32 +73,24 @@ class Opening:
                     self._ahead.discard(agent_id)
                 if agent_id in self._agents or not again:
                     return self._agents.pop(agent_id, None)
-        answers = self._read(
-            self._connector.tables.restore.agents(self._session_id, agent_id), agent_id, versioned=True
-        )
-        return self._restored(answers).get(agent_id)
+        query = restoring(self._connector.tables, self._session_id, agent_id)
+        return self._whole(self._ask(query, agent_id, versioned=True)).get(agent_id)
 
     def multi_agent(self, multi_agent_id: str, *, again: bool) -> StoredMultiAgent | None:
         """What is stored of a Graph or Swarm, in the same way."""
         with self._lock:
             if self._ahead is None and not again:
                 return self._multi_agents.pop(multi_agent_id, None)
-        tables = self._connector.tables
-        statements = [tables.read_version(), *tables.multi_agents.read(self._session_id, multi_agent_id)]
-        answers = self._read(statements, multi_agent_id, versioned=True)
-        return stored_multi_agents(answers).get(multi_agent_id)
+        query = self._connector.tables.multi_agents.read(self._session_id, multi_agent_id)
+        return self._ask(query, multi_agent_id, versioned=True).get(multi_agent_id)
 
-    def _read(
-        self, statements: Sequence[Statement], *owners: str | None, versioned: bool = False
-    ) -> list[list[StoredRow]]:
-        owned_by = [owner for owner in owners if owner is not None]
-        with BatchSpan("persql.restore", statements, session_id=self._session_id, agent_ids=owned_by) as span:
-            answers = self._connector.read_versioned(statements) if versioned else self._connector.read(*statements)
-            span.rows(sum(map(len, answers)))
-        return answers
+    def _ask(self, query: Query[T], *owners: str, versioned: bool = False) -> T:
+        version = [self._connector.tables.read_version()] if versioned else []
+        statements = [*version, *query.statements]
+        with BatchSpan("persql.restore", statements, session_id=self._session_id, agent_ids=owners) as span:
+            return self._connector.ask(span.counted(query), versioned=versioned)
 
-    def _restored(self, answers: list[list[StoredRow]]) -> dict[str, StoredAgent]:
-        restoration = Restoration(answers)
-        while statements := restoration.wanted(self._connector.tables, self._session_id):
-            restoration.take(self._read(statements, *restoration.agents))
+    def _whole(self, restoration: Restoration) -> dict[str, StoredAgent]:
+        while (page := restoration.next_page(self._connector.tables, self._session_id)) is not None:
+            self._ask(page, *restoration.agents)
         return restoration.agents

@@ -6,10 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ..database.encoding import PART_BYTES, is_strict
+from ..database.encoding import (
+    Document,
+    decode,
+    encode,
+    is_message,
+    now,
+)
 from ..database.tables import (
     ChunkKind,
-    Document,
     Tables,
     first_revision,
     revision_step,
@@ -17,6 +22,7 @@ from ..database.tables import (
 
 if TYPE_CHECKING:
     from ..client import Statement
+    from ..database.decoding import StoredMessage
 
 __all__ = [
     "AgentRow",
@@ -37,7 +43,8 @@ MAX_STATEMENTS = 100
 MAX_BODY_BYTES = 4_000_000
 """Bytes of parameters in one batch. PerSQL names no limit for a request's body; its public endpoints take 1 MB."""
 
-Key: TypeAlias = tuple[ChunkKind | Literal["redaction"], str, int]
+DocumentKey: TypeAlias = tuple[ChunkKind, str, int]
+Key: TypeAlias = DocumentKey | tuple[Literal["redaction"], str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,7 @@ class MessageRow:
     new: bool
 
     @property
-    def key(self) -> Key:
+    def key(self) -> DocumentKey:
         """What a newer content replaces."""
         return ("message", self.agent_id, self.message_id)
 
@@ -64,7 +71,7 @@ class AgentRow:
     document: Document
 
     @property
-    def key(self) -> Key:
+    def key(self) -> DocumentKey:
         """What a newer content replaces."""
         return ("agent", self.agent_id, 0)
 
@@ -77,7 +84,7 @@ class MultiAgentRow:
     document: Document
 
     @property
-    def key(self) -> Key:
+    def key(self) -> DocumentKey:
         """What a newer content replaces."""
         return ("multi_agent", self.multi_agent_id, 0)
 
@@ -86,14 +93,14 @@ class MultiAgentRow:
 class Redaction:
     """Content to be overwritten wherever an agent's transcript holds it.
 
+    The rows that may hold it are read and compared here: what is redacted is sent nowhere.
+
     Attributes:
-        agent_id: Whose transcript.
+        agent_id: The agent.
         role: The role of the messages that may hold it.
         raw: The content before, as JSON.
         redacted: The content after, as JSON.
         before: The position after the transcript's last message at that time: a newer message may hold it again.
-        sent: The database has had `raw` already, so that it may be named in a statement; else, or where it is long
-            enough to stand in parts, the rows that may hold it are read and compared here.
     """
 
     agent_id: str
@@ -101,22 +108,28 @@ class Redaction:
     raw: str
     redacted: str
     before: int
-    sent: bool
-
-    @property
-    def by_statement(self) -> bool:
-        """Whether one statement can do it."""
-        return self.sent and not self.may_be_in_parts
-
-    @property
-    def may_be_in_parts(self) -> bool:
-        """Whether a message with this content is stored in parts, where no statement finds it."""
-        return len(self.raw) * 4 > PART_BYTES or not is_strict(self.raw)
 
     @property
     def key(self) -> Key:
         """What a newer content replaces."""
         return ("redaction", self.agent_id, hash((self.role, self.raw)))
+
+    def rewritten(self, stored: StoredMessage) -> MessageRow | None:
+        """The new content of a stored message, if it holds exactly what is to be redacted.
+
+        Raises:
+            SessionDataError: The message can't be read.
+        """
+        fields = stored.fields()
+        message = fields.get("message")
+        if not is_message(message) or message["role"] != self.role:
+            return None
+        if encode(message["content"], what="a message") != self.raw:
+            return None
+        message["content"] = decode(self.redacted)
+        text = encode({**fields, "updated_at": now()}, what="a message")
+        document = Document.of(text, created_at=str(fields.get("created_at", "")))
+        return MessageRow(self.agent_id, stored.position, document, new=False)
 
 
 Row: TypeAlias = MessageRow | AgentRow | MultiAgentRow | Redaction
@@ -226,18 +239,15 @@ class _Plan:
         messages = [row for row in rows if isinstance(row, MessageRow)]
         for message in messages:
             self._next_ids[message.agent_id] = max(self._next_ids.get(message.agent_id, 0), message.message_id + 1)
-        redactions = [row for row in rows if isinstance(row, Redaction)]
         revisions = dict(self._stored.agents)
         for agent_id in agents:
             if agent_id in new:
                 revisions[agent_id] = self._agent(agents[agent_id], revision=0)
         replaced = {row.agent_id for row in messages if not row.new or row.key in self._stored.in_parts}
-        replaced |= {row.agent_id for row in redactions}
         for agent_id in sorted(replaced - new):
             if self._raises_first or agent_id not in agents:
                 revisions[agent_id] = self._touch(agent_id, revision=revisions.get(agent_id, 0))
         self._messages(messages, revisions)
-        self._redactions(redactions)
         for agent_id, row in agents.items():
             if agent_id not in new:
                 self._agent(row, revision=revisions[agent_id])
@@ -255,8 +265,7 @@ class _Plan:
                 row.window,
                 row.document.data,
                 next_id=self._next_ids.get(row.agent_id, 0),
-                revision=revision,
-                new_revision=new,
+                revisions=(revision, new),
             )
         else:
             write = self._tables.agents.create(*ids, row.window, row.document.data, new_revision=new)
@@ -281,15 +290,6 @@ class _Plan:
                 write(self._session_id, row.agent_id, row.message_id, row.document.data, revision=revision),
             )
 
-    def _redactions(self, rows: list[Redaction]) -> None:
-        for row in rows:
-            self._add(
-                self._tables.messages.redact_copies(
-                    self._session_id, row.agent_id, row.role, row.raw, row.redacted, before=row.before
-                )
-            )
-            self._batches[-1].completes.append(row.key)
-
     def _multi_agent(self, row: MultiAgentRow) -> None:
         ids = (self._session_id, row.multi_agent_id)
         revision = self._stored.multi_agents.get(row.multi_agent_id, 0)
@@ -307,10 +307,10 @@ class _Plan:
         for statement in parts:
             self._add(statement)
 
-    def _complete(self, key: Key, document: Document, write: Statement) -> None:
+    def _complete(self, key: DocumentKey, document: Document, write: Statement) -> None:
         """A row, and in the same transaction the end of the parts it had before."""
         kind, owner, message_id = key
-        if key in self._stored.in_parts and kind != "redaction":
+        if key in self._stored.in_parts:
             drop = self._tables.parts.drop(self._session_id, kind, owner, message_id, but=document.generation)
             self._add(write, drop)
         else:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from strands.types.exceptions import SessionException
 
-from ..database.encoding import Message, copied, encode, is_strict, now, quoted
+from ..database.encoding import Message, copied, encode, now, quoted
 from ..database.live_window import LiveWindow
 from ..database.tables import Document
 from ..errors import SessionDataError
@@ -29,9 +29,9 @@ from .window import Change, Window
 if TYPE_CHECKING:
     from strands import Agent
 
-    from ..database.decoding import StoredAgent
     from .opening import Opening
     from .options import Written
+    from .reader import StoredAgent
     from .writer import Writer
 
 __all__ = ["Recorder"]
@@ -235,20 +235,20 @@ class Recorder:
                 raise SessionException("No message to redact.")
             role, raw, redacted = target.content.get("role"), target.content["content"], target.message["content"]
             rows: list[Row] = []
+            was_sent = False
             if raw and raw != redacted:
                 for entry in known.window.entries:
                     if entry.content.get("role") == role and entry.content["content"] == raw and entry is not target:
                         entry.message["content"] = copied(redacted)
                 scrub_interrupts(agent, _pairs(raw, redacted))
-                unsent = target.message_id is not None and self._writer.is_unsent(agent.agent_id, target.message_id)
+                was_sent = target.message_id is None or not self._writer.is_unsent(agent.agent_id, target.message_id)
                 text = encode(redacted, what="a redaction")
                 raw_text = encode(raw, what="a message")
-                # A redacted text that SQLite's JSON can't hold (NaN) is put in by us, as one that was never sent.
-                sent = not unsent and is_strict(text)
-                rows.append(Redaction(agent.agent_id, str(role), raw_text, text, known.window.next_id, sent))
+                rows.append(Redaction(agent.agent_id, str(role), raw_text, text, known.window.next_id))
             self._record(agent, known, lambda: known.window.compare(messages_of(agent)), rows)
             # What was sent raw is overwritten before the model's next step, whatever the durability.
-            return self._writer.send(last=self._writer.durability == "message" or self._writer.has_rewrites)
+            at_once = was_sent or self._writer.has_rewrites
+            return self._writer.send(last=self._writer.durability == "message" or at_once)
 
     # From changes to rows
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from ..database.decoding import rewritten
-from ..database.encoding import now
-from ..database.tables import Document
-from .planner import Key, MessageRow, Redaction
+from .planner import Redaction
 
 if TYPE_CHECKING:
     from ..database.connector import Connector
-    from ..database.connector import Row as StoredRow
+    from ..database.decoding import StoredMessage
     from ..database.tables import Tables
     from .outgoing import Outgoing
 
@@ -21,32 +18,19 @@ __all__ = ["search"]
 
 def search(out: Outgoing, redaction: Redaction, connector: Connector[Tables], lock: threading.RLock) -> None:
     """Put the rows that hold what is to be redacted among those being sent, in the place of the redaction."""
-    agent_id, sid = redaction.agent_id, out.session_id
-    rows: list[StoredRow] = []
-    chunks: list[StoredRow] = []
+    agent_id = redaction.agent_id
+    found: list[StoredMessage] = []
     if out.known.agents.get(agent_id):
-        tables = connector.tables
-        found = [
-            tables.messages.find_copies(sid, agent_id, redaction.role, len(redaction.raw), before=redaction.before)
-        ]
-        if redaction.may_be_in_parts:
-            found += tables.messages.find_in_parts(sid, agent_id, before=redaction.before)
-        with out.span("persql.redact", found, [redaction]) as span:
-            rows, *others = connector.read(*found)
-            span.rows(len(rows) + sum(map(len, others)))
-        if others:
-            in_parts, chunks = others
-            rows = [*rows, *in_parts]
+        query = connector.tables.messages.find_copies(
+            out.session_id, agent_id, redaction.role, redaction.raw, before=redaction.before
+        )
+        with out.span("persql.redact", query.statements, [redaction]) as span:
+            found = connector.ask(span.counted(query))
     with lock:
         del out.rows[redaction.key]
-        for row in rows:
-            position: int = row["message_id"]
-            own = [chunk for chunk in chunks if chunk["message_id"] == position]
-            text = rewritten(
-                row["data"], own, agent_id, position, (redaction.role, redaction.raw, redaction.redacted), now()
-            )
-            key: Key = ("message", agent_id, position)
-            if text is not None and key not in out.rows:
-                out.rows[key] = MessageRow(agent_id, position, Document.of(text), new=False)
-                if own:
-                    out.known.in_parts.add(key)
+        for stored in found:
+            row = redaction.rewritten(stored)
+            if row is not None and row.key not in out.rows:
+                out.rows[row.key] = row
+                if stored.in_parts:
+                    out.known.in_parts.add(row.key)

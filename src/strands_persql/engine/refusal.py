@@ -14,7 +14,7 @@ from .planner import AgentRow, Key, MessageRow, MultiAgentRow, Redaction, Row
 
 if TYPE_CHECKING:
     from ..database.connector import Connector
-    from ..database.connector import Row as StoredRow
+    from ..database.decoding import Settlement
     from ..database.tables import Tables
     from .outgoing import Outgoing
 
@@ -44,29 +44,16 @@ def settle(out: Outgoing, connector: Connector[Tables], lock: threading.RLock) -
         agent_id: [row.message_id for row in rows if isinstance(row, MessageRow) and row.agent_id == agent_id]
         for agent_id in agent_ids
     }
-    tables, sid = connector.tables, out.session_id
-    statements = [
-        tables.agents.read_some(sid, agent_ids),
-        tables.multi_agents.read_some(sid, multi_ids),
-        tables.sessions.read(sid),
-        *(tables.messages.read_some(sid, agent_id, ids) for agent_id, ids in wanted.items()),
-    ]
-    with out.span("persql.settle", statements, rows) as span:
-        answers = connector.read(*statements)
-        span.rows(sum(map(len, answers)))
-    found: dict[Key, StoredRow] = {
-        ("message", agent_id, row["message_id"]): row
-        for agent_id, answer in zip(wanted, answers[3:], strict=True)
-        for row in answer
-    }
-    found.update({("agent", row["agent_id"], 0): row for row in answers[0]})
-    found.update({("multi_agent", row["multi_agent_id"], 0): row for row in answers[1]})
+    query = connector.tables.settlement(out.session_id, agent_ids, multi_ids, wanted)
+    with out.span("persql.settle", query.statements, rows) as span:
+        found = connector.ask(span.counted(query))
     with lock:
         settlement = _Settlement(out, found)
         progress = [settlement.message(row) for row in rows]
         progress += [settlement.revision("agent", agent_id) for agent_id in agent_ids]
         progress += [settlement.revision("multi_agent", multi_id) for multi_id in multi_ids]
-        if not any(progress) and not answers[2]:  # the session went between the requests that were to begin an owner
+        # Else the session went between the requests that were to begin an owner in it.
+        if not any(progress) and not found.session_exists:
             first: tuple[Owner, str] = ("agent", agent_ids[0]) if agent_ids else ("multi_agent", multi_ids[0])
             raise settlement.conflict(*first, deleted=True)
     return any(progress)
@@ -75,15 +62,17 @@ def settle(out: Outgoing, connector: Connector[Tables], lock: threading.RLock) -
 class _Settlement:
     """What was being sent, beside what is stored."""
 
-    def __init__(self, out: Outgoing, found: dict[Key, StoredRow]) -> None:
+    def __init__(self, out: Outgoing, found: Settlement) -> None:
         self._out = out
         self._found = found
 
     def message(self, row: Row) -> bool:
         """Whether a message that was being sent turned out to be stored, perhaps with an earlier content of ours."""
-        if not isinstance(row, MessageRow) or row.key not in self._found:
+        if not isinstance(row, MessageRow):
             return False
-        stored = self._found[row.key]["data"]
+        stored = self._found.messages.get((row.agent_id, row.message_id))
+        if stored is None:
+            return False
         if stored == row.document.data:
             self._out.is_stored(row.key)
             return True
@@ -100,22 +89,23 @@ class _Settlement:
         """Whether an agent, Graph or Swarm turned out to stand at a revision that an earlier attempt of ours made."""
         known = self._out.known.agents if kind == "agent" else self._out.known.multi_agents
         key: Key = (kind, owner, 0)
-        stored = self._found.get(key)
-        revision = stored["revision"] if stored is not None else 0
+        revision = self._found.revision(kind, owner) or 0
         wanted = self._out.rows.get(key)
-        last = stored["last_message_id"] if isinstance(wanted, AgentRow) and stored is not None else None
+        agent = self._found.agents.get(owner) if isinstance(wanted, AgentRow) else None
+        last = None if agent is None else agent.last_message_id
         if last is not None and last >= self._out.known.next_ids.get(owner, 0):
             raise self.conflict(kind, owner, message_id=last)
         if revision == known.get(owner, 0):
             return False
         attempts = self._out.attempts
-        if stored is None or (owner, revision) not in (attempts.agents if kind == "agent" else attempts.multi_agents):
+        if not revision or (owner, revision) not in (attempts.agents if kind == "agent" else attempts.multi_agents):
             raise self.conflict(kind, owner)
         known[owner] = revision
         if (
             isinstance(wanted, AgentRow)
-            and (wanted.window, wanted.document.data) == (stored["live_window"], stored["data"])
-        ) or (isinstance(wanted, MultiAgentRow) and wanted.document.data == stored["data"]):
+            and agent is not None
+            and (wanted.window, wanted.document.data) == (agent.window, agent.document.data)
+        ) or (isinstance(wanted, MultiAgentRow) and wanted.document.data == self._found.multi_agents[owner][1]):
             self._out.is_stored(key)
         return True
 
@@ -124,8 +114,7 @@ class _Settlement:
     ) -> SessionConflictError:
         """The error for a rival's write."""
         known = (self._out.known.agents if kind == "agent" else self._out.known.multi_agents).get(owner, 0)
-        row = self._found.get((kind, owner, 0))
-        stored = None if row is None else row["revision"]
+        stored = self._found.revision(kind, owner)
         what = (
             f"message {message_id} of agent {owner!r}"
             if message_id is not None

@@ -6,11 +6,12 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from ..database.decoding import StoredAgent, unreadable
+from ..database.decoding import unreadable
 from ..database.encoding import Message, copied
 from ..database.live_window import LiveWindow
 from ..errors import SessionDataError
 from .agent_state import Restorable, is_stateful
+from .reader import StoredAgent
 from .repair import repair
 from .window import Window
 

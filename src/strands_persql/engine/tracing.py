@@ -4,7 +4,7 @@
 persql.restore    a session's rows are read, for an agent, a Graph or a Swarm that is being built
 persql.write      a batch is written
 persql.settle     rows are read back after a refused batch: was it a rival, or an earlier attempt of ours?
-persql.redact     rows are read that may hold what is to be redacted, where no statement finds it
+persql.redact     rows are read that may hold what is to be redacted
 ```
 
 All are client spans under the span in which the event came: an agent's messages are stored inside its invocation. Their
@@ -22,12 +22,13 @@ import logging
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from opentelemetry import context, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from ..client import retries_so_far
+from ..database.query import Query
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -35,10 +36,13 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
     from ..client import Statement
+    from ..database.query import Answers
 
 __all__ = ["BatchSpan", "current_context"]
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _tracer = trace.get_tracer("strands_persql")
 
@@ -90,6 +94,15 @@ class BatchSpan(AbstractContextManager["BatchSpan"]):
         """How many rows were written or read."""
         if self._recording:
             self._span.set_attribute("strands_persql.rows", count)
+
+    def counted(self, query: Query[T]) -> Query[T]:
+        """The same query; the rows of its answers are counted."""
+
+        def read(answers: Answers) -> T:
+            self.rows(sum(map(len, answers)))
+            return query.read(answers)
+
+        return Query(query.statements, read)
 
     @contextmanager
     def current(self) -> Generator[None, None, None]:

@@ -101,12 +101,9 @@ class Writer:
 
     @property
     def has_rewrites(self) -> bool:
-        """Whether something pending replaces what is stored, or may be, as a redaction does."""
+        """Whether something pending replaces what is stored, or may be."""
         with self._lock:
-            return any(
-                (isinstance(row, Redaction) and row.sent) or (isinstance(row, MessageRow) and not row.new)
-                for row in self._pending.values()
-            )
+            return any(isinstance(row, MessageRow) and not row.new for row in self._pending.values())
 
     def is_unsent(self, agent_id: str, message_id: int) -> bool:
         """Whether a message's content has never left this process."""
@@ -261,7 +258,7 @@ class Writer:
 
     def _send(self, batch: Batch | None, refusal: BaseException | None) -> None:
         for row in list(self._out.rows.values()):
-            if isinstance(row, Redaction) and not row.by_statement:
+            if isinstance(row, Redaction):
                 search(self._out, row, self.connector, self._lock)
         refusal = refusal or self._send_batches([batch] if batch is not None else self._planned())
         for _ in range(_SETTLEMENTS):

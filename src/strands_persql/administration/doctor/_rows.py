@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from strands.types.session import Session, SessionType
 
 from ...database.connector import Row, Store
-from ...database.decoding import stored_document, stored_message, stored_multi_agents
+from ...database.decoding import Marker, marker_of, shown
 from ...database.encoding import LARGEST_NUMBER, Message, copied, encode
 from ...database.live_window import LiveWindow
-from ...database.tables import marker_of
 from ...database.tables._doctor import CheckedTable, DoctorTables
 from ...engine.agent_state import Restorable
 from ...engine.repair import repair
@@ -31,7 +30,7 @@ from ._findings import (
 
 if TYPE_CHECKING:
     from ...client import Statement
-    from ...database.tables import ChunkKind, Marker
+    from ...database.tables import ChunkKind
 
 __all__ = ["PAGE", "Rows"]
 
@@ -225,8 +224,8 @@ class Rows:
         yield from self._agent_row(session, agent_id, row)
         text = row["live_window"]
         if row["long_window"]:
-            rows = self._store.read(self._tables.agents.read_some(ids[0], [agent_id]))[0]
-            text = rows[0]["live_window"] if rows else None
+            found = self._store.ask(self._tables.agents.read(*ids))
+            text = None if found is None else found.window
         what = f"agent {agent_id!r}"
         window_of_row: LiveWindow | None = None
         ranges: list[tuple[int, float]] | None = None
@@ -269,10 +268,10 @@ class Rows:
         self._note_marker(session, ("agent", agent_id, 0), row["marker"])
         if row["sound"]:
             return
-        rows, chunks = self._store.read(*self._tables.agents.read(*ids))
+        found = self._store.ask(self._tables.agents.read(*ids))
         try:
-            for found in rows:
-                Restorable.of(stored_document(found["data"], chunks, what=f"The row of agent {agent_id!r}"))
+            if found is not None:
+                Restorable.of(found.document.fields())
         except SessionDataError as error:
             yield unreadable_row(*ids, what=reason_of(error), check="unreadable-row")
         except (TypeError, ValueError, KeyError, AttributeError) as error:
@@ -300,14 +299,13 @@ class Rows:
 
     def _look(self, session_id: str, agent_id: str, position: int) -> tuple[Entry | None, str]:
         """A message's shape and no reason, or why it can't be read; neither where it is gone."""
-        rows, chunks = self._store.read(*self._tables.messages.read(session_id, agent_id, position))
-        parts = [(chunk["generation"], chunk["part"], chunk["data"]) for chunk in chunks]
+        stored = self._store.ask(self._tables.messages.read(session_id, agent_id, position))
         try:
-            for row in rows:
-                return _shape_of(stored_message(row["data"], parts, agent_id, position).message), ""
+            if stored is None:
+                return None, ""
+            return _shape_of(Entry.stored(shown(stored.record()), position, "").message), ""
         except SessionDataError as error:
             return None, reason_of(error)
-        return None, ""
 
     def _unreadable_message(self, session_id: str, agent_id: str, position: int, reason: str, *, live: bool) -> Finding:
         outcome = "so the agent can't be restored" if live else "outside the live window, so the agent can go on"
@@ -406,7 +404,7 @@ class Rows:
         self._note_marker(session, ("multi_agent", multi_agent_id, 0), row["marker"])
         if not row["sound"] and not _bad_number(row["revision"]):
             try:
-                stored_multi_agents(self._store.read(*self._tables.multi_agents.read(*ids)))
+                self._store.ask(self._tables.multi_agents.read(*ids))
             except SessionDataError as error:
                 yield unreadable_row(*ids, what=reason_of(error))
 

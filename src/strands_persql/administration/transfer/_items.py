@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, cast
 
-from ...database.decoding import is_message
-from ...database.encoding import LARGEST_NUMBER
+from ...database.encoding import LARGEST_NUMBER, is_message
 from ...database.live_window import LiveWindow
 from ...engine.agent_state import Restorable
 from ...errors import SessionDataError

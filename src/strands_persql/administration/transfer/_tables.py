@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from ...database.decoding import is_message, unreadable
+from ...database.decoding import FoundParts, StoredDocument, StoredMessage, unreadable
 from ...database.live_window import LiveWindow
-from ...database.tables import (
-    Marker,
-    Tables,
-    TransferTables,
-    is_in_parts,
-    joined,
-    marker_of,
-)
+from ...database.tables import Tables, TransferTables
 from ...errors import SessionConflictError, SessionDataError
 from ._items import (
     AgentItem,
@@ -30,8 +23,11 @@ from ._items import (
 if TYPE_CHECKING:
     from ...client import Statement
     from ...database.connector import Row, Store
+    from ...database.query import Query
 
 __all__ = ["Connection", "Head", "StoredSource"]
+
+T = TypeVar("T")
 
 PAGE_CHARACTERS = 2_000_000
 """About as many characters of documents are asked for at a time."""
@@ -66,6 +62,11 @@ class Connection:
         """As `Store.read_versioned`."""
         self.requests += 1
         return self.store.read_versioned(statements)
+
+    def ask(self, query: Query[T]) -> T:
+        """As `Store.ask`."""
+        self.requests += 1
+        return self.store.ask(query)
 
     def write(self, statements: Sequence[Statement], *, key: str) -> None:
         """As `Store.write`."""
@@ -106,18 +107,20 @@ class Head:
     def of(cls, answers: Sequence[Sequence[Row]], session_id: str) -> Head:
         """Decode the answers to `TransferTables.read_head`, less the first."""
         sessions, agents, agent_chunks, owners, multi_agents, multi_chunks = answers
-        session = _document(sessions[0]["data"], (), f"The row of session {session_id!r}") if sessions else None
+        what = f"The row of session {session_id!r}"
+        session = StoredDocument(what, sessions[0]["data"]).fields(with_bytes=False) if sessions else None
+        own, multi_parts = FoundParts(agent_chunks), FoundParts(multi_chunks)
         return cls(
             session_id,
             session,
-            {row["agent_id"]: _agent(row, agent_chunks) for row in agents},
+            {row["agent_id"]: _agent(row, own) for row in agents},
             {row["agent_id"]: row["last_message_id"] for row in owners},
             {
-                row["multi_agent_id"]: _document(
-                    row["data"],
-                    _of_owner(multi_chunks, row["multi_agent_id"]),
+                row["multi_agent_id"]: StoredDocument(
                     f"The row of multi-agent {row['multi_agent_id']!r}",
-                )
+                    row["data"],
+                    multi_parts.of(row["multi_agent_id"]),
+                ).fields(with_bytes=False)
                 for row in multi_agents
             },
             {("agent", row["agent_id"]): row["revision"] for row in agents}
@@ -154,23 +157,14 @@ class Head:
             limit = min(2 * limit, LARGEST_PAGE) if len(rows) == limit else max(len(rows), SMALLEST_PAGE)
 
     def _message(self, connection: Connection, row: Row) -> Document:
-        agent_id, position, data = row["agent_id"], row["message_id"], row["data"]
-        what = f"Message {position} of agent {agent_id!r}"
-        chunks: list[tuple[str, int, str]] = []
-        if is_in_parts(data):
-            marker = marker_of(data, what=what)
-            for start in range(0, marker.count, PARTS):
-                some = range(start, min(start + PARTS, marker.count))
-                (found,) = connection.read(
-                    connection.tables.parts(self.session_id, agent_id, position, marker.generation, some)
-                )
-                chunks += [(marker.generation, chunk["part"], chunk["data"]) for chunk in found]
-                if len(found) < len(some):
-                    break
-        document = _document(data, chunks, what)
-        if not is_message(document.get("redact_message") or document.get("message")):
-            raise SessionDataError(unreadable(what, "it holds no message with a role and a list of content blocks"))
-        return document
+        agent_id: str = row["agent_id"]
+        message = StoredMessage.of(row, agent_id, FoundParts())
+        while numbers := message.missing(PARTS):
+            found = connection.ask(connection.store.tables.parts.some(self.session_id, agent_id, message, numbers))
+            message = message.with_parts(found)
+            if message.missing(1) == numbers[:1]:  # it lacks this part: the error says so
+                break
+        return message.record(with_bytes=False)
 
 
 class StoredSource:
@@ -254,7 +248,7 @@ class StoredSession:
             )
 
 
-def _agent(row: Row, chunks: Sequence[Row]) -> AgentItem:
+def _agent(row: Row, parts: FoundParts) -> AgentItem:
     agent_id, window = row["agent_id"], row["live_window"]
     what = f"The row of agent {agent_id!r}"
     try:
@@ -268,25 +262,8 @@ def _agent(row: Row, chunks: Sequence[Row]) -> AgentItem:
             raise SessionDataError(
                 unreadable(what, f"its live window is none ({error})", column="live_window")
             ) from error
-    return AgentItem(agent_id, _document(row["data"], _of_owner(chunks, agent_id), what), cast("list[Any]", items))
-
-
-def _of_owner(chunks: Sequence[Row], owner: str) -> list[tuple[str, int, str]]:
-    return [(row["generation"], row["part"], row["data"]) for row in chunks if row["owner"] == owner]
-
-
-def _document(data: str, chunks: Sequence[tuple[str, int, str]], what: str) -> Document:
-    marker: Marker | None = marker_of(data, what=what) if is_in_parts(data) else None
-    try:
-        value = json.loads(joined(data, chunks, what=what))
-    except (ValueError, RecursionError) as error:
-        raise SessionDataError(unreadable(what, "it is no JSON")) from error
-    if not isinstance(value, Mapping):
-        raise SessionDataError(unreadable(what, "it is no JSON object"))
-    document = cast("Document", value)
-    if marker is not None and marker.created_at:  # an update keeps the marker's, as it keeps a whole document's
-        document["created_at"] = marker.created_at
-    return document
+    document = StoredDocument(what, row["data"], parts.of(agent_id)).fields(with_bytes=False)
+    return AgentItem(agent_id, document, cast("list[Any]", items))
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -20,6 +20,7 @@ it the whole batch. That is how a second writer is stopped without reading first
 
 from __future__ import annotations
 
+from ..encoding import Document
 from ._copying import Copying, Cut
 from ._deleting import Deleting
 from ._fts import IndexedTables, lacks_secure_deletion
@@ -35,15 +36,8 @@ from ._objects import (
     decoded,
     first_number,
 )
-from ._parts import (
-    ChunkKind,
-    Document,
-    Marker,
-    is_in_parts,
-    joined,
-    marker_of,
-)
-from ._reading import AgentRecord, Found, MessagePage, Reading
+from ._parts import ChunkKind
+from ._reading import Found, MessagePage, Reading
 from ._restore import CHUNKS_AT_ONCE, MESSAGES_AT_ONCE
 from ._search import FoundMessage, IndexState, MessageKey, ScannedMessage, Search
 from ._tables import Tables
@@ -53,7 +47,6 @@ __all__ = [
     "CHUNKS_AT_ONCE",
     "MESSAGES_AT_ONCE",
     "STEPS",
-    "AgentRecord",
     "ChunkKind",
     "Copying",
     "Cut",
@@ -68,7 +61,6 @@ __all__ = [
     "KeyScore",
     "KeySize",
     "Listing",
-    "Marker",
     "MemoryTables",
     "MemoryText",
     "MessageKey",
@@ -84,10 +76,7 @@ __all__ = [
     "decoded",
     "first_number",
     "first_revision",
-    "is_in_parts",
-    "joined",
     "lacks_secure_deletion",
-    "marker_of",
     "memory_id",
     "revision_step",
 ]

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ..decoding import AgentRecord, FoundParts
+from ..query import Query
 from ._layout import first_revision, revision_step
 from ._parts import Parts
 from ._statements import keeping_created_at, statement
 
 if TYPE_CHECKING:
     from ...client import Statement
+    from ..encoding import Document
+    from ..query import Answers
 
-__all__ = ["Agents"]
+__all__ = ["Agents", "select_agents"]
+
+
+def select_agents(prefix: str) -> str:
+    """What reads agents `a`: `agent_id, revision, live_window, data, last_message_id`."""
+    return (
+        "SELECT a.agent_id, a.revision, a.live_window, a.data, (SELECT max(m.message_id) FROM "
+        f"{prefix}messages AS m WHERE m.session_id = a.session_id AND m.agent_id = a.agent_id) AS last_message_id "
+        f"FROM {prefix}agents AS a"
+    )
 
 
 class Agents:
@@ -60,12 +71,21 @@ class Agents:
         data: str,
         *,
         next_id: int,
-        revision: int,
-        new_revision: int,
+        revisions: tuple[int, int],
     ) -> Statement:
-        """An agent's row; fails where `revision` is not the stored one, no row is there, or a message at `next_id`."""
+        """An agent's row.
+
+        Args:
+            session_id: The session.
+            agent_id: The agent.
+            live_window: Its live window.
+            data: Its document, or what stands for it.
+            next_id: The position of its next message: fails where a message stands there, or after it.
+            revisions: The one its writer knows, and the new one: fails where another is stored, or none.
+        """
         ids = (session_id, agent_id)
-        guard = (*ids, revision, *ids, next_id, new_revision)
+        known, new = revisions
+        guard = (*ids, known, *ids, next_id, new)
         return statement(self._update, *ids, *guard, live_window, data)
 
     def touch(self, session_id: str, agent_id: str, *, revision: int, new_revision: int) -> Statement:
@@ -82,33 +102,23 @@ class Agents:
             agent_id,
         )
 
-    def read_some(self, session_id: str, agent_ids: Iterable[str]) -> Statement:
-        """Agents as they are stored: `agent_id, revision, live_window, data, last_message_id`."""
+    def add(self, session_id: str, agent_id: str, document: Document) -> list[Statement]:
+        """An agent with no window, as Strands' own managers write it; fails without its session, or twice."""
         p = self.prefix
-        return statement(
-            "SELECT a.agent_id, a.revision, a.live_window, a.data, (SELECT max(m.message_id) "
-            f"FROM {p}messages AS m WHERE m.session_id = a.session_id AND m.agent_id = a.agent_id) AS last_message_id "
-            f"FROM {p}agents AS a WHERE a.session_id = ? AND a.agent_id IN (SELECT value FROM json_each(?))",
-            session_id,
-            json.dumps(list(agent_ids)),
-        )
-
-    def add(self, session_id: str, agent_id: str, data: str) -> Statement:
-        """An agent's row with no window, as Strands' own managers write it; fails without its session, or twice."""
-        p = self.prefix
-        return statement(
+        row = statement(
             f"INSERT INTO {p}agents (session_id, agent_id, revision, live_window, data) VALUES "
             f"((SELECT session_id FROM {p}sessions WHERE session_id = ?), ?, ?, NULL, ?)",
             session_id,
             agent_id,
             first_revision(),
-            data,
+            document.data,
         )
+        return [*self._parts.add(session_id, "agent", agent_id, 0, document), row]
 
-    def replace(self, session_id: str, agent_id: str, data: str) -> Statement:
-        """An agent's row whatever its revision, with no window; fails where none is there. Keeps `created_at`."""
+    def replace(self, session_id: str, agent_id: str, document: Document) -> list[Statement]:
+        """An agent whatever its revision, with no window; fails where none is there. Keeps `created_at`."""
         p = self.prefix
-        return statement(
+        row = statement(
             f"INSERT INTO {p}agents (session_id, agent_id, revision, live_window, data) VALUES "
             f"(?, ?, (SELECT revision FROM {p}agents WHERE session_id = ? AND agent_id = ?) + ?, NULL, ?) "
             "ON CONFLICT (session_id, agent_id) DO UPDATE SET revision = excluded.revision, live_window = NULL, "
@@ -118,23 +128,19 @@ class Agents:
             session_id,
             agent_id,
             revision_step(),
-            data,
+            document.data,
         )
+        return self._parts.with_row(session_id, "agent", agent_id, 0, document, row)
 
-    def raise_revision(self, session_id: str, agent_id: str) -> Statement:
-        """An agent's next revision, so that a writer who knows the last one notices."""
-        return statement(
-            f"UPDATE {self.prefix}agents SET revision = revision + ? WHERE session_id = ? AND agent_id = ?",
-            revision_step(),
-            session_id,
-            agent_id,
+    def read(self, session_id: str, agent_id: str) -> Query[AgentRecord | None]:
+        """An agent; None where there is none."""
+
+        def read(answers: Answers) -> AgentRecord | None:
+            rows, parts = answers
+            return AgentRecord.of(rows[0], FoundParts(parts)) if rows else None
+
+        which = f"{select_agents(self.prefix)} WHERE a.session_id = ? AND a.agent_id = ?"
+        return Query(
+            [statement(which, session_id, agent_id), self._parts.of(session_id, "agent", agent_id)],
+            read,
         )
-
-    def read(self, session_id: str, agent_id: str) -> list[Statement]:
-        """An agent: `data`; then its parts."""
-        return [
-            statement(
-                f"SELECT data FROM {self.prefix}agents WHERE session_id = ? AND agent_id = ?", session_id, agent_id
-            ),
-            self._parts.of(session_id, "agent", agent_id),
-        ]

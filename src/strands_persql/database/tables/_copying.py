@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..encoding import Document
 from ..query import Query
 from ._conditions import require, require_version
 from ._layout import revision_step
 from ._listing import Listing, SessionRow
-from ._parts import Document
 from ._statements import statement
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..encoding import PARTS_MARKER
 from ..query import Query, each, together
 from ._conditions import require, require_version
 from ._layout import revision_step
 from ._listing import ALL_TABLES, Listing, newest_message
-from ._parts import MARKER
 from ._statements import statement
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class Deleting:
         return statement(
             f"UPDATE {self._prefix}agents AS a SET revision = revision + ?, "
             f"live_window = json_array(json_array(coalesce({newest_message(self._prefix)} + 1, 0), NULL)), "
-            f"data = CASE WHEN json_valid(a.data) AND substr(a.data, 1, {len(MARKER)}) <> '{MARKER}' "
+            f"data = CASE WHEN json_valid(a.data) AND substr(a.data, 1, {len(PARTS_MARKER)}) <> '{PARTS_MARKER}' "
             "THEN json_replace(a.data, '$.conversation_manager_state.removed_message_count', 0, "
             "'$.conversation_manager_state.summary_message', NULL, "
             f"'$._internal_state.interrupt_state', json('{no_interrupts}'), "

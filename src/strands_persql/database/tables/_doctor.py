@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from ..encoding import PARTS_MARKER
 from ._layout import first_revision, revision_step
-from ._parts import MARKER, ChunkKind
+from ._parts import ChunkKind
 from ._search import text_of
 from ._statements import Value, statement
 from ._tables import Tables
@@ -36,7 +37,7 @@ _KEYS: dict[CheckedTable, tuple[str, ...]] = {
     "chunks": ("session_id", "kind", "owner", "message_id", "generation"),
 }
 
-_MARKER = f"CASE WHEN substr(data, 1, {len(MARKER)}) = '{MARKER}' THEN data END AS marker"
+_MARKER = f"CASE WHEN substr(data, 1, {len(PARTS_MARKER)}) = '{PARTS_MARKER}' THEN data END AS marker"
 
 
 def _sound(*types: tuple[str, str]) -> str:
@@ -219,11 +220,11 @@ class DoctorTables(Tables):
         position = " AND message_id = ?" if kind == "message" else ""
         sql = (
             f"SELECT 1 FROM {self.prefix}{table} WHERE session_id = ? AND {column} = ?{position} "
-            f"AND substr(data, 1, {len(MARKER)}) = ? "
+            f"AND substr(data, 1, {len(PARTS_MARKER)}) = ? "
             "AND CASE WHEN json_valid(data) THEN json_extract(data, '$.generation') = ? ELSE 1 END"
         )
         at: tuple[Value, ...] = (message_id,) if kind == "message" else ()
-        return sql, (session_id, owner, *at, MARKER, generation)
+        return sql, (session_id, owner, *at, PARTS_MARKER, generation)
 
     # Mending: the last statement answers a row for each row that it changed
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ._parts import MARKER, Parts
+from ..decoding import FoundParts, StoredMessage
+from ..encoding import PART_BYTES, PARTS_MARKER, is_strict
+from ..query import Query
+from ._layout import revision_step
+from ._parts import Parts
 from ._statements import keeping_created_at, statement, under_revision
 
 if TYPE_CHECKING:
     from ...client import Statement
+    from ..encoding import Document
+    from ..query import Answers
 
 __all__ = ["Messages"]
 
@@ -41,87 +45,27 @@ class Messages:
         ids = (session_id, agent_id)
         return statement(self._put, *ids, *ids, revision, message_id, data)
 
-    def read_some(self, session_id: str, agent_id: str, message_ids: Iterable[int]) -> Statement:
-        """Messages by their positions: `message_id, data`."""
-        return statement(
-            f"SELECT message_id, data FROM {self.prefix}messages WHERE session_id = ? AND agent_id = ? "
-            "AND message_id IN (SELECT value FROM json_each(?)) ORDER BY message_id",
-            session_id,
-            agent_id,
-            json.dumps(list(message_ids)),
-        )
-
-    def redact_copies(
-        self, session_id: str, agent_id: str, role: str, raw: str, redacted: str, *, before: int
-    ) -> Statement:
-        """Overwrite every message of one role `before` a position whose content is exactly `raw` (JSON).
-
-        Reads the agent's whole transcript: rows read are cheap, and redactions are rare.
-        """
-        return statement(
-            f"UPDATE {self.prefix}messages SET data = json_set(data, '$.message.content', json(?)) "
-            "WHERE session_id = ? AND agent_id = ? AND message_id < ? AND CASE WHEN json_valid(data) THEN "
-            "json_extract(data, '$.message.role') = ? AND json_extract(data, '$.message.content') = ? END",
-            redacted,
-            session_id,
-            agent_id,
-            before,
-            role,
-            raw,
-        )
-
-    def find_copies(self, session_id: str, agent_id: str, role: str, length: int, *, before: int) -> Statement:
-        """Messages of one role, `before` a position, whose content is so many characters of JSON: `message_id, data`.
-
-        Finds the copies of a text that must not be sent.
-        """
-        return statement(
-            f"SELECT message_id, data FROM {self.prefix}messages WHERE session_id = ? AND agent_id = ? "
-            "AND message_id < ? AND CASE WHEN json_valid(data) THEN json_extract(data, '$.message.role') = ? "
-            "AND length(json_extract(data, '$.message.content')) = ? END",
-            session_id,
-            agent_id,
-            before,
-            role,
-            length,
-        )
-
-    def find_in_parts(self, session_id: str, agent_id: str, *, before: int) -> list[Statement]:
-        """Messages `before` a position that are stored in parts: `message_id, data`; then all the agent's parts."""
-        return [
-            statement(
-                f"SELECT message_id, data FROM {self.prefix}messages "
-                f"WHERE session_id = ? AND agent_id = ? AND message_id < ? AND substr(data, 1, {len(MARKER)}) = ?",
-                session_id,
-                agent_id,
-                before,
-                MARKER,
-            ),
-            statement(
-                f"SELECT owner, message_id, generation, part, data FROM {self.prefix}chunks "
-                "WHERE session_id = ? AND kind = 'message' AND owner = ?",
-                session_id,
-                agent_id,
-            ),
-        ]
-
-    def append(self, session_id: str, agent_id: str, message_id: int, data: str) -> Statement:
+    def append(self, session_id: str, agent_id: str, message_id: int, document: Document) -> list[Statement]:
         """A new message; fails without its agent, or where one stands in its place."""
         p = self.prefix
-        return statement(
+        row = statement(
             f"INSERT INTO {p}messages (session_id, agent_id, message_id, data) VALUES "
             f"(?, (SELECT agent_id FROM {p}agents WHERE session_id = ? AND agent_id = ?), ?, ?)",
             session_id,
             session_id,
             agent_id,
             message_id,
-            data,
+            document.data,
         )
+        return [*self._parts.add(session_id, "message", agent_id, message_id, document), row]
 
-    def replace(self, session_id: str, agent_id: str, message_id: int, data: str) -> Statement:
-        """A message's new content; fails where none is there. Keeps `created_at`."""
+    def replace(self, session_id: str, agent_id: str, message_id: int, document: Document) -> list[Statement]:
+        """A message's new content; fails where none is there. Keeps `created_at`.
+
+        The agent's revision goes up, so that a live writer notices.
+        """
         p = self.prefix
-        return statement(
+        row = statement(
             f"INSERT INTO {p}messages (session_id, agent_id, message_id, data) VALUES (?, ?, "
             f"(SELECT message_id FROM {p}messages WHERE session_id = ? AND agent_id = ? AND message_id = ?), ?) "
             "ON CONFLICT (session_id, agent_id, message_id) DO UPDATE "
@@ -131,36 +75,82 @@ class Messages:
             session_id,
             agent_id,
             message_id,
-            data,
+            document.data,
+        )
+        raised = statement(
+            f"UPDATE {p}agents SET revision = revision + ? WHERE session_id = ? AND agent_id = ?",
+            revision_step(),
+            session_id,
+            agent_id,
+        )
+        return [*self._parts.with_row(session_id, "message", agent_id, message_id, document, row), raised]
+
+    def read(self, session_id: str, agent_id: str, message_id: int) -> Query[StoredMessage | None]:
+        """One message; None where there is none."""
+
+        def read(answers: Answers) -> StoredMessage | None:
+            return next(iter(_messages(answers, agent_id)), None)
+
+        row = statement(
+            f"SELECT message_id, data FROM {self.prefix}messages "
+            "WHERE session_id = ? AND agent_id = ? AND message_id = ?",
+            session_id,
+            agent_id,
+            message_id,
+        )
+        return Query([row, self._parts.of(session_id, "message", agent_id, message_id)], read)
+
+    def page(
+        self, session_id: str, agent_id: str, *, limit: int | None = None, offset: int = 0
+    ) -> Query[list[StoredMessage]]:
+        """Messages by their place in the transcript."""
+        rows = f"FROM {self.prefix}messages WHERE session_id = ? AND agent_id = ? ORDER BY message_id LIMIT ? OFFSET ?"
+        params = (session_id, agent_id, -1 if limit is None else limit, offset)
+        return self._with_parts(session_id, agent_id, rows, params)
+
+    def find_copies(
+        self, session_id: str, agent_id: str, role: str, raw: str, *, before: int
+    ) -> Query[list[StoredMessage]]:
+        """The messages that may hold a content that is to be redacted; the reader of the rows compares it.
+
+        The content itself may never have been sent, and is not: it is looked for by its length. Messages in parts,
+        which SQLite can't look into, are read whole, but those of several parts only where the content is that long.
+
+        Args:
+            session_id: The session.
+            agent_id: The agent.
+            role: Of the messages.
+            raw: The content, as JSON.
+            before: The position after the last message to look at.
+        """
+        marker = PARTS_MARKER if len(raw) * 5 > PART_BYTES or not is_strict(raw) else f"{PARTS_MARKER}1,"
+        rows = (
+            f"FROM {self.prefix}messages WHERE session_id = ? AND agent_id = ? AND message_id < ? "
+            f"AND CASE WHEN substr(data, 1, {len(PARTS_MARKER)}) = ? THEN substr(data, 1, ?) = ? "
+            "WHEN json_valid(data) THEN json_extract(data, '$.message.role') = ? "
+            "AND length(json_extract(data, '$.message.content')) = ? END"
+        )
+        params = (session_id, agent_id, before, PARTS_MARKER, len(marker), marker, role, len(raw))
+        return self._with_parts(session_id, agent_id, rows, params)
+
+    def _with_parts(
+        self, session_id: str, agent_id: str, rows: str, params: tuple[str | int, ...]
+    ) -> Query[list[StoredMessage]]:
+        """The messages of one agent that `rows` (`FROM …`) finds, each with its parts."""
+        parts = (
+            f"SELECT owner, message_id, generation, part, data FROM {self.prefix}chunks WHERE session_id = ? "
+            f"AND kind = 'message' AND owner = ? AND message_id IN (SELECT message_id {rows})"
+        )
+        return Query(
+            [
+                statement(f"SELECT message_id, data {rows}", *params),
+                statement(parts, session_id, agent_id, *params),
+            ],
+            lambda answers: _messages(answers, agent_id),
         )
 
-    def read(self, session_id: str, agent_id: str, message_id: int) -> list[Statement]:
-        """One message: `message_id, data`; then its parts."""
-        p = self.prefix
-        return [
-            statement(
-                f"SELECT message_id, data FROM {p}messages WHERE session_id = ? AND agent_id = ? AND message_id = ?",
-                session_id,
-                agent_id,
-                message_id,
-            ),
-            self._parts.of(session_id, "message", agent_id, message_id),
-        ]
 
-    def page(self, session_id: str, agent_id: str, *, limit: int | None, offset: int) -> list[Statement]:
-        """Messages by their place in the transcript: `message_id, data`; then their parts."""
-        p = self.prefix
-        page = (
-            f"FROM {p}messages WHERE session_id = ? AND agent_id = ? ORDER BY message_id LIMIT ? OFFSET ?",
-            (session_id, agent_id, -1 if limit is None else limit, offset),
-        )
-        return [
-            statement(f"SELECT message_id, data {page[0]}", *page[1]),
-            statement(
-                f"SELECT owner, message_id, generation, part, data FROM {p}chunks WHERE session_id = ? "
-                f"AND kind = 'message' AND owner = ? AND message_id IN (SELECT message_id {page[0]})",
-                session_id,
-                agent_id,
-                *page[1],
-            ),
-        ]
+def _messages(answers: Answers, agent_id: str) -> list[StoredMessage]:
+    rows, found = answers
+    parts = FoundParts(found)
+    return [StoredMessage.of(row, agent_id, parts) for row in rows]

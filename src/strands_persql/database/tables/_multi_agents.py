@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ..decoding import FoundParts, StoredMultiAgent
+from ..query import Query
 from ._layout import first_revision, revision_step
+from ._parts import Parts
 from ._statements import statement, under_revision
 
 if TYPE_CHECKING:
     from ...client import Statement
+    from ..encoding import Document
+    from ..query import Answers
 
 __all__ = ["MultiAgents"]
 
@@ -30,6 +33,7 @@ class MultiAgents:
             "ON CONFLICT (session_id, multi_agent_id) DO UPDATE "
             "SET revision = excluded.revision, data = excluded.data"
         )
+        self._parts = Parts(prefix)
 
     def create(self, session_id: str, multi_agent_id: str, data: str, *, new_revision: int) -> Statement:
         """A Graph's or Swarm's first row; fails where it stands already."""
@@ -46,40 +50,10 @@ class MultiAgents:
         ids = (session_id, multi_agent_id)
         return statement(self._update, *ids, *ids, revision, new_revision, data)
 
-    def read_some(self, session_id: str, multi_agent_ids: Iterable[str]) -> Statement:
-        """Graphs and Swarms as they are stored: `multi_agent_id, revision, data`."""
-        return statement(
-            f"SELECT multi_agent_id, revision, data FROM {self.prefix}multi_agents "
-            "WHERE session_id = ? AND multi_agent_id IN (SELECT value FROM json_each(?))",
-            session_id,
-            json.dumps(list(multi_agent_ids)),
-        )
-
-    def read(self, session_id: str, multi_agent_id: str | None = None) -> list[Statement]:
-        """What a Graph or Swarm restores from, or all of a session.
-
-        Answers the rows (`multi_agent_id, revision, data`), then their parts (`owner, message_id, generation, part,
-        data`).
-        """
+    def put(self, session_id: str, multi_agent_id: str, document: Document) -> list[Statement]:
+        """A Graph or Swarm, new or over an old one; fails without its session."""
         p = self.prefix
-        params = (session_id,) if multi_agent_id is None else (session_id, multi_agent_id)
-        return [
-            statement(
-                f"SELECT multi_agent_id, revision, data FROM {p}multi_agents WHERE session_id = ?"
-                + ("" if multi_agent_id is None else " AND multi_agent_id = ?"),
-                *params,
-            ),
-            statement(
-                f"SELECT owner, message_id, generation, part, data FROM {p}chunks "
-                "WHERE session_id = ? AND kind = 'multi_agent'" + ("" if multi_agent_id is None else " AND owner = ?"),
-                *params,
-            ),
-        ]
-
-    def put(self, session_id: str, multi_agent_id: str, data: str) -> Statement:
-        """A Graph's or Swarm's row, new or over an old one; fails without its session."""
-        p = self.prefix
-        return statement(
+        row = statement(
             f"INSERT INTO {p}multi_agents (session_id, multi_agent_id, revision, data) VALUES "
             f"((SELECT session_id FROM {p}sessions WHERE session_id = ?), ?, ?, ?) "
             "ON CONFLICT (session_id, multi_agent_id) DO UPDATE "
@@ -87,14 +61,15 @@ class MultiAgents:
             session_id,
             multi_agent_id,
             first_revision(),
-            data,
+            document.data,
             revision_step(),
         )
+        return self._parts.with_row(session_id, "multi_agent", multi_agent_id, 0, document, row)
 
-    def replace(self, session_id: str, multi_agent_id: str, data: str) -> Statement:
-        """A Graph's or Swarm's row whatever its revision; fails where none is there."""
+    def replace(self, session_id: str, multi_agent_id: str, document: Document) -> list[Statement]:
+        """A Graph or Swarm whatever its revision; fails where none is there."""
         p = self.prefix
-        return statement(
+        row = statement(
             f"INSERT INTO {p}multi_agents (session_id, multi_agent_id, revision, data) VALUES (?, ?, "
             f"(SELECT revision FROM {p}multi_agents WHERE session_id = ? AND multi_agent_id = ?) + ?, ?) "
             "ON CONFLICT (session_id, multi_agent_id) DO UPDATE "
@@ -104,5 +79,24 @@ class MultiAgents:
             session_id,
             multi_agent_id,
             revision_step(),
-            data,
+            document.data,
+        )
+        return self._parts.with_row(session_id, "multi_agent", multi_agent_id, 0, document, row)
+
+    def read(self, session_id: str, multi_agent_id: str | None = None) -> Query[dict[str, StoredMultiAgent]]:
+        """A Graph or Swarm, or all of a session, by their ids.
+
+        The reader raises `SessionDataError` for one that can't be read.
+        """
+
+        def read(answers: Answers) -> dict[str, StoredMultiAgent]:
+            rows, found = answers
+            parts = FoundParts(found)
+            return {row["multi_agent_id"]: StoredMultiAgent.of(row, parts) for row in rows}
+
+        which, params = ("", ()) if multi_agent_id is None else (" AND multi_agent_id = ?", (multi_agent_id,))
+        rows = f"SELECT multi_agent_id, revision, data FROM {self.prefix}multi_agents WHERE session_id = ?{which}"
+        return Query(
+            [statement(rows, session_id, *params), self._parts.of(session_id, "multi_agent", multi_agent_id)],
+            read,
         )

@@ -6,17 +6,18 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..decoding import AgentRecord, FoundParts, StoredMessage
+from ..encoding import PARTS_MARKER
 from ..query import Query, Row
 from ._listing import newest_message, written_at
-from ._parts import MARKER
 from ._statements import statement
 
 if TYPE_CHECKING:
     from ..live_window import Range
-    from ..query import Answers, Rows
+    from ..query import Answers
     from ._tables import Tables
 
-__all__ = ["PAGE_BYTES", "AgentRecord", "Found", "MessagePage", "Reading", "UsageRows"]
+__all__ = ["PAGE_BYTES", "Found", "MessagePage", "Reading", "UsageRows"]
 
 PAGE_BYTES = 4_000_000
 """The most characters of documents in one answer, less the last document, which comes whole."""
@@ -40,39 +41,17 @@ class Found(NamedTuple):
     last: int | None
 
 
-class AgentRecord(NamedTuple):
-    """One agent as it is stored.
-
-    Attributes:
-        agent_id: Its id.
-        revision: Counts the writes to its row.
-        live_window: Its live window's JSON; None where Strands' own rule holds.
-        data: Its document, or what names the parts of that.
-        last: The position of its last message; -1 where it has none.
-        last_time: When that was written.
-        parts: The rows of its document's parts.
-    """
-
-    agent_id: str
-    revision: int
-    live_window: str | None
-    data: str
-    last: int
-    last_time: str
-    parts: Rows
-
-
 class MessagePage(NamedTuple):
     """Some messages of one agent.
 
     Attributes:
-        rows: `place` (the number of the range that a message was asked for in), `message_id` and `data` of each.
-        parts: The parts of those that are longer than a row may be.
+        messages: They.
+        place: The number of the range that the last one was asked for in.
         found: How many messages the page would have if none were long.
     """
 
-    rows: Rows
-    parts: Rows
+    messages: list[StoredMessage]
+    place: int
     found: int
 
 
@@ -82,14 +61,12 @@ class UsageRows(NamedTuple):
     Attributes:
         agent_ids: Its agents.
         sums: For each agent with messages the sums, named as in `Usage`, and `in_parts`: how many were left out.
-        long: `agent_id, message_id, data` of those messages, as far as they are among the first 4 MB.
-        parts: Their parts.
+        long: Those messages with their agents' ids, as far as they are among the first 4 MB.
     """
 
     agent_ids: list[str]
     sums: Mapping[str, Row]
-    long: Rows
-    parts: Rows
+    long: list[tuple[str, StoredMessage]]
 
 
 class Reading:
@@ -101,6 +78,7 @@ class Reading:
 
     def __init__(self, tables: Tables) -> None:
         self._prefix = tables.prefix
+        self._parts = tables.parts
 
     def find(self, session_id: str, agent_id: str | None = None, message_id: int = -1) -> Query[Found]:
         """What is there; where no agent is named, of the session's first one."""
@@ -129,11 +107,7 @@ class Reading:
     def agents(self, session_id: str, agent_id: str | None = None) -> Query[list[AgentRecord]]:
         """A session's agents in the order of their ids, or the one named."""
         p = self._prefix
-        which, owner, params = (
-            ("", "", (session_id,))
-            if agent_id is None
-            else (" AND a.agent_id = ?", " AND owner = ?", (session_id, agent_id))
-        )
+        which, params = ("", (session_id,)) if agent_id is None else (" AND a.agent_id = ?", (session_id, agent_id))
         statements = [
             statement(
                 "SELECT a.agent_id AS agent_id, a.revision AS revision, a.live_window AS live_window, a.data AS data, "
@@ -142,23 +116,13 @@ class Reading:
                 f"AND m.message_id = {newest_message(p)} WHERE a.session_id = ?{which} ORDER BY a.agent_id",
                 *params,
             ),
-            statement(f"SELECT {_PARTS} FROM {p}chunks WHERE session_id = ? AND kind = 'agent'{owner}", *params),
+            self._parts.of(session_id, "agent", agent_id),
         ]
 
         def read(answers: Answers) -> list[AgentRecord]:
-            rows, parts = answers
-            return [
-                AgentRecord(
-                    agent_id=row["agent_id"],
-                    revision=row["revision"],
-                    live_window=row["live_window"],
-                    data=row["data"],
-                    last=-1 if row["last_message_id"] is None else row["last_message_id"],
-                    last_time=row["last_time"] or "",
-                    parts=[part for part in parts if part["owner"] == row["agent_id"]],
-                )
-                for row in rows
-            ]
+            rows, found = answers
+            parts = FoundParts(found)
+            return [AgentRecord.of(row, parts) for row in rows]
 
         return Query(statements, read)
 
@@ -181,9 +145,9 @@ class Reading:
         """
         p = self._prefix
         size = (
-            f"length(m.data) + CASE WHEN substr(m.data, 1, {len(MARKER)}) = '{MARKER}' THEN coalesce((SELECT "
-            f"sum(length(c.data)) FROM {p}chunks AS c WHERE c.session_id = m.session_id AND c.kind = 'message' "
-            "AND c.owner = m.agent_id AND c.message_id = m.message_id), 0) ELSE 0 END AS size"
+            f"length(m.data) + CASE WHEN substr(m.data, 1, {len(PARTS_MARKER)}) = '{PARTS_MARKER}' THEN "
+            f"coalesce((SELECT sum(length(c.data)) FROM {p}chunks AS c WHERE c.session_id = m.session_id "
+            "AND c.kind = 'message' AND c.owner = m.agent_id AND c.message_id = m.message_id), 0) ELSE 0 END AS size"
         )
         params: tuple[str | int | None, ...]
         if len(ranges) == 1:
@@ -218,8 +182,12 @@ class Reading:
         ]
 
         def read(answers: Answers) -> MessagePage:
-            rows, parts = answers
-            return MessagePage(rows, parts, rows[0]["found"] if rows else 0)
+            rows, found = answers
+            if not rows:
+                return MessagePage([], 0, 0)
+            parts = FoundParts(found)
+            messages = [StoredMessage.of(row, agent_id, parts) for row in rows]
+            return MessagePage(messages, int(rows[-1]["place"]), rows[0]["found"])
 
         return Query(statements, read)
 
@@ -243,13 +211,18 @@ class Reading:
         ]
 
         def read(answers: Answers) -> UsageRows:
-            agents, sums, rows, parts = answers
-            return UsageRows([row["agent_id"] for row in agents], {row["agent_id"]: row for row in sums}, rows, parts)
+            agents, sums, rows, found = answers
+            parts = FoundParts(found)
+            return UsageRows(
+                [row["agent_id"] for row in agents],
+                {row["agent_id"]: row for row in sums},
+                [(row["agent_id"], StoredMessage.of(row, row["agent_id"], parts)) for row in rows],
+            )
 
         return Query(statements, read)
 
 
-_IN_PARTS = f"substr(data, 1, {len(MARKER)}) = '{MARKER}'"
+_IN_PARTS = f"substr(data, 1, {len(PARTS_MARKER)}) = '{PARTS_MARKER}'"
 _METADATA = "$.message.metadata"
 _BLOCKS = "(SELECT count(*) FROM json_each(document, '$.message.content') AS b WHERE b.type = 'object' AND {0})"
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._layout import read_version
+from ..decoding import AgentRecord, FoundParts, RestorePage
+from ..query import Query
+from ._agents import select_agents
+from ._parts import Parts
 from ._statements import statement
 
 if TYPE_CHECKING:
-    from ...client import Statement
+    from ..query import Answers, Rows
 
 __all__ = ["CHUNKS_AT_ONCE", "MESSAGES_AT_ONCE", "Restore"]
 
 MESSAGES_AT_ONCE = 5_000
-"""The most messages that one request of a restore reads: an answer stands in the service's memory as a whole."""
+"""The most messages that one request of a restore reads: the service holds an answer in its memory as a whole."""
 
 CHUNKS_AT_ONCE = 8
-"""The most parts of messages likewise; each may be a megabyte."""
-
+"""The most parts of messages that one request reads, each of up to a megabyte."""
 
 _LARGEST = (1 << 63) - 1
 
@@ -44,64 +46,62 @@ class Restore:
             f"SELECT m.agent_id, m.message_id, m.data {window.format('[]')} CROSS JOIN {p}messages AS m "
             f"ON m.session_id = a.session_id AND m.agent_id = a.agent_id AND {within.format('m')}"
         )
-        chunk_keys = "SELECT c.owner, c.message_id, c.generation, c.part"
-        in_windows = (
+        self._in_windows = (
             f"{window.format('[[0,null]]')} CROSS JOIN {p}chunks AS c ON c.session_id = a.session_id "
             f"AND c.kind = 'message' AND c.owner = a.agent_id AND {within.format('c')}"
         )
-        self._chunk_keys = f"{chunk_keys} {in_windows}"
-        self._chunks = f"{chunk_keys}, c.data {in_windows}"
-
-    def agents(self, session_id: str, agent_id: str | None = None) -> list[Statement]:
-        """What an agent restores from, or all agents of a session.
-
-        Answers, in this order: the layout's version; the agents (`agent_id, revision, live_window, data,
-        last_message_id`); the messages in their live windows (`agent_id, message_id, data`, in no order); the messages
-        of agents with no live window, by Strands' own rule (the conversation manager's removed messages are skipped,
-        as far as SQLite could read how many: `removed` tells); and the parts of agents and of messages (`owner,
-        message_id, generation, part, data`).
-
-        Of either kind of messages it answers `MESSAGES_AT_ONCE` at most, and of their parts `CHUNKS_AT_ONCE`: where it
-        answers as many, the rest is read by `messages_between`, `chunks_in_windows` and `chunks_between`.
-        """
-        p = self.prefix
-        which = "a.session_id = ?" if agent_id is None else "a.session_id = ? AND a.agent_id = ?"
-        owner = "" if agent_id is None else " AND owner = ?"
-        params = (session_id,) if agent_id is None else (session_id, agent_id)
         removed = (
             "CASE WHEN json_valid(a.data) THEN "
             "json_extract(a.data, '$.conversation_manager_state.removed_message_count') END"
         )
-        return [
-            read_version(p),
-            statement(
-                "SELECT a.agent_id, a.revision, a.live_window, a.data, "
-                f"(SELECT max(m.message_id) FROM {p}messages AS m "
-                f"WHERE m.session_id = a.session_id AND m.agent_id = a.agent_id) AS last_message_id "
-                f"FROM {p}agents AS a WHERE {which}",
-                *params,
-            ),
-            statement(f"{self._messages} WHERE {which} LIMIT ?", *params, MESSAGES_AT_ONCE),
-            statement(
-                "SELECT agent_id, message_id, data, removed FROM (SELECT m.agent_id, m.message_id, m.data, "
-                f"coalesce({removed}, 0) AS removed, "
-                "row_number() OVER (PARTITION BY m.agent_id ORDER BY m.message_id) AS place "
-                f"FROM {p}agents AS a CROSS JOIN {p}messages AS m ON m.session_id = a.session_id "
-                f"AND m.agent_id = a.agent_id WHERE {which} AND a.live_window IS NULL) WHERE place > removed LIMIT ?",
-                *params,
-                MESSAGES_AT_ONCE,
-            ),
-            statement(
-                f"SELECT owner, message_id, generation, part, data FROM {p}chunks "
-                f"WHERE session_id = ? AND kind = 'agent'{owner}",
-                *params,
-            ),
-            statement(f"{self._chunks} WHERE {which} LIMIT ?", *params, CHUNKS_AT_ONCE),
-        ]
+        self._unwindowed = (
+            "SELECT agent_id, message_id, data, removed FROM (SELECT m.agent_id, m.message_id, m.data, "
+            f"coalesce({removed}, 0) AS removed, "
+            "row_number() OVER (PARTITION BY m.agent_id ORDER BY m.message_id) AS place "
+            f"FROM {p}agents AS a CROSS JOIN {p}messages AS m ON m.session_id = a.session_id "
+            "AND m.agent_id = a.agent_id WHERE {which} AND a.live_window IS NULL) WHERE place > removed LIMIT ?"
+        )
+        self._parts = Parts(prefix)
 
-    def messages_between(self, session_id: str, agent_id: str, low: int, high: int, *, limit: int) -> Statement:
+    def agents(self, session_id: str, agent_id: str | None = None) -> Query[RestorePage]:
+        """What an agent restores from, or all agents of a session.
+
+        Of the messages in live windows it answers `MESSAGES_AT_ONCE` at most, of those of agents without one likewise,
+        and of the messages' parts `CHUNKS_AT_ONCE`: where it answers as many, the rest is read by `messages_between`,
+        `positions_in_parts` and `Parts.some`.
+        """
+
+        def read(answers: Answers) -> RestorePage:
+            agents, windowed, unwindowed, agent_parts, parts = answers
+            own = FoundParts(agent_parts)
+            return RestorePage(
+                [AgentRecord.of(row, own) for row in agents],
+                windowed,
+                unwindowed,
+                FoundParts(parts),
+                has_all_parts=len(parts) < CHUNKS_AT_ONCE,
+            )
+
+        which, params = _which(session_id, agent_id)
+        return Query(
+            [
+                statement(f"{select_agents(self.prefix)} WHERE {which}", *params),
+                statement(f"{self._messages} WHERE {which} LIMIT ?", *params, MESSAGES_AT_ONCE),
+                statement(self._unwindowed.format(which=which), *params, MESSAGES_AT_ONCE),
+                self._parts.of(session_id, "agent", agent_id),
+                statement(
+                    f"SELECT c.owner, c.message_id, c.generation, c.part, c.data {self._in_windows} "
+                    f"WHERE {which} LIMIT ?",
+                    *params,
+                    CHUNKS_AT_ONCE,
+                ),
+            ],
+            read,
+        )
+
+    def messages_between(self, session_id: str, agent_id: str, low: int, high: int, *, limit: int) -> Query[Rows]:
         """The first messages of a range of positions, both ends included, in order: `message_id, data`."""
-        return statement(
+        rows = statement(
             f"SELECT message_id, data FROM {self.prefix}messages WHERE session_id = ? AND agent_id = ? "
             "AND message_id >= ? AND message_id <= ? ORDER BY message_id LIMIT ?",
             session_id,
@@ -110,24 +110,16 @@ class Restore:
             high,
             limit,
         )
+        return Query([rows], lambda answers: answers[0])
 
-    def chunks_in_windows(self, session_id: str, agent_id: str | None = None) -> Statement:
-        """Which parts of messages there are in live windows: `owner, message_id, generation, part`."""
-        which = "a.session_id = ?" if agent_id is None else "a.session_id = ? AND a.agent_id = ?"
-        params = (session_id,) if agent_id is None else (session_id, agent_id)
-        return statement(f"{self._chunk_keys} WHERE {which}", *params)
+    def positions_in_parts(self, session_id: str, agent_id: str | None = None) -> Query[list[tuple[str, int]]]:
+        """The messages in live windows that have parts: agent and position."""
+        which, params = _which(session_id, agent_id)
+        keys = statement(f"SELECT DISTINCT c.owner, c.message_id {self._in_windows} WHERE {which}", *params)
+        return Query([keys], lambda answers: [(row["owner"], row["message_id"]) for row in answers[0]])
 
-    def chunks_between(
-        self, session_id: str, agent_id: str, message_id: int, generation: str, low: int, high: int
-    ) -> Statement:
-        """Some parts of one message, both ends included: `owner, message_id, generation, part, data`."""
-        return statement(
-            f"SELECT owner, message_id, generation, part, data FROM {self.prefix}chunks WHERE session_id = ? "
-            "AND kind = 'message' AND owner = ? AND message_id = ? AND generation = ? AND part >= ? AND part <= ?",
-            session_id,
-            agent_id,
-            message_id,
-            generation,
-            low,
-            high,
-        )
+
+def _which(session_id: str, agent_id: str | None) -> tuple[str, tuple[str, ...]]:
+    if agent_id is None:
+        return "a.session_id = ?", (session_id,)
+    return "a.session_id = ? AND a.agent_id = ?", (session_id, agent_id)

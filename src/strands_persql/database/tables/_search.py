@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..encoding import PARTS_MARKER
 from ..query import Answers, Query, rows_as, unanswered
 from ._fts import FullText, matching
-from ._parts import MARKER
 from ._reading import PAGE_BYTES
 from ._statements import statement
 
@@ -294,7 +294,7 @@ class Search:
             where, bounds = f"({self._columns}) > (?, ?, ?)", after
         else:  # in the form in which SQLite begins at the key, and not at the session's first message
             where, bounds = "session_id = ? AND (agent_id, message_id) > (?, ?)", (session_id, *after[1:])
-        unread = f"(substr(data, 1, {len(MARKER)}) = '{MARKER}' OR {_is_odd('data')})"
+        unread = f"(substr(data, 1, {len(PARTS_MARKER)}) = '{PARTS_MARKER}' OR {_is_odd('data')})"
         page = (
             f"SELECT {self._columns}, {_described('data')}, coalesce({text_of('data')}, '') AS text, "
             f"{unread} AS unread FROM {self._messages} WHERE {where} ORDER BY {self._columns} LIMIT ?"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..decoding import StoredDocument
+from ..query import Query
 from ._statements import statement
 
 if TYPE_CHECKING:
     from ...client import Statement
+    from ..query import Answers
 
 __all__ = ["Sessions"]
 
@@ -34,16 +37,23 @@ class Sessions:
             data,
         )
 
-    def read(self, session_id: str) -> Statement:
-        """A session: `data`."""
-        return statement(f"SELECT data FROM {self.prefix}sessions WHERE session_id = ?", session_id)
+    def read(self, session_id: str) -> Query[StoredDocument | None]:
+        """A session's own record; None where there is no such session."""
 
-    def delete(self, session_id: str) -> list[Statement]:
-        """Everything of one session; the last statement answers a row if the session stood there."""
-        return [
+        def read(answers: Answers) -> StoredDocument | None:
+            what = f"The row of session {session_id!r}"
+            return StoredDocument(what, answers[0][0]["data"]) if answers[0] else None
+
+        row = statement(f"SELECT data FROM {self.prefix}sessions WHERE session_id = ?", session_id)
+        return Query([row], read)
+
+    def delete(self, session_id: str) -> Query[bool]:
+        """Delete everything of one session; whether it stood there."""
+        statements = [
             *(
                 statement(f"DELETE FROM {self.prefix}{name} WHERE session_id = ?", session_id)
                 for name in ("chunks", "messages", "agents", "multi_agents")
             ),
             statement(f"DELETE FROM {self.prefix}sessions WHERE session_id = ? RETURNING session_id", session_id),
         ]
+        return Query(statements, lambda answers: bool(answers[-1]))

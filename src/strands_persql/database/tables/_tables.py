@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from ._agents import Agents
+from ..decoding import AgentRecord, FoundParts, Settlement, StoredDocument
+from ..query import Query
+from ._agents import Agents, select_agents
 from ._layout import STEPS, read_version
 from ._messages import Messages
 from ._multi_agents import MultiAgents
@@ -16,6 +19,7 @@ from ._statements import checked_prefix, statement
 
 if TYPE_CHECKING:
     from ...client import Statement
+    from ..query import Answers
 
 __all__ = ["Tables"]
 
@@ -69,6 +73,64 @@ class Tables:
         """The layout's version: one row, `version`."""
         return read_version(self.prefix)
 
+    def settlement(
+        self,
+        session_id: str,
+        agent_ids: Sequence[str],
+        multi_agent_ids: Sequence[str],
+        positions: Mapping[str, Sequence[int]],
+    ) -> Query[Settlement]:
+        """What stands in the rows of a refused batch: a rival's writes, or those of an earlier attempt.
+
+        Args:
+            session_id: The session.
+            agent_ids: The agents.
+            multi_agent_ids: The Graphs and Swarms.
+            positions: The positions of messages, by agent.
+        """
+        p, asked = self.prefix, list(positions)
+
+        def read(answers: Answers) -> Settlement:
+            sessions, agents, multi_agents, *messages = answers
+            return Settlement(
+                bool(sessions),
+                {row["agent_id"]: AgentRecord.of(row, FoundParts()) for row in agents},
+                {row["multi_agent_id"]: (row["revision"], row["data"]) for row in multi_agents},
+                {
+                    (agent_id, row["message_id"]): row["data"]
+                    for agent_id, rows in zip(asked, messages, strict=True)
+                    for row in rows
+                },
+            )
+
+        return Query(
+            [
+                statement(f"SELECT 1 AS found FROM {p}sessions WHERE session_id = ?", session_id),
+                statement(
+                    f"{select_agents(p)} WHERE a.session_id = ? AND a.agent_id IN (SELECT value FROM json_each(?))",
+                    session_id,
+                    json.dumps(list(agent_ids)),
+                ),
+                statement(
+                    f"SELECT multi_agent_id, revision, data FROM {p}multi_agents "
+                    "WHERE session_id = ? AND multi_agent_id IN (SELECT value FROM json_each(?))",
+                    session_id,
+                    json.dumps(list(multi_agent_ids)),
+                ),
+                *(
+                    statement(
+                        f"SELECT message_id, data FROM {p}messages WHERE session_id = ? AND agent_id = ? "
+                        "AND message_id IN (SELECT value FROM json_each(?))",
+                        session_id,
+                        agent_id,
+                        json.dumps(list(positions[agent_id])),
+                    )
+                    for agent_id in asked
+                ),
+            ],
+            read,
+        )
+
     def dump(self, name: str) -> Statement:
         """A whole table in the order of its key."""
         keys = {
@@ -80,3 +142,32 @@ class Tables:
             "schema": "version",
         }
         return statement(f"SELECT * FROM {self.prefix}{name} ORDER BY {keys[name]}")
+
+    def documents(self) -> Query[dict[str, list[dict[str, Any]]]]:
+        """All rows of sessions, agents, messages, Graphs and Swarms: by table, in the order of its key, `data` whole.
+
+        The reader raises `SessionDataError` where a part is missing.
+        """
+
+        def read(answers: Answers) -> dict[str, list[dict[str, Any]]]:
+            *tables, chunks = answers
+            parts: dict[tuple[str, str], list[dict[str, Any]]] = {}
+            for chunk in chunks:
+                parts.setdefault((chunk["session_id"], chunk["kind"]), []).append(dict(chunk))
+            found = {key: FoundParts(rows) for key, rows in parts.items()}
+            return {
+                name: [
+                    _whole(row, found.get((row["session_id"], kind), FoundParts()), f"A row of {name}") for row in rows
+                ]
+                for (name, kind), rows in zip(_KINDS.items(), tables, strict=True)
+            }
+
+        return Query([self.dump(name) for name in (*_KINDS, "chunks")], read)
+
+
+_KINDS = {"sessions": "", "agents": "agent", "messages": "message", "multi_agents": "multi_agent"}
+
+
+def _whole(row: Mapping[str, Any], parts: FoundParts, what: str) -> dict[str, Any]:
+    owner = row.get("agent_id", row.get("multi_agent_id", ""))
+    return {**row, "data": StoredDocument(what, row["data"], parts.of(owner, row.get("message_id", 0))).text()}

@@ -57,7 +57,7 @@ class TransferTables:
         chunks = f"SELECT owner, message_id, generation, part, data FROM {p}chunks WHERE session_id = ? AND kind = ?"
         return [
             self._tables.read_version(),
-            self._tables.sessions.read(session_id),
+            *self._tables.sessions.read(session_id).statements,
             statement(
                 f"SELECT agent_id, revision, live_window, data FROM {p}agents WHERE session_id = ? ORDER BY agent_id",
                 session_id,
@@ -121,20 +121,6 @@ class TransferTables:
             *after,
             limit,
             size,
-        )
-
-    def parts(self, session_id: str, agent_id: str, message_id: int, generation: str, parts: range) -> Statement:
-        """Some parts of a long message: `part, data`."""
-        return statement(
-            f"SELECT part, data FROM {self._prefix}chunks WHERE session_id = ? AND kind = ? AND owner = ? "
-            "AND message_id = ? AND generation = ? AND part >= ? AND part < ?",
-            session_id,
-            "message",
-            agent_id,
-            message_id,
-            generation,
-            parts.start,
-            parts.stop,
         )
 
     # Writing
