@@ -80,7 +80,6 @@ class PerSQLSessions(Searchable):
 
         Raises:
             ValueError: An argument can't be used.
-            TypeError: An argument is of the wrong type.
         """
         chosen = Chosen(
             arguments.text("prefix", prefix),
@@ -166,7 +165,7 @@ class PerSQLSessions(Searchable):
         Raises:
             SessionException: There is no such session, agent or message, or `new_id` exists already; nothing was
                 changed.
-            ValueError, TypeError: An argument can't be used.
+            ValueError: An argument can't be used.
         """
         return forking.fork(
             self._store,
@@ -229,7 +228,7 @@ class PerSQLSessions(Searchable):
             progress: Called after each session with what was deleted so far.
 
         Raises:
-            ValueError, TypeError: `older_than` is no time.
+            ValueError: `older_than` is no time.
         """
         until = (
             datetime.now(timezone.utc) - older_than

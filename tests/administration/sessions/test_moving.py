@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -203,6 +204,40 @@ def test_a_long_fork_is_made_of_one_state(local: Place, overtaken: int) -> None:
     assert not local.run("SELECT 1 FROM strands_chunks WHERE session_id = 'other'")
     local.sessions.fork("s", "other", at=1)
     assert words(local, "other") == ["hi", "one"]
+
+
+@pytest.mark.parametrize("times", [1, 100])
+@pytest.mark.parametrize("name", ["fork", "rewind"])
+def test_what_is_cut_is_the_newest_state(local: Place, name: str, times: int) -> None:
+    """An agent that is written to between reading and writing is read anew; one that never rests is left as it is."""
+    talk(local, state={"mood": "good"})
+    overtaken = 0
+
+    def overtake(request: Any) -> None:
+        nonlocal overtaken
+        if request.writes and overtaken < times:
+            overtaken += 1
+            local.run_beside(
+                "UPDATE strands_agents SET revision = revision + 1, "
+                f"data = json_set(data, '$.state.mood', 'changed {overtaken}') WHERE session_id = 's'"
+            )
+
+    local.database.on_call = overtake
+    calls: dict[str, Callable[[], object]] = {
+        "fork": lambda: local.sessions.fork("s", "copy", at=1),
+        "rewind": lambda: local.sessions.rewind("s", "default", to=1),
+    }
+    if times == 1:
+        calls[name]()
+        cut = local.agent("copy" if name == "fork" else "s")
+        assert words_of(cut.messages) == ["question 0", "answer 0"]
+        assert cut.state.get("mood") == "changed 1"
+        return
+    with pytest.raises(SessionConflictError, match="is being written to all the time"):
+        calls[name]()
+    agent = local.agent("s")
+    assert len(agent.messages) == 8 and agent.state.get("mood") == f"changed {overtaken}" == "changed 5"
+    assert not local.run("SELECT 1 FROM strands_sessions WHERE session_id = 'copy'")
 
 
 def test_a_fork_carries_no_messages(remote: Place, emulator: Any) -> None:
