@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
-import importlib
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -214,12 +216,48 @@ def test_no_cycles() -> None:
         walk(name, ())
 
 
+IMPORTS = """
+import gc, importlib, os, sys, traceback, types
+import strands_persql, strands_persql.administration.viewer, strands_persql.cli._app
+
+# What is not this package's stays imported, and each process finds it there.
+for name in [name for name in sys.modules if name.partition(".")[0] == "strands_persql"]:
+    del sys.modules[name]
+gc.freeze()
+root, *names = sys.argv[1:]
+for name in names:
+    child = os.fork()
+    if child == 0:
+        code = 0
+        try:
+            # As if the package imported nothing itself: else every import would begin with all of its modules.
+            package = sys.modules["strands_persql"] = types.ModuleType("strands_persql")
+            package.__path__ = [root]
+            importlib.import_module(name)
+        except BaseException:
+            traceback.print_exc()
+            code = 1
+        os._exit(code)
+    if os.waitpid(child, 0)[1]:
+        print(name)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
 def test_every_module_imports_alone() -> None:
-    """Every module of the package can be imported."""
-    for path in MODULES:
-        parts = path.relative_to(SOURCE.parent).with_suffix("").parts
-        if parts[-1] != "__main__":
-            importlib.import_module(".".join(parts).removesuffix(".__init__"))
+    """Every module of the package can be the first that a process imports."""
+    root = Path(strands_persql.__file__).parent
+    names = [".".join(path.relative_to(SOURCE.parent).with_suffix("").parts) for path in MODULES]
+    names = [name.removesuffix(".__init__") for name in names if not name.endswith("__main__")]
+    ended = subprocess.run(
+        [sys.executable, "-c", IMPORTS, str(root), *[name for name in names if name != "strands_persql"]],
+        env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (0, ""), ended.stderr
 
 
 def test_no_file_names_a_machine() -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 from strands import Agent
-from strands.memory.types import MemoryStore
+from strands.hooks import HookRegistry
+from strands.memory.types import MemoryEntry, MemoryStore
 from strands.multiagent import GraphBuilder
+from strands.multiagent.graph import Graph
 from strands.session import RepositorySessionManager
 from strands.types.content import Message
 from strands.types.exceptions import SessionException
-from strands.types.session import Session, SessionAgent, SessionMessage
+from strands.types.session import Session, SessionAgent, SessionMessage, SessionType
 
 import strands_persql
 from strands_persql import (
@@ -27,6 +31,7 @@ from strands_persql import (
     PerSQLSessionManager,
     PerSQLSessionRepository,
     PerSQLSessions,
+    PerSQLStorage,
     QueryResult,
     RateLimitError,
     SessionConflictError,
@@ -34,7 +39,7 @@ from strands_persql import (
     Statement,
     TransportError,
 )
-from strands_persql.testing import stored_rows
+from strands_persql.testing import VOLATILE, stored_rows
 
 
 class SdkLikeHandle:
@@ -183,7 +188,8 @@ def testing() -> None:
     """The stored rows as plain data."""
     tables: dict[str, list[dict[str, Any]]] = stored_rows(SdkLikeHandle(), table_prefix="app_", mask=False)
     exported: list[str] = strands_persql.__all__
-    print(tables, exported)
+    masked: set[str] = set(VOLATILE)
+    print(tables, exported, masked)
 
 
 def administration() -> None:
@@ -208,3 +214,126 @@ async def memory() -> None:
     as_store: MemoryStore = store
     await as_store.search("tea")
     await store.forget_all()
+
+
+# Each class once more, with all of its public methods: test_api.py finds the one that is missing.
+
+
+def every_database(database: Database) -> None:
+    """What is asked of a handle."""
+    answer: Mapping[str, Any] = database.query("SELECT ?", [1])
+    answers: Sequence[Mapping[str, Any]] = database.batch([{"sql": "SELECT 1"}], transaction=True)
+    print(answer, answers)
+
+
+def every_client(client: PerSQL) -> None:
+    """The client and the databases of a token or a folder."""
+    with PerSQL.from_env(timeout=5.0, max_retries=1) as other:
+        created: dict[str, Any] = other.databases.create("Agent state", slug="agent-state")
+        listed: list[dict[str, Any]] = client.databases.list()
+    rows: list[dict[str, Any]] = client.database("acme/agents").query("SELECT 1")["data"]
+    client.close()
+    print(created, listed, rows)
+
+
+async def every_manager(manager: PerSQLSessionManager, agent: Agent, message: Message, graph: Graph) -> None:
+    """Strands' session manager, and what is ours beside it."""
+    opened: PerSQLSessionManager = await PerSQLSessionManager.open("user-42", SdkLikeHandle(), create_tables=False)
+    owner: PerSQLSessionManager = PerSQLSessionManager.from_token(
+        "user-42", "psql_live_example", "acme/agents", durability="overlap", create_database=True
+    )
+    manager.register_hooks(HookRegistry())
+    manager.initialize(agent)
+    manager.append_message(message, agent)
+    manager.redact_latest_message(message, agent)
+    manager.sync_agent(agent)
+    manager.initialize_multi_agent(graph)
+    manager.sync_multi_agent(graph)
+    session: Session | None = manager.read_session("user-42")
+    messages: list[SessionMessage] = manager.list_messages("user-42", "writer", limit=10, offset=20)
+    manager.delete_session("user-42")
+    waiting: int = manager.pending
+    manager.flush()
+    await manager.aflush()
+    manager.close()
+    await manager.aclose()
+    print(opened, owner, session, messages, waiting)
+
+
+async def every_mirror(mirror: PerSQLHooks) -> None:
+    """The mirror."""
+    mirror.register_hooks(HookRegistry())
+    waiting: int = mirror.pending
+    mirror.flush()
+    await mirror.aflush()
+    mirror.close()
+    await mirror.aclose()
+    print(waiting)
+
+
+def every_repository(tables: PerSQLSessionRepository, graph: Graph) -> None:
+    """The whole of Strands' repository."""
+    session: Session = tables.create_session(Session("user-42", SessionType.AGENT))
+    there: Session | None = tables.read_session("user-42")
+    agent = SessionAgent("writer", {}, {})
+    tables.create_agent("user-42", agent)
+    stored: SessionAgent | None = tables.read_agent("user-42", "writer")
+    tables.update_agent("user-42", agent)
+    message = SessionMessage({"role": "user", "content": [{"text": "Hello."}]}, 0)
+    tables.create_message("user-42", "writer", message)
+    first: SessionMessage | None = tables.read_message("user-42", "writer", 0)
+    tables.update_message("user-42", "writer", message)
+    page: list[SessionMessage] = tables.list_messages("user-42", "writer", limit=10, offset=20)
+    tables.create_multi_agent("user-42", graph)
+    state: dict[str, Any] | None = tables.read_multi_agent("user-42", "team")
+    tables.update_multi_agent("user-42", graph)
+    tables.delete_session("user-42")
+    print(session, there, stored, first, page, state)
+
+
+def every_administration(sessions: PerSQLSessions) -> None:
+    """What people do with stored sessions."""
+    since = datetime(2025, 1, 1, tzinfo=timezone.utc)
+    after: str | None = sessions.list(since=since, until="2025-02-01", after="user-41").after
+    agents: list[str] = [agent.agent_id for agent in sessions.get("user-42").agents]
+    seen = [message.live for page in sessions.transcript("user-42", live=True, page_size=10) for message in page]
+    snippets: list[str] = [hit.snippet for hit in sessions.search("invoice", limit=5, max_scanned=100).hits]
+    indexed: bool = sessions.has_search()
+    entered: int = sessions.enable_search(progress=print)
+    sessions.disable_search()
+    tokens: int = sessions.usage("user-42").input_tokens
+    renamed: str = sessions.rename("user-42", "user-43").session_id
+    copied: str = sessions.fork("user-43", "user-44", agent_id="writer", at=3).session_id
+    sessions.rewind("user-43", "writer", to=3)
+    sessions.erase("user-43", "writer", 1)
+    deleted: tuple[str, ...] = sessions.delete("user-43", progress=print).session_ids
+    pruned: int = sessions.prune(older_than=timedelta(days=30), prefix="user-", multi_agents=True).rows
+    moved: list[str] = [each.session_id for each in sessions.import_from("sessions", agent_ids=["writer"])]
+    written: str = sessions.export("user-44", Path("user-44.jsonl")).session_id
+    print(after, agents, seen, snippets, indexed, entered, tokens, renamed, copied, deleted, pruned, moved, written)
+
+
+async def every_memory(store: PerSQLMemoryStore, messages: list[Message]) -> None:
+    """What is remembered, entered, found, listed and forgotten."""
+    await store.initialize()
+    found: list[MemoryEntry] = await store.search("tea", {"max_search_results": 3})
+    added: str = await store.add("Ada drinks tea.", {"source": "chat"})
+    ids: list[str] = await store.add_messages(messages)
+    tools: int = len(store.get_tools())
+    page: list[str] = [memory.content for memory in (await store.list_memories(limit=10)).memories]
+    gone: bool = await store.forget(added)
+    count: int = await store.forget_all()
+    print(found, ids, tools, page, gone, count)
+
+
+async def every_storage(storage: PerSQLStorage) -> None:
+    """Objects by their keys."""
+    inner: PerSQLStorage = storage.namespace("offloaded")
+    await storage.write("offloaded/key", b"data")
+    data: bytes | None = await inner.read("key")
+    same: bytes | None = await storage.read("offloaded/key")
+    keys: list[str] = await storage.list("offloaded/")
+    found: list[str] = [result.key for result in await storage.search("words")]
+    entered: int = await storage.rebuild_index()
+    await storage.delete("offloaded/key")
+    print(data, same, keys, found, entered)
