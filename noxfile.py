@@ -40,14 +40,14 @@ def tests(session: nox.Session, strands: str) -> None:
     """Run the tests on one Strands release."""
     release = [] if strands == "newest" else [f"strands-agents=={strands}", *PINS.get(strands, [])]
     session.install(".[test]", *release)
-    session.run("pytest", "-q", *session.posargs)
+    session.run("pytest", "-q", "-n", "auto", "--dist", "worksteal", *session.posargs)
 
 
 @nox.session(python=PYTHONS)
 def pythons(session: nox.Session) -> None:
     """Run the tests on one Python, with the newest Strands."""
     session.install(".[test]")
-    session.run("pytest", "-q", *session.posargs)
+    session.run("pytest", "-q", "-n", "auto", "--dist", "worksteal", *session.posargs)
 
 
 @nox.session(venv_backend="none")
