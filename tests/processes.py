@@ -151,9 +151,11 @@ def _become(arguments: list[str], folder: str, environment: dict[str, str]) -> N
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    if encoding := environment.get("PYTHONIOENCODING"):
-        for stream in (sys.stdin, sys.stdout, sys.stderr):
-            stream.reconfigure(encoding=encoding)  # type: ignore[union-attr]
+    # The streams that were there are of what the descriptors were before.
+    encoding = environment.get("PYTHONIOENCODING", sys.stdout.encoding)
+    sys.stdin = open(0, encoding=encoding, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", encoding=encoding, closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", 1, encoding=encoding, errors="backslashreplace", closefd=False)  # noqa: SIM115
     option, *others = arguments
     sys.path[1:1] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
     if option == "-c":

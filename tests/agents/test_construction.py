@@ -21,12 +21,12 @@ def test_session_id(store: Store, session_id: Any) -> None:
         store.manager(session_id=session_id)
 
 
-@pytest.mark.parametrize("name", ["", "agents", "a/b/c", "/b", "a/", None, 7])
-def test_database_name(tmp_path: Path, name: Any) -> None:
+@pytest.mark.parametrize("name", ["", "agents", "a/b/c", "/b", "a/"])
+def test_database_name(tmp_path: Path, name: str) -> None:
     """A database name that is not `namespace/slug`."""
-    with PerSQL(local=str(tmp_path / "x.db")) as client, pytest.raises((TypeError, ValueError)):
+    with PerSQL(local=str(tmp_path / "x.db")) as client, pytest.raises(ValueError):
         client.database(name)
-    with pytest.raises((TypeError, ValueError)):
+    with pytest.raises(ValueError):
         PerSQLSessionManager.from_token("session", "psql_token", name)
 
 

@@ -336,6 +336,7 @@ async def test_graph_in_a_graph(store: Store, mode: str) -> None:
     builder.add_edge("a", "inner")
     builder.set_entry_point("a")
     builder.set_graph_id("outer")
+    builder.set_execution_timeout(60)
     builder.set_session_manager(store.manager())
     graph = builder.build()
     await call(mode, graph, "task")

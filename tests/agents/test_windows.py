@@ -340,7 +340,7 @@ async def test_denied_invocation(scenario: Any) -> None:
 @needs_context_manager
 async def test_context_manager(scenario: Any) -> None:
     """A context manager that rewrites a large tool result after it was stored."""
-    model = ScriptedModel()
+    model = ScriptedModel(context_window_limit=200_000)
     run = scenario(agent_of(model, context_manager="auto"))
     for number in range(3):
         model.play(tools(use("long_answer", {"length": 60_000})), f"a{number}")

@@ -50,7 +50,7 @@ def logger() -> Iterator[None]:
 
 
 @pytest.fixture
-def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emulator_server: Server) -> dict[str, Any]:
+def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emulator_server: Server) -> Iterator[dict[str, Any]]:
     """What a reader has at hand: a model, a token, and an empty folder. The service is the emulator."""
     namespace = emulator_server.namespace("acme")
     monkeypatch.chdir(tmp_path)
@@ -63,7 +63,17 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emulator_server: Serv
     monkeypatch.syspath_prepend(str(ROOT / "examples"))
     from scripted_model import ScriptedModel
 
-    return {"__name__": "docs", "model": ScriptedModel()}
+    made: list[PerSQL] = []
+    begin = PerSQL.__init__
+
+    def remembered(self: PerSQL, *args: Any, **options: Any) -> None:
+        begin(self, *args, **options)
+        made.append(self)
+
+    monkeypatch.setattr(PerSQL, "__init__", remembered)
+    yield {"__name__": "docs", "model": ScriptedModel()}
+    for client in made:  # a page leaves open what its reader would go on with
+        client.close()
 
 
 def missing(block: Block) -> str | None:

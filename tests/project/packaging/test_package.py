@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import os
 import re
 import subprocess
@@ -49,6 +50,12 @@ SQL = re.compile(
 ENGINE = re.compile(r"\s*(PRAGMA|BEGIN|COMMIT|ROLLBACK)\b|\s*\w+\s*$")
 
 
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    """The syntax of a file, which many tests look at."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def name_of(path: Path) -> str:
     """Return the name of a module's room: `client/_local.py` is part of `client`, `engine/writer.py` is one itself."""
     return room_of(".".join(path.relative_to(SOURCE).with_suffix("").parts))
@@ -63,7 +70,7 @@ def room_of(module: str) -> str:
 def imports(path: Path, *, top_level_only: bool = False) -> Iterator[str]:
     """Yield the modules that the file at `path` imports at run time, as full names, `from a import b` as `a.b`."""
     package = ["strands_persql", *path.relative_to(SOURCE).parent.parts]
-    todo: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    todo: list[ast.AST] = [tree_of(path)]
     while todo:
         node = todo.pop()
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
@@ -85,7 +92,7 @@ def strings(path: Path) -> Iterator[tuple[int, str]]:
 
     An f-string is one text, with `{}` where it has a value: `f"UPDATE {table} SET …"` is SQL only as a whole.
     """
-    todo: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    todo: list[ast.AST] = [tree_of(path)]
     while todo:
         node = todo.pop()
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
@@ -135,7 +142,7 @@ def test_modules_say_what_they_are(folder: str) -> None:
     silent = [
         str(path.relative_to(ROOT))
         for path in sorted((ROOT / folder).rglob("*.py"))
-        if (tree := ast.parse(path.read_text(encoding="utf-8"))).body and not ast.get_docstring(tree)
+        if (tree := tree_of(path)).body and not ast.get_docstring(tree)
     ]
     assert not silent
 
@@ -145,7 +152,7 @@ def test_tests_say_what_they_prove() -> None:
     silent = [
         f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
         for path in sorted((ROOT / "tests").rglob("test_*.py"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         and node.name.startswith("test_")
         and not ast.get_docstring(node)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from .test_package import tree_of
+
 SOURCE = Path(__file__).resolve().parents[3] / "src" / "strands_persql"
 MODULES = sorted(SOURCE.rglob("*.py"))
 
@@ -15,7 +17,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 def functions(path: Path) -> list[Function]:
     """All functions and methods of a module."""
-    return [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, Function)]
+    return [node for node in ast.walk(tree_of(path)) if isinstance(node, Function)]
 
 
 def parameters(function: Function) -> list[str]:
@@ -57,7 +59,7 @@ def test_classes_have_one_subject(path: Path) -> None:
     """No class has more than 15 public methods of its own."""
     crowded = [
         node.name
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.ClassDef)
         and sum(isinstance(item, Function) and not item.name.startswith("_") for item in node.body) > 15
     ]

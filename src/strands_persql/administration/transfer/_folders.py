@@ -90,12 +90,13 @@ class FileSource:
         """Which sessions it has."""
         if self._alone is not None:
             return [self._alone]
-        return sorted(
-            entry.name.removeprefix(SESSION)
-            for entry in os.scandir(self._root)
-            # A process that died at once leaves folders and nothing in them.
-            if entry.name.startswith(SESSION) and entry.is_dir() and any(Path(entry.path).rglob("*.json"))
-        )
+        with os.scandir(self._root) as entries:
+            return sorted(
+                entry.name.removeprefix(SESSION)
+                for entry in entries
+                # A process that died at once leaves folders and nothing in them.
+                if entry.name.startswith(SESSION) and entry.is_dir() and any(Path(entry.path).rglob("*.json"))
+            )
 
     def count(self, session_ids: Iterable[str]) -> int:
         """How many messages these sessions have."""
@@ -153,21 +154,21 @@ class FileSession:
 def _folders(path: Path, prefix: str) -> list[tuple[str, Path]]:
     if not path.is_dir():
         return []
-    return sorted(
-        (entry.name.removeprefix(prefix), Path(entry.path))
-        for entry in os.scandir(path)
-        if entry.name.startswith(prefix) and entry.is_dir()
-    )
+    with os.scandir(path) as entries:
+        return sorted(
+            (entry.name.removeprefix(prefix), Path(entry.path))
+            for entry in entries
+            if entry.name.startswith(prefix) and entry.is_dir()
+        )
 
 
 def _positions(path: Path) -> list[tuple[int, str]]:
     if not path.is_dir():
         return []
-    found = sorted(
-        (position, entry.name)
-        for entry in os.scandir(path)
-        if (position := position_of(entry.name, entry.path)) is not None
-    )
+    with os.scandir(path) as entries:
+        found = sorted(
+            (position, entry.name) for entry in entries if (position := position_of(entry.name, entry.path)) is not None
+        )
     for (position, _), (other, name) in pairwise(found):
         if position == other:
             raise malformed(str(path / name), f"another file is message {position}, too")
