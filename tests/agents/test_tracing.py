@@ -27,6 +27,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("test"))
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
     yield exporter
     provider.shutdown()
 
@@ -120,6 +121,7 @@ def test_an_exporter_that_fails_disturbs_nobody(spans: InMemorySpanExporter, mon
     provider = TracerProvider()
     provider.add_span_processor(Failing())
     monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("test"))
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
     model = ScriptedModel()
     model.play("one", "two")
     manager = PerSQLSessionManager("s", PerSQL(local=":memory:").database("a/b"))

@@ -36,7 +36,7 @@ from strands_persql.database.sharing import REQUESTS_AT_ONCE, SHARED_CHARACTERS,
 from strands_persql.database.tables import Document, Tables
 from strands_persql.engine import threads as workers
 from strands_persql.engine import tracing
-from strands_persql.engine.planner import AgentRow, MessageRow
+from strands_persql.engine.outgoing import AgentRow, MessageRow
 from strands_persql.engine.threads import submit_call
 from strands_persql.engine.writer import Writer
 
@@ -158,7 +158,7 @@ class Crowd:
         ]
         self.words: dict[str, list[str]] = {session_id: [] for session_id in self.ids}
         for writer in self.writers:
-            writer.know_agent("a", 0)
+            writer.known.go_on_from("a", 0)
             writer.put([agent_row()])
             writer.drain().result(PATIENCE)
         self.database.sent.clear()
@@ -277,7 +277,7 @@ def test_who_blocks_waits_for_no_request_of_others() -> None:
     crowd = Crowd(REQUESTS_AT_ONCE + 1)
     futures = crowd.held_up()
     other = Writer(Store(crowd.database, Tables()), "session-blocking")
-    other.know_agent("a", 0)
+    other.known.go_on_from("a", 0)
     other.put([agent_row(), message(0, "blocking")])
     futures.append(other.drain(at_once=True))
     assert crowd.database.arrived.acquire(timeout=PATIENCE)
@@ -331,7 +331,7 @@ def test_a_rival_fails_alone() -> None:
     crowd = Crowd(40)
     rival = Writer(Store(crowd.database, Tables()), "session-20")
     agents = table(crowd.database.inner, "agents")
-    rival.know_agent("a", next(row["revision"] for row in agents if row["session_id"] == "session-20"))
+    rival.known.go_on_from("a", next(row["revision"] for row in agents if row["session_id"] == "session-20"))
     rival.put([message(0, "rival's")])
     rival.drain().result(PATIENCE)
     futures = crowd.held_up()
@@ -385,7 +385,7 @@ def test_nobody_waits_for_another_s_retries(emulator: Emulator, fault: Fault) ->
     database = client.database(emulator.name)
     writers = [Writer(Store(database, Tables()), f"session-{number}") for number in range(12)]
     for writer in writers:
-        writer.know_agent("a", 0)
+        writer.known.go_on_from("a", 0)
         writer.put([agent_row()])
         writer.drain().result(PATIENCE)
     emulator.reset()
@@ -615,6 +615,7 @@ def test_spans_tell_nothing_of_the_others(monkeypatch: pytest.MonkeyPatch) -> No
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     crowd = Crowd(12)
     monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("test"))
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
     current: set[tuple[bool, bool]] = set()  # whether a batch is shared, and whether it is sent inside a span
 
     def look(statements: Sequence[Mapping[str, Any]]) -> None:
@@ -654,7 +655,7 @@ def test_tables_that_are_gone_are_created_for_all() -> None:
     for prefix, name in itertools.product(crowd.prefixes, ("messages", "agents", "sessions")):
         crowd.database.inner.query(f"DROP TABLE {prefix}{name}")
     for writer in crowd.writers:  # as a process finds them that knows of no session yet
-        writer.know_agent("a", 0)
+        writer.known.go_on_from("a", 0)
         writer.put([agent_row()])
     futures = crowd.held_up()
     crowd.database.go()
@@ -685,7 +686,7 @@ def test_a_session_that_needs_more_requests_leaves_the_road_to_others(monkeypatc
     for writer in stuck:  # taken places: each will be refused, and ask what stands there
         rival = Writer(Store(crowd.database.inner, Tables()), writer.session_id)
         rows = {row["session_id"]: row["revision"] for row in table(crowd.database.inner, "agents")}
-        rival.know_agent("a", rows[writer.session_id])
+        rival.known.go_on_from("a", rows[writer.session_id])
         rival.put([message(0, "rival's")])
         rival.drain().result(PATIENCE)
     hanging = threading.Event()
@@ -728,7 +729,7 @@ def test_a_handle_that_cannot_be_told_from_others_serves_alone() -> None:
     writers = [Writer(Store(Slotted(crowd.database), Tables()), f"session-x{number}") for number in range(20)]
     crowd.database.hold()
     for writer in writers:
-        writer.know_agent("a", 0)
+        writer.known.go_on_from("a", 0)
         writer.put([agent_row()])
     futures = [writer.drain() for writer in writers]
     for _ in futures:
@@ -764,7 +765,7 @@ def test_equal_handles_are_not_the_same() -> None:
     writers = [Writer(Store(each, Tables()), each.token) for each in tenants]
     crowd.database.hold()
     for writer in writers:
-        writer.know_agent("a", 0)
+        writer.known.go_on_from("a", 0)
         writer.put([agent_row()])
     futures = [writer.drain() for writer in writers]
     crowd.database.go()
@@ -777,7 +778,7 @@ def test_local_databases_have_no_groups() -> None:
     database = local()
     writers = [Writer(Store(database, Tables()), f"session-{number}") for number in range(20)]
     for writer in writers:
-        writer.know_agent("a", 0)
+        writer.known.go_on_from("a", 0)
         writer.put([agent_row(), message(0, "x")])
     assert not any(done([writer.drain() for writer in writers]))
     assert len(table(database, "messages")) == 20

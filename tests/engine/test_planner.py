@@ -9,16 +9,8 @@ import pytest
 from strands_persql.database.decoding import StoredMessage
 from strands_persql.database.encoding import PART_BYTES, Document
 from strands_persql.database.tables import Tables
-from strands_persql.engine.planner import (
-    MAX_BODY_BYTES,
-    MAX_STATEMENTS,
-    Batch,
-    MessageRow,
-    Redaction,
-    Row,
-    Stored,
-    plan,
-)
+from strands_persql.engine.outgoing import MAX_BODY_BYTES, MAX_STATEMENTS, Batch, MessageRow, Redaction, Row, Stored
+from strands_persql.engine.planner import plan
 
 TABLES = Tables()
 

@@ -17,15 +17,7 @@ from strands_persql.database.encoding import PART_BYTES
 from strands_persql.database.live_window import LiveWindow
 from strands_persql.database.query import together
 from strands_persql.database.tables import Document, Tables
-from strands_persql.engine.planner import (
-    MAX_BODY_BYTES,
-    AgentRow,
-    Key,
-    MessageRow,
-    MultiAgentRow,
-    Redaction,
-    Row,
-)
+from strands_persql.engine.outgoing import MAX_BODY_BYTES, AgentRow, Key, MessageRow, MultiAgentRow, Redaction, Row
 from strands_persql.engine.reader import restoring
 from strands_persql.engine.window import Window
 from strands_persql.engine.writer import Writer
@@ -48,8 +40,8 @@ def writer_of(database: Any, *, session: str = "s", agents: Mapping[str, int] | 
     """A writer that begins, or goes on from known revisions."""
     writer = Writer(Store(database, Tables()), session)
     for agent_id, revision in (agents or {"a": 0}).items():
-        writer.know_agent(agent_id, revision)
-    writer.know_multi_agent("graph", 0, in_parts=False)
+        writer.known.go_on_from(agent_id, revision)
+    writer.known.go_on_from_multi_agent("graph", 0, in_parts=False)
     return writer
 
 
@@ -63,9 +55,9 @@ def going_on(database: Any) -> Writer:
         parts: list[Key] = [("message", agent.agent_id, i) for i in agent.in_parts]
         if agent.document_in_parts:
             parts.append(("agent", agent.agent_id, 0))
-        writer.know_agent(agent.agent_id, agent.revision, agent.next_id, parts)
+        writer.known.go_on_from(agent.agent_id, agent.revision, agent.next_id, parts)
     for graph_id, graph in graphs.items():
-        writer.know_multi_agent(graph_id, graph.revision, in_parts=graph.in_parts)
+        writer.known.go_on_from_multi_agent(graph_id, graph.revision, in_parts=graph.in_parts)
     return writer
 
 

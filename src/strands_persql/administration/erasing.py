@@ -9,15 +9,8 @@ from ..database.encoding import Document, Message, encode, now
 from ..database.live_window import LiveWindow
 from ..database.query import together
 from ..database.tables import Reading
-from ..engine.planner import (
-    AgentRow,
-    Batch,
-    MessageRow,
-    MultiAgentRow,
-    Row,
-    Stored,
-    plan,
-)
+from ..engine.outgoing import AgentRow, Batch, MessageRow, MultiAgentRow, Row, Stored
+from ..engine.planner import plan
 from .agents import Agent
 from .blanking import erased, without_copies
 from .guards import ATTEMPTS, conflict, written

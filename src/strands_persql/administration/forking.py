@@ -14,7 +14,8 @@ from ..database.encoding import Document, encode, mapping, now
 from ..database.faults import GUARDS, fault_of
 from ..database.query import together
 from ..database.tables import Copying, Cut, Deleting, Reading
-from ..engine.planner import AgentRow, Stored, plan
+from ..engine.outgoing import AgentRow, Stored
+from ..engine.planner import plan
 from .agents import Agent
 from .guards import ATTEMPTS, conflict, written
 from .listing import summary_of

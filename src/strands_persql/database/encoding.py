@@ -31,6 +31,7 @@ __all__ = [
     "is_message",
     "is_strict",
     "mapping",
+    "message_document",
     "now",
     "parts_of",
     "quoted",
@@ -284,6 +285,22 @@ class Document:
         if created_at:
             marker["created_at"] = created_at
         return cls(json.dumps(marker, separators=(",", ":")), tuple(parts), generation)
+
+
+def message_document(message: str, position: int, created_at: str, updated_at: str) -> Document:
+    """The document of a message's row, as Strands' `SessionMessage.to_dict` has it, laid out.
+
+    Args:
+        message: The message as JSON.
+        position: Its `message_id`.
+        created_at: When its row was first written.
+        updated_at: When it was written last.
+    """
+    text = (
+        f'{{"message":{message},"message_id":{position},"redact_message":null,'
+        f'"created_at":{quoted(created_at)},"updated_at":{quoted(updated_at)}}}'
+    )
+    return Document.of(text, created_at=created_at)
 
 
 def now() -> str:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias, cast
 
@@ -55,9 +55,15 @@ class LiveWindow:
 
     Attributes:
         items: Ranges of positions, and inline messages, in the order of the history.
+        is_open: Whether the next message of the transcript is in it without any change.
     """
 
     items: tuple[Item, ...] = (Range(0, None),)
+    is_open: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        last = self.items[-1] if self.items else None
+        object.__setattr__(self, "is_open", isinstance(last, Range) and last.high is None)
 
     # Where windows come from
 
@@ -138,11 +144,6 @@ class LiveWindow:
     def inline(self) -> list[Message]:
         """The messages that stand in the window alone."""
         return [item for item in self.items if not isinstance(item, Range)]
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the next message of the transcript is in it without any change."""
-        return bool(self.items) and isinstance(last := self.items[-1], Range) and last.high is None
 
     @property
     def is_plain(self) -> bool:

@@ -22,68 +22,17 @@ if TYPE_CHECKING:
 __all__ = [
     "STATE_FIELDS",
     "Restorable",
-    "StateReader",
     "ensure_tracking_ids",
     "is_stateful",
     "messages_of",
     "scrub_interrupts",
+    "session_agent_of",
 ]
 
 STATE_FIELDS = tuple(field.name for field in fields(SessionAgent) if field.name not in ("created_at", "updated_at"))
 """The fields of Strands' `SessionAgent`, less its times."""
 
 _HAS_TRACKING_IDS = "tracking_id" in StrandsMessage.__annotations__  # Strands 1.47 on
-
-
-class StateReader:
-    """Reads one agent's state again and again, at the least cost that its Strands release allows.
-
-    A `SessionAgent` copies all of the agent's own state each time it is made. Where the release counts the changes of
-    that state, and the rest of a `SessionAgent` turned out to be what can be had from the agent directly, a copy is
-    made only when the count has changed.
-    """
-
-    def __init__(self) -> None:
-        self._direct = False
-        self._counted: Any = None
-        self._count: object = None
-        self._state: dict[str, Any] = {}
-
-    def read(self, agent: Agent) -> dict[str, Any]:
-        """Its own state, its conversation manager's, its interrupts' and its model's, by the names of `STATE_FIELDS`.
-
-        The values may share objects with the agent, but for `state`, which is the same object until it changes.
-        """
-        source: Any = agent
-        if self._direct:
-            try:
-                return self._read(source)
-            except AttributeError:  # another kind of state was put in its place
-                self._direct = False
-        session_agent = _session_agent(agent)
-        document = {name: getattr(session_agent, name) for name in STATE_FIELDS}
-        try:
-            self._direct = self._read(source) == document
-        except AttributeError:
-            self._direct = False
-        return document
-
-    def _read(self, agent: Any) -> dict[str, Any]:
-        counted: Any = agent.state
-        # A class of the user's may change its values, or make them, without counting.
-        count: object = counted._get_version() if counted.__class__ is AgentState else None
-        if counted is not self._counted or count is None or count != self._count:
-            self._state = counted.get()
-            self._counted, self._count = counted, count
-        return {
-            "agent_id": agent.agent_id,
-            "conversation_manager_state": agent.conversation_manager.get_state(),
-            "state": self._state,
-            "_internal_state": {
-                "interrupt_state": agent._interrupt_state.to_dict(),
-                "model_state": agent._model_state,
-            },
-        }
 
 
 def messages_of(agent: Agent) -> list[Message]:
@@ -109,7 +58,7 @@ def ensure_tracking_ids(agent: Agent) -> None:
 
 def scrub_interrupts(agent: Agent, pairs: list[tuple[Any, Any]]) -> None:
     """Replace, in the copies of messages that interrupt state carries, the first of each pair by the second."""
-    session_agent = _session_agent(agent)
+    session_agent = session_agent_of(agent)
     internal = vars(session_agent)["_internal_state"]
     scrubbed = replaced(internal, pairs)
     if scrubbed != internal:
@@ -145,7 +94,8 @@ def _is_bidi(agent: Any) -> bool:
     return not hasattr(agent, "conversation_manager")
 
 
-def _session_agent(agent: Agent) -> SessionAgent:
+def session_agent_of(agent: Agent) -> SessionAgent:
+    """An agent's state as Strands' own managers take it."""
     of_bidi = getattr(SessionAgent, "from_bidi_agent", None)  # up to Strands 1.55
     if of_bidi is not None and _is_bidi(agent):
         return cast("SessionAgent", of_bidi(agent))

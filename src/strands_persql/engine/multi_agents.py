@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..database.encoding import encode
 from ..database.tables import Document
 from ..errors import SessionDataError
-from .planner import MultiAgentRow
+from .outgoing import MultiAgentRow
 
 if TYPE_CHECKING:
     from strands.multiagent.base import MultiAgentBase
@@ -82,5 +82,5 @@ class MultiAgentRecorder:
 
     def _go_on_with(self, multi_agent_id: str, stored: StoredMultiAgent | None) -> None:
         revision, in_parts = (0, False) if stored is None else (stored.revision, stored.in_parts)
-        self._writer.know_multi_agent(multi_agent_id, revision, in_parts=in_parts)
+        self._writer.known.go_on_from_multi_agent(multi_agent_id, revision, in_parts=in_parts)
         self._recorded[multi_agent_id] = "" if stored is None else stored.text

@@ -1,22 +1,196 @@
-"""What one session's writer is sending, and what it knows of what is stored."""
+"""The rows that one session's writer sends, as values, and what it knows of what is stored. Pure: no I/O, no agent."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from .planner import Batch, Key, MessageRow, MultiAgentRow, Redaction, Row, Stored
-from .tracing import BatchSpan
+from ..database.encoding import Document, decode, encode, is_message, now
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
     from ..client import Statement
+    from ..database.decoding import StoredMessage
+    from ..database.tables import ChunkKind, Tables
 
-__all__ = ["Attempts", "Outgoing", "Rows"]
+__all__ = [
+    "MAX_BODY_BYTES",
+    "MAX_STATEMENTS",
+    "AgentRow",
+    "Attempts",
+    "Batch",
+    "DocumentKey",
+    "Key",
+    "MessageRow",
+    "MultiAgentRow",
+    "Outgoing",
+    "Redaction",
+    "Row",
+    "Rows",
+    "Stored",
+    "merged",
+    "only_new_messages",
+    "size_of",
+]
 
+MAX_STATEMENTS = 100
+"""Statements in one batch (PerSQL, "Platform limits")."""
+
+MAX_BODY_BYTES = 4_000_000
+"""Bytes of parameters in one batch. PerSQL names no limit for a request's body; its public endpoints take 1 MB."""
+
+DocumentKey: TypeAlias = "tuple[ChunkKind, str, int]"
+Key: TypeAlias = "DocumentKey | tuple[Literal['redaction'], str, int]"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """A message of the transcript; `new` where no row stands at its position yet."""
+
+    agent_id: str
+    message_id: int
+    document: Document
+    new: bool
+
+    @property
+    def key(self) -> DocumentKey:
+        """What a newer content replaces."""
+        return ("message", self.agent_id, self.message_id)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRow:
+    """An agent's state and live window."""
+
+    agent_id: str
+    window: str | None
+    document: Document
+
+    @property
+    def key(self) -> DocumentKey:
+        """What a newer content replaces."""
+        return ("agent", self.agent_id, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class MultiAgentRow:
+    """A Graph's or Swarm's state."""
+
+    multi_agent_id: str
+    document: Document
+
+    @property
+    def key(self) -> DocumentKey:
+        """What a newer content replaces."""
+        return ("multi_agent", self.multi_agent_id, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """Content to be overwritten wherever an agent's transcript holds it.
+
+    The rows that may hold it are read and compared here: what is redacted is sent nowhere.
+
+    Attributes:
+        agent_id: The agent.
+        role: The role of the messages that may hold it.
+        raw: The content before, as JSON.
+        redacted: The content after, as JSON.
+        before: The position after the transcript's last message at that time: a newer message may hold it again.
+    """
+
+    agent_id: str
+    role: str
+    raw: str
+    redacted: str
+    before: int
+
+    @property
+    def key(self) -> Key:
+        """What a newer content replaces."""
+        return ("redaction", self.agent_id, hash((self.role, self.raw)))
+
+    def rewritten(self, stored: StoredMessage) -> MessageRow | None:
+        """The new content of a stored message, if it holds exactly what is to be redacted.
+
+        Raises:
+            SessionDataError: The message can't be read.
+        """
+        fields = stored.fields()
+        message = fields.get("message")
+        if not is_message(message) or message["role"] != self.role:
+            return None
+        if encode(message["content"], what="a message") != self.raw:
+            return None
+        message["content"] = decode(self.redacted)
+        text = encode({**fields, "updated_at": now()}, what="a message")
+        document = Document.of(text, created_at=str(fields.get("created_at", "")))
+        return MessageRow(self.agent_id, stored.position, document, new=False)
+
+
+Row: TypeAlias = MessageRow | AgentRow | MultiAgentRow | Redaction
 Rows: TypeAlias = dict[Key, Row]
+
+
+@dataclass(slots=True)
+class Stored:
+    """What a writer knows of what is stored.
+
+    Attributes:
+        agents: The revision of each agent's row; 0 or absent: there is none.
+        multi_agents: The same of Graphs and Swarms.
+        next_ids: The position after each agent's last message.
+        in_parts: The rows of which parts are stored, or may be.
+    """
+
+    agents: dict[str, int] = field(default_factory=lambda: {})
+    multi_agents: dict[str, int] = field(default_factory=lambda: {})
+    next_ids: dict[str, int] = field(default_factory=lambda: {})
+    in_parts: set[Key] = field(default_factory=lambda: set())
+
+    def go_on_from(self, agent_id: str, revision: int, next_id: int = 0, in_parts: Iterable[Key] = ()) -> None:
+        """Go on from an agent's stored row (0: none) and transcript, some of which is stored in parts."""
+        self.agents[agent_id] = revision
+        self.next_ids[agent_id] = next_id
+        self.in_parts.update(in_parts)
+
+    def go_on_from_multi_agent(self, multi_agent_id: str, revision: int, *, in_parts: bool) -> None:
+        """Go on from a Graph's or Swarm's stored row (0: none)."""
+        self.multi_agents[multi_agent_id] = revision
+        if in_parts:
+            self.in_parts.add(("multi_agent", multi_agent_id, 0))
+
+    def pass_message(self, agent_id: str, message_id: int) -> None:
+        """A message stands at this position."""
+        self.next_ids[agent_id] = max(self.next_ids.get(agent_id, 0), message_id + 1)
+
+
+@dataclass(slots=True)
+class Batch:
+    """The statements of one transaction, and what is stored when it is through.
+
+    Attributes:
+        statements: At most `MAX_STATEMENTS`.
+        completes: The rows that are stored whole.
+        agents: The new revisions of agents, which no other writer makes.
+        multi_agents: The new revisions of Graphs and Swarms.
+        has_parts: Whether parts of documents are among its statements.
+    """
+
+    statements: list[Statement] = field(default_factory=lambda: [])
+    completes: list[Key] = field(default_factory=lambda: [])
+    agents: dict[str, int] = field(default_factory=lambda: {})
+    multi_agents: dict[str, int] = field(default_factory=lambda: {})
+    has_parts: bool = False
+
+
+def merged(older: Row | None, newer: Row) -> Row:
+    """The newer of two rows of one key, which is still new if the older was not stored."""
+    if isinstance(older, MessageRow) and isinstance(newer, MessageRow) and older.new and not newer.new:
+        return MessageRow(newer.agent_id, newer.message_id, newer.document, new=True)
+    return newer
 
 
 @dataclass(slots=True)
@@ -69,12 +243,6 @@ class Outgoing:
         self.attempts = Attempts()
         self.parent: Context | None = None
 
-    def span(self, name: str, statements: Sequence[Statement], rows: Iterable[Row] | None = None) -> BatchSpan:
-        """A span round a request for these rows; for all, where none are named."""
-        rows = self.rows.values() if rows is None else rows
-        owners = (row.multi_agent_id if isinstance(row, MultiAgentRow) else row.agent_id for row in rows)
-        return BatchSpan(name, statements, session_id=self.session_id, agent_ids=owners, parent=self.parent)
-
     def sends_parts(self) -> None:
         """The rows are about to be sent, some of them in parts.
 
@@ -92,6 +260,13 @@ class Outgoing:
         """A batch was sent, and may be stored although it failed."""
         self.attempts.add([self.rows[key] for key in batch.completes], batch)
 
+    def noted(self, batch: Batch) -> None:
+        """A batch was carried out."""
+        for key in batch.completes:
+            self.is_stored(key)
+        self.known.agents.update(batch.agents)
+        self.known.multi_agents.update(batch.multi_agents)
+
     def is_stored(self, key: Key) -> None:
         """A row is stored."""
         row = self.rows.pop(key)
@@ -99,3 +274,30 @@ class Outgoing:
             self.known.pass_message(row.agent_id, row.message_id)
         if not isinstance(row, Redaction):
             (self.known.in_parts.add if row.document.parts else self.known.in_parts.discard)(key)
+
+
+def only_new_messages(rows: Sequence[Row], tables: Tables, session_id: str, stored: Stored) -> Batch | None:
+    """What agents do nearly always: new messages, a statement each, in one batch; None for anything else."""
+    if not 0 < len(rows) <= MAX_STATEMENTS:
+        return None
+    batch = Batch()
+    for row in rows:
+        if not isinstance(row, MessageRow) or not row.new or row.document.parts or row.key in stored.in_parts:
+            return None
+        revision = stored.agents.get(row.agent_id, 0)
+        batch.statements.append(
+            tables.messages.add(session_id, row.agent_id, row.message_id, row.document.data, revision=revision)
+        )
+        batch.completes.append(row.key)
+    return batch if len(rows) == 1 or size_of(batch.statements) <= MAX_BODY_BYTES else None
+
+
+def size_of(statements: Iterable[Statement]) -> int:
+    """What the parameters of statements take in a request, in bytes."""
+    return sum(_size(value) for statement in statements for value in statement.get("params", ()))
+
+
+def _size(value: object) -> int:
+    if not isinstance(value, str):
+        return 8
+    return len(value) if value.isascii() else len(value.encode())

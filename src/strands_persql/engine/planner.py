@@ -3,175 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
-from ..database.encoding import (
-    Document,
-    decode,
-    encode,
-    is_message,
-    now,
-)
-from ..database.tables import (
-    ChunkKind,
-    Tables,
-    first_revision,
-    revision_step,
+from ..database.tables import ChunkKind, Tables, first_revision, revision_step
+from .outgoing import (
+    MAX_BODY_BYTES,
+    MAX_STATEMENTS,
+    AgentRow,
+    Batch,
+    DocumentKey,
+    MessageRow,
+    MultiAgentRow,
+    Row,
+    Stored,
+    size_of,
 )
 
 if TYPE_CHECKING:
     from ..client import Statement
-    from ..database.decoding import StoredMessage
+    from ..database.encoding import Document
 
-__all__ = [
-    "AgentRow",
-    "Batch",
-    "Key",
-    "MessageRow",
-    "MultiAgentRow",
-    "Redaction",
-    "Row",
-    "Stored",
-    "merged",
-    "plan",
-]
-
-MAX_STATEMENTS = 100
-"""Statements in one batch (PerSQL, "Platform limits")."""
-
-MAX_BODY_BYTES = 4_000_000
-"""Bytes of parameters in one batch. PerSQL names no limit for a request's body; its public endpoints take 1 MB."""
-
-DocumentKey: TypeAlias = tuple[ChunkKind, str, int]
-Key: TypeAlias = DocumentKey | tuple[Literal["redaction"], str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class MessageRow:
-    """A message of the transcript; `new` where no row stands at its position yet."""
-
-    agent_id: str
-    message_id: int
-    document: Document
-    new: bool
-
-    @property
-    def key(self) -> DocumentKey:
-        """What a newer content replaces."""
-        return ("message", self.agent_id, self.message_id)
-
-
-@dataclass(frozen=True, slots=True)
-class AgentRow:
-    """An agent's state and live window."""
-
-    agent_id: str
-    window: str | None
-    document: Document
-
-    @property
-    def key(self) -> DocumentKey:
-        """What a newer content replaces."""
-        return ("agent", self.agent_id, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class MultiAgentRow:
-    """A Graph's or Swarm's state."""
-
-    multi_agent_id: str
-    document: Document
-
-    @property
-    def key(self) -> DocumentKey:
-        """What a newer content replaces."""
-        return ("multi_agent", self.multi_agent_id, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Redaction:
-    """Content to be overwritten wherever an agent's transcript holds it.
-
-    The rows that may hold it are read and compared here: what is redacted is sent nowhere.
-
-    Attributes:
-        agent_id: The agent.
-        role: The role of the messages that may hold it.
-        raw: The content before, as JSON.
-        redacted: The content after, as JSON.
-        before: The position after the transcript's last message at that time: a newer message may hold it again.
-    """
-
-    agent_id: str
-    role: str
-    raw: str
-    redacted: str
-    before: int
-
-    @property
-    def key(self) -> Key:
-        """What a newer content replaces."""
-        return ("redaction", self.agent_id, hash((self.role, self.raw)))
-
-    def rewritten(self, stored: StoredMessage) -> MessageRow | None:
-        """The new content of a stored message, if it holds exactly what is to be redacted.
-
-        Raises:
-            SessionDataError: The message can't be read.
-        """
-        fields = stored.fields()
-        message = fields.get("message")
-        if not is_message(message) or message["role"] != self.role:
-            return None
-        if encode(message["content"], what="a message") != self.raw:
-            return None
-        message["content"] = decode(self.redacted)
-        text = encode({**fields, "updated_at": now()}, what="a message")
-        document = Document.of(text, created_at=str(fields.get("created_at", "")))
-        return MessageRow(self.agent_id, stored.position, document, new=False)
-
-
-Row: TypeAlias = MessageRow | AgentRow | MultiAgentRow | Redaction
-Rows: TypeAlias = dict[Key, Row]
-
-
-@dataclass(slots=True)
-class Stored:
-    """What a writer knows of what is stored.
-
-    Attributes:
-        agents: The revision of each agent's row; 0 or absent: there is none.
-        multi_agents: The same of Graphs and Swarms.
-        next_ids: The position after each agent's last message.
-        in_parts: The rows of which parts are stored, or may be.
-    """
-
-    agents: dict[str, int] = field(default_factory=lambda: {})
-    multi_agents: dict[str, int] = field(default_factory=lambda: {})
-    next_ids: dict[str, int] = field(default_factory=lambda: {})
-    in_parts: set[Key] = field(default_factory=lambda: set())
-
-    def pass_message(self, agent_id: str, message_id: int) -> None:
-        """A message stands at this position."""
-        self.next_ids[agent_id] = max(self.next_ids.get(agent_id, 0), message_id + 1)
-
-
-@dataclass(slots=True)
-class Batch:
-    """The statements of one transaction, and what is stored when it is through.
-
-    Attributes:
-        statements: At most `MAX_STATEMENTS`.
-        completes: The rows that are stored whole.
-        agents: The new revisions of agents, which no other writer makes.
-        multi_agents: The new revisions of Graphs and Swarms.
-    """
-
-    statements: list[Statement] = field(default_factory=lambda: [])
-    completes: list[Key] = field(default_factory=lambda: [])
-    agents: dict[str, int] = field(default_factory=lambda: {})
-    multi_agents: dict[str, int] = field(default_factory=lambda: {})
+__all__ = ["plan"]
 
 
 def plan(rows: Iterable[Row], tables: Tables, session_id: str, session: str, stored: Stored) -> list[Batch]:
@@ -189,35 +41,10 @@ def plan(rows: Iterable[Row], tables: Tables, session_id: str, session: str, sto
         stored: What is there.
     """
     rows = list(rows)
-    if batch := _appended(rows, tables, session_id, stored):
-        return [batch]
     batches = _Plan(tables, session_id, stored).of(rows, session)
     if len(batches) > 1:
         batches = _Plan(tables, session_id, stored, raises_first=True).of(rows, session)
     return batches
-
-
-def merged(older: Row | None, newer: Row) -> Row:
-    """The newer of two rows of one key, which is still new if the older was not stored."""
-    if isinstance(older, MessageRow) and isinstance(newer, MessageRow) and older.new and not newer.new:
-        return MessageRow(newer.agent_id, newer.message_id, newer.document, new=True)
-    return newer
-
-
-def _appended(rows: Sequence[Row], tables: Tables, session_id: str, stored: Stored) -> Batch | None:
-    """What agents do nearly always: new messages, a statement each, in one batch; None for anything else."""
-    if not 0 < len(rows) <= MAX_STATEMENTS:
-        return None
-    batch = Batch()
-    for row in rows:
-        if not isinstance(row, MessageRow) or not row.new or row.document.parts or row.key in stored.in_parts:
-            return None
-        revision = stored.agents.get(row.agent_id, 0)
-        batch.statements.append(
-            tables.messages.add(session_id, row.agent_id, row.message_id, row.document.data, revision=revision)
-        )
-        batch.completes.append(row.key)
-    return batch if len(rows) == 1 or _size_of(batch.statements) <= MAX_BODY_BYTES else None
 
 
 class _Plan:
@@ -306,6 +133,7 @@ class _Plan:
         parts = self._tables.parts.add(self._session_id, kind, owner, message_id, document, revision=revision)
         for statement in parts:
             self._add(statement)
+            self._batches[-1].has_parts = True
 
     def _complete(self, key: DocumentKey, document: Document, write: Statement) -> None:
         """A row, and in the same transaction the end of the parts it had before."""
@@ -319,20 +147,10 @@ class _Plan:
 
     def _add(self, *statements: Statement) -> None:
         """Add statements that must not be parted."""
-        size = _size_of(statements)
+        size = size_of(statements)
         full = not self._batches or len(self._batches[-1].statements) + len(statements) > MAX_STATEMENTS
         if full or self._size + size > MAX_BODY_BYTES:
             self._batches.append(Batch())
             self._size = 0
         self._size += size
         self._batches[-1].statements.extend(statements)
-
-
-def _size_of(statements: Iterable[Statement]) -> int:
-    return sum(_size(value) for statement in statements for value in statement.get("params", ()))
-
-
-def _size(value: object) -> int:
-    if not isinstance(value, str):
-        return 8
-    return len(value) if value.isascii() else len(value.encode())

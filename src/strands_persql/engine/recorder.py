@@ -13,16 +13,17 @@ import sys
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from strands.agent.state import AgentState
 from strands.types.exceptions import SessionException
 
-from ..database.encoding import Message, copied, encode, now, quoted
+from ..database.encoding import Message, copied, encode, message_document, now
 from ..database.live_window import LiveWindow
 from ..database.tables import Document
 from ..errors import SessionDataError
-from .agent_state import STATE_FIELDS, StateReader, ensure_tracking_ids, is_stateful, messages_of, scrub_interrupts
-from .planner import AgentRow, Key, MessageRow, Redaction, Row
+from .agent_state import STATE_FIELDS, ensure_tracking_ids, is_stateful, messages_of, scrub_interrupts, session_agent_of
+from .outgoing import AgentRow, Key, MessageRow, Redaction, Row
 from .restore import restored
 from .window import Change, Window
 
@@ -39,6 +40,57 @@ __all__ = ["Recorder"]
 logger = logging.getLogger(__name__)
 
 
+class _StateReader:
+    """Reads one agent's state again and again, at the least cost that its Strands release allows.
+
+    A `SessionAgent` copies all of the agent's own state each time it is made. Where the release counts the changes of
+    that state, and the rest of a `SessionAgent` turned out to be what can be had from the agent directly, a copy is
+    made only when the count has changed.
+    """
+
+    def __init__(self) -> None:
+        self._direct = False
+        self._counted: Any = None
+        self._count: object = None
+        self._state: dict[str, Any] = {}
+
+    def read(self, agent: Agent) -> dict[str, Any]:
+        """Its own state, its conversation manager's, its interrupts' and its model's, by the names of `STATE_FIELDS`.
+
+        The values may share objects with the agent, but for `state`, which is the same object until it changes.
+        """
+        source: Any = agent
+        if self._direct:
+            try:
+                return self._read(source)
+            except AttributeError:  # another kind of state was put in its place
+                self._direct = False
+        session_agent = session_agent_of(agent)
+        document = {name: getattr(session_agent, name) for name in STATE_FIELDS}
+        try:
+            self._direct = self._read(source) == document
+        except AttributeError:
+            self._direct = False
+        return document
+
+    def _read(self, agent: Any) -> dict[str, Any]:
+        counted: Any = agent.state
+        # A class of the user's may change its values, or make them, without counting.
+        count: object = counted._get_version() if counted.__class__ is AgentState else None
+        if counted is not self._counted or count is None or count != self._count:
+            self._state = counted.get()
+            self._counted, self._count = counted, count
+        return {
+            "agent_id": agent.agent_id,
+            "conversation_manager_state": agent.conversation_manager.get_state(),
+            "state": self._state,
+            "_internal_state": {
+                "interrupt_state": agent._interrupt_state.to_dict(),
+                "model_state": agent._model_state,
+            },
+        }
+
+
 @dataclass(slots=True)
 class _Recorded:
     """One agent as it was last recorded."""
@@ -49,7 +101,7 @@ class _Recorded:
     state: dict[str, Any] | None = None  # the SessionAgent's fields, as last seen
     storable: dict[str, Any] | None = None  # the same, as last seen in a form that can be stored
     stored: bool = False  # its row is written, or on its way
-    reader: StateReader = field(default_factory=StateReader)
+    reader: _StateReader = field(default_factory=_StateReader)
 
 
 class Recorder:
@@ -146,7 +198,7 @@ class Recorder:
         return self._opening.agent(agent_id, again=again)
 
     def _new(self, agent: Agent) -> _Recorded:
-        self._writer.know_agent(agent.agent_id, 0)
+        self._writer.known.go_on_from(agent.agent_id, 0)
         window = Window(what=f"agent {agent.agent_id!r}", keeps_dropped=is_stateful(agent))
         return _Recorded(weakref.ref(agent), window, now())
 
@@ -154,7 +206,7 @@ class Recorder:
         in_parts: list[Key] = [("message", stored.agent_id, position) for position in stored.in_parts]
         if stored.document_in_parts:
             in_parts.append(("agent", stored.agent_id, 0))
-        self._writer.know_agent(stored.agent_id, stored.revision, stored.next_id, in_parts)
+        self._writer.known.go_on_from(stored.agent_id, stored.revision, stored.next_id, in_parts)
         recorded = {key: value for key, value in stored.document.items() if key in STATE_FIELDS}
         created_at = str(stored.document.get("created_at", "")) or now()
         return _Recorded(weakref.ref(agent), window, created_at, recorded, recorded, stored=True)
@@ -165,7 +217,7 @@ class Recorder:
         """A message was added."""
         with self._writer.lock:
             known = self._known(agent)
-            self._record(agent, known, lambda: known.window.add(messages_of(agent)))
+            self._record(agent, known, lambda: known.window.add(cast("list[Message]", agent.messages)))
             return self._writer.send()
 
     def recognised(self, agent: Agent) -> Written:
@@ -294,12 +346,8 @@ class Recorder:
         for entries, new in ((change.added, True), (change.rewritten, False)):
             for entry, message in entries:
                 assert entry.message_id is not None
-                text = (
-                    f'{{"message":{message},"message_id":{entry.message_id},"redact_message":null,'
-                    f'"created_at":{quoted(entry.created_at)},'
-                    f'"updated_at":{quoted(entry.created_at if new else now())}}}'
-                )
-                laid_out = Document.of(text, created_at=entry.created_at)
+                updated_at = entry.created_at if new else now()
+                laid_out = message_document(message, entry.message_id, entry.created_at, updated_at)
                 rows.append(MessageRow(agent.agent_id, entry.message_id, laid_out, new))
         if rows:
             self._writer.put(rows)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from .planner import Redaction
+from .outgoing import Redaction
+from .tracing import BatchSpan
 
 if TYPE_CHECKING:
     from ..database.connector import Connector
@@ -24,7 +25,7 @@ def search(out: Outgoing, redaction: Redaction, connector: Connector[Tables], lo
         query = connector.tables.messages.find_copies(
             out.session_id, agent_id, redaction.role, redaction.raw, before=redaction.before
         )
-        with out.span("persql.redact", query.statements, [redaction]) as span:
+        with BatchSpan.of(out, "persql.redact", query.statements, [redaction]) as span:
             found = connector.ask(span.counted(query))
     with lock:
         del out.rows[redaction.key]

@@ -10,7 +10,8 @@ import threading
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ..errors import SessionConflictError
-from .planner import AgentRow, Key, MessageRow, MultiAgentRow, Redaction, Row
+from .outgoing import AgentRow, Key, MessageRow, MultiAgentRow, Redaction, Row
+from .tracing import BatchSpan
 
 if TYPE_CHECKING:
     from ..database.connector import Connector
@@ -45,7 +46,7 @@ def settle(out: Outgoing, connector: Connector[Tables], lock: threading.RLock) -
         for agent_id in agent_ids
     }
     query = connector.tables.settlement(out.session_id, agent_ids, multi_ids, wanted)
-    with out.span("persql.settle", query.statements, rows) as span:
+    with BatchSpan.of(out, "persql.settle", query.statements, rows) as span:
         found = connector.ask(span.counted(query))
     with lock:
         settlement = _Settlement(out, found)

@@ -29,6 +29,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from ..client import retries_so_far
 from ..database.query import Query
+from .outgoing import MultiAgentRow
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from ..client import Statement
     from ..database.query import Answers
+    from .outgoing import Outgoing, Row
 
 __all__ = ["BatchSpan", "current_context"]
 
@@ -89,6 +91,15 @@ class BatchSpan(AbstractContextManager["BatchSpan"]):
                 ),
             }
         )
+
+    @classmethod
+    def of(
+        cls, out: Outgoing, name: str, statements: Sequence[Statement], rows: Iterable[Row] | None = None
+    ) -> BatchSpan:
+        """A span round a request of a writer's, for these rows; for all that it is sending, where none are named."""
+        rows = out.rows.values() if rows is None else rows
+        owners = (row.multi_agent_id if isinstance(row, MultiAgentRow) else row.agent_id for row in rows)
+        return cls(name, statements, session_id=out.session_id, agent_ids=owners, parent=out.parent)
 
     def rows(self, count: int) -> None:
         """How many rows were written or read."""

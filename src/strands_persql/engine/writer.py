@@ -19,6 +19,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
+from opentelemetry import trace
 from strands.types.session import Session, SessionType
 
 from ..client import survive_forks
@@ -26,8 +27,8 @@ from ..database.encoding import encode
 from ..database.faults import GUARDS, fault_of
 from ..errors import SessionConflictError
 from .options import Durability, Written
-from .outgoing import Outgoing, Rows
-from .planner import Batch, Key, MessageRow, Redaction, Row, merged, plan
+from .outgoing import Batch, Key, MessageRow, Outgoing, Redaction, Row, Rows, merged, only_new_messages
+from .planner import plan
 from .redaction import search
 from .refusal import conflict_again, settle
 from .threads import Turns, handed_over, submit
@@ -58,6 +59,7 @@ class Writer:
 
     Attributes:
         lock: Held while an event is recorded.
+        known: What is stored, as far as it knows.
     """
 
     def __init__(self, connector: Connector[Tables], session_id: str, durability: Durability = "message") -> None:
@@ -69,6 +71,7 @@ class Writer:
         self._session = encode(session.to_dict(), what=f"session {session_id!r}")
         self._pending: Rows = {}
         self._out = Outgoing(session_id)
+        self.known = self._out.known
         self._lost: SessionConflictError | None = None
         self._context: Context | None = None  # of the event that asked for the next turn
         self._turns = Turns(self._hand_over)
@@ -81,7 +84,7 @@ class Writer:
         self._lock = threading.RLock()
         self._behind: Written = None  # under "overlap", the write that runs while the model works
         self._at_once = False
-        self._joined: tuple[Batch, BatchSpan] | None = None  # what a leader has taken along
+        self._joined: tuple[Batch, BatchSpan | None] | None = None  # what a leader has taken along
         self._alone = False  # it was refused by itself: it would spoil the requests of others
         self._take_back()
 
@@ -112,21 +115,6 @@ class Writer:
             row = self._pending.get(key)
             return isinstance(row, MessageRow) and row.new and not self._out.was_sent(key)
 
-    def know_agent(self, agent_id: str, revision: int, next_id: int = 0, in_parts: Iterable[Key] = ()) -> None:
-        """Go on from an agent's stored row (0: none) and transcript, some of which is stored in parts."""
-        with self._lock:
-            known = self._out.known
-            known.agents[agent_id] = revision
-            known.next_ids[agent_id] = next_id
-            known.in_parts.update(in_parts)
-
-    def know_multi_agent(self, multi_agent_id: str, revision: int, *, in_parts: bool) -> None:
-        """Go on from a Graph's or Swarm's stored row (0: none)."""
-        with self._lock:
-            self._out.known.multi_agents[multi_agent_id] = revision
-            if in_parts:
-                self._out.known.in_parts.add(("multi_agent", multi_agent_id, 0))
-
     def put(self, rows: Iterable[Row]) -> None:
         """Add rows to what is pending; nothing is sent.
 
@@ -137,7 +125,9 @@ class Writer:
             if self._lost is not None:
                 raise conflict_again(self._lost)
             for row in rows:
-                self._pending[row.key] = merged(self._pending.get(row.key), row)
+                key = row.key
+                older = self._pending.get(key)
+                self._pending[key] = row if older is None else merged(older, row)
 
     # When a write begins, and what the agent waits for
 
@@ -215,9 +205,8 @@ class Writer:
         if not self._turns.begin():
             return False
         with self._lock:
-            for key, row in self._pending.items():
-                self._out.rows[key] = merged(self._out.rows.get(key), row)
-            self._pending = {}
+            # What the turn before has left was taken back: nothing is being sent.
+            self._out.rows, self._pending = self._pending, {}
             self._out.parent, self._context = self._context, None
         return True
 
@@ -267,16 +256,22 @@ class Writer:
             refusal = self._send_batches(self._planned())
         if refusal is not None:
             raise refusal
-        self._out.attempts.clear()
+        attempts = self._out.attempts
+        if attempts.rows or attempts.agents or attempts.multi_agents:
+            attempts.clear()
 
     def _send_batches(self, batches: Sequence[Batch]) -> BaseException | None:
         """Send batches; the refusal of one that was built on something no longer stored."""
-        self._out.sends_parts()
+        if any(batch.has_parts for batch in batches):
+            self._out.sends_parts()
         for batch in batches:
             try:
-                with self._span(batch) as span:
+                if _spans_are_recorded():
+                    with self._span(batch) as span:
+                        self.connector.commit(batch.statements)
+                        span.rows(len(batch.completes))
+                else:
                     self.connector.commit(batch.statements)
-                    span.rows(len(batch.completes))
             except Exception as error:
                 if getattr(error, "sent", True):  # a refused connection has carried nothing
                     self._out.attempted(batch)
@@ -287,19 +282,18 @@ class Writer:
         return None
 
     def _planned(self) -> list[Batch]:
-        rows = self._out.rows.values()
-        return plan(rows, self.connector.tables, self.session_id, self._session, self._out.known)
+        rows = list(self._out.rows.values())
+        tables = self.connector.tables
+        batch = only_new_messages(rows, tables, self.session_id, self.known)
+        return [batch] if batch is not None else plan(rows, tables, self.session_id, self._session, self.known)
 
     def _span(self, batch: Batch) -> BatchSpan:
-        return self._out.span("persql.write", batch.statements)
+        return BatchSpan.of(self._out, "persql.write", batch.statements)
 
     def _note(self, batch: Batch) -> None:
         """A batch was carried out."""
         with self._lock:
-            for key in batch.completes:
-                self._out.is_stored(key)
-            self._out.known.agents.update(batch.agents)
-            self._out.known.multi_agents.update(batch.multi_agents)
+            self._out.noted(batch)
 
     # With others, by a leader
 
@@ -311,8 +305,9 @@ class Writer:
             whole = self._lost is None and not any(isinstance(row, Redaction) for row in self._out.rows.values())
             batches = self._planned() if whole else []
             if len(batches) == 1:
-                self._out.sends_parts()
-                self._joined = (batches[0], self._span(batches[0]))
+                if batches[0].has_parts:
+                    self._out.sends_parts()
+                self._joined = (batches[0], self._span(batches[0]) if _spans_are_recorded() else None)
                 return batches[0].statements
         except BaseException as error:
             self._ends(error)
@@ -322,13 +317,15 @@ class Writer:
 
     def in_span(self) -> AbstractContextManager[None]:
         """Inside it, the leader's request is sent, where nobody else came along."""
-        return nullcontext() if self._joined is None else self._joined[1].current()
+        span = None if self._joined is None else self._joined[1]
+        return nullcontext() if span is None else span.current()
 
     def stored(self) -> None:
         """The leader's request was carried out."""
         batch, span = self._left()
-        span.rows(len(batch.completes))
-        span.end()
+        if span is not None:
+            span.rows(len(batch.completes))
+            span.end()
         self._note(batch)
         self._out.attempts.clear()
         self._ends(None)
@@ -336,7 +333,8 @@ class Writer:
     def failed(self, error: BaseException) -> None:
         """The leader's request failed in a way that this session would meet by itself."""
         batch, span = self._left()
-        span.end(error)
+        if span is not None:
+            span.end(error)
         if getattr(error, "sent", True):
             self._out.attempted(batch)
         if fault_of(error) in GUARDS:
@@ -352,7 +350,12 @@ class Writer:
                 self._out.attempted(batch)
             submit(lambda: self._finish(batch))
 
-    def _left(self) -> tuple[Batch, BatchSpan]:
+    def _left(self) -> tuple[Batch, BatchSpan | None]:
         assert self._joined is not None
         joined, self._joined = self._joined, None
         return joined
+
+
+def _spans_are_recorded() -> bool:
+    """Whether a tracer provider is configured, as in few processes: else a message's way is that much shorter."""
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)

@@ -13,7 +13,7 @@ from ...database.connector import fault_of
 from ...database.encoding import encode
 from ...database.tables import Document as Laid
 from ...engine.options import checked_session_id
-from ...engine.planner import MAX_STATEMENTS
+from ...engine.outgoing import MAX_STATEMENTS
 from ...errors import SessionConflictError
 from ..results import Transfer
 from ._items import (

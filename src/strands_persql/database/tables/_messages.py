@@ -37,8 +37,8 @@ class Messages:
 
     def add(self, session_id: str, agent_id: str, message_id: int, data: str, *, revision: int) -> Statement:
         """A new message; fails where one stands in its place, or where `revision` is not the stored one."""
-        ids = (session_id, agent_id)
-        return statement(self._add, *ids, *ids, revision, message_id, data)
+        # The one statement of nearly every event: made here at once.
+        return {"sql": self._add, "params": (session_id, agent_id, session_id, agent_id, revision, message_id, data)}
 
     def put(self, session_id: str, agent_id: str, message_id: int, data: str, *, revision: int) -> Statement:
         """A message's new content; fails where `revision` is not the stored one."""
