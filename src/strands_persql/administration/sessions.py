@@ -33,7 +33,7 @@ from .results import (
 )
 from .searchable import Searchable
 from .transcripts import read_transcript
-from .transfer import Importable, export, import_from
+from .transfer import Importable, export, import_from, opened
 from .usage import read_usage
 
 __all__ = ["PerSQLSessions"]
@@ -304,11 +304,9 @@ class PerSQLSessions(Searchable):
         """
         return import_from(
             self._store,
-            source,
+            opened(source, agent_ids=agent_ids, multi_agent_ids=multi_agent_ids),
             session_id=session_id,
             new_id=new_id,
-            agent_ids=agent_ids,
-            multi_agent_ids=multi_agent_ids,
             progress=progress,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from strands.session import FileSessionManager, SessionRepository
 from strands.session.session_manager import SessionManager
 from strands.types.session import SessionAgent, SessionMessage
 
-from strands_persql.administration.transfer import export, import_from
+from strands_persql.administration.transfer import export, import_from, opened
 from strands_persql.database import connector as stores
 from strands_persql.database.tables import Tables
 
@@ -45,9 +46,15 @@ def store_of(place: Store) -> stores.Store[Tables]:
     return stores.Store(place.database(), Tables())
 
 
-def import_of(place: Store, source: Any, **options: Any) -> Any:
+def import_of(
+    place: Store,
+    source: Any,
+    *,
+    agent_ids: Sequence[str] | None = None,
+    **options: Any,
+) -> Any:
     """Import over a handle of its own; what was brought in, where it is one session."""
-    transfers = import_from(store_of(place), source, **options)
+    transfers = import_from(store_of(place), opened(source, agent_ids=agent_ids), **options)
     return transfers[0] if len(transfers) == 1 else transfers
 
 

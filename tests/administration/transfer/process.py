@@ -9,9 +9,10 @@ import sys
 
 from strands_persql import PerSQL
 from strands_persql.administration.transfer import (
-    _import,
+    _batch,
     export,
     import_from,
+    opened,
 )
 from strands_persql.administration.transfer import (
     _tables as _stored,
@@ -23,7 +24,7 @@ from strands_persql.database.tables import Tables
 
 def main(url: str, token: str, database: str, way: str, path: str) -> None:
     """Bring one session in, or take it out."""
-    _import.BATCH_BYTES, _import.GROUP_BYTES = 8_000, 4_000
+    _batch.BATCH_BYTES, _batch.GROUP_BYTES = 8_000, 4_000
     _stored.SMALLEST_PAGE = _stored.LARGEST_PAGE = 20
     Reporter.STEP = 1
 
@@ -34,7 +35,7 @@ def main(url: str, token: str, database: str, way: str, path: str) -> None:
     with PerSQL(token, base_url=url) as client:
         store = Store(client.database(database), Tables())
         if way == "import":
-            import_from(store, path, progress=told)
+            import_from(store, opened(path), progress=told)
         else:
             export(store, "long", path, progress=told)
 

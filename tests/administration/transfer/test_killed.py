@@ -120,10 +120,10 @@ def test_a_killed_export_goes_on(place: Remote, tmp_path: Path, name: str) -> No
 
 def test_lost_answers_double_nothing(place: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests that are carried out although their answer is lost are sent again, and change nothing."""
-    from strands_persql.administration.transfer import _import
+    from strands_persql.administration.transfer import _batch
 
-    monkeypatch.setattr(_import, "BATCH_BYTES", 20_000)
-    monkeypatch.setattr(_import, "GROUP_BYTES", 10_000)
+    monkeypatch.setattr(_batch, "BATCH_BYTES", 20_000)
+    monkeypatch.setattr(_batch, "GROUP_BYTES", 10_000)
     long_session(tmp_path / "from", COUNT)
     place.options["max_retries"] = 20
     seed = random.SystemRandom().randrange(10**6)

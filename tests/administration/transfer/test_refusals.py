@@ -13,8 +13,8 @@ from strands.session import FileSessionManager
 from strands.types.session import SessionAgent, SessionMessage
 
 from strands_persql import PerSQLSessionRepository, SessionConflictError, SessionDataError
-from strands_persql.administration.transfer import _import, _jsonl, import_from
-from strands_persql.administration.transfer._items import AgentItem, HeadItem, MultiAgentItem
+from strands_persql.administration.transfer import _batch, _jsonl, import_from, opened
+from strands_persql.administration.transfer._items import Checksum, HeadItem, Item, StateItem
 from strands_persql.database import connector as stores
 from strands_persql.database.tables import Tables
 from strands_persql.errors import PermissionDeniedError
@@ -61,8 +61,8 @@ def test_another_session_of_the_same_name_is_left_alone(place: Store, tmp_path: 
 def half_imported(place: Store, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the first messages of a session: an import that fails on its way."""
     with monkeypatch.context() as patch:
-        patch.setattr(_import, "BATCH_BYTES", 2_000)
-        patch.setattr(_import, "GROUP_BYTES", 1_000)
+        patch.setattr(_batch, "BATCH_BYTES", 2_000)
+        patch.setattr(_batch, "GROUP_BYTES", 1_000)
         broken = folder / MESSAGES / "message_30.json"
         text = broken.read_text(encoding="utf-8")
         broken.write_text("{", encoding="utf-8")
@@ -115,8 +115,8 @@ def test_a_writer_in_between_is_noticed(
     place: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, doing: str
 ) -> None:
     """Somebody who begins or deletes the session while it is imported is not written over."""
-    monkeypatch.setattr(_import, "BATCH_BYTES", 2_000)
-    monkeypatch.setattr(_import, "GROUP_BYTES", 1_000)
+    monkeypatch.setattr(_batch, "BATCH_BYTES", 2_000)
+    monkeypatch.setattr(_batch, "GROUP_BYTES", 1_000)
     long_session(tmp_path / "from", 300)
     repository = PerSQLSessionRepository(place.database())
     told: list[int] = []
@@ -159,7 +159,7 @@ def test_no_part_outlives_a_deletion(local: Store, tmp_path: Path, what: str) ->
         (folder / "multi_agent.json").write_text(json.dumps({"id": "g", "text": text}), encoding="utf-8")
     handle = Deleting(local)
     with pytest.raises(SessionConflictError, match="was deleted, while it is imported"):
-        import_from(stores.Store(handle, Tables()), tmp_path / "from")
+        import_from(stores.Store(handle, Tables()), opened(tmp_path / "from"))
     assert handle.parts == 1
     assert {name: rows for name, rows in local.rows().items() if rows and name != "schema"} == {}
 
@@ -316,6 +316,11 @@ def test_a_line_that_cannot_be_read_is_named(
     other.close()
 
 
+def lines_of(items: list[Item]) -> list[str]:
+    """What an export would write."""
+    return list(_jsonl.lines_of(items, "s", 0, Checksum()))
+
+
 @pytest.mark.parametrize(
     ("agent_id", "words"),
     [
@@ -328,8 +333,8 @@ def test_a_line_that_cannot_be_read_is_named(
 def test_an_agent_that_no_agent_could_open_is_not_brought_in(local: Store, agent_id: str, words: str) -> None:
     """An id that Strands refuses, or that no database stores, is named; nothing of the session is restored."""
     agent = SessionAgent(agent_id, {}, {"removed_message_count": 0})
-    items: list[Any] = [HeadItem({"session_id": "s"}), AgentItem(agent_id, agent.to_dict())]
-    lines = list(_jsonl._Writer("s", 0).lines(items))
+    items: list[Item] = [HeadItem({"session_id": "s"}), StateItem("agent", agent_id, agent.to_dict())]
+    lines = lines_of(items)
     with pytest.raises(SessionDataError, match=rf"^Agent '.*' of session 's' can't be imported: .*{words}"):
         import_of(local, lines)
     assert not local.path.exists() or not local.rows()["agents"]
@@ -337,12 +342,12 @@ def test_an_agent_that_no_agent_could_open_is_not_brought_in(local: Store, agent
 
 def test_a_graph_that_no_database_stores_is_not_brought_in(local: Store) -> None:
     """A Graph's id may hold a path separator, which Strands takes; but it is valid Unicode."""
-    lines = list(_jsonl._Writer("s", 0).lines([HeadItem({"session_id": "s"}), MultiAgentItem("\udfff", {"id": "g"})]))
+    lines = lines_of([HeadItem({"session_id": "s"}), StateItem("multi_agent", "\udfff", {"id": "g"})])
     with pytest.raises(
         SessionDataError, match=r"^Multi-agent '.*' of session 's' can't be imported: .*no valid Unicode"
     ):
         import_of(local, lines)
-    lines = list(_jsonl._Writer("s", 0).lines([HeadItem({"session_id": "s"}), MultiAgentItem("a/b", {"id": "a/b"})]))
+    lines = lines_of([HeadItem({"session_id": "s"}), StateItem("multi_agent", "a/b", {"id": "a/b"})])
     assert import_of(local, lines).multi_agents == 1
 
 
@@ -528,7 +533,7 @@ def test_an_import_writes_each_row_once(remote: Remote, tmp_path: Path) -> None:
 
 def test_a_reader_exports_and_a_writer_imports(remote: Remote, tmp_path: Path) -> None:
     """A token that only reads is enough to export, one without DDL to import; one that only reads imports nothing."""
-    from strands_persql.administration.transfer import export, import_from
+    from strands_persql.administration.transfer import export, import_from, opened
     from strands_persql.database.connector import Store as Tables_
     from strands_persql.database.tables import Tables
 
@@ -536,8 +541,8 @@ def test_a_reader_exports_and_a_writer_imports(remote: Remote, tmp_path: Path) -
     import_of(remote, long_session(tmp_path / "first", 1, "first"))
     reader = Tables_(remote.database("readonly"), Tables())
     with pytest.raises(PermissionDeniedError):
-        import_from(reader, tmp_path / "from")
-    import_from(Tables_(remote.database("readwrite"), Tables()), tmp_path / "from")
+        import_from(reader, opened(tmp_path / "from"))
+    import_from(Tables_(remote.database("readwrite"), Tables()), opened(tmp_path / "from"))
     assert export(reader, "long", tmp_path / "to").messages == 20
 
 

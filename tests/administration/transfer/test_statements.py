@@ -11,6 +11,7 @@ from strands.types.session import SessionAgent, SessionMessage
 
 from strands_persql import PerSQLSessionRepository
 from strands_persql.database.connector import fault_of
+from strands_persql.database.encoding import Document
 from strands_persql.database.tables import TransferTables
 from strands_persql.errors import PerSQLError
 
@@ -35,8 +36,8 @@ def test_a_page_ends_at_its_size_or_limit(place: Store) -> None:
         store.write([tables.import_messages("s", agent_id, rows)])
 
     def page(after: tuple[str, int], limit: int, size: int) -> list[tuple[str, int]]:
-        (rows,) = store.read(tables.page("s", after, limit=limit, size=size))
-        return [(row["agent_id"], row["message_id"]) for row in rows]
+        found = store.ask(tables.page("s", after, limit=limit, size=size))
+        return [(paged.agent_id, paged.message.position) for paged in found]
 
     everything = [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1)]
     assert page(("", -1), 10, 10_000) == everything
@@ -57,9 +58,8 @@ def test_owners_are_found_without_agents(place: Store) -> None:
         store.write([store.tables.sessions.ensure(session_id, "{}")])
     store.write([tables.import_messages("s", "a", [(0, '"x"'), (7, '"x"')])])
     store.write([tables.import_message("s", "ä", 3, "x"), tables.import_message("t", "z", 1, "x")])
-    owners = store.read(*tables.read_head("s"))[4]
-    assert [(row["agent_id"], row["last_message_id"]) for row in owners] == [("a", 7), ("ä", 3)]
-    assert store.read(*tables.read_head("r"))[4] == []
+    assert list(store.ask(tables.read_head("s")).last.items()) == [("a", 7), ("ä", 3)]
+    assert store.ask(tables.read_head("r")).last == {}
 
 
 def test_an_agent_is_written_after_its_last_message_alone(place: Store) -> None:
@@ -71,7 +71,7 @@ def test_an_agent_is_written_after_its_last_message_alone(place: Store) -> None:
 
     def refused(session_id: str, data: str, last: int | None) -> str | None:
         try:
-            store.write([tables.import_agent(session_id, "a", None, data, last_message_id=last)])
+            store.write(tables.import_agent(session_id, "a", Document(data), live_window=None, last=last))
         except PerSQLError as error:
             return fault_of(error)
         return None

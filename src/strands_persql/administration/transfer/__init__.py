@@ -1,6 +1,6 @@
-"""Sessions brought in from Strands' other managers and from files, and out again.
+"""Import of sessions from Strands' other managers, files and databases, and export to files.
 
-Both ways stream, and go in one order: a session's own document; its agents by id, each with its messages by position;
+Both read a session as a stream, in one order: its own document; its agents by id, each with its messages by position;
 its Graphs and Swarms by id. So the same session has the same checksum in every form.
 """
 
@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from ._export import export
 from ._import import import_from
-from ._sources import Importable
+from ._sources import Importable, opened
 
-__all__ = ["Importable", "export", "import_from"]
+__all__ = ["Importable", "export", "import_from", "opened"]

@@ -3,32 +3,48 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TextIO, cast
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from ...engine.options import checked_session_id
 from ...errors import SessionDataError
 from ..results import Transfer
 from ._folders import FolderTarget
-from ._items import (
-    AgentItem,
-    Checksum,
-    HeadItem,
-    Item,
-    MessageItem,
-    Progress,
-)
+from ._items import Checksum, Item, MessageItem, Progress
 from ._jsonl import LinesTarget, PathTarget
 from ._progress import Reporter
-from ._tables import Connection, StoredSession, StoredSource
+from ._tables import Connection, StoredSource
 
 if TYPE_CHECKING:
     from ...database.connector import Store
     from ...database.tables import Tables
 
 __all__ = ["export"]
+
+
+class Target(Protocol):
+    """Where a session is written to."""
+
+    again: bool
+    """Whether files of an earlier export are used, which may have other contents: then a wrong checksum is worth a
+    second try without them."""
+
+    counts: bool
+    """Whether the number of messages is written too, at the beginning."""
+
+    def write(self, items: Iterator[Item], total: int | None) -> tuple[str, int]:
+        """Write a session of so many messages; the checksum of what is then there, and how many were written."""
+        ...
+
+    def finish(self) -> None:
+        """Put what was written in its place."""
+        ...
+
+    def discard(self) -> None:
+        """Delete what was written."""
+        ...
 
 
 def export(
@@ -38,124 +54,50 @@ def export(
     *,
     progress: Progress | None = None,
 ) -> Transfer:
-    """Take a session out, as it is at the beginning; nothing in the database is changed.
+    """Export a session, a few megabytes at a time. See `PerSQLSessions.export`.
 
-    It reads a few megabytes at a time. What was written is read back, and compared by its checksum, before it is moved
-    to its place: a file or folder there is whole. Run again, it leaves a folder alone that holds the session already,
-    and replaces a file.
-
-    A folder has no place for live windows. Strands' own manager restores from it by its own rule: the conversation
-    manager's count of removed messages is skipped from the start of the transcript. A `.jsonl` file keeps them.
-
-    Args:
-        store: Where from.
-        session_id: The session.
-        target: Where to: a path that ends in `.jsonl`, an open stream of text, or a folder, which Strands'
-            `FileSessionManager` then reads as its `storage_dir`.
-        progress: Called with the messages done and how many there are.
-
-    Returns:
-        What was taken out.
-
-    Raises:
-        SessionConflictError: An agent wrote to the session meanwhile.
-        SessionDataError: There is no such session, one of its rows can't be read, or the place is taken by something
-            else.
-        PerSQLError: The database refused, or could not be reached; run it again.
-        TypeError: `target` is neither a path nor a stream.
-        ValueError: The session's id, or an agent's, can't be a folder's name.
+    What was written is read back, and compared by its checksum, before it is moved to its place: a file or folder there
+    is whole. A folder that holds the session already is left as it is; a file is replaced.
     """
     checked_session_id(session_id)
     connection = Connection(store)
-    path = Path(target) if isinstance(target, (str, os.PathLike)) else None
-    if path is None and not callable(getattr(target, "write", None)):
-        raise TypeError(f"target must be a path or an open stream of text, not {type(target).__name__}")
-    if path is not None and path.suffix != ".jsonl":
-        out: Target = FolderTarget(path, session_id)
-        total = None if progress is None else StoredSource(connection).count([session_id])
-    else:
-        total = StoredSource(connection).count([session_id])
-        out = (
-            LinesTarget(cast("TextIO", target), session_id, total)
-            if path is None
-            else PathTarget(path, session_id, total)
-        )
-    return _Export(StoredSession(connection, session_id), out, total, progress).run()
-
-
-class Target(Protocol):
-    """Where a session goes to."""
-
-    again: bool
-    """Whether something stood there that may be the cause of a wrong checksum, so that a second try is worth it."""
-
-    def write(self, items: Iterator[Item]) -> tuple[str, int]:
-        """Write it; the checksum of what then stands there, and how many messages were written."""
-        ...
-
-    def finish(self) -> None:
-        """Put it in its place."""
-        ...
-
-    def discard(self) -> None:
-        """Throw it away."""
-        ...
-
-
-class _Export:
-    """One session's export."""
-
-    def __init__(self, source: StoredSession, target: Target, total: int | None, progress: Progress | None) -> None:
-        self._source = source
-        self._target = target
-        self._reporter = Reporter(progress)
-        self._reporter.total = total
-        self._checksum = Checksum()
-        self._agents = self._messages = self._multi_agents = 0
-
-    def run(self) -> Transfer:
-        items = self._items()
-        first = next(items)  # before anything is written: the session may not exist
+    source = StoredSource(connection)
+    out = _target(target, session_id)
+    total = source.count([session_id]) if out.counts or progress is not None else None
+    while True:
+        checksum, reporter = Checksum(), Reporter(progress, total)
+        items = _noted(source.items(session_id), checksum, reporter)
+        first = next(items)  # read before anything is written: the session may not exist
         try:
-            found, written = self._target.write(chain([first], items))
+            found, written = out.write(chain([first], items), total)
         except (SessionDataError, ValueError):
-            self._target.discard()
+            out.discard()
             raise
-        if found != self._checksum.hexdigest():
-            self._target.discard()
-            if self._target.again:
-                self._target.again = False
-                return self._begin_again()
+        if found == checksum.hexdigest():
+            break
+        out.discard()
+        if not out.again:
             raise SessionDataError(
-                f"What was read back of session {self._source.session_id!r} is not what the database holds: its "
-                f"checksum is {found}, the database's {self._checksum.hexdigest()}. Try again, or another place."
+                f"What was read back of session {session_id!r} is not what the database holds: its "
+                f"checksum is {found}, the database's {checksum.hexdigest()}. Try again, or another place."
             )
-        self._target.finish()
-        self._reporter.tell()
-        return Transfer(
-            session_id=self._source.session_id,
-            agents=self._agents,
-            messages=self._messages,
-            multi_agents=self._multi_agents,
-            written=written,
-            requests=self._source.connection.requests,
-            checksum=found,
-        )
+        out.again = False
+    out.finish()
+    reporter.tell()
+    return checksum.transfer(session_id, written=written, requests=connection.requests)
 
-    def _begin_again(self) -> Transfer:
-        self._checksum = Checksum()
-        self._reporter.done = 0
-        self._agents = self._messages = self._multi_agents = 0
-        return self.run()
 
-    def _items(self) -> Iterator[Item]:
-        for item in self._source.items():
-            self._checksum.add(item)
-            if isinstance(item, MessageItem):
-                self._messages += 1
-                self._reporter.add(1)
-            elif isinstance(item, AgentItem):
-                self._agents += 1
-            elif not isinstance(item, HeadItem):
-                self._multi_agents += 1
-            yield item
+def _target(target: str | os.PathLike[str] | TextIO, session_id: str) -> Target:
+    if isinstance(target, (str, os.PathLike)):
+        path = Path(target)
+        return PathTarget(path, session_id) if path.suffix == ".jsonl" else FolderTarget(path, session_id)
+    if not callable(getattr(target, "write", None)):
+        raise TypeError(f"target must be a path or an open stream of text, not {type(target).__name__}")
+    return LinesTarget(target, session_id)
+
+
+def _noted(items: Iterable[Item], checksum: Checksum, reporter: Reporter) -> Iterator[Item]:
+    for item in items:
+        checksum.add(item)
+        reporter.add(isinstance(item, MessageItem))
+        yield item

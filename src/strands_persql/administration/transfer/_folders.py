@@ -1,310 +1,197 @@
-"""Sessions in the files of Strands' `FileSessionManager`.
-
-```
-<storage_dir>/session_<id>/session.json
-                           agents/agent_<id>/agent.json
-                                             messages/message_<n>.json
-                           multi_agents/multi_agent_<id>/multi_agent.json
-```
-Source: `strands/session/file_session_manager.py`, the same from Strands 1.42 to 1.62.
-"""
+"""The files of Strands' `FileSessionManager`: a folder to read from, and to write to."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from ...errors import SessionDataError
-from ._items import (
-    AgentItem,
-    Checksum,
-    Document,
-    HeadItem,
-    Item,
-    MessageItem,
-    MultiAgentItem,
-    checked_agent,
-    checked_message,
-    checked_position,
-    malformed,
-    parsed,
-    shortened,
-)
+from ._files import HEAD, SESSION, FilesSource, message_path, session_items, state_path
+from ._items import Checksum, Document, HeadItem, Item, MessageItem, decoded_object, malformed, shortened
 
-__all__ = ["FileSource", "FolderTarget", "position_of"]
-
-SESSION, AGENT, MESSAGE, MULTI_AGENT = "session_", "agent_", "message_", "multi_agent_"
+__all__ = ["Folder", "FolderTarget", "folder_source", "open_privately"]
 
 NAME_BYTES = 240
-"""Bytes of an id in a folder's name, of which file systems take 255: `.session_<id>.part` is the longest."""
-
-_POSITION = re.compile(r"message_([0-9]{1,18})\.json")
+"""The most bytes of an id in a folder's name. File systems take 255, of which `.session_<id>.part` needs the rest."""
 
 
-def position_of(name: str, where: str) -> int | None:
-    """The position that a message's file name tells; None for a file of something else.
-
-    Raises:
-        SessionDataError: It looks like a message's, and tells none: Strands itself fails on it.
-    """
-    if not (name.startswith(MESSAGE) and name.endswith(".json")):
-        return None
-    match = _POSITION.fullmatch(name)
-    if match is None:
-        raise malformed(where, "its name is no message_<number>.json")
-    return checked_position(int(match[1]), where)
-
-
-class FileSource:
-    """The sessions in a folder.
-
-    Args:
-        path: The manager's `storage_dir`, or the folder of one session.
+def folder_source(path: str | os.PathLike[str]) -> FilesSource:
+    """The sessions in a manager's `storage_dir`, or the one of a session's own folder.
 
     Raises:
         SessionDataError: There is no such folder.
     """
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        folder = Path(path)
-        if not folder.is_dir():
-            raise SessionDataError(
-                f"There is no folder {str(folder)!r} to import from. Name the storage_dir of the FileSessionManager, "
-                "the folder session_<id> of one session, or a .jsonl file."
-            )
-        alone = folder.name.startswith(SESSION) and (
-            (folder / "session.json").is_file() or (folder / "agents").is_dir()
+    folder = Path(path)
+    if not folder.is_dir():
+        raise SessionDataError(
+            f"There is no folder {str(folder)!r} to import from. Name the storage_dir of the FileSessionManager, "
+            "the folder session_<id> of one session, or a .jsonl file."
         )
-        self._root = folder.parent if alone else folder
-        self._alone = folder.name.removeprefix(SESSION) if alone else None
-
-    def session_ids(self) -> list[str]:
-        """Which sessions it has."""
-        if self._alone is not None:
-            return [self._alone]
-        with os.scandir(self._root) as entries:
-            return sorted(
-                entry.name.removeprefix(SESSION)
-                for entry in entries
-                # A process that died at once leaves folders and nothing in them.
-                if entry.name.startswith(SESSION) and entry.is_dir() and any(Path(entry.path).rglob("*.json"))
-            )
-
-    def count(self, session_ids: Iterable[str]) -> int:
-        """How many messages these sessions have."""
-        return sum(
-            len(_positions(agent / "messages"))
-            for session_id in session_ids
-            for _, agent in _folders(self._folder(session_id) / "agents", AGENT)
-        )
-
-    def sessions(self, session_id: str | None) -> Iterator[FileSession]:
-        """One session, or all of them.
-
-        Raises:
-            SessionDataError: There is no such session.
-        """
-        ids = self.session_ids()
-        if session_id is not None and session_id not in ids:
-            raise SessionDataError(f"The folder {str(self._root)!r} holds no session {session_id!r} to import.")
-        for each in ids if session_id is None else [session_id]:
-            yield FileSession(each, self._folder(each))
-
-    def _folder(self, session_id: str) -> Path:
-        return self._root / f"{SESSION}{session_id}"
+    if folder.name.startswith(SESSION) and ((folder / HEAD).is_file() or (folder / "agents").is_dir()):
+        return FilesSource(Folder(folder.parent), only=folder.name.removeprefix(SESSION))
+    return FilesSource(Folder(folder))
 
 
-@dataclass(frozen=True)
-class FileSession:
-    """One session's folder."""
+class Folder:
+    """The files below a folder.
 
-    session_id: str
-    folder: Path
+    Args:
+        root: The folder.
+    """
 
-    def items(self) -> Iterator[Item]:
-        """All of it.
+    def __init__(self, root: Path) -> None:
+        self._root = root
 
-        Raises:
-            SessionDataError: A file is missing, or can't be read.
-        """
-        yield HeadItem(_read(self.folder / "session.json"))
-        for agent_id, folder in _folders(self.folder / "agents", AGENT):
-            positions = _positions(folder / "messages")
-            path = folder / "agent.json"
-            if not positions and not path.exists():
-                continue  # a process that died at once: Strands finds no agent either
-            yield AgentItem(agent_id, checked_agent(_read(path), str(path)))
-            for position, name in positions:
-                path = folder / "messages" / name
-                yield MessageItem(agent_id, position, checked_message(_read(path), str(path)))
-        for multi_agent_id, folder in _folders(self.folder / "multi_agents", MULTI_AGENT):
-            path = folder / "multi_agent.json"
-            if path.exists() or path.is_symlink():
-                yield MultiAgentItem(multi_agent_id, _read(path))
+    @property
+    def place(self) -> str:
+        """Its name for errors."""
+        return f"The folder {str(self._root)!r}"
 
+    def where(self, path: str) -> str:
+        """A file's name for errors."""
+        return str(self._root / path)
 
-def _folders(path: Path, prefix: str) -> list[tuple[str, Path]]:
-    if not path.is_dir():
-        return []
-    with os.scandir(path) as entries:
+    def folders(self, prefix: str) -> list[str]:
+        """The folders whose paths begin with a prefix, in order, less the prefix."""
+        parent, _, start = prefix.rpartition("/")
         return sorted(
-            (entry.name.removeprefix(prefix), Path(entry.path))
-            for entry in entries
-            if entry.name.startswith(prefix) and entry.is_dir()
+            entry.name.removeprefix(start)
+            for entry in self._entries(parent)
+            # A manager whose process died early leaves folders without any file, in which Strands finds nothing either.
+            if entry.name.startswith(start) and entry.is_dir() and any(Path(entry.path).rglob("*.json"))
         )
 
+    def holds(self, prefix: str, name: str) -> bool:
+        """Whether a folder is among `folders`."""
+        return name in self.folders(prefix)
 
-def _positions(path: Path) -> list[tuple[int, str]]:
-    if not path.is_dir():
-        return []
-    with os.scandir(path) as entries:
-        found = sorted(
-            (position, entry.name) for entry in entries if (position := position_of(entry.name, entry.path)) is not None
-        )
-    for (position, _), (other, name) in pairwise(found):
-        if position == other:
-            raise malformed(str(path / name), f"another file is message {position}, too")
-    return found
+    def names(self, folder: str) -> list[str]:
+        """The names of the files in a folder."""
+        return [entry.name for entry in self._entries(folder)]
 
+    def read(self, path: str) -> Document:
+        """A file.
 
-def _read(path: Path) -> Document:
-    if path.is_symlink():  # as Strands from 1.54 on
-        raise malformed(str(path), "it is a symbolic link, which may lead out of the session")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise malformed(str(path), "there is no such file") from error
-    except UnicodeDecodeError as error:
-        raise malformed(str(path), "it is not UTF-8") from error
-    return parsed(text, str(path))
+        Raises:
+            SessionDataError: It is missing, a symbolic link, or no JSON object.
+        """
+        file = self._root / path
+        if file.is_symlink():  # Strands refuses it too, from 1.54 on
+            raise malformed(str(file), "it is a symbolic link, which may lead out of the session")
+        try:
+            return decoded_object(file.read_bytes(), str(file))
+        except FileNotFoundError as error:
+            raise malformed(str(file), "there is no such file") from error
+
+    def read_many(self, paths: Iterable[str]) -> Iterator[Document]:
+        """Files in their order."""
+        return map(self.read, paths)
+
+    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
+        path = self._root / folder
+        return list(os.scandir(path)) if path.is_dir() else []
 
 
 class FolderTarget:
     """A folder that Strands' `FileSessionManager` reads as its `storage_dir`.
 
-    A session is written beside its place and moved there when it is whole and proven, so that nobody restores half of
-    it; a later run goes on with what an earlier one left.
+    A session is written beside its place, read back, and then moved there, so that nobody restores half of it. A later
+    export uses the files again that one which was cut off has left.
 
     Args:
         path: The folder; it is made where there is none.
         session_id: The session.
 
     Raises:
-        SessionDataError: Where it would be written a symbolic link stands.
+        SessionDataError: A symbolic link stands where the session would be written.
         ValueError: Strands' manager can't take this session's id.
     """
 
-    def __init__(self, path: str | os.PathLike[str], session_id: str) -> None:
-        root = Path(path)
-        if root.exists() and not root.is_dir():
-            raise ValueError(f"{str(root)!r} is a file. Name a folder, or a file that ends in .jsonl.")
-        name = f"{SESSION}{checked_name(session_id, 'session')}"
-        self._session_id = session_id
-        self._final = root / name
-        self._beside = root / f".{name}.part"
+    counts = False
+
+    def __init__(self, path: Path, session_id: str) -> None:
+        self._root = path
+        if self._root.exists() and not self._root.is_dir():
+            raise ValueError(f"{str(self._root)!r} is a file. Name a folder, or a file that ends in .jsonl.")
+        name = f"{SESSION}{_checked_name(session_id, 'session')}"
+        self._final = self._root / name
+        self._beside = self._root / f".{name}.part"
         _check_no_link(self._beside)
         self._in_place = self._final.exists() or self._final.is_symlink()
         self.again = self._beside.exists() and not self._in_place
 
-    def write(self, items: Iterator[Item]) -> tuple[str, int]:
+    def write(self, items: Iterator[Item], total: int | None) -> tuple[str, int]:
         """Write a session, and read it back.
 
         Returns:
-            The checksum of what stands there, and how many messages were written.
+            The checksum of the files, and how many messages were written.
 
         Raises:
-            SessionDataError: The place is taken by something else.
+            SessionDataError: Something else stands in its place.
             ValueError: Strands' manager can't take the id of an agent.
         """
-        if self._in_place:
-            written = _Folder(self._final, fixed=True).write(items)
-            return self._read_back(self._final), written
-        self._beside.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._beside.mkdir(mode=0o700, exist_ok=True)
-        written = _Folder(self._beside, fixed=False).write(items)
-        return self._read_back(self._beside), written
+        folder = self._final if self._in_place else self._beside
+        if not self._in_place:
+            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in ("", "agents", "multi_agents"):
+            self._make(folder / name)
+        written = 0
+        for item in items:
+            if isinstance(item, HeadItem):
+                self._write(folder / HEAD, item.data)
+            elif isinstance(item, MessageItem):
+                written += self._write(folder / message_path(item.agent_id, item.message_id), item.data)
+            else:
+                owner = _checked_name(item.owner, item.kind.replace("_", "-"))
+                file = folder / state_path(item.kind, owner)
+                self._make(file.parent)
+                if item.kind == "agent":
+                    self._make(file.parent / "messages")
+                self._write(file, item.data)
+        return Checksum.of(session_items(Folder(self._root), f"{folder.name}/")).hexdigest(), written
 
     def finish(self) -> None:
         """Put what was written in its place."""
         if self._in_place:
-            self.discard()  # of an earlier run
+            self.discard()  # files of an export that was cut off
         else:
             os.replace(self._beside, self._final)
 
     def discard(self) -> None:
-        """Throw away what was written, but nothing that stood in its place before."""
+        """Delete what was written, but nothing that stood in its place before."""
         if self._beside.exists():
             shutil.rmtree(self._beside)
 
-    def _read_back(self, folder: Path) -> str:
-        checksum = Checksum()
-        for item in FileSession(self._session_id, folder).items():
-            checksum.add(item)
-        return checksum.hexdigest()
+    def _make(self, folder: Path) -> None:
+        if not self._in_place:
+            _check_no_link(folder)
+            folder.mkdir(mode=0o700, exist_ok=True)
 
-
-class _Folder:
-    """Writes the files of one session, those that stand there already apart.
-
-    Args:
-        folder: The session's.
-        fixed: Whether it is in its place already, so that nothing may be changed.
-    """
-
-    def __init__(self, folder: Path, *, fixed: bool) -> None:
-        self._folder = folder
-        self._fixed = fixed
-
-    def write(self, items: Iterator[Item]) -> int:
-        written = 0
-        self._make("agents")
-        self._make("multi_agents")
-        for item in items:
-            if isinstance(item, HeadItem):
-                self._write("session.json", item.data)
-            elif isinstance(item, AgentItem):
-                agent = f"agents/{AGENT}{checked_name(item.agent_id, 'agent')}"
-                self._make(agent)
-                self._make(f"{agent}/messages")
-                self._write(f"{agent}/agent.json", item.data)
-            elif isinstance(item, MessageItem):
-                agent = f"agents/{AGENT}{item.agent_id}"
-                written += self._write(f"{agent}/messages/{MESSAGE}{item.message_id}.json", item.data)
-            else:
-                folder = f"multi_agents/{MULTI_AGENT}{checked_name(item.multi_agent_id, 'multi-agent')}"
-                self._make(folder)
-                self._write(f"{folder}/multi_agent.json", item.data)
-        return written
-
-    def _make(self, name: str) -> None:
-        if not self._fixed:
-            path = self._folder / name
-            _check_no_link(path)
-            path.mkdir(mode=0o700, exist_ok=True)
-
-    def _write(self, name: str, document: Document) -> bool:
-        path = self._folder / name
-        data = _laid_out(document)
+    def _write(self, file: Path, document: Document) -> bool:
+        """Write a file; False where it stands there already."""
+        data = _as_strands_writes(document)
         with contextlib.suppress(FileNotFoundError):
-            if not path.is_symlink() and path.read_bytes() == data:
+            if not file.is_symlink() and file.read_bytes() == data:
                 return False
-        if self._fixed:
+        if self._in_place:
             raise SessionDataError(
-                f"{str(self._folder)!r} exists already and holds something else (first seen in {name}). Nothing was "
-                "changed. Export to another folder, or move this one away first."
+                f"{str(self._final)!r} exists already and holds something else (first seen in "
+                f"{file.relative_to(self._final)}). Nothing was changed. Export to another folder, or move this one "
+                "away first."
             )
-        path.unlink(missing_ok=True)
-        with open(path, "wb", opener=_privately) as file:
-            file.write(data)
+        file.unlink(missing_ok=True)
+        with open(file, "wb", opener=open_privately) as stream:
+            stream.write(data)
         return True
+
+
+def open_privately(path: str, flags: int) -> int:
+    """Open a file that only its owner may read where it is new."""
+    return os.open(path, flags | os.O_CREAT, 0o600)
 
 
 def _check_no_link(path: Path) -> None:
@@ -315,25 +202,20 @@ def _check_no_link(path: Path) -> None:
         )
 
 
-def _privately(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CREAT, 0o600)
-
-
-def _laid_out(document: dict[str, Any]) -> bytes:
-    """A document as Strands' manager writes it."""
+def _as_strands_writes(document: Document) -> bytes:
     try:
         return json.dumps(document, indent=2, ensure_ascii=False).encode()
-    except UnicodeEncodeError:  # a lone surrogate: only an escape can carry it
+    except UnicodeEncodeError:  # a lone surrogate can only be written as an escape
         return json.dumps(document, indent=2).encode()
 
 
-def checked_name(name: str, kind: str) -> str:
+def _checked_name(name: str, kind: str) -> str:
     """An id that can be part of a folder's name.
 
     Raises:
         ValueError: It can't.
     """
-    # What Strands refuses, and what no file system takes.
+    # Strands refuses separators; no file system takes a NUL or a longer name.
     if os.path.basename(name) != name or "/" in name or "\\" in name or "\0" in name:
         why = "Strands' FileSessionManager takes no path separators in ids"
     elif len(os.fsencode(name)) > NAME_BYTES:

@@ -1,4 +1,4 @@
-"""What a session is made of while it is on its way, and the checksum over it."""
+"""What a session consists of while it is imported or exported, how it is checked, and the checksum over it."""
 
 from __future__ import annotations
 
@@ -7,38 +7,40 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, Literal, Protocol, TypeAlias, cast
 
 from ...database.encoding import LARGEST_NUMBER, is_message
 from ...database.live_window import LiveWindow
 from ...engine.agent_state import Restorable
 from ...errors import SessionDataError
+from ..results import Transfer
 
 __all__ = [
-    "AgentItem",
     "Checksum",
     "Document",
     "HeadItem",
     "Item",
+    "Kind",
     "MessageItem",
-    "MultiAgentItem",
     "Progress",
     "Source",
     "SourceSession",
+    "StateItem",
+    "agent_item",
     "canonical",
-    "checked_agent",
     "checked_id",
-    "checked_message",
+    "checked_object",
     "checked_position",
-    "checked_window",
+    "decoded_object",
     "malformed",
-    "parsed",
+    "message_item",
     "shortened",
 ]
 
 Document: TypeAlias = dict[str, Any]
+Kind: TypeAlias = Literal["agent", "multi_agent"]
 Progress: TypeAlias = Callable[[int, "int | None"], object]
-"""Called with the messages that are done, and how many there are; None where nothing tells."""
+"""Called with the number of messages that are done, and of all messages; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,107 +51,135 @@ class HeadItem:
 
 
 @dataclass(frozen=True, slots=True)
-class AgentItem:
-    """An agent; its messages follow.
+class StateItem:
+    """The state of an agent, whose messages follow, or of a Graph or Swarm.
 
     Attributes:
-        agent_id: Its id.
+        kind: `"agent"`; `"multi_agent"` for a Graph or Swarm.
+        owner: Its id.
         data: Its document.
-        window: Its live window, decoded; None for Strands' own rule.
+        window: An agent's live window; None for Strands' own rule.
     """
 
-    agent_id: str
+    kind: Kind
+    owner: str
     data: Document
-    window: list[Any] | None = None
+    window: LiveWindow | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is, for errors: `agent 'default'`."""
+        return f"{self.kind.replace('_', '-')} {shortened(self.owner)}"
+
+    @property
+    def live_window(self) -> Any:
+        """The live window as decoded JSON."""
+        return None if self.window is None else json.loads(self.window.render())
+
+    @property
+    def text(self) -> str:
+        """Its document and its live window, as canonical JSON: equal for equal states."""
+        return canonical([self.data, self.live_window])
 
 
 @dataclass(frozen=True, slots=True)
 class MessageItem:
-    """A message of the agent before."""
+    """A message of the agent before it."""
 
     agent_id: str
     message_id: int
     data: Document
 
+    @property
+    def name(self) -> str:
+        """What it is, for errors: `message 3 of agent 'default'`."""
+        return f"message {self.message_id} of agent {self.agent_id!r}"
+
+
+Item: TypeAlias = HeadItem | StateItem | MessageItem
+
 
 @dataclass(frozen=True, slots=True)
-class MultiAgentItem:
-    """A Graph's or Swarm's state."""
+class SourceSession:
+    """One session of a source.
 
-    multi_agent_id: str
-    data: Document
+    Attributes:
+        session_id: What it is called there.
+        items: All of it, in the order that this package's docstring tells. Reading raises `SessionDataError` where
+            something is missing or can't be read.
+    """
 
-
-Item: TypeAlias = HeadItem | AgentItem | MessageItem | MultiAgentItem
-
-
-class SourceSession(Protocol):
-    """One session of a source."""
-
-    @property
-    def session_id(self) -> str:
-        """What it is called there."""
-        ...
-
-    def items(self) -> Iterator[Item]:
-        """All of it, in the order that this package's docstring tells."""
-        ...
+    session_id: str
+    items: Iterator[Item]
 
 
 class Source(Protocol):
     """Where sessions come from."""
 
     def session_ids(self) -> list[str] | None:
-        """Which sessions it has; None where only reading it all would tell."""
+        """The ids of its sessions; None where they are known only after reading it all."""
         ...
 
     def count(self, session_ids: Iterable[str]) -> int | None:
-        """How many messages these sessions have; None where only reading them would tell."""
+        """How many messages these sessions have; None where that is known only after reading them."""
         ...
 
     def sessions(self, session_id: str | None) -> Iterator[SourceSession]:
-        """One session, or all of them, each to be read before the next."""
+        """One session, or all of them, each to be read before the next.
+
+        Raises:
+            SessionDataError: There is no such session.
+        """
         ...
 
 
 class Checksum:
     """SHA-256 over a session: its messages in order, then the documents of its agents, Graphs and Swarms.
 
-    Each goes in as canonical JSON, so that neither the spelling of a document nor the session's name count. Live
-    windows have one of their own: Strands' formats have none.
+    Each document is added as canonical JSON, so that its spelling doesn't count; neither does the session's name. The
+    live windows have a checksum of their own, because Strands' formats have none.
+
+    Attributes:
+        agents: How many agents were added.
+        messages: How many messages.
+        multi_agents: How many Graphs and Swarms.
     """
 
     def __init__(self) -> None:
+        self.agents = self.messages = self.multi_agents = 0
         self._sha = hashlib.sha256()
         self._windows = hashlib.sha256()
         self._documents: list[str] = []
 
-    def message(self, agent_id: str, message_id: int, text: str) -> None:
-        """Add a message, by its canonical text."""
-        self._sha.update(f"[{json.dumps(agent_id)},{message_id},{text}]\n".encode())
-
-    def agent(self, agent_id: str, text: str) -> None:
-        """Add an agent's document."""
-        self._documents.append(f'["agent",{json.dumps(agent_id)},{text}]\n')
-
-    def multi_agent(self, multi_agent_id: str, text: str) -> None:
-        """Add a Graph's or Swarm's."""
-        self._documents.append(f'["multi_agent",{json.dumps(multi_agent_id)},{text}]\n')
+    @classmethod
+    def of(cls, items: Iterable[Item]) -> Checksum:
+        """The checksum of a whole session."""
+        checksum = cls()
+        for item in items:
+            checksum.add(item)
+        return checksum
 
     def add(self, item: Item) -> None:
-        """Add whatever it is."""
+        """Add an item."""
         if isinstance(item, MessageItem):
-            self.message(item.agent_id, item.message_id, canonical(item.data))
-        elif isinstance(item, AgentItem):
-            self.agent(item.agent_id, canonical(item.data))
-            self._windows.update(f"{canonical(item.window)}\n".encode())
-        elif isinstance(item, MultiAgentItem):
-            self.multi_agent(item.multi_agent_id, canonical(item.data))
+            self.add_message(item, canonical(item.data))
+        elif isinstance(item, StateItem):
+            self._documents.append(f'["{item.kind}",{json.dumps(item.owner)},{canonical(item.data)}]\n')
+            if item.kind == "agent":
+                self.agents += 1
+                self._windows.update(f"{canonical(item.live_window)}\n".encode())
+            else:
+                self.multi_agents += 1
+
+    def add_message(self, item: MessageItem, text: str) -> None:
+        """Add a message whose canonical text is known."""
+        self.messages += 1
+        self._sha.update(f"[{json.dumps(item.agent_id)},{item.message_id},{text}]\n".encode())
 
     def of_messages(self) -> Checksum:
-        """The same over the messages so far, with no documents, to go on apart."""
+        """A new checksum that begins with the messages added so far, and no other documents."""
         other = Checksum()
-        other._sha = self._sha.copy()
+        other.messages, other._sha = self.messages, self._sha.copy()
         return other
 
     def hexdigest(self) -> str:
@@ -160,12 +190,18 @@ class Checksum:
         return sha.hexdigest()
 
     def windows(self) -> str:
-        """The checksum of the live windows of the agents that were added, in their order."""
+        """The checksum of the live windows of the agents added so far, in their order."""
         return self._windows.hexdigest()
+
+    def transfer(self, session_id: str, *, written: int, requests: int) -> Transfer:
+        """What an import or export answers that has brought over what was added."""
+        return Transfer(
+            session_id, self.agents, self.messages, self.multi_agents, written, requests, checksum=self.hexdigest()
+        )
 
 
 def canonical(value: object) -> str:
-    """A decoded document in the one way of writing it: keys sorted, ASCII alone, no space."""
+    """A decoded document as JSON with sorted keys, ASCII alone and no space."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
@@ -182,15 +218,17 @@ def malformed(where: str, why: str) -> SessionDataError:
     )
 
 
-def parsed(text: str, where: str) -> Document:
-    """Decode a JSON object; bytes in it stay encoded.
+def decoded_object(text: str | bytes, where: str) -> Document:
+    """Decode a JSON object in UTF-8; bytes in it stay encoded.
 
     Raises:
         SessionDataError: It is none.
     """
     try:
-        value = json.loads(text)
-        canonical(value)  # nested too deep to be written again
+        value = json.loads(text if isinstance(text, str) else text.decode())
+        canonical(value)  # a value that is nested too deep can be read, but not written again
+    except UnicodeDecodeError as error:
+        raise malformed(where, "it is not UTF-8") from error
     except (ValueError, RecursionError) as error:
         raise malformed(where, f"it is no JSON ({error})") from error
     return checked_object(value, where)
@@ -207,73 +245,64 @@ def checked_object(value: object, where: str) -> Document:
     raise malformed(where, f"it is no JSON object but {type(value).__name__}")
 
 
-def checked_message(document: Document, where: str) -> Document:
-    """A message's document, if it is one of Strands'.
+def agent_item(agent_id: str, data: Document, where: str, live_window: object = None) -> StateItem:
+    """An agent, from its document and its live window's decoded JSON.
 
     Raises:
-        SessionDataError: It is something else.
+        SessionDataError: The document is no agent of Strands', or no agent restores from the window.
     """
-    if is_message(document.get("redact_message") or document.get("message")):
-        return document
+    try:
+        window = None if live_window is None else LiveWindow.parse(live_window)
+    except ValueError as error:
+        raise malformed(where, f"its live window is none ({error})") from error
+    try:
+        Restorable.of(data)
+    except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
+        raise malformed(where, f"it is no agent of Strands' ({type(error).__name__}: {error})") from error
+    return StateItem("agent", agent_id, data, window)
+
+
+def message_item(agent_id: str, message_id: int, data: Document, where: str) -> MessageItem:
+    """A message, from its document.
+
+    Raises:
+        SessionDataError: The document is no message of Strands'.
+    """
+    if is_message(data.get("redact_message") or data.get("message")):
+        return MessageItem(agent_id, message_id, data)
     raise malformed(where, "it holds no message with a role and a list of content blocks")
 
 
-def checked_agent(document: Document, where: str) -> Document:
-    """An agent's document, if it is one of Strands'.
+def checked_position(value: object, where: str, *, after: int = -1) -> int:
+    """A message's position, if it is one.
 
     Raises:
-        SessionDataError: It is something else.
+        SessionDataError: It is something else, or not greater than the one before it.
     """
-    try:
-        Restorable.of(document)
-    except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
-        raise malformed(where, f"it is no agent of Strands' ({type(error).__name__}: {error})") from error
-    return document
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < LARGEST_NUMBER:
+        raise malformed(where, f"a message's position is a number from 0 up, not {value!r}")
+    if value <= after:
+        raise malformed(where, f"message {value} stands after message {after}")
+    return value
 
 
-def checked_window(value: object, where: str) -> list[Any] | None:
-    """A live window's JSON, if it is one that an agent restores from.
-
-    Raises:
-        SessionDataError: It is something else.
-    """
-    if value is None:
-        return None
-    try:
-        LiveWindow.parse(value)
-    except ValueError as error:
-        raise malformed(where, f"its live window is none ({error})") from error
-    return cast("list[Any]", value)
-
-
-def checked_id(item: AgentItem | MultiAgentItem, session_id: str) -> None:
-    """Check that something can be opened by its id once it is stored.
+def checked_id(item: StateItem, session_id: str) -> None:
+    """Check that an agent, Graph or Swarm can be opened by its id once it is stored.
 
     Raises:
         SessionDataError: It can't.
     """
-    kind, owner = ("Agent", item.agent_id) if isinstance(item, AgentItem) else ("Multi-agent", item.multi_agent_id)
-    where = f"{kind} {shortened(owner)} of session {shortened(session_id)}"
+    name = item.name
+    where = f"{name[0].upper()}{name[1:]} of session {shortened(session_id)}"
     try:
-        owner.encode()
+        item.owner.encode()
     except UnicodeEncodeError as error:
         raise malformed(where, "its id is no valid Unicode: it holds a lone surrogate") from error
     # Strands checks agents' ids when they are built (`strands/_identifier.py`), and takes an empty one for 'default'.
-    if isinstance(item, AgentItem) and (not owner or os.path.basename(owner) != owner):
+    if item.kind == "agent" and (not item.owner or os.path.basename(item.owner) != item.owner):
         raise malformed(where, "Strands builds no agent with this id, which is empty or holds a path separator")
 
 
 def shortened(name: str) -> str:
-    """A name as errors show it, which may be longer than anybody reads."""
+    """A name as errors show it: in quotes, and cut where it is longer than anybody reads."""
     return repr(name if len(name) <= 80 else f"{name[:77]}...")
-
-
-def checked_position(value: object, where: str) -> int:
-    """A message's position, if it is one.
-
-    Raises:
-        SessionDataError: It is something else.
-    """
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < LARGEST_NUMBER:
-        return value
-    raise malformed(where, f"a message's position is a number from 0 up, not {value!r}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 from strands.session import SessionRepository
@@ -11,17 +10,16 @@ from strands.types.session import encode_bytes_values
 
 from ...errors import SessionDataError
 from ._items import (
-    AgentItem,
-    Document,
     HeadItem,
     Item,
     MessageItem,
-    MultiAgentItem,
-    checked_agent,
-    checked_message,
+    SourceSession,
+    StateItem,
+    agent_item,
     checked_object,
     checked_position,
     malformed,
+    message_item,
 )
 
 __all__ = ["RepositorySource"]
@@ -33,8 +31,8 @@ PAGE = 100
 class RepositorySource:
     """The sessions of a repository.
 
-    Strands' interface reads what it is told the ids of, and lists nothing. A repository may list by methods of its
-    own: `list_sessions()`, `list_agents(session_id)` and `list_multi_agents(session_id)`, each of ids.
+    Strands' interface reads by id, and lists nothing. A repository may list by methods of its own:
+    `list_sessions()`, `list_agents(session_id)` and `list_multi_agents(session_id)`, each of ids.
 
     Args:
         repository: The repository.
@@ -49,22 +47,23 @@ class RepositorySource:
         multi_agent_ids: Sequence[str] | None = None,
     ) -> None:
         self._repository = repository
+        self._name = type(repository).__name__
         self._agent_ids = agent_ids
         self._multi_agent_ids = multi_agent_ids
 
     def session_ids(self) -> list[str] | None:
-        """Which sessions it has, where it lists them."""
+        """The ids of its sessions, if it lists them."""
         return self._listed("list_sessions")
 
     def count(self, session_ids: Iterable[str]) -> int | None:
-        """Only reading them tells."""
+        """Not known before they are read."""
         return None
 
-    def sessions(self, session_id: str | None) -> Iterator[RepositorySession]:
+    def sessions(self, session_id: str | None) -> Iterator[SourceSession]:
         """One session, or all of them.
 
         Raises:
-            ValueError: It doesn't tell what it has, and nobody else did.
+            ValueError: It can't list what it has, and the ids were not given.
         """
         ids = self.session_ids() if session_id is None else [session_id]
         if ids is None:
@@ -76,62 +75,41 @@ class RepositorySource:
                     "This repository can't list the agents of a session. Name them: agent_ids=[…]; an agent built "
                     "without an agent_id is 'default'."
                 )
-            multi = self._multi_agent_ids
-            multi_agent_ids = multi if multi is not None else self._listed("list_multi_agents", each) or []
-            yield RepositorySession(each, self._repository, sorted(set(agent_ids)), sorted(set(multi_agent_ids)))
+            given = self._multi_agent_ids
+            multi_agent_ids = given if given is not None else self._listed("list_multi_agents", each) or []
+            yield SourceSession(each, self._items(each, sorted(set(agent_ids)), sorted(set(multi_agent_ids))))
 
     def _listed(self, method: str, *arguments: str) -> list[str] | None:
         listing = cast("Callable[..., Iterable[str]] | None", getattr(self._repository, method, None))
         return None if listing is None else sorted(listing(*arguments))
 
-
-@dataclass(frozen=True)
-class RepositorySession:
-    """One session of a repository."""
-
-    session_id: str
-    repository: SessionRepository
-    agent_ids: list[str]
-    multi_agent_ids: list[str]
-
-    def items(self) -> Iterator[Item]:
-        """All of it, messages by the page.
-
-        Raises:
-            SessionDataError: Something is missing, or no record of Strands'.
-        """
-        name = type(self.repository).__name__
-        session = self.repository.read_session(self.session_id)
+    def _items(self, session_id: str, agent_ids: list[str], multi_agent_ids: list[str]) -> Iterator[Item]:
+        session = self._repository.read_session(session_id)
         if session is None:
-            raise SessionDataError(f"The {name} holds no session {self.session_id!r} to import.")
-        yield HeadItem(_plain(session.to_dict()))
-        for agent_id in self.agent_ids:
-            where = f"Agent {agent_id!r} of session {self.session_id!r} in the {name}"
-            agent = self.repository.read_agent(self.session_id, agent_id)
+            raise SessionDataError(f"The {self._name} holds no session {session_id!r} to import.")
+        yield HeadItem(encode_bytes_values(session.to_dict()))
+        for agent_id in agent_ids:
+            where = f"Agent {agent_id!r} of session {session_id!r} in the {self._name}"
+            agent = self._repository.read_agent(session_id, agent_id)
             if agent is None:
                 raise malformed(where, "there is no such agent")
-            yield AgentItem(agent_id, checked_agent(_plain(agent.to_dict()), where))
-            offset, before = 0, -1
-            while True:
-                page = self.repository.list_messages(self.session_id, agent_id, limit=PAGE, offset=offset)
-                for message in page:
-                    place = f"Message {message.message_id} of agent {agent_id!r} in the {name}"
-                    position = checked_position(message.message_id, place)
-                    if position <= before:
-                        raise malformed(place, f"it stands after message {before}")
-                    before = position
-                    yield MessageItem(agent_id, position, checked_message(_plain(message.to_dict()), place))
-                if len(page) < PAGE:
-                    break
-                offset += len(page)
-        for multi_agent_id in self.multi_agent_ids:
-            where = f"Multi-agent {multi_agent_id!r} of session {self.session_id!r} in the {name}"
-            state: Any = self.repository.read_multi_agent(self.session_id, multi_agent_id)
+            yield agent_item(agent_id, encode_bytes_values(agent.to_dict()), where)
+            yield from self._messages(session_id, agent_id)
+        for owner in multi_agent_ids:
+            where = f"Multi-agent {owner!r} of session {session_id!r} in the {self._name}"
+            state: Any = self._repository.read_multi_agent(session_id, owner)
             if state is None:
                 raise malformed(where, "there is no such Graph or Swarm")
-            yield MultiAgentItem(multi_agent_id, checked_object(_plain(state), where))
+            yield StateItem("multi_agent", owner, checked_object(encode_bytes_values(state), where))
 
-
-def _plain(document: Any) -> Document:
-    """A record as JSON has it: bytes encoded."""
-    return cast("Document", encode_bytes_values(document))
+    def _messages(self, session_id: str, agent_id: str) -> Iterator[MessageItem]:
+        offset, position = 0, -1
+        while True:
+            page = self._repository.list_messages(session_id, agent_id, limit=PAGE, offset=offset)
+            for message in page:
+                where = f"Message {message.message_id} of agent {agent_id!r} in the {self._name}"
+                position = checked_position(message.message_id, where, after=position)
+                yield message_item(agent_id, position, encode_bytes_values(message.to_dict()), where)
+            if len(page) < PAGE:
+                return
+            offset += len(page)

@@ -1,31 +1,23 @@
-"""A session as it is read from its tables, a page at a time."""
+"""A stored session as imports and exports read it: first all but its messages, then these page by page."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
-from ...database.decoding import FoundParts, StoredDocument, StoredMessage, unreadable
+from ...database.decoding import unreadable
 from ...database.live_window import LiveWindow
-from ...database.tables import Tables, TransferTables
+from ...database.tables import StoredState, Tables, TransferTables
 from ...errors import SessionConflictError, SessionDataError
-from ._items import (
-    AgentItem,
-    Document,
-    HeadItem,
-    Item,
-    MessageItem,
-    MultiAgentItem,
-)
+from ._items import Document, HeadItem, Item, Kind, MessageItem, SourceSession, StateItem
 
 if TYPE_CHECKING:
-    from ...client import Statement
-    from ...database.connector import Row, Store
+    from ...database.connector import Store
     from ...database.query import Query
+    from ...database.tables import PagedMessage
 
-__all__ = ["Connection", "Head", "StoredSource"]
+__all__ = ["START", "Connection", "Head", "StoredSource"]
 
 T = TypeVar("T")
 
@@ -38,13 +30,16 @@ SMALLEST_PAGE, LARGEST_PAGE = 50, 2_000
 PARTS = 4
 """Parts of a long document that are asked for at a time, 1 MB each."""
 
+SESSIONS = 1_000
+"""Sessions whose ids are asked for at a time."""
+
 START = ("", -1)
 """The place before the first message: no agent's id sorts before the empty one."""
 
 
 @dataclass
 class Connection:
-    """A store, the statements of this package, and a count of the requests made."""
+    """A store, and how many requests were made over it."""
 
     store: Store[Tables]
     requests: int = 0
@@ -53,25 +48,15 @@ class Connection:
     def __post_init__(self) -> None:
         self.tables = TransferTables(self.store.tables)
 
-    def read(self, *statements: Statement) -> list[list[Row]]:
-        """As `Store.read`."""
+    def ask(self, query: Query[T], *, versioned: bool = False) -> T:
+        """As the store's `ask`."""
         self.requests += 1
-        return self.store.read(*statements)
+        return self.store.ask(query, versioned=versioned)
 
-    def read_versioned(self, statements: Sequence[Statement]) -> list[list[Row]]:
-        """As `Store.read_versioned`."""
+    def carry_out(self, query: Query[T]) -> T:
+        """As the store's `carry_out`."""
         self.requests += 1
-        return self.store.read_versioned(statements)
-
-    def ask(self, query: Query[T]) -> T:
-        """As `Store.ask`."""
-        self.requests += 1
-        return self.store.ask(query)
-
-    def write(self, statements: Sequence[Statement], *, key: str) -> None:
-        """As `Store.write`."""
-        self.requests += 1
-        self.store.write(statements, key=key)
+        return self.store.carry_out(query)
 
 
 @dataclass(frozen=True)
@@ -81,18 +66,16 @@ class Head:
     Attributes:
         session_id: The session.
         session: Its document; None where it has no row.
-        agents: Its agents, by id.
-        owners: The position of each one's last message, also of those with no row.
-        multi_agents: The documents of its Graphs and Swarms.
-        revisions: The revision of each row, by kind and id.
+        states: Its agents by their ids, then its Graphs and Swarms.
+        last: The position of each agent's last message, also of agents without a row.
+        revisions: The revision of each row in `states`.
     """
 
     session_id: str
     session: Document | None
-    agents: dict[str, AgentItem]
-    owners: dict[str, int]
-    multi_agents: dict[str, Document]
-    revisions: dict[tuple[str, str], int]
+    states: dict[tuple[Kind, str], StateItem]
+    last: dict[str, int]
+    revisions: dict[tuple[Kind, str], int]
 
     @classmethod
     def read(cls, connection: Connection, session_id: str) -> Head:
@@ -101,69 +84,46 @@ class Head:
         Raises:
             SessionDataError: A row can't be read.
         """
-        return cls.of(connection.read_versioned(connection.tables.read_head(session_id)), session_id)
-
-    @classmethod
-    def of(cls, answers: Sequence[Sequence[Row]], session_id: str) -> Head:
-        """Decode the answers to `TransferTables.read_head`, less the first."""
-        sessions, agents, agent_chunks, owners, multi_agents, multi_chunks = answers
-        what = f"The row of session {session_id!r}"
-        session = StoredDocument(what, sessions[0]["data"]).fields(with_bytes=False) if sessions else None
-        own, multi_parts = FoundParts(agent_chunks), FoundParts(multi_chunks)
+        found = connection.ask(connection.tables.read_head(session_id), versioned=True)
+        stored: dict[tuple[Kind, str], StoredState] = {
+            **{("agent", owner): state for owner, state in found.agents.items()},
+            **{("multi_agent", owner): state for owner, state in found.multi_agents.items()},
+        }
         return cls(
             session_id,
-            session,
-            {row["agent_id"]: _agent(row, own) for row in agents},
-            {row["agent_id"]: row["last_message_id"] for row in owners},
-            {
-                row["multi_agent_id"]: StoredDocument(
-                    f"The row of multi-agent {row['multi_agent_id']!r}",
-                    row["data"],
-                    multi_parts.of(row["multi_agent_id"]),
-                ).fields(with_bytes=False)
-                for row in multi_agents
-            },
-            {("agent", row["agent_id"]): row["revision"] for row in agents}
-            | {("multi_agent", row["multi_agent_id"]): row["revision"] for row in multi_agents},
+            None if found.session is None else found.session.fields(with_bytes=False),
+            {(kind, owner): _state_item(kind, owner, state) for (kind, owner), state in stored.items()},
+            found.last,
+            {key: state.revision for key, state in stored.items()},
         )
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing of the session is stored."""
-        return self.session is None and not (self.agents or self.owners or self.multi_agents)
-
-    @property
-    def is_restorable(self) -> bool:
-        """Whether anything can be restored from it."""
-        return bool(self.agents or self.multi_agents)
-
     def messages(self, connection: Connection, *, after: tuple[str, int] = START) -> Iterator[MessageItem]:
-        """The session's messages up to those that were there when the head was read.
+        """The session's messages, without those that were added since this was read.
 
         Raises:
             SessionDataError: A row can't be read.
         """
-        last = max(self.owners.items(), default=START)
+        end = max(self.last.items(), default=START)
         limit = SMALLEST_PAGE
-        while after < last:
-            page = connection.tables.page(self.session_id, after, limit=limit, size=PAGE_CHARACTERS)
-            (rows,) = connection.read(page)
-            if not rows:
+        while after < end:
+            page = connection.ask(connection.tables.page(self.session_id, after, limit=limit, size=PAGE_CHARACTERS))
+            if not page:
                 return
-            for row in rows:
-                after = (row["agent_id"], row["message_id"])
-                if after[1] <= self.owners.get(after[0], -1):
-                    yield MessageItem(*after, self._message(connection, row))
-            limit = min(2 * limit, LARGEST_PAGE) if len(rows) == limit else max(len(rows), SMALLEST_PAGE)
+            for paged in page:
+                after = (paged.agent_id, paged.message.position)
+                if paged.message.position <= self.last.get(paged.agent_id, -1):
+                    yield MessageItem(*after, self._whole(connection, paged))
+            limit = min(2 * limit, LARGEST_PAGE) if len(page) == limit else max(len(page), SMALLEST_PAGE)
 
-    def _message(self, connection: Connection, row: Row) -> Document:
-        agent_id: str = row["agent_id"]
-        message = StoredMessage.of(row, agent_id, FoundParts())
+    def _whole(self, connection: Connection, paged: PagedMessage) -> Document:
+        """A message's document, with its parts, of which a few are read at a time."""
+        agent_id, message = paged
+        parts = connection.store.tables.parts
         while numbers := message.missing(PARTS):
-            found = connection.ask(connection.store.tables.parts.some(self.session_id, agent_id, message, numbers))
+            found = connection.ask(parts.some(self.session_id, agent_id, message, numbers))
             message = message.with_parts(found)
-            if message.missing(1) == numbers[:1]:  # it lacks this part: the error says so
-                break
+            if message.missing(1) == numbers[:1]:
+                break  # the part does not exist, which `record` reports
         return message.record(with_bytes=False)
 
 
@@ -178,93 +138,72 @@ class StoredSource:
         self._connection = connection
 
     def session_ids(self) -> list[str]:
-        """Which sessions it has."""
+        """The ids of its sessions."""
         found: list[str] = []
         while True:
-            after = found[-1] if found else None
-            (rows,) = self._connection.read(self._connection.tables.list_sessions(after=after, limit=1000))
-            if not rows:
+            after = found[-1] if found else ""
+            page = self._connection.ask(self._connection.tables.list_sessions(after=after, limit=SESSIONS))
+            if not page:
                 return found
-            found += [row["session_id"] for row in rows]
+            found += page
 
     def count(self, session_ids: Iterable[str]) -> int:
         """How many messages these sessions have."""
         tables = self._connection.tables
-        return sum(
-            self._connection.read(tables.count_messages(session_id))[0][0]["messages"] for session_id in session_ids
-        )
+        return sum(self._connection.ask(tables.count_messages(session_id)) for session_id in session_ids)
 
-    def sessions(self, session_id: str | None) -> Iterator[StoredSession]:
+    def sessions(self, session_id: str | None) -> Iterator[SourceSession]:
         """One session, or all of them."""
         for each in self.session_ids() if session_id is None else [session_id]:
-            yield StoredSession(self._connection, each)
+            yield SourceSession(each, self.items(each))
 
-
-@dataclass
-class StoredSession:
-    """One session of a database."""
-
-    connection: Connection
-    session_id: str
-
-    def items(self) -> Iterator[Item]:
-        """All of it, as it was at the first request.
+    def items(self, session_id: str) -> Iterator[Item]:
+        """All of one session, as it was at the first request.
 
         Raises:
-            SessionConflictError: It was rewritten meanwhile.
+            SessionConflictError: It was written to meanwhile.
             SessionDataError: There is none, or a row can't be read.
         """
-        head = Head.read(self.connection, self.session_id)
+        head = Head.read(self._connection, session_id)
         if head.session is None:
             raise SessionDataError(
-                f"Session {self.session_id!r} does not exist in this database, so there is nothing to bring over."
+                f"Session {session_id!r} does not exist in this database, so there is nothing to bring over."
             )
-        strays = head.owners.keys() - head.agents.keys()
+        strays = [agent_id for agent_id in head.last if ("agent", agent_id) not in head.states]
         if strays:
             raise SessionDataError(
-                f"Session {self.session_id!r} has messages of {_listed(strays)} but no row of that agent's: an import "
+                f"Session {session_id!r} has messages of {_listed(strays)} but no row of that agent's: an import "
                 "of it has not come to its end. Run that again, or delete the session."
             )
         yield HeadItem(head.session)
-        messages = head.messages(self.connection)
+        messages = head.messages(self._connection)
         message = next(messages, None)
-        for agent_id, agent in head.agents.items():
-            yield agent
-            while message is not None and message.agent_id == agent_id:
+        for state in head.states.values():
+            yield state
+            while message is not None and (state.kind, state.owner) == ("agent", message.agent_id):
                 yield message
                 message = next(messages, None)
-        for multi_agent_id, data in head.multi_agents.items():
-            yield MultiAgentItem(multi_agent_id, data)
-        now = Head.read(self.connection, self.session_id)
-        changed = sorted(
-            owner for (kind, owner), revision in head.revisions.items() if now.revisions.get((kind, owner)) != revision
-        )
+        now = Head.read(self._connection, session_id).revisions
+        changed = sorted(owner for (kind, owner), known in head.revisions.items() if now.get((kind, owner)) != known)
         if changed:
             raise SessionConflictError(
-                f"Session {self.session_id!r} was written to while it was read ({_listed(changed)} changed). Nothing "
+                f"Session {session_id!r} was written to while it was read ({_listed(changed)} changed). Nothing "
                 "was changed by this. Try again when its agents are at rest.",
-                session_id=self.session_id,
+                session_id=session_id,
                 agent_id=changed[0],
             )
 
 
-def _agent(row: Row, parts: FoundParts) -> AgentItem:
-    agent_id, window = row["agent_id"], row["live_window"]
-    what = f"The row of agent {agent_id!r}"
+def _state_item(kind: Kind, owner: str, stored: StoredState) -> StateItem:
+    document = stored.document
     try:
-        items = None if window is None else json.loads(window)
-    except (ValueError, RecursionError) as error:
-        raise SessionDataError(unreadable(what, "its live window is no JSON", column="live_window")) from error
-    if items is not None:
-        try:
-            LiveWindow.parse(items)
-        except ValueError as error:
-            raise SessionDataError(
-                unreadable(what, f"its live window is none ({error})", column="live_window")
-            ) from error
-    document = StoredDocument(what, row["data"], parts.of(agent_id)).fields(with_bytes=False)
-    return AgentItem(agent_id, document, cast("list[Any]", items))
+        window = None if stored.window is None else LiveWindow.parse(stored.window)
+    except ValueError as error:
+        raise SessionDataError(
+            unreadable(document.what, f"its live window is none ({error})", column="live_window")
+        ) from error
+    return StateItem(kind, owner, document.fields(with_bytes=False), window)
 
 
-def _listed(names: Iterable[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
     return ", ".join(repr(name) for name in sorted(names))

@@ -1,18 +1,59 @@
-"""The statements that bring whole sessions in and out: pages of transcripts, and many messages in one statement."""
+"""What imports and exports ask of the tables of sessions: pages of transcripts, and many messages in one statement."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from ..decoding import FoundParts, StoredDocument, StoredMessage
+from ..query import Query, together
 from ._layout import first_revision
 from ._statements import statement
 
 if TYPE_CHECKING:
     from ...client import Statement
+    from ..encoding import Document
+    from ..query import Answers
     from ._tables import Tables
 
-__all__ = ["TransferTables"]
+__all__ = ["PagedMessage", "SessionHead", "StoredState", "TransferTables"]
+
+
+class StoredState(NamedTuple):
+    """The row of an agent, Graph or Swarm.
+
+    Attributes:
+        revision: Goes up with each write of the row.
+        document: Its document.
+        window: An agent's live window, as JSON; None where it has none.
+    """
+
+    revision: int
+    document: StoredDocument
+    window: str | None
+
+
+class SessionHead(NamedTuple):
+    """All that is stored of a session but its messages.
+
+    Attributes:
+        session: Its own document; None where it has no row.
+        agents: Its agents, in the order of their ids.
+        multi_agents: Its Graphs and Swarms.
+        last: The position of each agent's last message, also of agents without a row.
+    """
+
+    session: StoredDocument | None
+    agents: dict[str, StoredState]
+    multi_agents: dict[str, StoredState]
+    last: dict[str, int]
+
+
+class PagedMessage(NamedTuple):
+    """One message of a page over all agents."""
+
+    agent_id: str
+    message: StoredMessage
 
 
 class TransferTables:
@@ -25,12 +66,12 @@ class TransferTables:
     def __init__(self, tables: Tables) -> None:
         p = self._prefix = tables.prefix
         self._tables = tables
-        # NULL, which no column here takes, as soon as the session is gone or somebody has begun the agent.
+        # NULL, which the column doesn't take, once the session is deleted or somebody has created the agent.
         unclaimed = (
             f"CASE WHEN EXISTS (SELECT 1 FROM {p}sessions WHERE session_id = ?) "
             f"AND NOT EXISTS (SELECT 1 FROM {p}agents WHERE session_id = ? AND agent_id = ?) THEN {{}} END"
         )
-        # A row that a lost attempt left is the same, to the letter; any other becomes NULL.
+        # An earlier attempt whose answer was lost wrote the same row. Over any other, the value is NULL.
         same = (
             "ON CONFLICT (session_id, agent_id, message_id) DO UPDATE SET data = "
             f"CASE WHEN {p}messages.data = excluded.data THEN excluded.data END"
@@ -46,57 +87,68 @@ class TransferTables:
 
     # Reading
 
-    def read_head(self, session_id: str) -> list[Statement]:
-        """All of a session but its messages.
+    def read_head(self, session_id: str) -> Query[SessionHead]:
+        """All of a session but its messages."""
+        found = together(
+            self._tables.sessions.read(session_id),
+            self._states(session_id, "agent"),
+            self._states(session_id, "multi_agent"),
+            self._last_messages(session_id),
+        )
+        return Query(found.statements, lambda answers: SessionHead(*found.read(answers)))
 
-        Answers, in this order: the layout's version; the session (`data`); its agents (`agent_id, revision,
-        live_window, data`) and their parts; the owners of messages (`agent_id, last_message_id`), found by seeks, not
-        by a scan; its Graphs and Swarms (`multi_agent_id, revision, data`) and their parts.
-        """
+    def _states(self, session_id: str, kind: Literal["agent", "multi_agent"]) -> Query[dict[str, StoredState]]:
+        def read(answers: Answers) -> dict[str, StoredState]:
+            rows, found = answers
+            parts = FoundParts(found)
+            states: dict[str, StoredState] = {}
+            for row in rows:
+                owner: str = row["owner"]
+                what = f"The row of {kind.replace('_', '-')} {owner!r}"
+                document = StoredDocument(what, row["data"], parts.of(owner))
+                states[owner] = StoredState(row["revision"], document, row["live_window"])
+            return states
+
+        window = "live_window" if kind == "agent" else "NULL AS live_window"
+        rows = statement(
+            f"SELECT {kind}_id AS owner, revision, {window}, data FROM {self._prefix}{kind}s WHERE session_id = ? "
+            f"ORDER BY {kind}_id",
+            session_id,
+        )
+        return Query([rows, self._tables.parts.of(session_id, kind)], read)
+
+    def _last_messages(self, session_id: str) -> Query[dict[str, int]]:
         p = self._prefix
-        chunks = f"SELECT owner, message_id, generation, part, data FROM {p}chunks WHERE session_id = ? AND kind = ?"
-        return [
-            self._tables.read_version(),
-            *self._tables.sessions.read(session_id).statements,
-            statement(
-                f"SELECT agent_id, revision, live_window, data FROM {p}agents WHERE session_id = ? ORDER BY agent_id",
-                session_id,
-            ),
-            statement(chunks, session_id, "agent"),
-            statement(
-                f"SELECT agent_id, (SELECT max(m.message_id) FROM {p}messages AS m "
-                "WHERE m.session_id = ? AND m.agent_id = owners.agent_id) AS last_message_id FROM ("
-                f"WITH RECURSIVE found(agent_id) AS (SELECT min(agent_id) FROM {p}messages WHERE session_id = ? "
-                f"UNION ALL SELECT (SELECT min(m.agent_id) FROM {p}messages AS m "
-                "WHERE m.session_id = ? AND m.agent_id > found.agent_id) FROM found WHERE found.agent_id IS NOT NULL) "
-                "SELECT agent_id FROM found WHERE agent_id IS NOT NULL) AS owners ORDER BY agent_id",
-                session_id,
-                session_id,
-                session_id,
-            ),
-            statement(
-                f"SELECT multi_agent_id, revision, data FROM {p}multi_agents WHERE session_id = ? "
-                "ORDER BY multi_agent_id",
-                session_id,
-            ),
-            statement(chunks, session_id, "multi_agent"),
-        ]
+        # The agents are found by a seek for each, without a scan of their messages.
+        rows = statement(
+            f"SELECT agent_id, (SELECT max(m.message_id) FROM {p}messages AS m "
+            "WHERE m.session_id = ? AND m.agent_id = owners.agent_id) AS last_message_id FROM ("
+            f"WITH RECURSIVE found(agent_id) AS (SELECT min(agent_id) FROM {p}messages WHERE session_id = ? "
+            f"UNION ALL SELECT (SELECT min(m.agent_id) FROM {p}messages AS m "
+            "WHERE m.session_id = ? AND m.agent_id > found.agent_id) FROM found WHERE found.agent_id IS NOT NULL) "
+            "SELECT agent_id FROM found WHERE agent_id IS NOT NULL) AS owners ORDER BY agent_id",
+            session_id,
+            session_id,
+            session_id,
+        )
+        return Query([rows], lambda answers: {row["agent_id"]: row["last_message_id"] for row in answers[0]})
 
-    def count_messages(self, session_id: str) -> Statement:
-        """How many messages a session has, by a scan of its keys: `messages`."""
-        return statement(f"SELECT count(*) AS messages FROM {self._prefix}messages WHERE session_id = ?", session_id)
+    def count_messages(self, session_id: str) -> Query[int]:
+        """How many messages a session has, by a scan of their keys."""
+        rows = statement(f"SELECT count(*) AS messages FROM {self._prefix}messages WHERE session_id = ?", session_id)
+        return Query([rows], lambda answers: answers[0][0]["messages"])
 
-    def list_sessions(self, *, after: str | None, limit: int) -> Statement:
-        """A page of sessions in the order of their ids: `session_id`."""
-        where = "" if after is None else " WHERE session_id > ?"
-        return statement(
-            f"SELECT session_id FROM {self._prefix}sessions{where} ORDER BY session_id LIMIT ?",
-            *(() if after is None else (after,)),
+    def list_sessions(self, *, after: str, limit: int) -> Query[list[str]]:
+        """The ids of a page of sessions, in order."""
+        rows = statement(
+            f"SELECT session_id FROM {self._prefix}sessions WHERE session_id > ? ORDER BY session_id LIMIT ?",
+            after,
             limit,
         )
+        return Query([rows], lambda answers: [row["session_id"] for row in answers[0]])
 
-    def page(self, session_id: str, after: tuple[str, int], *, limit: int, size: int) -> Statement:
-        """The messages of all agents after one: `agent_id, message_id, data`, in the order of their key.
+    def page(self, session_id: str, after: tuple[str, int], *, limit: int, size: int) -> Query[list[PagedMessage]]:
+        """The messages of all agents after one, in the order of agents and positions; of parts, none.
 
         Args:
             session_id: The session.
@@ -108,9 +160,9 @@ class TransferTables:
         rest = "session_id = ? AND (agent_id, message_id) > (?, ?)"
         order = "ORDER BY agent_id, message_id"
         before = f"sum(length) OVER ({order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
-        # The sizes are added up without the documents, so that the engine never holds more of those than it answers;
-        # and as a limit, since a bound on two columns would be looked for to the end of the agent.
-        return statement(
+        # The inner SELECT adds up lengths alone, so that SQLite never holds more documents than it answers. Its result
+        # is a LIMIT, because SQLite would search for a bound on two columns up to the end of the agent.
+        rows = statement(
             f"SELECT agent_id, message_id, data FROM {p}messages WHERE {rest} {order} LIMIT ("
             f"SELECT count(*) FROM (SELECT {before} AS before FROM ("
             f"SELECT agent_id, message_id, length(data) AS length FROM {p}messages WHERE {rest} {order} LIMIT ?)) "
@@ -122,6 +174,12 @@ class TransferTables:
             limit,
             size,
         )
+
+        def read(answers: Answers) -> list[PagedMessage]:
+            none = FoundParts()
+            return [PagedMessage(row["agent_id"], StoredMessage.of(row, row["agent_id"], none)) for row in answers[0]]
+
+        return Query([rows], read)
 
     # Writing
 
@@ -146,15 +204,15 @@ class TransferTables:
         return statement(self._import_message, *ids, session_id, *ids, message_id, data)
 
     def import_agent(
-        self, session_id: str, agent_id: str, live_window: str | None, data: str, *, last_message_id: int | None
-    ) -> Statement:
-        """An agent's row, once all its messages stand there.
+        self, session_id: str, agent_id: str, document: Document, *, live_window: str | None, last: int | None
+    ) -> list[Statement]:
+        """An agent's parts and row, once all its messages stand there.
 
-        Fails where the session has no row, the agent's last message is another one, or another row of the agent stands
-        there already; the same may.
+        Fails where the session has no row, the position of the agent's last message is not `last`, or another row of
+        the agent stands there already; the same may.
         """
         p = self._prefix
-        return statement(
+        row = statement(
             f"INSERT INTO {p}agents (session_id, agent_id, revision, live_window, data) VALUES (?, ?, "
             f"CASE WHEN EXISTS (SELECT 1 FROM {p}sessions WHERE session_id = ?) AND "
             f"(SELECT max(message_id) FROM {p}messages WHERE session_id = ? AND agent_id = ?) IS ? THEN ? END, ?, ?) "
@@ -166,16 +224,20 @@ class TransferTables:
             session_id,
             session_id,
             agent_id,
-            last_message_id,
+            last,
             first_revision(),
             live_window,
-            data,
+            document.data,
         )
+        return [*self._tables.parts.add(session_id, "agent", agent_id, 0, document), row]
 
-    def import_multi_agent(self, session_id: str, multi_agent_id: str, data: str) -> Statement:
-        """A Graph's or Swarm's row; fails where the session has no row, or another one stands there already."""
+    def import_multi_agent(self, session_id: str, multi_agent_id: str, document: Document) -> list[Statement]:
+        """A Graph's or Swarm's parts and row.
+
+        Fails where the session has no row, or another row stands there already; the same may.
+        """
         p = self._prefix
-        return statement(
+        row = statement(
             f"INSERT INTO {p}multi_agents (session_id, multi_agent_id, revision, data) VALUES "
             f"((SELECT session_id FROM {p}sessions WHERE session_id = ?), ?, ?, ?) "
             "ON CONFLICT (session_id, multi_agent_id) DO UPDATE SET revision = "
@@ -183,5 +245,6 @@ class TransferTables:
             session_id,
             multi_agent_id,
             first_revision(),
-            data,
+            document.data,
         )
+        return [*self._tables.parts.add(session_id, "multi_agent", multi_agent_id, 0, document), row]
