@@ -38,6 +38,16 @@ def test_the_top_is_a_table_of_contents() -> None:
     assert len([path for path in SOURCE.iterdir() if path.name != "__pycache__"]) <= 14
 
 
+def test_the_tests_mirror_the_wings() -> None:
+    """A folder for each wing of the package, and for what there is beside it."""
+    tests = Path(__file__).resolve().parents[2]
+    folders = {path.name for path in tests.iterdir() if path.is_dir() and not path.name.startswith("__")}
+    beside = {"agents", "emulator", "crash", "project"}
+    wings = {path.name for path in SOURCE.iterdir() if path.is_dir() and not path.name.startswith("__")}
+    assert folders == wings | beside
+    assert len(folders) == 10
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_modules_are_short(path: Path) -> None:
     """No module is over 400 lines."""
