@@ -9,7 +9,16 @@ import pytest
 from strands_persql.database.decoding import StoredMessage
 from strands_persql.database.encoding import PART_BYTES, Document
 from strands_persql.database.tables import Tables
-from strands_persql.engine.outgoing import MAX_BODY_BYTES, MAX_STATEMENTS, Batch, MessageRow, Redaction, Row, Stored
+from strands_persql.engine.outgoing import (
+    MAX_BODY_BYTES,
+    MAX_STATEMENTS,
+    Batch,
+    MessageRow,
+    Redaction,
+    Row,
+    Stored,
+    only_new_messages,
+)
 from strands_persql.engine.planner import plan
 
 TABLES = Tables()
@@ -34,7 +43,8 @@ def sizes(batches: list[Batch]) -> list[int]:
 def test_new_messages_take_one_statement_each(count: int) -> None:
     """An invocation's messages go in one batch, each under the revision of its own agent, which stays as it is."""
     rows = messages(count, agents=("a", "b"))
-    (batch,) = planned(rows)
+    batch = only_new_messages(rows, TABLES, "s", Stored(agents={"a": 7, "b": 9}))
+    assert batch is not None
     assert batch.statements == [
         TABLES.messages.add("s", agent, position, '"x"', revision=7 if agent == "a" else 9)
         for position in range(count)
