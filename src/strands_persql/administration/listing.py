@@ -10,12 +10,7 @@ from ..database.query import each, together
 from ..database.tables import Listing, Reading, SessionRow
 from .agents import Agent
 from .missing import no_session
-from .results import (
-    MultiAgentSummary,
-    SessionDetail,
-    SessionPage,
-    SessionSummary,
-)
+from .results import MultiAgentSummary, SessionDetail, SessionPage, SessionSummary
 from .values import sequence, time_of
 
 if TYPE_CHECKING:

@@ -22,15 +22,7 @@ from typing import TextIO
 from ..engine.options import checked_session_id
 from . import arguments, deleting, erasing, forking
 from .listing import Chosen, list_sessions, read_detail
-from .results import (
-    Deletion,
-    SessionDetail,
-    SessionPage,
-    SessionSummary,
-    TranscriptMessage,
-    Transfer,
-    Usage,
-)
+from .results import Deletion, SessionDetail, SessionPage, SessionSummary, TranscriptMessage, Transfer, Usage
 from .searchable import Searchable
 from .transcripts import read_transcript
 from .transfer import Importable, export, import_from, opened

@@ -9,15 +9,7 @@ from strands.types.exceptions import SessionException
 from ..administration.results import Deletion
 from ..administration.sessions import PerSQLSessions
 from ..administration.values import many
-from ._options import (
-    AgentOption,
-    SessionArgument,
-    Settings,
-    YesOption,
-    confirmed,
-    the_agent,
-    when,
-)
+from ._options import AgentOption, SessionArgument, Settings, YesOption, confirmed, the_agent, when
 from ._output import Output, progress
 
 __all__ = ["delete", "erase", "prune"]

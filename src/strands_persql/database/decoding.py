@@ -8,12 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from ..errors import SessionDataError
-from .encoding import (
-    LARGEST_NUMBER,
-    PARTS_MARKER,
-    decode,
-    is_message,
-)
+from .encoding import LARGEST_NUMBER, PARTS_MARKER, decode, is_message
 
 if TYPE_CHECKING:
     from .query import Row, Rows

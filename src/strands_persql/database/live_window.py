@@ -22,15 +22,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from ..errors import SessionDataError
-from .encoding import (
-    LARGEST_NUMBER,
-    Message,
-    decode,
-    encode,
-    is_message,
-    is_strict,
-    mapping,
-)
+from .encoding import LARGEST_NUMBER, Message, decode, encode, is_message, is_strict, mapping
 
 __all__ = ["LiveWindow", "Range", "removed_by_rule"]
 

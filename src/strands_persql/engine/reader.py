@@ -12,22 +12,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, cast
 
-from ..database.decoding import (
-    AgentRecord,
-    FoundParts,
-    Part,
-    RestorePage,
-    StoredMessage,
-    is_in_parts,
-    number,
-    shown,
-)
-from ..database.encoding import (
-    LEAVES,
-    Message,
-    copied,
-    decode_all,
-)
+from ..database.decoding import AgentRecord, FoundParts, Part, RestorePage, StoredMessage, is_in_parts, number, shown
+from ..database.encoding import LEAVES, Message, copied, decode_all
 from ..database.live_window import LiveWindow, removed_by_rule
 from ..database.query import Query, each
 from ..database.tables import CHUNKS_AT_ONCE, MESSAGES_AT_ONCE, Tables

@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING
 from ...database.connector import Store
 from ...database.tables._doctor import DoctorTables
 from ...errors import PermissionDeniedError, PerSQLError
-from ._database import (
-    check_connection,
-    check_index,
-    check_layout,
-    check_role,
-    no_tables,
-)
+from ._database import check_connection, check_index, check_layout, check_role, no_tables
 from ._findings import Finding, line_of
 from ._rows import Rows
 

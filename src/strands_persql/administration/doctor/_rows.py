@@ -19,14 +19,7 @@ from ...engine.agent_state import Restorable
 from ...engine.repair import repair
 from ...engine.window import Entry, Window
 from ...errors import SessionDataError
-from ._findings import (
-    Finding,
-    line_of,
-    many,
-    quoted,
-    reason_of,
-    unreadable_row,
-)
+from ._findings import Finding, line_of, many, quoted, reason_of, unreadable_row
 
 if TYPE_CHECKING:
     from ...client import Statement

@@ -9,17 +9,7 @@ from ...engine.options import checked_session_id
 from ...errors import SessionConflictError
 from ..results import Transfer
 from ._batch import Batch
-from ._items import (
-    Checksum,
-    Document,
-    Item,
-    Kind,
-    MessageItem,
-    Progress,
-    StateItem,
-    canonical,
-    checked_id,
-)
+from ._items import Checksum, Document, Item, Kind, MessageItem, Progress, StateItem, canonical, checked_id
 from ._progress import Reporter
 from ._sources import Opened
 from ._tables import START, Connection, Head

@@ -27,15 +27,7 @@ from ._fts import IndexedTables, lacks_secure_deletion
 from ._layout import STEPS, first_revision, revision_step
 from ._listing import Listing, SessionRow
 from ._memories import FoundMemory, MemoryTables, MemoryText, memory_id
-from ._objects import (
-    Encoded,
-    KeyScore,
-    KeySize,
-    ObjectTables,
-    after_prefix,
-    decoded,
-    first_number,
-)
+from ._objects import Encoded, KeyScore, KeySize, ObjectTables, after_prefix, decoded, first_number
 from ._parts import ChunkKind
 from ._reading import Found, MessagePage, Reading
 from ._restore import CHUNKS_AT_ONCE, MESSAGES_AT_ONCE
