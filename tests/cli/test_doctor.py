@@ -172,7 +172,7 @@ def test_pages_and_other_sessions(place: Place, monkeypatch: pytest.MonkeyPatch)
         talk(place.database, f"user-{number}")
     place.database.query("UPDATE strands_messages SET data = '{' WHERE session_id >= 'user-3' AND message_id = 2")
     whole = diagnose(place.database)
-    monkeypatch.setattr("strands_persql.administration.doctor._rows.PAGE", 2)
+    monkeypatch.setattr("strands_persql.administration.doctor._pages.PAGE", 2)
     seen: list[int] = []
     small = diagnose(place.database, progress=seen.append)
     assert [finding for finding in small if finding.severity != "ok"] == [
@@ -211,7 +211,7 @@ def test_parts_that_were_named_meanwhile_stay(place: Place) -> None:
 
 def test_the_search_index(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """An index that lacks messages, or was never finished, is told; making it anew mends that."""
-    monkeypatch.setattr("strands_persql.administration.doctor._rows.PAGE", 4)
+    monkeypatch.setattr("strands_persql.administration.doctor._pages.PAGE", 4)
     talk(place.database, "chat")
     assert place.run("index", "on").code == 0
     assert "search-index" in [finding.check for finding in diagnose(place.database)]

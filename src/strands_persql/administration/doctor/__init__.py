@@ -5,13 +5,13 @@ for finding in diagnose(client.database("acme/agent-state")):
     print(finding.severity, finding.where, finding.what, finding.remedy)
 ```
 
-Nothing is changed by it. `mend` changes what can be mended without a loss. Both are safe beside live agents: what
-several tables tell together is asked again in one statement before it is reported; what mends carries the same
-condition, and raises the revision of the agent's row, so that an agent in the midst of writing gets
-`SessionConflictError` instead of a row that can't be read.
+An examination changes nothing. `mend` changes what can be mended without a loss. Both are safe beside live agents: a
+finding that follows from several tables is checked again in one statement before it is reported. The statements that
+mend carry the same condition, and raise the revision of the agent's row, so that an agent which is writing meanwhile
+gets `SessionConflictError` instead of a row that can't be read.
 
-All tables are read in the order of their keys, page by page. What is held at a time is a page of each and the shape of
-one agent's live window: which roles and tool ids its messages have, not what they say.
+All tables are read in the order of their keys, page by page. A page of each is held in memory, and the shapes of one
+agent's messages: their roles and tool ids, not what they say.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
-"""The face: examine, and mend."""
+"""The functions for users: examine a database, and mend it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from ...database.connector import Store
-from ...database.tables._doctor import DoctorTables
+from ...database.connector import Connector
+from ...database.query import each
+from ...database.tables import DoctorTables
 from ...errors import PermissionDeniedError, PerSQLError
 from ._database import check_connection, check_index, check_layout, check_role, no_tables
 from ._findings import Finding, line_of
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["diagnose", "examine", "mend"]
 
 MENDED_TOGETHER = 40
-"""Findings mended in one request and transaction: two statements each, and 100 are a batch."""
+"""Findings mended in one request and transaction: each takes two statements at most, of 100 in a batch."""
 
 
 def diagnose(
@@ -42,7 +43,7 @@ def diagnose(
     Raises:
         TypeError: `database` is no synchronous handle.
         ValueError: `table_prefix` is not safe inside SQL.
-        PerSQLError: The database refused a request in the midst of the examination.
+        PerSQLError: The database refused a request while rows were examined.
     """
     return list(examine(database, table_prefix=table_prefix, session_id=session_id, progress=progress))
 
@@ -55,8 +56,8 @@ def examine(
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[Finding]:
     """The findings of `diagnose` one by one, as they are found."""
-    store = Store(database, DoctorTables(table_prefix), create_tables=False)
-    return _examine(database, store, session_id, progress or _ignore)
+    store = Connector(database, DoctorTables(table_prefix), create_tables=False)
+    return _examine(database, store, session_id, progress or (lambda _: None))
 
 
 def mend(
@@ -66,7 +67,7 @@ def mend(
     table_prefix: str = "strands_",
     progress: Callable[[int], None] | None = None,
 ) -> list[Finding]:
-    """Mend what can be mended without a loss: those findings that are `mendable`, as far as they are still so.
+    """Mend what can be mended without a loss: findings that are `mendable`, as far as they still hold.
 
     Args:
         database: The handle that was examined. A layout takes an admin token, all else a readwrite one.
@@ -75,34 +76,29 @@ def mend(
         progress: Called after each request with the number of findings dealt with so far.
 
     Returns:
-        What was mended. What somebody else has changed meanwhile is not among it.
+        What was mended. A finding whose rows somebody else has changed meanwhile is not among it.
 
     Raises:
         PerSQLError: The database refused a request; what was mended before it stays mended.
     """
-    store = Store(database, DoctorTables(table_prefix), create_tables=False)
-    todo = sorted((finding for finding in findings if finding.mending), key=lambda finding: finding.check != "layout")
+    store = Connector(database, DoctorTables(table_prefix), create_tables=False)
+    todo = [(finding, finding.mending) for finding in findings if finding.mending is not None]
+    todo.sort(key=lambda pair: pair[0].check != "layout")
     mended: list[Finding] = []
     done = 0
-    while todo:
-        together = todo[:1] if todo[0].check == "layout" else todo[:MENDED_TOGETHER]
-        todo = todo[len(together) :]
-        answers = iter(store.write([statement for finding in together for statement in finding.mending]))
-        for finding in together:
-            rows = [next(answers) for _ in finding.mending]
-            if rows[-1] or finding.check == "layout":
-                mended.append(finding)
-        done += len(together)
-        (progress or _ignore)(done)
+    while todo[done:]:
+        alone = todo[done][0].check == "layout"
+        batch = todo[done : done + (1 if alone else MENDED_TOGETHER)]
+        changed = store.carry_out(each([mending for _, mending in batch]))
+        mended += [finding for (finding, _), is_changed in zip(batch, changed, strict=True) if is_changed]
+        done += len(batch)
+        if progress is not None:
+            progress(done)
     return mended
 
 
-def _ignore(_: int) -> None:
-    pass
-
-
 def _examine(
-    database: Database, store: Store[DoctorTables], session_id: str | None, progress: Callable[[int], None]
+    database: Database, store: Connector[DoctorTables], session_id: str | None, progress: Callable[[int], None]
 ) -> Iterator[Finding]:
     try:
         yield check_connection(store)

@@ -1,19 +1,16 @@
-"""What an examination finds, and the words it is told in."""
+"""The findings of an examination, and their words."""
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ...errors import SessionDataError
-from ..values import many
 
 if TYPE_CHECKING:
-    from ...client import Statement
+    from ...database.query import Query
 
-
-__all__ = ["Finding", "Severity", "line_of", "many", "quoted", "reason_of", "unreadable_row"]
+__all__ = ["Finding", "Severity", "line_of", "reason_of", "unreadable_row"]
 
 Severity = Literal["error", "warning", "info", "ok"]
 
@@ -24,8 +21,8 @@ class Finding:
 
     Attributes:
         severity: `"error"`: an agent can't go on, or something stored can't be read. `"warning"`: something is left
-            over, or missing, that restoring works around. `"info"`: worth knowing. `"ok"`: what was checked, and found
-            in order.
+            over, or missing, that restoring works around. `"info"`: worth knowing. `"ok"`: was checked, and is in
+            order.
         check: Which check found it: `"connection"`, `"role"`, `"layout"`, `"rows"`, `"unreadable-row"`,
             `"unreadable-window"`, `"revision"`, `"missing-messages"`, `"orphan-parts"`, `"no-session"`, `"no-agent"`,
             `"empty-session"`, `"tool-results"`, `"roles"`, `"empty-messages"`, `"search-index"`.
@@ -34,7 +31,8 @@ class Finding:
         session_id: Where it was found; None where it concerns the whole database.
         agent_id: The agent, Graph or Swarm it concerns, where there is one.
         message_id: The message's position in the transcript, where there is one.
-        mending: The statements with which `mend` mends it; none where it can't without a loss.
+        mending: What `mend` carries out; its result is whether anything was changed. None where nothing can be mended
+            without a loss.
     """
 
     severity: Severity
@@ -44,12 +42,12 @@ class Finding:
     session_id: str | None = None
     agent_id: str | None = None
     message_id: int | None = None
-    mending: tuple[Statement, ...] = field(default=(), repr=False, compare=False)
+    mending: Query[bool] | None = field(default=None, repr=False, compare=False)
 
     @property
     def mendable(self) -> bool:
         """Whether `mend` mends it."""
-        return bool(self.mending)
+        return self.mending is not None
 
     @property
     def where(self) -> str:
@@ -64,11 +62,10 @@ class Finding:
         return ", ".join(places)
 
 
-def unreadable_row(
-    session_id: str, agent_id: str | None = None, what: str = "", check: str = "unreadable-row"
-) -> Finding:
+def unreadable_row(what: str, session_id: str, agent_id: str | None = None) -> Finding:
+    """A row that can't be read."""
     remedy = "Restore the row from a backup, or look at its column data and mend it."
-    return Finding("error", check, what, remedy, session_id, agent_id)
+    return Finding("error", "unreadable-row", what, remedy, session_id, agent_id)
 
 
 def reason_of(error: SessionDataError) -> str:
@@ -78,9 +75,5 @@ def reason_of(error: SessionDataError) -> str:
 
 
 def line_of(error: BaseException) -> str:
+    """An error's message in one line."""
     return " ".join(str(error).split())
-
-
-def quoted(text: str) -> str:
-    """A word for a shell."""
-    return shlex.quote(text)

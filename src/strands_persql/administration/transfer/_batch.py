@@ -11,7 +11,7 @@ from ...database.connector import fault_of
 from ...database.encoding import Document as Rows
 from ...database.encoding import encode
 from ...database.faults import GUARDS
-from ...database.query import Query
+from ...database.query import unanswered
 from ...engine.outgoing import MAX_STATEMENTS
 from ...errors import SessionConflictError
 from ._items import Document, MessageItem, StateItem
@@ -127,7 +127,7 @@ class Batch:
             return
         try:
             # A request that is sent twice changes nothing: each row may stand there already, if it is the same.
-            self._connection.carry_out(Query(self._statements, lambda answers: None))
+            self._connection.carry_out(unanswered(*self._statements))
         except Exception as error:
             if fault_of(error) not in GUARDS:
                 raise

@@ -23,6 +23,14 @@ from __future__ import annotations
 from ..encoding import Document
 from ._copying import Copying, Cut
 from ._deleting import Deleting
+from ._doctor import (
+    CheckedAgent,
+    CheckedMessage,
+    CheckedMultiAgent,
+    CheckedParts,
+    CheckedSession,
+    DoctorTables,
+)
 from ._fts import IndexedTables, lacks_secure_deletion
 from ._layout import STEPS, first_revision, revision_step
 from ._listing import Listing, SessionRow
@@ -39,10 +47,16 @@ __all__ = [
     "CHUNKS_AT_ONCE",
     "MESSAGES_AT_ONCE",
     "STEPS",
+    "CheckedAgent",
+    "CheckedMessage",
+    "CheckedMultiAgent",
+    "CheckedParts",
+    "CheckedSession",
     "ChunkKind",
     "Copying",
     "Cut",
     "Deleting",
+    "DoctorTables",
     "Document",
     "Encoded",
     "Found",
