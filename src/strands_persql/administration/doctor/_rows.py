@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from shlex import quote
-from typing import Literal
 
 from strands.types.session import Session, SessionType
 
@@ -21,6 +20,7 @@ from ...database.tables import (
     CheckedParts,
     CheckedSession,
     DoctorTables,
+    Kind,
 )
 from ...engine.agent_state import Restorable
 from ...engine.window import Entry, Window
@@ -326,9 +326,7 @@ class Rows:
             except SessionDataError as error:
                 yield unreadable_row(reason_of(error), *ids)
 
-    def _revision(
-        self, kind: Literal["agent", "multi_agent"], session_id: str, owner: str, revision: object
-    ) -> Iterator[Finding]:
+    def _revision(self, kind: Kind, session_id: str, owner: str, revision: object) -> Iterator[Finding]:
         if not isinstance(revision, int) or not 1 <= revision < LARGEST_NUMBER:
             yield Finding(
                 "error",

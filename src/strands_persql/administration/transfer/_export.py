@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from ...engine.options import checked_session_id
 from ...errors import SessionDataError
 from ..results import Transfer
 from ._folders import FolderTarget
-from ._items import Checksum, Item, MessageItem, Progress
+from ._items import Checksum, Item, MessageItem, Progress, Target
 from ._jsonl import LinesTarget, PathTarget
 from ._progress import Reporter
 from ._tables import Connection, StoredSource
@@ -22,29 +22,6 @@ if TYPE_CHECKING:
     from ...database.tables import Tables
 
 __all__ = ["export"]
-
-
-class Target(Protocol):
-    """Where a session is written to."""
-
-    again: bool
-    """Whether files of an earlier export are used, which may have other contents: then a wrong checksum is worth a
-    second try without them."""
-
-    counts: bool
-    """Whether the number of messages is written too, at the beginning."""
-
-    def write(self, items: Iterator[Item], total: int | None) -> tuple[str, int]:
-        """Write a session of so many messages; the checksum of what is then there, and how many were written."""
-        ...
-
-    def finish(self) -> None:
-        """Put what was written in its place."""
-        ...
-
-    def discard(self) -> None:
-        """Delete what was written."""
-        ...
 
 
 def export(

@@ -16,12 +16,13 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Protocol
 
+from ...database.tables import Kind
 from ...errors import SessionDataError
 from ._items import (
     Document,
     HeadItem,
     Item,
-    Kind,
+    Source,
     SourceSession,
     StateItem,
     agent_item,
@@ -85,7 +86,7 @@ class Files(Protocol):
         ...
 
 
-class FilesSource:
+class FilesSource(Source):
     """The sessions in the files of Strands' own managers.
 
     Args:
@@ -98,11 +99,9 @@ class FilesSource:
         self._only = only
 
     def session_ids(self) -> list[str]:
-        """The ids of its sessions."""
         return self._files.folders(SESSION) if self._only is None else [self._only]
 
     def count(self, session_ids: Iterable[str]) -> int:
-        """How many messages these sessions have."""
         return sum(
             len(_messages(self._files, f"{SESSION}{session_id}/", agent_id))
             for session_id in session_ids
@@ -110,11 +109,6 @@ class FilesSource:
         )
 
     def sessions(self, session_id: str | None) -> Iterator[SourceSession]:
-        """One session, or all of them.
-
-        Raises:
-            SessionDataError: There is no such session.
-        """
         for each in self.session_ids() if session_id is None else [session_id]:
             if each != self._only and (self._only is not None or not self._files.holds(SESSION, each)):
                 raise SessionDataError(f"{self._files.place} holds no session {each!r} to import.")

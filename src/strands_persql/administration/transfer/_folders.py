@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ...errors import SessionDataError
-from ._files import HEAD, SESSION, FilesSource, message_path, session_items, state_path
-from ._items import Checksum, Document, HeadItem, Item, MessageItem, decoded_object, malformed, shortened
+from ._files import HEAD, SESSION, Files, FilesSource, message_path, session_items, state_path
+from ._items import Checksum, Document, HeadItem, Item, MessageItem, Target, decoded_object, malformed, shortened
 
 __all__ = ["Folder", "FolderTarget", "folder_source", "open_privately"]
 
@@ -36,7 +36,7 @@ def folder_source(path: str | os.PathLike[str]) -> FilesSource:
     return FilesSource(Folder(folder))
 
 
-class Folder:
+class Folder(Files):
     """The files below a folder.
 
     Args:
@@ -48,15 +48,12 @@ class Folder:
 
     @property
     def place(self) -> str:
-        """Its name for errors."""
         return f"The folder {str(self._root)!r}"
 
     def where(self, path: str) -> str:
-        """A file's name for errors."""
         return str(self._root / path)
 
     def folders(self, prefix: str) -> list[str]:
-        """The folders whose paths begin with a prefix, in order, less the prefix."""
         parent, _, start = prefix.rpartition("/")
         return sorted(
             entry.name.removeprefix(start)
@@ -66,19 +63,12 @@ class Folder:
         )
 
     def holds(self, prefix: str, name: str) -> bool:
-        """Whether a folder is among `folders`."""
         return name in self.folders(prefix)
 
     def names(self, folder: str) -> list[str]:
-        """The names of the files in a folder."""
         return [entry.name for entry in self._entries(folder)]
 
     def read(self, path: str) -> Document:
-        """A file.
-
-        Raises:
-            SessionDataError: It is missing, a symbolic link, or no JSON object.
-        """
         file = self._root / path
         if file.is_symlink():  # Strands refuses it too, from 1.54 on
             raise malformed(str(file), "it is a symbolic link, which may lead out of the session")
@@ -88,7 +78,6 @@ class Folder:
             raise malformed(str(file), "there is no such file") from error
 
     def read_many(self, paths: Iterable[str]) -> Iterator[Document]:
-        """Files in their order."""
         return map(self.read, paths)
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
@@ -96,7 +85,7 @@ class Folder:
         return list(os.scandir(path)) if path.is_dir() else []
 
 
-class FolderTarget:
+class FolderTarget(Target):
     """A folder that Strands' `FileSessionManager` reads as its `storage_dir`.
 
     A session is written beside its place, read back, and then moved there, so that nobody restores half of it. A later
@@ -125,15 +114,6 @@ class FolderTarget:
         self.again = self._beside.exists() and not self._in_place
 
     def write(self, items: Iterator[Item], total: int | None) -> tuple[str, int]:
-        """Write a session, and read it back.
-
-        Returns:
-            The checksum of the files, and how many messages were written.
-
-        Raises:
-            SessionDataError: Something else stands in its place.
-            ValueError: Strands' manager can't take the id of an agent.
-        """
         folder = self._final if self._in_place else self._beside
         if not self._in_place:
             self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -155,14 +135,12 @@ class FolderTarget:
         return Checksum.of(session_items(Folder(self._root), f"{folder.name}/")).hexdigest(), written
 
     def finish(self) -> None:
-        """Put what was written in its place."""
         if self._in_place:
             self.discard()  # files of an export that was cut off
         else:
             os.replace(self._beside, self._final)
 
     def discard(self) -> None:
-        """Delete what was written, but nothing that stood in its place before."""
         if self._beside.exists():
             shutil.rmtree(self._beside)
 

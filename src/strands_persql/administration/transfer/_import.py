@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ...database.tables import Kind
 from ...engine.options import checked_session_id
 from ...errors import SessionConflictError
 from ..results import Transfer
 from ._batch import Batch
-from ._items import Checksum, Document, Item, Kind, MessageItem, Progress, StateItem, canonical, checked_id
+from ._items import Checksum, Document, Item, MessageItem, Progress, StateItem, canonical, checked_id
 from ._progress import Reporter
 from ._sources import Opened
 from ._tables import START, Connection, Head

@@ -7,10 +7,11 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 from ...database.encoding import LARGEST_NUMBER, is_message
 from ...database.live_window import LiveWindow
+from ...database.tables import Kind
 from ...engine.agent_state import Restorable
 from ...errors import SessionDataError
 from ..results import Transfer
@@ -20,12 +21,12 @@ __all__ = [
     "Document",
     "HeadItem",
     "Item",
-    "Kind",
     "MessageItem",
     "Progress",
     "Source",
     "SourceSession",
     "StateItem",
+    "Target",
     "agent_item",
     "canonical",
     "checked_id",
@@ -38,7 +39,6 @@ __all__ = [
 ]
 
 Document: TypeAlias = dict[str, Any]
-Kind: TypeAlias = Literal["agent", "multi_agent"]
 Progress: TypeAlias = Callable[[int, "int | None"], object]
 """Called with the number of messages that are done, and of all messages; None where that is not known."""
 
@@ -130,6 +130,39 @@ class Source(Protocol):
         Raises:
             SessionDataError: There is no such session.
         """
+        ...
+
+
+class Target(Protocol):
+    """Where a session is written to.
+
+    Attributes:
+        counts: Whether the number of messages is written too, at the beginning.
+        again: Whether files of an earlier export are used, which may have other contents: then a wrong checksum is
+            worth a second try without them.
+    """
+
+    counts: bool
+    again: bool = False
+
+    def write(self, items: Iterator[Item], total: int | None) -> tuple[str, int]:
+        """Write a session of so many messages, and read it back.
+
+        Returns:
+            The checksum of what is then there, and how many messages were written.
+
+        Raises:
+            SessionDataError: Something else stands in its place.
+            ValueError: An agent's id can't be written there.
+        """
+        ...
+
+    def finish(self) -> None:
+        """Put what was written in its place."""
+        ...
+
+    def discard(self) -> None:
+        """Delete what was written, but nothing that stood in its place before."""
         ...
 
 

@@ -31,8 +31,10 @@ from ._items import (
     HeadItem,
     Item,
     MessageItem,
+    Source,
     SourceSession,
     StateItem,
+    Target,
     agent_item,
     checked_object,
     checked_position,
@@ -78,7 +80,7 @@ class _Lines:
         return f"Line {self.number} of {self.name}"
 
 
-class JsonlSource:
+class JsonlSource(Source):
     """The sessions in a file or stream of lines.
 
     Args:
@@ -96,11 +98,9 @@ class JsonlSource:
             raise SessionDataError(f"There is no file {self._name} to import from.")
 
     def session_ids(self) -> list[str] | None:
-        """The ids of its sessions; None for a stream, which can be read only once."""
         return [head["session_id"] for head in self._heads()] if isinstance(self._source, Path) else None
 
     def count(self, session_ids: Iterable[str]) -> int | None:
-        """How many messages these sessions have, as their first lines tell; None for a stream."""
         wanted = set(session_ids)
         counts = [head.get("messages") for head in self._heads() if head["session_id"] in wanted]
         if not isinstance(self._source, Path) or not all(isinstance(count, int) for count in counts):
@@ -108,11 +108,6 @@ class JsonlSource:
         return sum(cast("list[int]", counts))
 
     def sessions(self, session_id: str | None) -> Iterator[SourceSession]:
-        """One session, or all of them.
-
-        Raises:
-            SessionDataError: There is no such session, or a line can't be read.
-        """
         found = False
         with self._opened() as given:
             lines = _Lines(iter(given), self._name)
@@ -246,7 +241,7 @@ def _line(value: Document) -> str:
     return (text if text.isascii() else text.translate(_BREAKS)) + "\n"
 
 
-class LinesTarget:
+class LinesTarget(Target):
     """An open stream of text.
 
     Args:
@@ -254,25 +249,19 @@ class LinesTarget:
         session_id: The session.
     """
 
-    again, counts = False, True
+    counts = True
 
     def __init__(self, stream: TextIO, session_id: str) -> None:
         self._stream = stream
         self._session_id = session_id
 
     def write(self, items: Iterator[Item], total: int | None) -> tuple[str, int]:
-        """Write a session of so many messages.
-
-        Returns:
-            The checksum of the lines as they were written, and how many messages.
-        """
         written = Checksum()
         for line in lines_of(items, self._session_id, total, written):
             self._stream.write(line)
         return written.hexdigest(), written.messages
 
     def finish(self) -> None:
-        """Flush the stream, if it can be flushed."""
         flush = getattr(self._stream, "flush", None)
         if callable(flush):
             flush()
@@ -281,7 +270,7 @@ class LinesTarget:
         """What was written can't be taken back; without its last line it is no session."""
 
 
-class PathTarget:
+class PathTarget(Target):
     """A file. It is written beside its place, read back, and then moved there.
 
     Args:
@@ -292,7 +281,7 @@ class PathTarget:
         SessionDataError: Something else stands in its place.
     """
 
-    again, counts = False, True
+    counts = True
 
     def __init__(self, path: Path, session_id: str) -> None:
         self._final = path
@@ -305,11 +294,6 @@ class PathTarget:
             )
 
     def write(self, items: Iterator[Item], total: int | None) -> tuple[str, int]:
-        """Write a session of so many messages, and read it back.
-
-        Returns:
-            The checksum of the file, and how many messages were written.
-        """
         self._final.parent.mkdir(parents=True, exist_ok=True)
         self._beside.unlink(missing_ok=True)
         try:
@@ -324,11 +308,9 @@ class PathTarget:
         return found.hexdigest(), found.messages
 
     def finish(self) -> None:
-        """Put what was written in its place."""
         os.replace(self._beside, self._final)
 
     def discard(self) -> None:
-        """Delete what was written, but nothing that stood in its place before."""
         self._beside.unlink(missing_ok=True)
 
     def _is_ours(self) -> bool:

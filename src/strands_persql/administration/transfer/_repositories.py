@@ -13,6 +13,7 @@ from ._items import (
     HeadItem,
     Item,
     MessageItem,
+    Source,
     SourceSession,
     StateItem,
     agent_item,
@@ -28,7 +29,7 @@ PAGE = 100
 """Messages asked for at a time."""
 
 
-class RepositorySource:
+class RepositorySource(Source):
     """The sessions of a repository.
 
     Strands' interface reads by id, and lists nothing. A repository may list by methods of its own:
@@ -52,19 +53,12 @@ class RepositorySource:
         self._multi_agent_ids = multi_agent_ids
 
     def session_ids(self) -> list[str] | None:
-        """The ids of its sessions, if it lists them."""
         return self._listed("list_sessions")
 
     def count(self, session_ids: Iterable[str]) -> int | None:
-        """Not known before they are read."""
         return None
 
     def sessions(self, session_id: str | None) -> Iterator[SourceSession]:
-        """One session, or all of them.
-
-        Raises:
-            ValueError: It can't list what it has, and the ids were not given.
-        """
         ids = self.session_ids() if session_id is None else [session_id]
         if ids is None:
             raise ValueError("This repository can't list its sessions. Name the one to import: session_id=…")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from ._files import Files
 from ._items import Document, decoded_object, malformed
 
 __all__ = ["Bucket"]
@@ -15,7 +16,7 @@ READERS = 16
 """Objects that are read at a time: each takes a round trip."""
 
 
-class Bucket:
+class Bucket(Files):
     """The objects below a prefix.
 
     Args:
@@ -32,15 +33,12 @@ class Bucket:
 
     @property
     def place(self) -> str:
-        """Its name for errors."""
         return f"The bucket {self._bucket!r}"
 
     def where(self, path: str) -> str:
-        """An object's name for errors."""
         return f"s3://{self._bucket}/{self._root}{path}"
 
     def folders(self, prefix: str) -> list[str]:
-        """What stands between a prefix and the next slash, in order."""
         length = len(self._root + prefix)
         return sorted(
             each["Prefix"][length:-1]
@@ -49,23 +47,16 @@ class Bucket:
         )
 
     def holds(self, prefix: str, name: str) -> bool:
-        """Whether any object stands in a folder."""
         key = f"{self._root}{prefix}{name}/"
         return bool(self._client.list_objects_v2(Bucket=self._bucket, Prefix=key, MaxKeys=1).get("Contents"))
 
     def names(self, folder: str) -> Iterator[str]:
-        """The names of the objects in a folder."""
         length = len(self._root + folder)
         for page in self._pages(folder):
             for each in page.get("Contents", ()):
                 yield each["Key"][length:]
 
     def read(self, path: str) -> Document:
-        """An object.
-
-        Raises:
-            SessionDataError: It is missing, or no JSON object.
-        """
         where = self.where(path)
         try:
             body: bytes = self._client.get_object(Bucket=self._bucket, Key=self._root + path)["Body"].read()
@@ -77,7 +68,6 @@ class Bucket:
         return decoded_object(body, where)
 
     def read_many(self, paths: Iterable[str]) -> Iterator[Document]:
-        """Objects in their order; some are read ahead."""
         ahead: deque[Future[Document]] = deque()
         with ThreadPoolExecutor(READERS) as pool:
             try:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ...database.decoding import unreadable
 from ...database.live_window import LiveWindow
-from ...database.tables import StoredState, Tables, TransferTables
+from ...database.tables import Kind, StoredState, Tables, TransferTables
 from ...errors import SessionConflictError, SessionDataError
-from ._items import Document, HeadItem, Item, Kind, MessageItem, SourceSession, StateItem
+from ._items import Document, HeadItem, Item, MessageItem, Source, SourceSession, StateItem
 
 if TYPE_CHECKING:
     from ...database.connector import Store
@@ -85,16 +85,12 @@ class Head:
             SessionDataError: A row can't be read.
         """
         found = connection.ask(connection.tables.read_head(session_id), versioned=True)
-        stored: dict[tuple[Kind, str], StoredState] = {
-            **{("agent", owner): state for owner, state in found.agents.items()},
-            **{("multi_agent", owner): state for owner, state in found.multi_agents.items()},
-        }
         return cls(
             session_id,
             None if found.session is None else found.session.fields(with_bytes=False),
-            {(kind, owner): _state_item(kind, owner, state) for (kind, owner), state in stored.items()},
+            {(kind, owner): _state_item(kind, owner, state) for (kind, owner), state in found.states.items()},
             found.last,
-            {key: state.revision for key, state in stored.items()},
+            {key: state.revision for key, state in found.states.items()},
         )
 
     def messages(self, connection: Connection, *, after: tuple[str, int] = START) -> Iterator[MessageItem]:
@@ -127,7 +123,7 @@ class Head:
         return message.record(with_bytes=False)
 
 
-class StoredSource:
+class StoredSource(Source):
     """The sessions of a database.
 
     Args:
@@ -138,7 +134,6 @@ class StoredSource:
         self._connection = connection
 
     def session_ids(self) -> list[str]:
-        """The ids of its sessions."""
         found: list[str] = []
         while True:
             after = found[-1] if found else ""
@@ -148,12 +143,10 @@ class StoredSource:
             found += page
 
     def count(self, session_ids: Iterable[str]) -> int:
-        """How many messages these sessions have."""
         tables = self._connection.tables
         return sum(self._connection.ask(tables.count_messages(session_id)) for session_id in session_ids)
 
     def sessions(self, session_id: str | None) -> Iterator[SourceSession]:
-        """One session, or all of them."""
         for each in self.session_ids() if session_id is None else [session_id]:
             yield SourceSession(each, self.items(each))
 

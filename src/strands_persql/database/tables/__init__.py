@@ -41,7 +41,7 @@ from ._reading import Found, MessagePage, Reading
 from ._restore import CHUNKS_AT_ONCE, MESSAGES_AT_ONCE
 from ._search import FoundMessage, IndexState, MessageKey, ScannedMessage, Search
 from ._tables import Tables
-from ._transfer import PagedMessage, SessionHead, StoredState, TransferTables
+from ._transfer import Kind, PagedMessage, SessionHead, StoredState, TransferTables
 
 __all__ = [
     "CHUNKS_AT_ONCE",
@@ -66,6 +66,7 @@ __all__ = [
     "IndexedTables",
     "KeyScore",
     "KeySize",
+    "Kind",
     "Listing",
     "MemoryTables",
     "MemoryText",

@@ -10,7 +10,7 @@ follows from several tables. A statement that mends carries the same condition.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..encoding import LARGEST_NUMBER, PARTS_MARKER
 from ..query import Answers, Query, rows_as, unanswered
@@ -18,6 +18,7 @@ from ._layout import first_revision, revision_step
 from ._search import text_of
 from ._statements import Value, statement
 from ._tables import Tables
+from ._transfer import Kind
 
 if TYPE_CHECKING:
     from ...client import Statement
@@ -347,7 +348,7 @@ class DoctorTables(Tables):
             )
         )
 
-    def begin_revision(self, kind: Literal["agent", "multi_agent"], session_id: str, owner: str) -> Query[bool]:
+    def begin_revision(self, kind: Kind, session_id: str, owner: str) -> Query[bool]:
         """Give a row a first revision in place of one that could never be raised again."""
         table, column = _OWNERS[kind]
         return _mending(

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from ..query import Answers
     from ._tables import Tables
 
-__all__ = ["PagedMessage", "SessionHead", "StoredState", "TransferTables"]
+Kind = Literal["agent", "multi_agent"]
+
+__all__ = ["Kind", "PagedMessage", "SessionHead", "StoredState", "TransferTables"]
 
 
 class StoredState(NamedTuple):
@@ -38,14 +40,12 @@ class SessionHead(NamedTuple):
 
     Attributes:
         session: Its own document; None where it has no row.
-        agents: Its agents, in the order of their ids.
-        multi_agents: Its Graphs and Swarms.
+        states: Its agents by their ids, then its Graphs and Swarms.
         last: The position of each agent's last message, also of agents without a row.
     """
 
     session: StoredDocument | None
-    agents: dict[str, StoredState]
-    multi_agents: dict[str, StoredState]
+    states: dict[tuple[Kind, str], StoredState]
     last: dict[str, int]
 
 
@@ -95,18 +95,22 @@ class TransferTables:
             self._states(session_id, "multi_agent"),
             self._last_messages(session_id),
         )
-        return Query(found.statements, lambda answers: SessionHead(*found.read(answers)))
 
-    def _states(self, session_id: str, kind: Literal["agent", "multi_agent"]) -> Query[dict[str, StoredState]]:
-        def read(answers: Answers) -> dict[str, StoredState]:
+        def read(answers: Answers) -> SessionHead:
+            session, agents, multi_agents, last = found.read(answers)
+            return SessionHead(session, {**agents, **multi_agents}, last)
+
+        return Query(found.statements, read)
+
+    def _states(self, session_id: str, kind: Kind) -> Query[dict[tuple[Kind, str], StoredState]]:
+        def read(answers: Answers) -> dict[tuple[Kind, str], StoredState]:
             rows, found = answers
             parts = FoundParts(found)
-            states: dict[str, StoredState] = {}
+            states: dict[tuple[Kind, str], StoredState] = {}
             for row in rows:
-                owner: str = row["owner"]
-                what = f"The row of {kind.replace('_', '-')} {owner!r}"
-                document = StoredDocument(what, row["data"], parts.of(owner))
-                states[owner] = StoredState(row["revision"], document, row["live_window"])
+                what = f"The row of {kind.replace('_', '-')} {row['owner']!r}"
+                document = StoredDocument(what, row["data"], parts.of(row["owner"]))
+                states[kind, row["owner"]] = StoredState(row["revision"], document, row["live_window"])
             return states
 
         window = "live_window" if kind == "agent" else "NULL AS live_window"
