@@ -459,7 +459,8 @@ def test_what_a_refused_batch_ran_into(connection: Connection) -> None:
 def test_a_document_in_parts_is_joined(text: str, size: int) -> None:
     """What is laid out is joined again, whatever the order of its parts and whatever other generations stand there."""
     document = Document.of(text, generation="new", size=size)
-    parts = [Part("new", i, part) for i, part in enumerate(document.parts)] + [Part("old", 0, "stale")]
+    old = Part("old", 0, "stale")
+    parts = [old, *(Part("new", i, part) for i, part in enumerate(document.parts)), old]
     if not document.parts:
         assert document.data == text
         if text.startswith('{"persql_parts":'):

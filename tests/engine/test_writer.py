@@ -694,6 +694,18 @@ def test_copies_of_what_is_redacted() -> None:
         assert "SECRET" not in json.dumps([table(database, name) for name in ("messages", "chunks")])
 
 
+def test_a_long_copy_before_the_window() -> None:
+    """A long message that a restore didn't read, since the window begins after it, leaves no part either."""
+    database = local()
+    write(writer_of(database), state(0), message(0, "SECRET" * 300_000), message(1, "kept"))
+    write(going_on(database), state(1, window="[[1,null]]"))
+    writer = going_on(database)
+    text = "SECRET" * 300_000
+    write(writer, message(2, text))
+    write(writer, message(2, "gone", new=False), redaction(text, "gone"))
+    assert "SECRET" not in json.dumps([table(database, name) for name in ("messages", "chunks")])
+
+
 def test_agents_of_one_session_share_a_writer() -> None:
     """Each agent's rows carry its own revision; one request holds them all."""
     database = Faulty(local())
