@@ -129,8 +129,6 @@ def test_pages_find_what_one_page_finds(number: int, tmp_path: Path, monkeypatch
         monkeypatch.setattr(module, "CHUNKS_AT_ONCE", chunks)
     monkeypatch.setattr(reader, "_DECODED_AT_ONCE", draw.choice([1, 500, 10**6]))
     paged, _, rows = session.restored(agent_id)
-    for agent in (*whole.values(), *paged.values()):
-        agent.in_parts.sort()
     assert paged == whole
     if all(agent.window is not None for agent in whole.values()):
         assert rows == in_one_page

@@ -17,7 +17,7 @@ from strands_persql.database.encoding import PART_BYTES
 from strands_persql.database.live_window import LiveWindow
 from strands_persql.database.query import together
 from strands_persql.database.tables import Document, Tables
-from strands_persql.engine.outgoing import MAX_BODY_BYTES, AgentRow, Key, MessageRow, MultiAgentRow, Redaction, Row
+from strands_persql.engine.outgoing import MAX_BODY_BYTES, AgentRow, MessageRow, MultiAgentRow, Redaction, Row
 from strands_persql.engine.reader import restoring
 from strands_persql.engine.window import Window
 from strands_persql.engine.writer import Writer
@@ -52,10 +52,7 @@ def going_on(database: Any) -> Writer:
     both = together(restoring(store.tables, "s"), store.tables.multi_agents.read("s"))
     restoration, graphs = store.ask(both, versioned=True)
     for agent in restoration.agents.values():
-        parts: list[Key] = [("message", agent.agent_id, i) for i in agent.in_parts]
-        if agent.document_in_parts:
-            parts.append(("agent", agent.agent_id, 0))
-        writer.known.go_on_from(agent.agent_id, agent.revision, agent.next_id, parts)
+        writer.known.go_on_from(agent.agent_id, agent.revision, agent.next_id, agent.in_parts)
     for graph_id, graph in graphs.items():
         writer.known.go_on_from_multi_agent(graph_id, graph.revision, in_parts=graph.in_parts)
     return writer

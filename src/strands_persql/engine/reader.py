@@ -21,6 +21,7 @@ from .window import Entry
 
 if TYPE_CHECKING:
     from ..database.query import Row, Rows
+    from .outgoing import Key
 
 __all__ = ["Restoration", "StoredAgent", "restoring"]
 
@@ -41,8 +42,7 @@ class StoredAgent:
         document: The fields of Strands' `SessionAgent`.
         messages: The messages of its live window, by position, as entries of the window to come.
         next_id: The position after the transcript's last message.
-        in_parts: The positions of messages stored in parts.
-        document_in_parts: Whether its own document is.
+        in_parts: The rows of which parts are stored: of messages, and its own.
     """
 
     agent_id: str
@@ -51,8 +51,7 @@ class StoredAgent:
     document: dict[str, Any]
     messages: dict[int, Entry] = field(default_factory=lambda: {})
     next_id: int = 0
-    in_parts: list[int] = field(default_factory=lambda: [])
-    document_in_parts: bool = False
+    in_parts: set[Key] = field(default_factory=lambda: set())
 
     @classmethod
     def of(cls, row: AgentRecord) -> StoredAgent:
@@ -68,7 +67,7 @@ class StoredAgent:
             row.window,
             row.document.fields(),
             next_id=0 if last is None else number(last, what, "last message_id") + 1,
-            document_in_parts=row.document.in_parts,
+            in_parts={("agent", row.agent_id, 0)} if row.document.in_parts else set(),
         )
 
 
@@ -184,8 +183,8 @@ class Restoration:
     def _note_parts(self, positions: Iterable[tuple[str, int]]) -> None:
         for agent_id, position in positions:  # also parts that no row names: a process died before their row
             agent = self.agents.get(agent_id)  # None: it was added meanwhile, by another writer
-            if agent is not None and position not in agent.in_parts:
-                agent.in_parts.append(position)
+            if agent is not None:
+                agent.in_parts.add(("message", agent_id, position))
 
     def _by_agent(self, rows: Rows) -> list[tuple[StoredAgent, Rows]]:
         own: dict[str, list[Row]] = {agent_id: [] for agent_id in self.agents}

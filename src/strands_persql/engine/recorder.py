@@ -23,7 +23,7 @@ from ..database.live_window import LiveWindow
 from ..database.tables import Document
 from ..errors import SessionDataError
 from .agent_state import STATE_FIELDS, ensure_tracking_ids, is_stateful, messages_of, scrub_interrupts, session_agent_of
-from .outgoing import AgentRow, Key, MessageRow, Redaction, Row
+from .outgoing import AgentRow, MessageRow, Redaction, Row
 from .restore import restored
 from .window import Change, Window
 
@@ -203,10 +203,7 @@ class Recorder:
         return _Recorded(weakref.ref(agent), window, now())
 
     def _going_on(self, agent: Agent, stored: StoredAgent, window: Window) -> _Recorded:
-        in_parts: list[Key] = [("message", stored.agent_id, position) for position in stored.in_parts]
-        if stored.document_in_parts:
-            in_parts.append(("agent", stored.agent_id, 0))
-        self._writer.known.go_on_from(stored.agent_id, stored.revision, stored.next_id, in_parts)
+        self._writer.known.go_on_from(stored.agent_id, stored.revision, stored.next_id, stored.in_parts)
         recorded = {key: value for key, value in stored.document.items() if key in STATE_FIELDS}
         created_at = str(stored.document.get("created_at", "")) or now()
         return _Recorded(weakref.ref(agent), window, created_at, recorded, recorded, stored=True)
