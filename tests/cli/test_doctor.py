@@ -14,6 +14,7 @@ from strands_persql.administration.doctor import Finding, diagnose, mend
 from strands_persql.testing import stored_rows
 
 from ..agents import scripted
+from ..agents.harness import RecordingDatabase
 from .places import Place, talk
 
 Fault = Callable[[Any], object]
@@ -207,6 +208,66 @@ def test_parts_that_were_named_meanwhile_stay(place: Place) -> None:
     place.database.query(MESSAGE.format('\'{"persql_parts":1,"generation":"g0"}\'', 1))
     assert mend(place.database, findings) == []
     assert len(place.database.query("SELECT * FROM strands_chunks")["data"]) == 1
+
+
+def test_parts_of_another_writing(place: Place) -> None:
+    """Beside the parts that a row names, those of another writing, position or kind are left over; they alone go."""
+    talk(place.database, "long", words="x" * 1_200_000)
+    parts = place.database.query("SELECT * FROM strands_chunks")["data"]
+    assert parts
+    owner, position, generation = (parts[0][name] for name in ("owner", "message_id", "generation"))
+    for kind, at, writing in (("message", position, "g0"), ("message", 0, generation), ("agent", position, generation)):
+        orphan = ORPHAN.format(kind, owner, at).replace("'chat'", "'long'").replace("'g0'", f"'{writing}'")
+        place.database.query(orphan)
+    findings = diagnose(place.database)
+    assert named(findings) == [("warning", "orphan-parts")] * 3
+    places = [(finding.agent_id, finding.message_id) for finding in findings if finding.mendable]
+    assert places == [(owner, None), (owner, 0), (owner, position)]
+    assert len(mend(place.database, findings)) == 3
+    assert place.database.query("SELECT * FROM strands_chunks")["data"] == parts
+
+
+def test_a_marker_that_cannot_be_read_keeps_all_parts(place: Place) -> None:
+    """Which parts a spoiled row named can't be told any more: none is taken for left over."""
+    talk(place.database, "chat")
+    place.database.query(ORPHAN.format("message", "helper", 1))
+    for marker in (
+        '{"persql_parts":1,"generation":',
+        '{"persql_parts":1,"generation":7}',
+        '{"persql_parts":"1","generation":"g1"}',
+    ):
+        place.database.query(MESSAGE.format(f"'{marker}'", 1))
+        findings = diagnose(place.database)
+        assert named(findings) == [("error", "unreadable-row")]
+        assert mend(place.database, findings) == []
+    assert len(place.database.query("SELECT * FROM strands_chunks")["data"]) == 1
+
+
+def test_parts_of_a_graph(place: Place) -> None:
+    """A Graph's parts are judged by its own row, and not by an agent's of the same name."""
+    talk(place.database, "chat")
+    place.database.query(ORPHAN.format("multi_agent", "helper", 0))
+    found = [finding for finding in diagnose(place.database) if finding.severity != "ok"]
+    assert [(finding.check, finding.mendable) for finding in found] == [("orphan-parts", False)]
+    columns = "(session_id, multi_agent_id, revision, data)"
+    place.database.query(f"INSERT INTO strands_multi_agents {columns} VALUES ('chat', 'helper', 1, '{{}}')")
+    found = [finding for finding in diagnose(place.database) if finding.severity != "ok"]
+    assert [(finding.check, finding.mendable) for finding in found] == [("orphan-parts", True)]
+    named_by_it = 'UPDATE strands_multi_agents SET data = \'{"persql_parts":1,"generation":"g0"}\''
+    place.database.query(named_by_it)
+    assert mend(place.database, found) == []
+    assert named(diagnose(place.database)) == []
+    assert len(place.database.query("SELECT * FROM strands_chunks")["data"]) == 1
+
+
+def test_long_messages_outside_the_window_are_not_read(place: Place) -> None:
+    """That their parts are there is enough: a large transcript isn't fetched to be examined."""
+    talk(place.database, "long", words="x" * 1_200_000)
+    place.database.query("UPDATE strands_agents SET live_window = '[[5,null]]'")
+    recorded = RecordingDatabase(place.database)
+    assert named(diagnose(recorded)) == [("info", "role")]  # of a wrapped handle it is not known
+    sent = [sql for request in recorded.requests for sql, _ in request.statements]
+    assert sent and not [sql for sql in sent if "part, data" in sql]
 
 
 def test_the_search_index(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

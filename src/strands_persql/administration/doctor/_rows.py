@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from shlex import quote
 
 from strands.types.session import Session, SessionType
 
 from ...database.connector import Connector
-from ...database.decoding import Marker, marker_of, shown
+from ...database.decoding import shown
 from ...database.encoding import LARGEST_NUMBER, encode
 from ...database.live_window import LiveWindow
 from ...database.query import Query, each
@@ -44,28 +44,11 @@ class _Session:
         session_id: The session.
         exists: Whether it has a row of its own.
         agents: The rows of its agents.
-        multi_agents: The rows of its Graphs and Swarms.
-        markers: The documents in parts, by kind, owner and position; None for one whose marker can't be read.
-        unread: How many parts the messages outside live windows should have, by agent and position.
     """
 
     session_id: str
     exists: bool
     agents: dict[str, CheckedAgent]
-    multi_agents: dict[str, CheckedMultiAgent]
-    markers: dict[tuple[str, str, int], Marker | None] = field(default_factory=lambda: {})
-    unread: dict[tuple[str, int], int] = field(default_factory=lambda: {})
-
-    def note_marker(self, kind: str, owner: str, position: int, data: str | None) -> Marker | None:
-        """Note which parts a row names: its marker, or None where there is none that can be read."""
-        if data is None:
-            return None
-        try:
-            marker = marker_of(data, what="")
-        except SessionDataError:
-            marker = None
-        self.markers[kind, owner, position] = marker
-        return marker
 
 
 class Rows:
@@ -129,20 +112,16 @@ class Rows:
 
     def _session(self, session_id: str) -> Iterator[Finding]:
         rows = list(self._sessions.of(session_id))
-        session = _Session(
-            session_id,
-            bool(rows),
-            {row.agent_id: row for row in self._agents.of(session_id)},
-            {row.multi_agent_id: row for row in self._multi_agents.of(session_id)},
-        )
+        session = _Session(session_id, bool(rows), {row.agent_id: row for row in self._agents.of(session_id)})
+        multi_agents = list(self._multi_agents.of(session_id))
         if rows and not rows[0].sound:
             yield unreadable_row("its row is no session of Strands'", session_id)
         if session.agents and not session.exists:
             self._suspect_no_session(session_id, next(iter(session.agents)))
-        for row in session.multi_agents.values():
-            yield from self._multi_agent(session, row)
+        for row in multi_agents:
+            yield from self._multi_agent(row)
         yield from self._transcripts(session)
-        if session.exists and not session.agents and not session.multi_agents and not session.markers:
+        if session.exists and not session.agents and not multi_agents:
             self._suspect(
                 Finding(
                     "info",
@@ -153,7 +132,7 @@ class Rows:
                 ),
                 self._tables.is_empty(session_id),
             )
-        yield from self._check_parts(session)
+        yield from (self._orphans(parts) for parts in self._parts.of(session_id) if parts.orphaned)
 
     def _suspect_no_session(self, session_id: str, agent_id: str) -> None:
         fields = Session(session_id=session_id, session_type=SessionType.AGENT).to_dict()
@@ -182,11 +161,11 @@ class Rows:
             agent_id = min([*owners, *waiting[:1]])
             if agent_id in session.agents:
                 waiting.remove(agent_id)
-                yield from self._agent(session, session.agents[agent_id])
+                yield from self._agent(session.agents[agent_id])
             else:
                 self._suspect_no_agent(session.session_id, agent_id)
                 for row in self._messages.of(session.session_id, agent_id):
-                    yield from self._message(session, row, {}, live=False)
+                    yield from self._message(row, {}, live=False)
 
     def _suspect_no_agent(self, session_id: str, agent_id: str) -> None:
         self._suspect(
@@ -202,10 +181,9 @@ class Rows:
             self._tables.lacks_agent(session_id, agent_id),
         )
 
-    def _agent(self, session: _Session, row: CheckedAgent) -> Iterator[Finding]:
+    def _agent(self, row: CheckedAgent) -> Iterator[Finding]:
         ids = (row.session_id, row.agent_id)
         yield from self._revision("agent", *ids, row.revision)
-        session.note_marker("agent", row.agent_id, 0, row.marker)
         if not row.sound:
             yield from self._agent_document(ids)
         text = row.live_window
@@ -232,7 +210,7 @@ class Rows:
         for place, message in enumerate(self._messages.of(*ids)):
             last = max(last, message.message_id)
             live = place >= removed if window is None else window.holds(message.message_id)
-            for finding in self._message(session, message, shapes, live=live):
+            for finding in self._message(message, shapes, live=live):
                 whole = False
                 yield finding
         if not whole:  # the history without these messages would only lead to more findings about them
@@ -275,28 +253,24 @@ class Rows:
                 )
                 return
 
-    def _message(
-        self, session: _Session, row: CheckedMessage, shapes: dict[int, Entry], *, live: bool
-    ) -> Iterator[Finding]:
-        """Check a message; the shape of one in a live window is added to `shapes`."""
-        marker = session.note_marker("message", row.agent_id, row.message_id, row.marker)
-        if marker is not None and not live:
-            session.unread[row.agent_id, row.message_id] = marker.count
-            return
-        if not row.sound:
-            yield from self._read_message(row.session_id, row.agent_id, row.message_id, shapes, live=live)
+    def _message(self, row: CheckedMessage, shapes: dict[int, Entry], *, live: bool) -> Iterator[Finding]:
+        """Check a message; the shape of one in a live window is added to `shapes`.
+
+        A message in parts is read whole for its shape alone: outside the live window it is enough that they are there.
+        """
+        if not row.sound and (live or not row.has_parts):
+            yield from self._read_message(row, shapes, live=live)
         elif live:
             shapes[row.message_id] = shape_of_row(row)
 
-    def _read_message(
-        self, session_id: str, agent_id: str, position: int, shapes: dict[int, Entry], *, live: bool
-    ) -> Iterator[Finding]:
+    def _read_message(self, row: CheckedMessage, shapes: dict[int, Entry], *, live: bool) -> Iterator[Finding]:
         """Check a message by reading all of it."""
-        stored = self._store.ask(self._tables.messages.read(session_id, agent_id, position))
+        place = (row.session_id, row.agent_id, row.message_id)
+        stored = self._store.ask(self._tables.messages.read(*place))
         if stored is None:
             return
         try:
-            shape = shape_of(Entry.stored(shown(stored.record()), position, "").message)
+            shape = shape_of(Entry.stored(shown(stored.record()), row.message_id, "").message)
         except SessionDataError as error:
             outcome = "so the agent can't be restored" if live else "outside the live window, so the agent can go on"
             yield Finding(
@@ -305,21 +279,18 @@ class Rows:
                 f"{reason_of(error)}; {outcome}",
                 f"Restore the row from a backup, or look at its column data in {self._tables.prefix}messages and mend "
                 "or delete it; a live window leaves out what isn't there.",
-                session_id,
-                agent_id,
-                position,
+                *place,
             )
             return
         if live:
-            shapes[position] = shape
+            shapes[row.message_id] = shape
 
     # Graphs and Swarms, revisions, parts
 
-    def _multi_agent(self, session: _Session, row: CheckedMultiAgent) -> Iterator[Finding]:
+    def _multi_agent(self, row: CheckedMultiAgent) -> Iterator[Finding]:
         ids = (row.session_id, row.multi_agent_id)
         unusable = list(self._revision("multi_agent", *ids, row.revision))
         yield from unusable
-        session.note_marker("multi_agent", row.multi_agent_id, 0, row.marker)
         if not row.sound and not unusable:
             try:
                 self._store.ask(self._tables.multi_agents.read(*ids))
@@ -338,39 +309,17 @@ class Rows:
                 mending=self._tables.begin_revision(kind, session_id, owner),
             )
 
-    def _check_parts(self, session: _Session) -> Iterator[Finding]:
-        """Whether each part is named by a row, and each message outside the live windows has its parts."""
-        there: dict[tuple[str, int], int] = {}
-        for row in self._parts.of(session.session_id):
-            key = (row.kind, row.owner, row.message_id)
-            marker = session.markers.get(key)
-            if key in session.markers and (marker is None or marker.generation == row.generation):
-                there[row.owner, row.message_id] = row.parts
-            elif row.kind in ("agent", "message", "multi_agent"):
-                self._suspect_orphans(session, row)
-        for (agent_id, position), count in session.unread.items():
-            if there.get((agent_id, position), 0) < count:
-                yield from self._read_message(session.session_id, agent_id, position, {}, live=False)
-
-    def _suspect_orphans(self, session: _Session, row: CheckedParts) -> None:
-        # A writer sends parts before their row. It is stopped by the revision in the owner's row; without that row
-        # there may be a writer, unless even the session has none.
-        owners = session.multi_agents if row.kind == "multi_agent" else session.agents
-        is_safe = row.owner in owners or not session.exists
-        self._suspect(
-            Finding(
-                "warning",
-                "orphan-parts",
-                f"{many(row.parts, 'part')} of a long document that no row names: a process died between them and "
-                "their row" + ("" if is_safe else ", or is writing just now"),
-                "--fix deletes them."
-                if is_safe
-                else "They take up room, and nothing else. Run the import again if there was one; they go with the "
-                f"session: strands-persql delete {quote(session.session_id)}",
-                session.session_id,
-                row.owner,
-                row.message_id if row.kind == "message" else None,
-                mending=self._tables.drop_orphans(row) if is_safe else None,
-            ),
-            self._tables.are_orphans(row),
+    def _orphans(self, parts: CheckedParts) -> Finding:
+        return Finding(
+            "warning",
+            "orphan-parts",
+            f"{many(parts.parts, 'part')} of a long document that no row names: a process died between them and "
+            "their row" + ("" if parts.deletable else ", or is writing just now"),
+            "--fix deletes them."
+            if parts.deletable
+            else "They take up room, and nothing else. Run the import again if there was one; they go with the "
+            f"session: strands-persql delete {quote(parts.session_id)}",
+            parts.session_id,
+            *parts.place,
+            mending=self._tables.drop_orphans(parts) if parts.deletable else None,
         )

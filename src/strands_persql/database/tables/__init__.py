@@ -21,16 +21,10 @@ it the whole batch. That is how a second writer is stopped without reading first
 from __future__ import annotations
 
 from ..encoding import Document
+from ._checked import CheckedAgent, CheckedMessage, CheckedMultiAgent, CheckedParts, CheckedSession
 from ._copying import Copying, Cut
 from ._deleting import Deleting
-from ._doctor import (
-    CheckedAgent,
-    CheckedMessage,
-    CheckedMultiAgent,
-    CheckedParts,
-    CheckedSession,
-    DoctorTables,
-)
+from ._doctor import DoctorTables
 from ._fts import IndexedTables, lacks_secure_deletion
 from ._layout import STEPS, first_revision, revision_step
 from ._listing import Listing, SessionRow
