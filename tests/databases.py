@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -88,6 +89,7 @@ class Bare:
 
     def __init__(self) -> None:
         self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        weakref.finalize(self, self._connection.close)  # Python 3.13 warns of one that is left open
 
     def query(self, sql: str, params: Sequence[Any] = ()) -> dict[str, Any]:
         """One statement."""
@@ -115,7 +117,10 @@ class Bare:
 
 def local() -> Database:
     """A fresh local database of this package's own client, in memory."""
-    return PerSQL(local=":memory:").database("test/unit")
+    database: Any = PerSQL(local=":memory:").database("test/unit")
+    weakref.finalize(database, database._store.close)  # Python 3.13 warns of one that is left open
+    opened: Database = database
+    return opened
 
 
 HANDLES: dict[str, Callable[[], Database]] = {"PerSQL": local, "SDK-shaped": Bare}
