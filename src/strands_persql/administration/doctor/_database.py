@@ -47,20 +47,21 @@ def check_role(database: Database, store: Connector[DoctorTables]) -> Finding:
     role = _role_of_token(database)
     if role is None:
         return Finding("info", "role", "the service doesn't tell the token's role")
-    if role in ("admin", "owner"):
-        return Finding("ok", "role", f"the token's role is {role}: it reads, writes and creates tables")
-    if role in ("readwrite", "write"):
-        return Finding(
-            "ok", "role", f"the token's role is {role}: it reads and writes; creating tables takes an admin token"
-        )
-    if role in ("readonly", "read"):
-        return Finding(
-            "warning",
-            "role",
-            f"the token's role is {role}: agents can't store anything with it",
-            "Give agents a token whose role is readwrite; for looking at sessions this one is enough.",
-        )
-    return Finding("info", "role", f"the token's role is {role!r}, which this version doesn't know")
+    if role in _CAN:
+        return Finding("ok", "role", f"the token's role is {role}: {_CAN[role]}")
+    if role not in ("readonly", "read"):
+        return Finding("info", "role", f"the token's role is {role!r}, which this version doesn't know")
+    return Finding(
+        "warning",
+        "role",
+        f"the token's role is {role}: agents can't store anything with it",
+        "Give agents a token whose role is readwrite; for looking at sessions this one is enough.",
+    )
+
+
+_WRITES = "it reads and writes; creating tables takes an admin token"
+_CREATES = "it reads, writes and creates tables"
+_CAN = {"admin": _CREATES, "owner": _CREATES, "readwrite": _WRITES, "write": _WRITES}
 
 
 def _role_of_token(database: Database) -> str | None:

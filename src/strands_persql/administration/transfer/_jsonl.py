@@ -18,7 +18,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -51,33 +51,19 @@ _BREAKS = str.maketrans({"\u0085": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\
 """Characters that JSON allows in a line, and at which `str.splitlines` ends it."""
 
 
-@dataclass
-class _Lines:
-    """The lines of a source, which know their number."""
-
-    lines: Iterator[object]
-    name: str
-    number: int = 0
-
-    def next(self) -> Document | None:
-        """The next line that is not empty; None at the end."""
-        while True:
-            try:
-                line = next(self.lines, None)
-            except UnicodeDecodeError as error:
-                raise malformed(f"What follows line {self.number} of {self.name}", "it is not UTF-8") from error
-            if line is None:
-                return None
-            self.number += 1
+def _objects(lines: Iterable[object], name: str) -> Iterator[tuple[str, Document]]:
+    """The objects in lines, each with its place for errors; empty lines are left out."""
+    number = 0
+    try:
+        for number, line in enumerate(lines, 1):
+            where = f"Line {number} of {name}"
             if not isinstance(line, str):
-                raise malformed(self.where, f"it is {type(line).__name__}, not text: open the file in text mode")
-            text = line.removeprefix("\ufeff").strip() if self.number == 1 else line.strip()
+                raise malformed(where, f"it is {type(line).__name__}, not text: open the file in text mode")
+            text = line.removeprefix("\ufeff").strip() if number == 1 else line.strip()
             if text:
-                return decoded_object(text, self.where)
-
-    @property
-    def where(self) -> str:
-        return f"Line {self.number} of {self.name}"
+                yield where, decoded_object(text, where)
+    except UnicodeDecodeError as error:
+        raise malformed(f"What follows line {number} of {name}", "it is not UTF-8") from error
 
 
 class JsonlSource(Source):
@@ -110,9 +96,9 @@ class JsonlSource(Source):
     def sessions(self, session_id: str | None) -> Iterator[SourceSession]:
         found = False
         with self._opened() as given:
-            lines = _Lines(iter(given), self._name)
-            while (head := lines.next()) is not None:
-                session = SourceSession(_checked_head(head, lines.where)["session_id"], _items(head, lines))
+            lines = _objects(given, self._name)
+            for where, head in lines:
+                session = SourceSession(_checked_head(head, where)["session_id"], _items(where, head, lines))
                 if session_id is None or session.session_id == session_id:
                     found = True
                     yield session
@@ -140,7 +126,7 @@ class JsonlSource(Source):
                         yield _checked_head(document, where)
 
 
-def _items(head: Document, lines: _Lines) -> Iterator[Item]:
+def _items(where: str, head: Document, lines: Iterator[tuple[str, Document]]) -> Iterator[Item]:
     """One session, from its first line to its last.
 
     Raises:
@@ -148,11 +134,10 @@ def _items(head: Document, lines: _Lines) -> Iterator[Item]:
             else than what was written.
     """
     session_id: str = head["session_id"]
-    yield HeadItem(checked_object(head.get("session"), lines.where))
+    yield HeadItem(checked_object(head.get("session"), where))
     checksum = Checksum()
     kind, owner, position = "", "", -1
-    while (line := lines.next()) is not None:
-        where = lines.where
+    for where, line in lines:
         if line.get("end") == session_id and not line.keys() & {"message", "agent", "multi_agent"}:
             _check_end(line, checksum, where)
             return
@@ -170,9 +155,7 @@ def _items(head: Document, lines: _Lines) -> Iterator[Item]:
             raise malformed(where, "it is no agent, message, multi_agent, or end of this session")
         checksum.add(item)
         yield item
-    raise malformed(
-        lines.where, f"the file ends here, before the line that ends session {session_id!r}: it was cut short"
-    )
+    raise malformed(where, f"the file ends here, before the line that ends session {session_id!r}: it was cut short")
 
 
 def _checked_head(line: Document, where: str) -> Document:

@@ -9,6 +9,7 @@ follows from several tables. A statement that mends carries the same condition.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..encoding import LARGEST_NUMBER
@@ -96,9 +97,7 @@ class DoctorTables(Tables):
         return self._is_so(
             "{p}agents WHERE session_id = ? AND agent_id = ? "
             "AND NOT EXISTS (SELECT 1 FROM {p}sessions WHERE session_id = ?)",
-            session_id,
-            agent_id,
-            session_id,
+            *(session_id, agent_id, session_id),
         )
 
     def lacks_agent(self, session_id: str, agent_id: str) -> Query[bool]:
@@ -125,8 +124,7 @@ class DoctorTables(Tables):
             "{p}agents WHERE session_id = ? AND agent_id = ? AND live_window = ? "
             "AND (SELECT count(*) FROM {p}messages WHERE session_id = ? AND agent_id = ? "
             "AND message_id BETWEEN ? AND ?) < ?",
-            *(session_id, agent_id, live_window),
-            *(session_id, agent_id, low, high, high - low + 1),
+            *(session_id, agent_id, live_window, session_id, agent_id, low, high, high - low + 1),
         )
 
     def _is_so(self, found: str, *params: Value) -> Query[bool]:
@@ -152,55 +150,37 @@ class DoctorTables(Tables):
         raised = statement(
             f"UPDATE {p}{table} SET revision = revision + ? WHERE session_id = ? AND {column} = ? "
             f"AND EXISTS (SELECT 1 FROM {p}chunks AS t WHERE {where})",
-            revision_step(),
-            found.session_id,
-            found.owner,
-            *key,
+            *(revision_step(), found.session_id, found.owner, *key),
         )
-        return _mending(raised, statement(f"DELETE FROM {p}chunks AS t WHERE {where} RETURNING part", *key))
+        return _mending(f"DELETE FROM {p}chunks AS t WHERE {where} RETURNING part", *key, before=[raised])
 
     def forget_window(self, session_id: str, agent_id: str, live_window: str) -> Query[bool]:
         """Set a live window that can't be read to NULL, which restores by Strands' own rule."""
         return _mending(
-            statement(
-                f"UPDATE {self.prefix}agents SET live_window = NULL, revision = revision + ? "
-                "WHERE session_id = ? AND agent_id = ? AND live_window = ? RETURNING agent_id",
-                revision_step(),
-                session_id,
-                agent_id,
-                live_window,
-            )
+            f"UPDATE {self.prefix}agents SET live_window = NULL, revision = revision + ? "
+            "WHERE session_id = ? AND agent_id = ? AND live_window = ? RETURNING agent_id",
+            *(revision_step(), session_id, agent_id, live_window),
         )
 
     def begin_revision(self, kind: Kind, session_id: str, owner: str) -> Query[bool]:
         """Give a row a first revision in place of one that could never be raised again."""
         table, column = OWNERS[kind]
         return _mending(
-            statement(
-                f"UPDATE {self.prefix}{table} SET revision = ? WHERE session_id = ? AND {column} = ? "
-                "AND NOT (typeof(revision) = 'integer' AND revision BETWEEN 1 AND ?) RETURNING session_id",
-                first_revision(),
-                session_id,
-                owner,
-                LARGEST_NUMBER - 1,
-            )
+            f"UPDATE {self.prefix}{table} SET revision = ? WHERE session_id = ? AND {column} = ? "
+            "AND NOT (typeof(revision) = 'integer' AND revision BETWEEN 1 AND ?) RETURNING session_id",
+            *(first_revision(), session_id, owner, LARGEST_NUMBER - 1),
         )
 
     def add_missing_session(self, session_id: str, data: str) -> Query[bool]:
         """Add the row of a session that has an agent and no row."""
-        p = self.prefix
         return _mending(
-            statement(
-                f"INSERT INTO {p}sessions (session_id, data) SELECT ?, ? "
-                f"WHERE EXISTS (SELECT 1 FROM {p}agents WHERE session_id = ?) "
-                "ON CONFLICT (session_id) DO NOTHING RETURNING session_id",
-                session_id,
-                data,
-                session_id,
-            )
+            f"INSERT INTO {self.prefix}sessions (session_id, data) SELECT ?, ? "
+            f"WHERE EXISTS (SELECT 1 FROM {self.prefix}agents WHERE session_id = ?) "
+            "ON CONFLICT (session_id) DO NOTHING RETURNING session_id",
+            *(session_id, data, session_id),
         )
 
 
-def _mending(*statements: Statement) -> Query[bool]:
-    """Statements of which the last answers the rows that it changed."""
-    return Query(statements, lambda answers: bool(answers[-1]))
+def _mending(sql: str, *params: Value, before: Sequence[Statement] = ()) -> Query[bool]:
+    """A statement that answers the rows it changed, and statements that run before it."""
+    return Query([*before, statement(sql, *params)], lambda answers: bool(answers[-1]))
