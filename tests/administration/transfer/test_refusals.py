@@ -25,6 +25,7 @@ from .material import (
     export_of,
     file_session,
     files,
+    graph,
     import_of,
     long_session,
     talk,
@@ -46,6 +47,21 @@ def test_a_session_that_goes_on_is_left_alone(place: Store, tmp_path: Path) -> N
         import_of(place, tmp_path / "from")
     assert place.rows() == before
     assert import_of(place, tmp_path / "from", new_id="copy").written == 6
+
+
+@pytest.mark.parametrize("what", ["agent", "multi_agent"])
+def test_another_state_is_left_alone(local: Store, tmp_path: Path, what: str) -> None:
+    """An agent or Graph whose document alone is another one is not imported over."""
+    file_session(tmp_path / "from")
+    graph(FileSessionManager("user-1", storage_dir=str(tmp_path / "from")))
+    import_of(local, tmp_path / "from")
+    before = local.rows()
+    folder = tmp_path / "from" / "session_user-1" / f"{what}s"
+    path = sorted(folder.glob(f"{what}_*/{what}.json"))[0]
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), "more": 1}), encoding="utf-8")
+    with pytest.raises(SessionConflictError, match=rf"{what.replace('_', '-')} '\w+' has another state"):
+        import_of(local, tmp_path / "from")
+    assert local.rows() == before
 
 
 def test_another_session_of_the_same_name_is_left_alone(place: Store, tmp_path: Path) -> None:
@@ -184,6 +200,31 @@ class Deleting:
             if self.parts == 1:
                 self._repository.delete_session("long")
         return answers
+
+
+class Trimming:
+    """A handle whose agents get another live window as soon as they are written."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def query(self, *given: Any) -> Any:
+        """One statement."""
+        return self._inner.query(*given)
+
+    def batch(self, statements: Any, *, transaction: bool = False) -> Any:
+        """One request."""
+        answers = self._inner.batch(statements, transaction=transaction)
+        if any("INTO strands_agents" in statement["sql"] for statement in statements):
+            self._inner.query("UPDATE strands_agents SET live_window = '[[2,null]]'")
+        return answers
+
+
+def test_another_window_is_noticed_when_it_is_read_back(local: Store, tmp_path: Path) -> None:
+    """Where only the live window is another one than the source's, the import is not called whole."""
+    long_session(tmp_path / "from", 4)
+    with pytest.raises(SessionConflictError, match="What was read back of session 'long' is not what the source holds"):
+        import_from(stores.Store(Trimming(local.database()), Tables()), opened(tmp_path / "from"))
 
 
 def test_a_rewrite_while_exporting_is_noticed(local: Store, tmp_path: Path) -> None:

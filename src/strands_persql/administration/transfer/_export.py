@@ -18,14 +18,14 @@ from ._progress import Reporter
 from ._tables import Connection, StoredSource
 
 if TYPE_CHECKING:
-    from ...database.connector import Store
+    from ...database.connector import Connector
     from ...database.tables import Tables
 
 __all__ = ["export"]
 
 
 def export(
-    store: Store[Tables],
+    store: Connector[Tables],
     session_id: str,
     target: str | os.PathLike[str] | TextIO,
     *,

@@ -16,14 +16,14 @@ from ._sources import Opened
 from ._tables import START, Connection, Head
 
 if TYPE_CHECKING:
-    from ...database.connector import Store
+    from ...database.connector import Connector
     from ...database.tables import Tables
 
 __all__ = ["import_from"]
 
 
 def import_from(
-    store: Store[Tables],
+    store: Connector[Tables],
     opened: Opened,
     *,
     session_id: str | None = None,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 from strands.session import FileSessionManager, RepositorySessionManager, SessionManager, SessionRepository
 
-from ...database.connector import Store
+from ...database.connector import Connector
 from ...database.tables import Tables
 from ._files import FilesSource
 from ._folders import folder_source
@@ -74,8 +74,8 @@ def _listing(source: Any) -> Source | None:
     if isinstance(source, FileSessionManager):
         return folder_source(source.storage_dir)
     store = getattr(source, "_store", None)
-    if isinstance(store, Store):  # this package's repository, manager or administration, over another database
-        return StoredSource(Connection(cast("Store[Tables]", store)))
+    if isinstance(store, Connector):  # this package's repository, manager or administration, over another database
+        return StoredSource(Connection(cast("Connector[Tables]", store)))
     client, bucket, prefix = (getattr(source, name, None) for name in ("client", "bucket", "prefix"))
     if hasattr(client, "list_objects_v2") and isinstance(bucket, str) and isinstance(prefix, str):
         return FilesSource(Bucket(client, bucket, prefix))

@@ -13,7 +13,7 @@ from ...errors import SessionConflictError, SessionDataError
 from ._items import Document, HeadItem, Item, MessageItem, Source, SourceSession, StateItem
 
 if TYPE_CHECKING:
-    from ...database.connector import Store
+    from ...database.connector import Connector
     from ...database.query import Query
     from ...database.tables import PagedMessage
 
@@ -41,7 +41,7 @@ START = ("", -1)
 class Connection:
     """A store, and how many requests were made over it."""
 
-    store: Store[Tables]
+    store: Connector[Tables]
     requests: int = 0
     tables: TransferTables = field(init=False)
 
