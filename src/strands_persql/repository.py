@@ -9,9 +9,10 @@ from strands.session import SessionRepository
 from strands.types.exceptions import SessionException
 from strands.types.session import Session, SessionAgent, SessionMessage
 
-from .database.connector import Store, fault_of
+from .database.connector import Connector
 from .database.decoding import StoredMessage, unreadable
 from .database.encoding import Document, encode
+from .database.faults import fault_of
 from .database.query import unanswered
 from .database.tables import Tables
 from .errors import SessionDataError
@@ -49,7 +50,7 @@ class PerSQLSessionRepository(SessionRepository):
     """
 
     def __init__(self, database: Database, *, table_prefix: str = "strands_", create_tables: bool = True) -> None:
-        self._store = Store(database, Tables(table_prefix), create_tables=create_tables)
+        self._store = Connector(database, Tables(table_prefix), create_tables=create_tables)
         self._tables = self._store.tables
 
     # Sessions

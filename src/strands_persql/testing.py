@@ -18,7 +18,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from .database.connector import Store
+from .database.connector import Connector
 from .database.tables import Tables
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def stored_rows(
     Raises:
         PerSQLError: The tables don't exist.
     """
-    store = Store(database, Tables(table_prefix), create_tables=False)
+    store = Connector(database, Tables(table_prefix), create_tables=False)
     found: dict[str, list[dict[str, Any]]] = {}
     for name, rows in store.ask(store.tables.documents()).items():
         found[name] = []

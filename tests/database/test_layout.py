@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from strands_persql import PermissionDeniedError, PerSQL, SessionDataError
-from strands_persql.database.connector import Store
+from strands_persql.database.connector import Connector
 from strands_persql.database.tables import STEPS, Tables
 
 
@@ -33,7 +33,7 @@ def begun(path: Path, steps: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -
     """A database that a package with so many steps has laid out."""
     monkeypatch.setattr(Tables, "steps", steps)
     database = PerSQL(local=path).database("acme/a")
-    store = Store(database, Tables())
+    store = Connector(database, Tables())
     store.ask(store.tables.restore.agents("s"), versioned=True)
     return database
 
@@ -53,7 +53,7 @@ def test_migrated_equals_fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     before = {name: old.query(f"SELECT * FROM strands_{name}")["data"] for name in ("sessions", "agents", "messages")}
     steps = (*STEPS, second)
     monkeypatch.setattr(Tables, "steps", steps)
-    store = Store(old, Tables())
+    store = Connector(old, Tables())
     agent = store.ask(store.tables.agents.read("s", "a"), versioned=True)
     assert agent is not None and agent.agent_id == "a"
 
@@ -70,7 +70,7 @@ def test_newer_layout_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     newer = begun(tmp_path / "a.db", (*STEPS, second), monkeypatch)
     layout = columns(newer)
     monkeypatch.setattr(Tables, "steps", STEPS)
-    store = Store(newer, Tables())
+    store = Connector(newer, Tables())
     with pytest.raises(SessionDataError, match=r"have layout 2, .* up to 1\. Upgrade"):
         store.ask(store.tables.restore.agents("s"), versioned=True)
     assert columns(newer) == layout
@@ -82,7 +82,7 @@ def test_older_layout_without_create_tables(tmp_path: Path, monkeypatch: pytest.
     layout = columns(old)
     steps = (*STEPS, second)
     monkeypatch.setattr(Tables, "steps", steps)
-    store = Store(old, Tables(), create_tables=False)
+    store = Connector(old, Tables(), create_tables=False)
     with pytest.raises(SessionDataError, match="layout 1, and create_tables=False"):
         store.ask(store.tables.restore.agents("s"), versioned=True)
     assert columns(old) == layout
@@ -91,7 +91,7 @@ def test_older_layout_without_create_tables(tmp_path: Path, monkeypatch: pytest.
 def test_no_tables_and_no_ddl(tmp_path: Path) -> None:
     """With create_tables=False a database without tables stays one, and the error names the remedy."""
     database = PerSQL(local=tmp_path / "a.db").database("acme/a")
-    store = Store(database, Tables(), create_tables=False)
+    store = Connector(database, Tables(), create_tables=False)
     with pytest.raises(PermissionDeniedError, match="admin token"):
         store.ask(store.tables.restore.agents("s"), versioned=True)
     assert columns(database) == {}

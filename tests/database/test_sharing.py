@@ -30,7 +30,8 @@ from strands_persql import (
     SessionConflictError,
     TransportError,
 )
-from strands_persql.database.connector import Store
+from strands_persql.database import sharing
+from strands_persql.database.connector import Connector
 from strands_persql.database.encoding import PART_BYTES
 from strands_persql.database.sharing import REQUESTS_AT_ONCE, SHARED_CHARACTERS, _by_handle
 from strands_persql.database.tables import Document, Tables
@@ -153,7 +154,7 @@ class Crowd:
         self.prefixes = prefixes
         self.ids = [f"session-{number}" for number in range(size)]
         self.writers = [
-            Writer(Store(self.database, Tables(prefix)), session_id)
+            Writer(Connector(self.database, Tables(prefix)), session_id)
             for session_id, prefix in zip(self.ids, itertools.cycle(prefixes), strict=False)
         ]
         self.words: dict[str, list[str]] = {session_id: [] for session_id in self.ids}
@@ -276,7 +277,7 @@ def test_who_blocks_waits_for_no_request_of_others() -> None:
     """A write that somebody blocks for goes at once, whatever is under way, and however many rows it has."""
     crowd = Crowd(REQUESTS_AT_ONCE + 1)
     futures = crowd.held_up()
-    other = Writer(Store(crowd.database, Tables()), "session-blocking")
+    other = Writer(Connector(crowd.database, Tables()), "session-blocking")
     other.known.go_on_from("a", 0)
     other.put([agent_row(), message(0, "blocking")])
     futures.append(other.drain(at_once=True))
@@ -329,7 +330,7 @@ def test_what_strands_calls_synchronously_waits_for_no_request_of_others(call: C
 def test_a_rival_fails_alone() -> None:
     """A conflict is told to the one that has it, and nothing of the others is lost or doubled."""
     crowd = Crowd(40)
-    rival = Writer(Store(crowd.database, Tables()), "session-20")
+    rival = Writer(Connector(crowd.database, Tables()), "session-20")
     agents = table(crowd.database.inner, "agents")
     rival.known.go_on_from("a", next(row["revision"] for row in agents if row["session_id"] == "session-20"))
     rival.put([message(0, "rival's")])
@@ -383,7 +384,7 @@ def test_nobody_waits_for_another_s_retries(emulator: Emulator, fault: Fault) ->
     """A session that the service fails on is retried by itself: its neighbours are stored before that has ended."""
     client = emulator.client(max_retries=3)
     database = client.database(emulator.name)
-    writers = [Writer(Store(database, Tables()), f"session-{number}") for number in range(12)]
+    writers = [Writer(Connector(database, Tables()), f"session-{number}") for number in range(12)]
     for writer in writers:
         writer.known.go_on_from("a", 0)
         writer.put([agent_row()])
@@ -517,22 +518,18 @@ def test_at_the_end_of_the_interpreter_what_waits_is_written(monkeypatch: pytest
     assert len(crowd.database.sent) == 600
 
 
-class Treacherous(Opaque):
-    """One that fails whoever asks whether it was sent."""
-
-    status = 503
-
-    @property
-    def sent(self) -> bool:
-        """Of no use either."""
-        raise RuntimeError("not now")
-
-
-def test_nobody_waits_for_ever_whatever_happens(caplog: pytest.LogCaptureFixture) -> None:
+def test_nobody_waits_for_ever_whatever_happens(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After a failure in the middle of telling a failure each session writes by itself, and the database serves on."""
+
+    def broken(followers: Any) -> None:
+        raise ZeroDivisionError
+
     crowd = Crowd(30)
+    monkeypatch.setattr(sharing, "_split", broken)
     for _ in range(2 * REQUESTS_AT_ONCE):
-        errors: list[BaseException] = [Treacherous()]
+        errors: list[BaseException] = [ValueError("lost")]
         crowd.database.fault = lambda errors=errors: errors.pop() if errors else None
         futures = crowd.held_up()
         crowd.database.go()
@@ -542,6 +539,52 @@ def test_nobody_waits_for_ever_whatever_happens(caplog: pytest.LogCaptureFixture
     assert {record.getMessage().split(" | ")[1] for record in caplog.records if record.levelname == "ERROR"} == {
         "a shared request failed for an unexpected reason"
     }
+
+
+def test_an_outage_is_told_to_all_on_few_threads(emulator: Emulator) -> None:
+    """Where every part fails it is the service: the crowd makes few requests, and holds no worker for its retries."""
+    client = emulator.client(max_retries=2)
+    database = client.database(emulator.name)
+    writers = [Writer(Connector(database, Tables()), f"session-{number}") for number in range(100)]
+    for writer in writers:
+        writer.known.go_on_from("a", 0)
+        writer.put([agent_row()])
+    assert not any(done([writer.drain() for writer in writers]))
+    emulator.reset()
+    emulator.faults.always(faults.failing(503))
+    for writer in writers:
+        writer.put([message(0, "x")])
+    outcomes = done([writer.drain() for writer in writers])
+    assert all(isinstance(outcome, TransportError) for outcome in outcomes)
+    assert len(emulator.log) <= 60
+    emulator.faults.clear()
+    emulator.reset()
+    assert not any(done([writer.drain() for writer in writers]))
+    assert len(emulator.log) <= 20, "they share their requests again"
+
+
+def test_who_blocks_during_a_turn_waits_for_no_request_of_others() -> None:
+    """A session's write is under way when somebody blocks for its next one: that goes by itself, at once."""
+    crowd = Crowd(1)
+    crowd.database.hold()
+    first = crowd.say(0, "one")
+    assert crowd.database.arrived.acquire(timeout=PATIENCE)
+    writer, handed = crowd.writers[0], list[bool]()
+    hand_over = writer._turns._hand_over
+
+    def noted(at_once: bool) -> None:
+        handed.append(at_once)
+        hand_over(at_once)
+
+    writer._turns._hand_over = noted
+    writer.put([message(1, "two")])
+    crowd.words[crowd.ids[0]].append("two")
+    blocking = writer.drain(at_once=True)
+    assert not blocking.done()
+    crowd.database.go()
+    assert not any(done([first, blocking]))
+    assert handed == [True]
+    assert crowd.stored() == crowd.words
 
 
 def test_a_shared_attempt_in_doubt_is_remembered() -> None:
@@ -684,7 +727,7 @@ def test_a_session_that_needs_more_requests_leaves_the_road_to_others(monkeypatc
     crowd = Crowd(3 * REQUESTS_AT_ONCE)
     stuck, rest = crowd.writers[:REQUESTS_AT_ONCE], range(REQUESTS_AT_ONCE, len(crowd.writers))
     for writer in stuck:  # taken places: each will be refused, and ask what stands there
-        rival = Writer(Store(crowd.database.inner, Tables()), writer.session_id)
+        rival = Writer(Connector(crowd.database.inner, Tables()), writer.session_id)
         rows = {row["session_id"]: row["revision"] for row in table(crowd.database.inner, "agents")}
         rival.known.go_on_from("a", rows[writer.session_id])
         rival.put([message(0, "rival's")])
@@ -726,7 +769,7 @@ class Slotted:
 def test_a_handle_that_cannot_be_told_from_others_serves_alone() -> None:
     """One that can't be referred to weakly: each session by itself."""
     crowd = Crowd(1)
-    writers = [Writer(Store(Slotted(crowd.database), Tables()), f"session-x{number}") for number in range(20)]
+    writers = [Writer(Connector(Slotted(crowd.database), Tables()), f"session-x{number}") for number in range(20)]
     crowd.database.hold()
     for writer in writers:
         writer.known.go_on_from("a", 0)
@@ -762,7 +805,7 @@ def test_equal_handles_are_not_the_same() -> None:
     crowd, sent = Crowd(1), list[tuple[str, set[str]]]()
     tenants = [Tenant(crowd.database, f"session-t{number}", sent) for number in range(12)]
     assert len(set(tenants)) == 1
-    writers = [Writer(Store(each, Tables()), each.token) for each in tenants]
+    writers = [Writer(Connector(each, Tables()), each.token) for each in tenants]
     crowd.database.hold()
     for writer in writers:
         writer.known.go_on_from("a", 0)
@@ -776,7 +819,7 @@ def test_equal_handles_are_not_the_same() -> None:
 def test_local_databases_have_no_groups() -> None:
     """A call in this process is answered before another could wait for it."""
     database = local()
-    writers = [Writer(Store(database, Tables()), f"session-{number}") for number in range(20)]
+    writers = [Writer(Connector(database, Tables()), f"session-{number}") for number in range(20)]
     for writer in writers:
         writer.known.go_on_from("a", 0)
         writer.put([agent_row(), message(0, "x")])

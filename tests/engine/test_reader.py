@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strands_persql import PerSQL
-from strands_persql.database.connector import Store
+from strands_persql.database.connector import Connector
 from strands_persql.database.encoding import Document, copied, encode, is_message
-from strands_persql.database.query import Query
+from strands_persql.database.query import Query, unanswered
 from strands_persql.database.tables import Tables, _restore
 from strands_persql.engine import reader
 from strands_persql.engine.reader import Restoration, StoredAgent, restoring
@@ -33,12 +33,16 @@ class Session:
     """A session made of random rows, in a database of its own."""
 
     def __init__(self, path: Path, draw: random.Random) -> None:
-        self.store = Store(PerSQL(local=path).database("a/b"), Tables())
+        self.store = Connector(PerSQL(local=path).database("a/b"), Tables())
         self.store.set_up()
         self.tables = self.store.tables
-        self.store.write([self.tables.sessions.ensure("s", "{}")])
+        self.write([self.tables.sessions.ensure("s", "{}")])
         for number in range(draw.randint(1, 3)):
             self.agent(f"agent {number}", draw)
+
+    def write(self, statements: list[Any]) -> None:
+        """Run statements as one transaction."""
+        self.store.carry_out(unanswered(*statements))
 
     def agent(self, agent_id: str, draw: random.Random) -> None:
         """Write one agent: its messages with gaps, some in parts, and a window over them."""
@@ -66,7 +70,7 @@ class Session:
             if draw.random() < 0.05:  # parts that no row names
                 write += self.tables.parts.add("s", "message", agent_id, position, Document.of("z" * 30, size=10))
         for start in range(0, len(write), 100):
-            self.store.write(write[start : start + 100])
+            self.write(write[start : start + 100])
 
     def restored(self, agent_id: str | None) -> tuple[dict[str, StoredAgent], int, int]:
         """Restore; also how many requests it took, and how many rows of messages came."""
@@ -143,7 +147,7 @@ def test_a_missing_part_is_an_error_in_pages_too(gap: int, tmp_path: Path, monke
     chunks = tables.parts.add("s", "message", "agent 9", 0, document)
     assert len(chunks) == 11
     del chunks[gap]
-    session.store.write(
+    session.write(
         [
             tables.agents.create("s", "agent 9", "[[0,null]]", "{}", new_revision=7),
             *chunks,
@@ -172,9 +176,9 @@ def test_an_agent_that_comes_meanwhile_is_left_alone(tmp_path: Path, monkeypatch
             tables.messages.add("s", agent_id, 0, document.data, revision=7),
         ]
 
-    session.store.write(long_message("early"))
+    session.write(long_message("early"))
     restoration = session.store.ask(restoring(tables, "s"), versioned=True)
-    session.store.write(long_message("late"))
+    session.write(long_message("late"))
     while (page := restoration.next_page(tables, "s")) is not None:
         session.store.ask(page)
     assert "early" in restoration.agents
@@ -189,7 +193,7 @@ def test_a_window_that_no_number_can_hold_is_told_as_unreadable(
         monkeypatch.setattr(module, "MESSAGES_AT_ONCE", 1)
     session = Session(tmp_path / "a.db", random.Random(1))
     message = {"message": {"role": "user", "content": []}, "message_id": 0, "redact_message": None, "created_at": "t"}
-    session.store.write(
+    session.write(
         [
             session.tables.agents.create("s", "odd", "[[0,1e999]]", "{}", new_revision=7),
             session.tables.messages.add("s", "odd", 0, json.dumps(message), revision=7),

@@ -256,7 +256,7 @@ def test_each_turn_is_handed_over_anew() -> None:
     turns.ask()
     turns.end()
     assert all(wait.done() for wait in waits)
-    assert handed == [False] * 3
+    assert handed == [False, True, False]
 
 
 def test_who_blocks_passes_a_queued_turn() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strands_persql import Database, SessionConflictError
-from strands_persql.database.connector import Store
+from strands_persql.database.connector import Connector
 from strands_persql.database.encoding import PART_BYTES
 from strands_persql.database.live_window import LiveWindow
 from strands_persql.database.query import together
@@ -38,7 +38,7 @@ FAULTS: tuple[Fault, ...] = ("before", "after", "late")
 
 def writer_of(database: Any, *, session: str = "s", agents: Mapping[str, int] | None = None) -> Writer:
     """A writer that begins, or goes on from known revisions."""
-    writer = Writer(Store(database, Tables()), session)
+    writer = Writer(Connector(database, Tables()), session)
     for agent_id, revision in (agents or {"a": 0}).items():
         writer.known.go_on_from(agent_id, revision)
     writer.known.go_on_from_multi_agent("graph", 0, in_parts=False)
@@ -47,7 +47,7 @@ def writer_of(database: Any, *, session: str = "s", agents: Mapping[str, int] | 
 
 def going_on(database: Any) -> Writer:
     """A writer of another process, which has read what is stored."""
-    store = Store(database, Tables())
+    store = Connector(database, Tables())
     writer = Writer(store, "s")
     both = together(restoring(store.tables, "s"), store.tables.multi_agents.read("s"))
     restoration, graphs = store.ask(both, versioned=True)
@@ -119,7 +119,7 @@ def insist(database: Faulty, writer: Writer) -> None:
 def stored(database: Any) -> dict[str, Any]:
     """What a new process would restore, and that no part is left over."""
     handle = database.inner if isinstance(database, Faulty) else database
-    store = Store(handle, Tables())
+    store = Connector(handle, Tables())
     both = together(restoring(store.tables, "s"), store.tables.multi_agents.read("s"))
     restoration, graphs = store.ask(both, versioned=True)
     found: dict[str, Any] = {}
@@ -296,12 +296,12 @@ def test_two_writers_never_share_a_key() -> None:
             return super().batch(statements, transaction=transaction)
 
     database = Keyed(local())
-    database.inner.batch(Store(database, Tables()).tables.lay_out(), transaction=True)
+    database.inner.batch(Connector(database, Tables()).tables.lay_out(), transaction=True)
     for _ in range(2):
         writer = writer_of(database)
         write(writer, graph(1))
         write(writer, graph(2))
-        database.batch(Store(database, Tables()).tables.sessions.delete("s").statements, transaction=True)
+        database.batch(Connector(database, Tables()).tables.sessions.delete("s").statements, transaction=True)
     assert len(keys) == len(set(keys))
 
 
@@ -448,7 +448,7 @@ def test_a_deleted_session(rows: list[Row]) -> None:
     database = local()
     writer = writer_of(database)
     write(writer, state(0), message(0, "hello"))
-    database.batch(Store(database, Tables()).tables.sessions.delete("s").statements, transaction=True)
+    database.batch(Connector(database, Tables()).tables.sessions.delete("s").statements, transaction=True)
     error = conflict_of(writer, *rows)
     assert "deleted" in str(error)
     assert error.stored_revision is None
@@ -500,7 +500,7 @@ def test_a_session_that_was_deleted_and_begun_anew(rows: list[Row]) -> None:
     database = local()
     old = writer_of(database)
     write(old, state(0), message(0, "hello"), graph(1))
-    database.batch(Store(database, Tables()).tables.sessions.delete("s").statements, transaction=True)
+    database.batch(Connector(database, Tables()).tables.sessions.delete("s").statements, transaction=True)
     write(writer_of(database), state("new"), message(0, "new"), graph("new"))
     before = stored(database)
     conflict_of(old, *rows)

@@ -12,7 +12,7 @@ from strands.types.exceptions import SessionException
 
 from ..database.encoding import Document, encode, mapping, now
 from ..database.faults import GUARDS, fault_of
-from ..database.query import together
+from ..database.query import together, unanswered
 from ..database.tables import Copying, Cut, Deleting, Reading
 from ..engine.outgoing import AgentRow, Stored
 from ..engine.planner import plan
@@ -181,4 +181,4 @@ def _send_parts(store: Connector[Tables], session_id: str, cut: Cut) -> int | No
 
 def _drop_parts(store: Connector[Tables], session_id: str, cut: Cut, sent: int) -> None:
     if sent:
-        store.write([Copying(store.tables).drop_sent(session_id, cut)])
+        store.carry_out(unanswered(Copying(store.tables).drop_sent(session_id, cut)))

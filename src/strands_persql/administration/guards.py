@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..database.faults import GUARDS, fault_of
-from ..database.query import Query
+from ..database.query import unanswered
 from ..errors import SessionConflictError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ ATTEMPTS = 5
 def written(store: Connector[Tables], statements: Sequence[Statement]) -> bool:
     """Write a batch; False where it was built on a revision that is stored no longer."""
     try:
-        store.write(statements)
+        store.carry_out(unanswered(*statements))
     except Exception as error:
         if fault_of(error) in GUARDS:
             return False
@@ -47,4 +47,4 @@ def check_version(store: Connector[Tables]) -> None:
     Raises:
         SessionDataError: They were laid out by a newer version of this package.
     """
-    store.ask(Query([], lambda _: None), versioned=True)
+    store.ask(unanswered(), versioned=True)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ..administration.values import many
-from ..database.connector import Store
+from ..database.connector import Connector
 from ..database.tables import Tables
 from ..stores import create_tables
 from ._options import AgentOption, SessionArgument, Settings, the_agent
@@ -19,7 +19,7 @@ NewArgument = Annotated[str, typer.Argument(metavar="NEW_ID", help="The new sess
 def init(settings: Settings) -> None:
     """Create the tables, or bring them to the newest layout. Takes an admin token; then readwrite is enough."""
     with settings.opened(create=True) as place:
-        version = Store(place.handle, Tables(place.table_prefix)).set_up()
+        version = Connector(place.handle, Tables(place.table_prefix)).set_up()
         create_tables(place.handle, place.table_prefix)
         settings.output.answer(
             {"database": place.name, "table_prefix": place.table_prefix, "layout": version},

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+from ..errors import PerSQLError
 from ._protocol import QueryResult, Statement, Value
 from ._statements import Prepared, prepare, prepare_batch
 
@@ -71,14 +72,22 @@ class Handle(ABC):
         return self._batch(prepared, transaction, idempotency_key) if prepared else []
 
     @abstractmethod
-    def commit(self, statements: Sequence[Statement], *, key: str | None = None, shared: bool = False) -> None:
+    def commit(
+        self,
+        statements: Sequence[Statement],
+        *,
+        key: str | None = None,
+        patient: bool = True,
+        after: PerSQLError | None = None,
+    ) -> None:
         """Run statements of this package's own making as one transaction: they are not checked again.
 
         Args:
             statements: 1 to 100; each has `params` that are text, numbers within 2^53, or None.
             key: As `batch` takes it.
-            shared: They are of several sessions: they are not sent again after a failure in which one of them may be
-                at fault (a 5xx, a broken connection), but only after 429 and connections that could not be opened.
+            patient: Whether they are sent again after a failure in which they may be at fault (a 5xx, a broken
+                connection); else only after 429 and connections that could not be opened.
+            after: How an earlier attempt to send them has failed: the next one waits as long as a retry does.
 
         Raises:
             PerSQLError: As `batch` does.

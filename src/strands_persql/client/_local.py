@@ -74,7 +74,14 @@ class LocalDatabase(Handle):
         _refuse(statement)
         return self._store.use(lambda connection: _run(connection, statement))
 
-    def commit(self, statements: Sequence[Statement], *, key: str | None = None, shared: bool = False) -> None:
+    def commit(
+        self,
+        statements: Sequence[Statement],
+        *,
+        key: str | None = None,
+        patient: bool = True,
+        after: PerSQLError | None = None,
+    ) -> None:
         """Run statements of this package's own making as one transaction."""
         prepared = [(statement["sql"], statement.get("params", ())) for statement in statements]
         self._store.use(lambda connection: _transaction(connection, prepared, _execute))

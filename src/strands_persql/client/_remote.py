@@ -23,7 +23,7 @@ from typing import NamedTuple, TypeVar
 
 import httpx
 
-from ..errors import TransportError
+from ..errors import PerSQLError, TransportError
 from ._answers import Answer, Failure, as_object, read_answer, read_result, read_results, unreadable
 from ._connections import Connections
 from ._failures import closed_error
@@ -73,7 +73,8 @@ class Request(NamedTuple):
         payload: What is sent as JSON, or is JSON already; None for nothing.
         database: What it concerns, for messages and the log.
         key: The `Idempotency-Key` that each attempt carries.
-        retry_unanswered: Whether it is sent again after a failure in which it may have been carried out.
+        patient: Whether it is sent again after a failure in which it may have been carried out.
+        after: How an earlier attempt has failed.
     """
 
     method: str
@@ -81,7 +82,8 @@ class Request(NamedTuple):
     payload: object | None
     database: str
     key: str | None = None
-    retry_unanswered: bool = True
+    patient: bool = True
+    after: PerSQLError | None = None
 
 
 class Service:
@@ -123,8 +125,12 @@ class Service:
             headers["Idempotency-Key"] = request.key
         retries = Retries(self.max_retries)
         arrived = False
+        earlier = request.after
         while True:
-            outcome = self._attempt(request.method, address, content, headers, database)
+            if earlier is None:
+                outcome = self._attempt(request.method, address, content, headers, database)
+            else:
+                outcome, earlier = Failure(earlier, again=True), None
             if isinstance(outcome, Answer):
                 result = read(outcome)
                 if result is not None:
@@ -136,7 +142,7 @@ class Service:
                 arrived = arrived or error.sent
                 error.sent = arrived
             unanswered = error.status != 429 and getattr(error, "sent", True)
-            again = outcome.again and (request.retry_unanswered or not unanswered)
+            again = outcome.again and (request.patient or not unanswered)
             delay = retries.next_delay(outcome.retry_after) if again else None
             if delay is None:
                 raise error
@@ -229,25 +235,31 @@ class RemoteDatabase(Handle):
         request = Request("POST", f"{self._path}/query", _wire(statement), self.name, key)
         return self._service.request(request, lambda answer: read_result(answer.data, answer.meta))
 
-    def commit(self, statements: Sequence[Statement], *, key: str | None = None, shared: bool = False) -> None:
+    def commit(
+        self,
+        statements: Sequence[Statement],
+        *,
+        key: str | None = None,
+        patient: bool = True,
+        after: PerSQLError | None = None,
+    ) -> None:
         """Run statements of this package's own making as one transaction, in one request."""
-        self._send(
-            [(each["sql"], each.get("params", ())) for each in statements], True, key, retry_unanswered=not shared
-        )
+        prepared = [(statement["sql"], statement.get("params", ())) for statement in statements]
+        self._send(self._request(prepared, True, key)._replace(patient=patient, after=after), len(prepared))
 
     def _batch(self, statements: Sequence[Prepared], transaction: bool, key: str | None) -> list[QueryResult]:
-        return self._send(statements, transaction, key, retry_unanswered=True)
+        return self._send(self._request(statements, transaction, key), len(statements))
 
-    def _send(
-        self, statements: Sequence[Prepared], transaction: bool, key: str | None, *, retry_unanswered: bool
-    ) -> list[QueryResult]:
+    def _request(self, statements: Sequence[Prepared], transaction: bool, key: str | None) -> Request:
         content = encode({"statements": [_wire(statement) for statement in statements], "transaction": transaction})
         if all(only_reads(sql) for sql, _ in statements):
             key = None
         else:
             key = _fresh_key() if key is None else _named_key(key, self._path, content)
-        request = Request("POST", f"{self._path}/batch", content, self.name, key, retry_unanswered)
-        return self._service.request(request, lambda answer: read_results(answer, len(statements)))
+        return Request("POST", f"{self._path}/batch", content, self.name, key)
+
+    def _send(self, request: Request, count: int) -> list[QueryResult]:
+        return self._service.request(request, lambda answer: read_results(answer, count))
 
     def role(self) -> str | None:
         """The token's role (`"admin"`, `"readwrite"`, `"readonly"` …); None where the service doesn't tell.

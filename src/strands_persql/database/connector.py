@@ -11,18 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from ..client import Handle
-from ..errors import PermissionDeniedError, SessionDataError
+from ..errors import PermissionDeniedError, PerSQLError, SessionDataError
 from .faults import fault_of
+from .query import unanswered
 from .sharing import SharedRequests, shared_requests
 from .tables import Tables
 
 if TYPE_CHECKING:
     from ..client import Database, Statement
-    from .query import Query
+    from .query import Query, Row
 
-__all__ = ["Connector", "Layout", "Row", "Store", "fault_of"]
+__all__ = ["Connector", "Layout"]
 
-Row = Mapping[str, Any]
 T = TypeVar("T")
 
 
@@ -68,7 +68,9 @@ class Connector(Generic[L]):
         parameters = _parameters(database.batch)
         # A handle that never loses an answer has no use for a key, and making one takes as long as planning the batch.
         self._takes_key = not self.is_local and "idempotency_key" in parameters
-        self._own = database if isinstance(database, Handle) else None
+        # One whose `batch` was replaced is another library's: what was put in its place is to see every request.
+        is_own = isinstance(database, Handle) and type(database).batch is Handle.batch and "batch" not in vars(database)
+        self._own = cast("Handle", database) if is_own else None
         self.shared: SharedRequests | None = None if self.is_local else shared_requests(database)
         """The requests that sessions share, where the database is reached over a network."""
 
@@ -78,76 +80,58 @@ class Connector(Generic[L]):
         Raises:
             SessionDataError: The tables were laid out by a newer version of this package.
         """
-        if versioned:
-            version = cast("Connector[Tables]", self).tables.read_version()
-            return query.read(cast("Connector[Tables]", self).read_versioned([version, *query.statements]))
-        return query.read(self.read(*query.statements))
+        if not versioned:
+            return query.read(self._with_tables(lambda: self._batch(query.statements, None)))
+        tables = cast("Connector[Tables]", self).tables
+        newest, statements = len(tables.steps), [tables.read_version(), *query.statements]
+        versions, *answers = self._with_tables(lambda: self._batch(statements, None))
+        version = versions[0]["version"] if versions else None
+        if version is not None and version != newest:
+            self._bring_up(version, newest)
+            answers = self._batch(query.statements, None)
+        return query.read(answers)
 
     def carry_out(self, query: Query[T]) -> T:
         """Run a query that writes, as one request and one transaction, all of it or nothing."""
-        return query.read(self.write(query.statements))
+        return query.read(self._with_tables(lambda: self._batch(query.statements, None)))
 
-    def read(self, *statements: Statement) -> list[list[Row]]:
-        """Run reading statements as one request; the rows of each."""
-        return self._with_tables(lambda: self._batch(statements, None))
+    def commit(
+        self, statements: Sequence[Statement], *, patient: bool = True, after: BaseException | None = None
+    ) -> None:
+        """Run statements over rows of sessions, as one request and one transaction.
 
-    def write(self, statements: Sequence[Statement], *, key: str | None = None) -> list[list[Row]]:
-        """Run statements as one request and one transaction, all of them or none; the rows of each.
-
-        Args:
-            statements: At most 100.
-            key: Names this writing, so that a service that has seen it before answers without running it again.
-        """
-        return self._with_tables(lambda: self._batch(statements, key if self._takes_key else None))
-
-    def commit(self, statements: Sequence[Statement], *, shared: bool = False) -> None:
-        """The same for rows of sessions, which carry the revisions they were built on: no two such batches are alike.
+        They carry the revisions they were built on: no two such batches are alike, and the content is the key.
 
         Args:
             statements: At most 100.
-            shared: They are of several sessions: not sent again where one of them may be at fault.
+            patient: Create missing tables, and send them again after a failure in which they may be at fault.
+            after: How an attempt to send them has failed: the next one waits as long as a retry does.
         """
         key = _key_of(statements) if self._takes_key else None
-        if shared:
-            self._commit(statements, key, shared)
+        if patient:
+            self._with_tables(lambda: self._commit(statements, key, patient, after))
         else:
-            self._with_tables(lambda: self._commit(statements, key, shared))
+            self._commit(statements, key, patient, after)
 
     @property
-    def fails_at_once(self) -> bool:
-        """Whether the handle can be kept from sending a batch again after a failure that may be the batch's own."""
+    def has_patience(self) -> bool:
+        """Whether `commit` heeds `patient`: another library's handle sends again as it likes."""
         return self._own is not None
 
-    def _commit(self, statements: Sequence[Statement], key: str | None, shared: bool) -> None:
+    def lacks_tables(self, error: BaseException) -> bool:
+        """Whether a statement failed for want of what `commit` creates where it is patient."""
+        return fault_of(error) == "unknown_table" or (
+            self.provision is not None and getattr(error, "status", None) == 404
+        )
+
+    def _commit(
+        self, statements: Sequence[Statement], key: str | None, patient: bool, after: BaseException | None
+    ) -> None:
         if self._own is None:
             self._batch(statements, key)
         else:
-            self._own.commit(statements, key=key, shared=shared)
-
-    def read_versioned(self: Connector[Tables], statements: Sequence[Statement]) -> list[list[Row]]:
-        """Run reading statements of which the first is `Tables.read_version`, and check what it answers.
-
-        Raises:
-            SessionDataError: The tables were laid out by a newer version of this package.
-        """
-        newest = len(self.tables.steps)
-        versions, *rest = self.read(*statements)
-        version = versions[0]["version"] if versions else None
-        if version is None or version == newest:
-            return rest
-        prefix = self.tables.prefix
-        if version > newest:
-            raise SessionDataError(
-                f"The tables {prefix}* have layout {version}, this version of strands-persql knows layouts up to "
-                f"{newest}. Upgrade strands-persql, or use another table_prefix. Nothing was changed."
-            )
-        if not self._create_tables:
-            raise SessionDataError(
-                f"The tables {prefix}* have layout {version}, and create_tables=False keeps them from being brought to "
-                f"layout {newest}. Open one session without it, with an admin token. Nothing was changed."
-            )
-        self._lay_out(version)
-        return self.read(*statements)[1:]
+            failed = after if isinstance(after, PerSQLError) else None
+            self._own.commit(statements, key=key, patient=patient, after=failed)
 
     def set_up(self: Connector[Tables]) -> int:
         """Create the tables, or bring them to the newest layout; the layout's version.
@@ -156,7 +140,7 @@ class Connector(Generic[L]):
             PermissionDeniedError: The token may not run DDL.
             SessionDataError: The tables were laid out by a newer version of this package.
         """
-        self.read_versioned([self.tables.read_version()])
+        self.ask(unanswered(), versioned=True)
         return len(self.tables.steps)
 
     def _batch(self, statements: Sequence[Statement], key: str | None) -> list[list[Row]]:
@@ -189,6 +173,21 @@ class Connector(Generic[L]):
                 ) from error
         self._lay_out(0)
         return request()
+
+    def _bring_up(self, version: int, newest: int) -> None:
+        """Bring the tables from an older layout to the newest."""
+        prefix = self.tables.prefix
+        if version > newest:
+            raise SessionDataError(
+                f"The tables {prefix}* have layout {version}, this version of strands-persql knows layouts up to "
+                f"{newest}. Upgrade strands-persql, or use another table_prefix. Nothing was changed."
+            )
+        if not self._create_tables:
+            raise SessionDataError(
+                f"The tables {prefix}* have layout {version}, and create_tables=False keeps them from being brought to "
+                f"layout {newest}. Open one session without it, with an admin token. Nothing was changed."
+            )
+        self._lay_out(version)
 
     def _lay_out(self, version: int) -> None:
         try:
@@ -254,6 +253,3 @@ def _key_of(statements: Sequence[Statement]) -> str:
         text = "\0".join([statement["sql"], *map(str, statement.get("params", ()))])
         digest.update(text.encode("utf-8", "surrogatepass"))
     return f"strands-persql-{digest.hexdigest()}"
-
-
-Store = Connector

@@ -5,9 +5,10 @@ own, for a leader to take it along. Who finds room for one more request becomes 
 sends it as one transaction, as databases group the commits of their clients. A thousand agents that go on at the same
 moment make dozens of requests, not a thousand. Where nothing is under way, nothing waits.
 
-A transaction that failed says nothing about its parts: each session then writes by itself at once, before any wait of
-a retry, and learns what is wrong with its own rows. Only what would meet every session alike (a token that was revoked,
-a balance used up, a service that can't be reached) is told to each.
+A transaction that failed says nothing about its parts. Where one of them may be at fault, a few are sent by themselves
+at once, before any wait of a retry. If one of these goes through, the other sessions follow by themselves, and whoever
+is at fault learns it alone. If all fail, it is the service: the whole is sent again as patiently as any request. What
+comes of it is told to each, like all that would meet every session alike (a revoked token, a balance used up).
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ..client import survive_forks
 from ..errors import PerSQLError, TransportError
-from .faults import GUARDS, fault_of
 
 if TYPE_CHECKING:
     from ..client import Statement
@@ -44,6 +45,10 @@ SHARED_CHARACTERS = 250_000
 """Characters of parameters in a request that sessions share: a longer write takes long to send, and goes by itself."""
 
 
+PROBES = 3
+"""Parts of a failed request that are sent by themselves, to tell one session's fault from the service's."""
+
+
 class Follower(Protocol):
     """One session's write, as a leader takes it along. None of these methods blocks, or raises."""
 
@@ -61,13 +66,27 @@ class Follower(Protocol):
         """Its statements were carried out."""
         ...
 
-    def failed(self, error: BaseException) -> None:
-        """Its statements were not carried out: this is what it would run into by itself."""
+    def failed(self, error: BaseException, *, alone: bool, sent: bool) -> None:
+        """Its statements were not carried out.
+
+        Args:
+            error: Why.
+            alone: That may be its own fault.
+            sent: They may have been carried out all the same, or yet be.
+        """
         ...
 
-    def goes_alone(self, *, sent: bool) -> None:
-        """It has to write by itself; with `sent`, its statements may have been carried out, or yet be."""
+    def goes_alone(self, error: BaseException | None = None, *, sent: bool = False) -> None:
+        """It has to write by itself.
+
+        Args:
+            error: What an attempt of its own has met: the next one waits as long as a retry does.
+            sent: Its statements may have been carried out, or yet be.
+        """
         ...
+
+
+_Part: TypeAlias = "tuple[Follower, Sequence[Statement]]"
 
 
 class SharedRequests:
@@ -84,7 +103,7 @@ class SharedRequests:
         self._under_way = 0
 
     def add(self, follower: Follower) -> bool:
-        """Have a session wait for a leader; True where there is room for one more: then call `lead` soon."""
+        """Have a session wait for a leader; True where there is room for one more: then have `serve` called soon."""
         with self._lock:
             self._waiting.append(follower)
             if self._under_way >= REQUESTS_AT_ONCE:
@@ -97,23 +116,35 @@ class SharedRequests:
         with self._lock:
             self._under_way -= 1
 
-    def lead(self) -> bool:
-        """Send what waits as one request, and block until it is answered; True where more waits: then call it again."""
-        followers: list[tuple[Follower, Sequence[Statement]]] = []
+    def serve(self, handed_over: Callable[[Callable[[], None]], bool]) -> None:
+        """Lead: send what waits, request after request, and block until each is answered.
+
+        Args:
+            handed_over: Has a call made on another thread, if it can: between two requests the thread is left to
+                whoever needs it.
+        """
+        while self._lead():
+            if handed_over(partial(self.serve, handed_over)):
+                return
+
+    def _lead(self) -> bool:
+        """Send what waits as one request; whether more waits now. If not, there is room for another leader."""
+        followers: list[_Part] = []
         try:
             self._gather(followers)
             _send(followers)
         except Exception:  # whatever it is, nobody waits for ever
             logger.exception("sessions=<%d> | a shared request failed for an unexpected reason", len(followers))
+        finally:
             for follower, _ in followers:
                 follower.goes_alone(sent=True)
-        followers.clear()  # from Python 3.12 on, the error that a session is told leads to this frame
-        with self._lock:
-            more = bool(self._waiting)
-            self._under_way -= not more
+            followers.clear()  # from Python 3.12 on, the error that a session is told leads to this frame
+            with self._lock:
+                more = bool(self._waiting)
+                self._under_way -= not more
         return more
 
-    def _gather(self, followers: list[tuple[Follower, Sequence[Statement]]]) -> None:
+    def _gather(self, followers: list[_Part]) -> None:
         """Take what waits along, as far as one request holds it."""
         count = characters = 0
         while count < MAX_STATEMENTS and (follower := self._next()) is not None:
@@ -123,7 +154,7 @@ class SharedRequests:
             count += len(statements)
             characters += _characters(statements)
             if count > MAX_STATEMENTS or characters > SHARED_CHARACTERS:
-                follower.goes_alone(sent=False)
+                follower.goes_alone()
                 return
             followers.append((follower, statements))
 
@@ -132,47 +163,99 @@ class SharedRequests:
             return self._waiting.popleft() if self._waiting else None
 
 
-def _send(followers: list[tuple[Follower, Sequence[Statement]]]) -> None:
-    """Send the statements of several sessions as one transaction, and tell each what came of it."""
-    if not followers:
-        return
-    connector = followers[0][0].connector
-    by_itself = len(followers) == 1
-    shared = not by_itself or connector.fails_at_once
-    statements = [each for _, own in followers for each in own]
-    with followers[0][0].in_span() if by_itself else nullcontext():
-        failure = _failure_of(lambda: connector.commit(statements, shared=shared))
-    if failure is not None and not _is_own(failure, by_itself, shared):
-        status = getattr(failure, "status", None) or type(failure).__name__
-        logger.debug(
-            "sessions=<%d>, attempt=<2>, status=<%s> | retrying request, each by itself", len(followers), status
-        )
-        sent = bool(getattr(failure, "sent", True))
+def _send(followers: list[_Part]) -> None:
+    """Send the statements of several sessions as one transaction, and tell each what came of it.
+
+    A follower leaves the list when it is told.
+    """
+    if len(followers) == 1:
+        _send_alone(followers)
+    elif followers:
+        failure = _failure_of(followers, patient=False)
+        if failure is not None and not _meets_all(failure):
+            status = getattr(failure, "status", None) or type(failure).__name__
+            logger.debug("sessions=<%d>, status=<%s> | retrying request, in parts", len(followers), status)
+            failure = _split(followers)
         while followers:
-            followers.pop(0)[0].goes_alone(sent=sent)
-    while followers:
-        follower, _ = followers.pop(0)
+            follower, _ = followers[0]
+            if failure is None:
+                follower.stored()
+            else:
+                follower.failed(_copy_of(failure), alone=False, sent=True)
+            del followers[0]
+
+
+def _send_alone(followers: list[_Part]) -> None:
+    """Send the statements of the one session that came along."""
+    follower, _ = followers[0]
+    failure = _failure_of(followers, patient=not follower.connector.has_patience)
+    if failure is None:
+        follower.stored()
+    else:
+        _tell_own(follower, failure, sent=_was_sent(failure))
+    del followers[0]
+
+
+def _tell_own(follower: Follower, failure: BaseException, *, sent: bool) -> None:
+    """Tell a session how its statements have failed by themselves, or have it write them with patience."""
+    connector = follower.connector
+    if connector.has_patience and _is_of_service(failure):
+        follower.goes_alone(failure, sent=True)
+    elif connector.lacks_tables(failure):
+        follower.goes_alone(sent=sent)
+    else:
+        follower.failed(failure, alone=not _meets_all(failure), sent=sent)
+
+
+def _split(followers: list[_Part]) -> BaseException | None:
+    """Tell one session's fault from the service's, by the first few parts; what those left are to be told."""
+    failures: list[BaseException] = []
+    for part in followers[:PROBES]:
+        failure = _failure_of([part], patient=False)
         if failure is None:
-            follower.stored()
-        else:
-            follower.failed(failure if by_itself else _copy_of(failure))
+            followers.remove(part)
+            part[0].stored()
+            break
+        failures.append(failure)
+    else:
+        if all(map(_is_of_service, failures)):
+            failure = _failure_of(followers, patient=True)
+            if failure is None or _is_of_service(failure):
+                return failure
+    for failure in failures:  # of the first ones, in their order
+        _tell_own(followers[0][0], failure, sent=True)
+        del followers[0]
+    while followers:
+        followers[0][0].goes_alone(sent=True)
+        del followers[0]
+    return None
 
 
-def _failure_of(request: Callable[[], None]) -> BaseException | None:
+def _failure_of(followers: Sequence[_Part], *, patient: bool) -> BaseException | None:
+    """Send the statements of sessions as one transaction; how that failed, or None."""
+    first, _ = followers[0]
+    statements = [each for _, own in followers for each in own]
     try:
-        request()
+        with first.in_span() if len(followers) == 1 else nullcontext():
+            first.connector.commit(statements, patient=patient)
     except BaseException as error:
         return error  # not handled here: it would be the context of each session's own
     return None
 
 
-def _is_own(failure: BaseException, by_itself: bool, shared: bool) -> bool:
-    """Whether each session would meet the same failure by itself, after as many attempts."""
-    if by_itself and (not shared or fault_of(failure) in GUARDS):
-        return True
-    return isinstance(failure, PerSQLError) and (
-        failure.status in (401, 402, 429) or (isinstance(failure, TransportError) and not failure.sent)
-    )
+def _meets_all(error: BaseException) -> bool:
+    """Whether each session would meet an error by itself, after as many attempts."""
+    return isinstance(error, PerSQLError) and (error.status in (401, 402, 429) or not _was_sent(error))
+
+
+def _is_of_service(error: BaseException) -> bool:
+    """Whether an error may be the service's own, and gone with the next attempt."""
+    return isinstance(error, TransportError) and _was_sent(error)
+
+
+def _was_sent(error: BaseException) -> bool:
+    """Whether what failed may have been carried out all the same."""
+    return bool(getattr(error, "sent", True))
 
 
 def _copy_of(error: BaseException) -> BaseException:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .outgoing import Redaction
+from ..database.decoding import Part, StoredMessage
+from .outgoing import MessageRow, Redaction
 from .tracing import BatchSpan
 
 if TYPE_CHECKING:
     from ..database.connector import Connector
-    from ..database.decoding import StoredMessage
     from ..database.tables import Tables
     from .outgoing import Outgoing
 
@@ -29,9 +30,17 @@ def search(out: Outgoing, redaction: Redaction, connector: Connector[Tables], lo
             found = connector.ask(span.counted(query))
     with lock:
         del out.rows[redaction.key]
+        for row in list(out.rows.values()):  # earlier copies that are yet to be stored
+            if isinstance(row, MessageRow) and row.agent_id == agent_id and row.message_id < redaction.before:
+                document = row.document
+                parts = [Part(document.generation, number, text) for number, text in enumerate(document.parts)]
+                copy = StoredMessage(f"message {row.message_id}", document.data, parts, row.message_id)
+                redacted = redaction.rewritten(copy)
+                if redacted is not None:
+                    out.rows[row.key] = replace(redacted, new=row.new)
         for stored in found:
-            row = redaction.rewritten(stored)
-            if row is not None and row.key not in out.rows:
-                out.rows[row.key] = row
+            rewritten = redaction.rewritten(stored)
+            if rewritten is not None and rewritten.key not in out.rows:
+                out.rows[rewritten.key] = rewritten
                 if stored.in_parts:
-                    out.known.in_parts.add(row.key)
+                    out.known.in_parts.add(rewritten.key)

@@ -202,6 +202,7 @@ class Turns:
         self._lock = threading.Lock()
         self._waiting: list[Future[None]] = []  # for the next turn
         self._served: list[Future[None]] = []  # by the turn under way
+        self._at_once = False  # somebody blocks until the next turn is done
         self._under_way = False
         self._queued = 0  # turns that were handed over and have not begun; never too many, whatever interrupts a call
 
@@ -215,9 +216,10 @@ class Turns:
         future: Future[None] = Future()
         with self._lock:
             self._waiting.append(future)
+            self._at_once = self._at_once or at_once
             waits = self._under_way or (self._queued > 0 and not at_once)
         if not waits:
-            self._queue(at_once)
+            self._queue()
         return future
 
     def begin(self) -> bool:
@@ -226,7 +228,7 @@ class Turns:
             self._queued -= 1
             if self._under_way or not self._waiting:
                 return False
-            self._under_way = True
+            self._under_way, self._at_once = True, False
             waiting, self._waiting = self._waiting, []
         self._served = [future for future in waiting if future.set_running_or_notify_cancel()]
         return True
@@ -243,9 +245,9 @@ class Turns:
             self._under_way = False
             again = bool(self._waiting)
         if again:
-            self._queue(False)
+            self._queue()
 
-    def _queue(self, at_once: bool) -> None:
-        self._hand_over(at_once)
+    def _queue(self) -> None:
+        self._hand_over(self._at_once)
         with self._lock:
             self._queued += 1

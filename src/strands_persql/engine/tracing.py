@@ -61,6 +61,7 @@ class BatchSpan(AbstractContextManager["BatchSpan"]):
         session_id: Whose.
         agent_ids: Of which agents, Graphs and Swarms.
         parent: What it belongs to; None for this thread's context.
+        since: When it began, in nanoseconds since 1970; None for now.
     """
 
     def __init__(
@@ -71,9 +72,10 @@ class BatchSpan(AbstractContextManager["BatchSpan"]):
         session_id: str,
         agent_ids: Iterable[str] = (),
         parent: Context | None = None,
+        since: int | None = None,
     ) -> None:
         self._name = name
-        self._span = _tracer.start_span(name, context=parent, kind=SpanKind.CLIENT)
+        self._span = _tracer.start_span(name, context=parent, kind=SpanKind.CLIENT, start_time=since)
         self._parent = parent
         self._recording = self._span.is_recording()
         if not self._recording:
@@ -94,12 +96,18 @@ class BatchSpan(AbstractContextManager["BatchSpan"]):
 
     @classmethod
     def of(
-        cls, out: Outgoing, name: str, statements: Sequence[Statement], rows: Iterable[Row] | None = None
+        cls,
+        out: Outgoing,
+        name: str,
+        statements: Sequence[Statement],
+        rows: Iterable[Row] | None = None,
+        *,
+        since: int | None = None,
     ) -> BatchSpan:
         """A span round a request of a writer's, for these rows; for all that it is sending, where none are named."""
         rows = out.rows.values() if rows is None else rows
         owners = (row.multi_agent_id if isinstance(row, MultiAgentRow) else row.agent_id for row in rows)
-        return cls(name, statements, session_id=out.session_id, agent_ids=owners, parent=out.parent)
+        return cls(name, statements, session_id=out.session_id, agent_ids=owners, parent=out.parent, since=since)
 
     def rows(self, count: int) -> None:
         """How many rows were written or read."""
@@ -130,6 +138,8 @@ class BatchSpan(AbstractContextManager["BatchSpan"]):
 
     def __enter__(self) -> BatchSpan:
         self._token = self._attach()
+        if self._recording:
+            self._retries = retries_so_far()  # of this thread, which may not be the one that made it
         return self
 
     def __exit__(

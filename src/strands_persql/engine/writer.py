@@ -14,9 +14,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace
@@ -84,8 +87,9 @@ class Writer:
         self._lock = threading.RLock()
         self._behind: Written = None  # under "overlap", the write that runs while the model works
         self._at_once = False
-        self._joined: tuple[Batch, BatchSpan | None] | None = None  # what a leader has taken along
+        self._joined: _Joined | None = None  # what a leader has taken along
         self._alone = False  # it was refused by itself: it would spoil the requests of others
+        self._out.attempts.add(self._out.rows.values(), Batch())  # in a child process: its parent may have sent them
         self._take_back()
 
     # What is pending
@@ -183,17 +187,10 @@ class Writer:
             submit(self.write)
         elif shared.add(self):
             try:
-                submit(self._lead)
+                submit(partial(shared.serve, handed_over))
             except BaseException:
                 shared.retract()
                 raise
-
-    def _lead(self) -> None:
-        """Send what waits, and leave the thread to whoever needs it between two requests."""
-        shared = self.connector.shared
-        while shared is not None and shared.lead():
-            if handed_over(self._lead):
-                return
 
     def write(self) -> None:
         """Take a turn: store all that is pending, and tell those who wait. Blocks, raises nothing."""
@@ -210,22 +207,24 @@ class Writer:
             self._out.parent, self._context = self._context, None
         return True
 
-    def _finish(self, batch: Batch | None = None, refusal: BaseException | None = None) -> None:
+    def _finish(
+        self, joined: _Joined | None = None, *, refusal: BaseException | None = None, after: BaseException | None = None
+    ) -> None:
         """Send all that this turn has taken, by itself.
 
         Args:
-            batch: What a leader's request has failed to store; sent as it was, the service knows it again.
+            joined: What a leader's request has failed to store; sent as it was, the service knows it again.
             refusal: How that request was refused, where it is known.
+            after: How an attempt to send that by itself has failed: the next one waits as long as a retry does.
         """
         error: BaseException | None = None
-        self._alone = True
         try:
             if self._lost is not None:
                 raise conflict_again(self._lost)
-            self._send(batch, refusal)
-            self._alone = False
+            self._send(joined, refusal, after)
         except BaseException as caught:
             error = caught
+        self._alone = error is not None
         self._ends(error)
 
     def _ends(self, error: BaseException | None) -> None:
@@ -245,40 +244,52 @@ class Writer:
 
     # By itself
 
-    def _send(self, batch: Batch | None, refusal: BaseException | None) -> None:
+    def _send(self, joined: _Joined | None, refusal: BaseException | None, after: BaseException | None) -> None:
         for row in list(self._out.rows.values()):
             if isinstance(row, Redaction):
                 search(self._out, row, self.connector, self._lock)
-        refusal = refusal or self._send_batches([batch] if batch is not None else self._planned())
+        if refusal is None and joined is not None:
+            refusal = self._send_batch(joined.batch, joined.span, after)
+        elif refusal is None:
+            refusal = self._send_batches()
         for _ in range(_SETTLEMENTS):
             if refusal is None or not settle(self._out, self.connector, self._lock):
                 break
-            refusal = self._send_batches(self._planned())
+            refusal = self._send_batches()
         if refusal is not None:
             raise refusal
         attempts = self._out.attempts
         if attempts.rows or attempts.agents or attempts.multi_agents:
             attempts.clear()
 
-    def _send_batches(self, batches: Sequence[Batch]) -> BaseException | None:
-        """Send batches; the refusal of one that was built on something no longer stored."""
+    def _send_batches(self) -> BaseException | None:
+        """Plan and send all batches; the refusal of one that was built on something no longer stored."""
+        batches = self._planned()
         if any(batch.has_parts for batch in batches):
             self._out.sends_parts()
         for batch in batches:
-            try:
-                if _spans_are_recorded():
-                    with self._span(batch) as span:
-                        self.connector.commit(batch.statements)
-                        span.rows(len(batch.completes))
-                else:
-                    self.connector.commit(batch.statements)
-            except Exception as error:
-                if getattr(error, "sent", True):  # a refused connection has carried nothing
-                    self._out.attempted(batch)
-                if fault_of(error) in GUARDS:
-                    return error
-                raise
-            self._note(batch)
+            refusal = self._send_batch(batch)
+            if refusal is not None:
+                return refusal
+        return None
+
+    def _send_batch(
+        self, batch: Batch, span: BatchSpan | None = None, after: BaseException | None = None
+    ) -> BaseException | None:
+        try:
+            if span is not None or _spans_are_recorded():
+                with span or self._span(batch) as span:
+                    self.connector.commit(batch.statements, after=after)
+                    span.rows(len(batch.completes))
+            else:
+                self.connector.commit(batch.statements, after=after)
+        except Exception as error:
+            if getattr(error, "sent", True):  # a refused connection has carried nothing
+                self._out.attempted(batch)
+            if fault_of(error) in GUARDS:
+                return error
+            raise
+        self._note(batch)
         return None
 
     def _planned(self) -> list[Batch]:
@@ -287,8 +298,8 @@ class Writer:
         batch = only_new_messages(rows, tables, self.session_id, self.known)
         return [batch] if batch is not None else plan(rows, tables, self.session_id, self._session, self.known)
 
-    def _span(self, batch: Batch) -> BatchSpan:
-        return BatchSpan.of(self._out, "persql.write", batch.statements)
+    def _span(self, batch: Batch, since: int | None = None) -> BatchSpan:
+        return BatchSpan.of(self._out, "persql.write", batch.statements, since=since)
 
     def _note(self, batch: Batch) -> None:
         """A batch was carried out."""
@@ -307,7 +318,7 @@ class Writer:
             if len(batches) == 1:
                 if batches[0].has_parts:
                     self._out.sends_parts()
-                self._joined = (batches[0], self._span(batches[0]) if _spans_are_recorded() else None)
+                self._joined = _Joined(batches[0], time.time_ns())
                 return batches[0].statements
         except BaseException as error:
             self._ends(error)
@@ -315,45 +326,76 @@ class Writer:
         submit(self._finish)
         return ()
 
-    def in_span(self) -> AbstractContextManager[None]:
-        """Inside it, the leader's request is sent, where nobody else came along."""
-        span = None if self._joined is None else self._joined[1]
-        return nullcontext() if span is None else span.current()
+    @contextmanager
+    def in_span(self) -> Generator[None, None, None]:
+        """Inside it, a request is sent that is this session's alone."""
+        joined = self._joined
+        if joined is None or not _spans_are_recorded():
+            yield
+        else:
+            joined.span = joined.span or self._span(joined.batch, joined.since)
+            with joined.span.current():
+                yield
 
     def stored(self) -> None:
         """The leader's request was carried out."""
-        batch, span = self._left()
-        if span is not None:
-            span.rows(len(batch.completes))
-            span.end()
-        self._note(batch)
-        self._out.attempts.clear()
-        self._ends(None)
+        joined = self._left()
+        try:
+            self._note(joined.batch)
+            self._out.attempts.clear()
+            self._tell(joined, None)
+        finally:
+            self._ends(None)
 
-    def failed(self, error: BaseException) -> None:
+    def failed(self, error: BaseException, *, alone: bool, sent: bool) -> None:
         """The leader's request failed in a way that this session would meet by itself."""
-        batch, span = self._left()
-        if span is not None:
-            span.end(error)
-        if getattr(error, "sent", True):
-            self._out.attempted(batch)
-        if fault_of(error) in GUARDS:
-            submit(lambda: self._finish(refusal=error))
-        else:
-            self._ends(error)
-
-    def goes_alone(self, *, sent: bool) -> None:
-        """The leader's request failed, perhaps because of another session."""
-        if self._joined is not None:
-            batch, _ = self._left()  # its span is never ended, and so not told of: the next attempt has its own
+        joined = self._left()
+        self._alone = alone
+        try:
             if sent:
-                self._out.attempted(batch)
-            submit(lambda: self._finish(batch))
+                self._out.attempted(joined.batch)
+            self._tell(joined, error)
+        finally:
+            if fault_of(error) in GUARDS:
+                submit(lambda: self._finish(refusal=error))
+            else:
+                self._ends(error)
 
-    def _left(self) -> tuple[Batch, BatchSpan | None]:
+    def goes_alone(self, error: BaseException | None = None, *, sent: bool = False) -> None:
+        """The leader's request failed, perhaps because of another session, or after an `error` of its own."""
+        if self._joined is not None:
+            joined = self._left()
+            if sent:
+                self._out.attempted(joined.batch)
+            submit(lambda: self._finish(joined, after=error))
+
+    def _left(self) -> _Joined:
         assert self._joined is not None
         joined, self._joined = self._joined, None
         return joined
+
+    def _tell(self, joined: _Joined, error: BaseException | None) -> None:
+        """Have the request that this session has joined recorded as a span of its own."""
+        if _spans_are_recorded():
+            span = joined.span or self._span(joined.batch, joined.since)
+            if error is None:
+                span.rows(len(joined.batch.completes))
+            span.end(error)
+
+
+@dataclass
+class _Joined:
+    """A turn's one batch, as a leader has taken it along.
+
+    Attributes:
+        batch: The batch.
+        since: When, in nanoseconds since 1970.
+        span: The span round a request of its own.
+    """
+
+    batch: Batch
+    since: int
+    span: BatchSpan | None = None
 
 
 def _spans_are_recorded() -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from ..database.connector import fault_of
+from ..database.faults import fault_of
 from ..database.tables import Encoded, ObjectTables, decoded, first_number
 from ._indexed import IndexedStore
 

@@ -41,9 +41,9 @@ __all__ = [
 ]
 
 
-def store_of(place: Store) -> stores.Store[Tables]:
+def store_of(place: Store) -> stores.Connector[Tables]:
     """The tables of a place, over a client of their own."""
-    return stores.Store(place.database(), Tables())
+    return stores.Connector(place.database(), Tables())
 
 
 def import_of(

@@ -18,7 +18,7 @@ from strands_persql.administration.transfer import (
     _tables as _stored,
 )
 from strands_persql.administration.transfer._progress import Reporter
-from strands_persql.database.connector import Store
+from strands_persql.database.connector import Connector
 from strands_persql.database.tables import Tables
 
 
@@ -33,7 +33,7 @@ def main(url: str, token: str, database: str, way: str, path: str) -> None:
         sys.stdin.readline()
 
     with PerSQL(token, base_url=url) as client:
-        store = Store(client.database(database), Tables())
+        store = Connector(client.database(database), Tables())
         if way == "import":
             import_from(store, opened(path), progress=told)
         else:

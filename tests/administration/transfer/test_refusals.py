@@ -175,7 +175,7 @@ def test_no_part_outlives_a_deletion(local: Store, tmp_path: Path, what: str) ->
         (folder / "multi_agent.json").write_text(json.dumps({"id": "g", "text": text}), encoding="utf-8")
     handle = Deleting(local)
     with pytest.raises(SessionConflictError, match="was deleted, while it is imported"):
-        import_from(stores.Store(handle, Tables()), opened(tmp_path / "from"))
+        import_from(stores.Connector(handle, Tables()), opened(tmp_path / "from"))
     assert handle.parts == 1
     assert {name: rows for name, rows in local.rows().items() if rows and name != "schema"} == {}
 
@@ -575,7 +575,7 @@ def test_an_import_writes_each_row_once(remote: Remote, tmp_path: Path) -> None:
 def test_a_reader_exports_and_a_writer_imports(remote: Remote, tmp_path: Path) -> None:
     """A token that only reads is enough to export, one without DDL to import; one that only reads imports nothing."""
     from strands_persql.administration.transfer import export, import_from, opened
-    from strands_persql.database.connector import Store as Tables_
+    from strands_persql.database.connector import Connector as Tables_
     from strands_persql.database.tables import Tables
 
     long_session(tmp_path / "from", 20)

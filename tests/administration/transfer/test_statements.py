@@ -10,8 +10,10 @@ from strands.session import FileSessionManager
 from strands.types.session import SessionAgent, SessionMessage
 
 from strands_persql import PerSQLSessionRepository
-from strands_persql.database.connector import fault_of
+from strands_persql.database.connector import Connector
 from strands_persql.database.encoding import Document
+from strands_persql.database.faults import fault_of
+from strands_persql.database.query import unanswered
 from strands_persql.database.tables import TransferTables
 from strands_persql.errors import PerSQLError
 
@@ -30,10 +32,10 @@ def test_a_page_ends_at_its_size_or_limit(place: Store) -> None:
     store = store_of(place)
     store.set_up()
     tables = TransferTables(store.tables)
-    store.write([store.tables.sessions.ensure("s", "{}")])
+    written(store, [store.tables.sessions.ensure("s", "{}")])
     for agent_id, sizes in (("a", [10, 10, 500]), ("b", [10, 10])):
         rows = [(number, f'"{"x" * size}"') for number, size in enumerate(sizes)]
-        store.write([tables.import_messages("s", agent_id, rows)])
+        written(store, [tables.import_messages("s", agent_id, rows)])
 
     def page(after: tuple[str, int], limit: int, size: int) -> list[tuple[str, int]]:
         found = store.ask(tables.page("s", after, limit=limit, size=size))
@@ -49,15 +51,20 @@ def test_a_page_ends_at_its_size_or_limit(place: Store) -> None:
     assert page(("b", 1), 10, 10_000) == []
 
 
+def written(store: Connector[Any], statements: Any) -> None:
+    """Run statements as one transaction."""
+    store.carry_out(unanswered(*statements))
+
+
 def test_owners_are_found_without_agents(place: Store) -> None:
     """The head of a session tells whose messages there are, and each one's last."""
     store = store_of(place)
     store.set_up()
     tables = TransferTables(store.tables)
     for session_id in ("r", "s", "t"):
-        store.write([store.tables.sessions.ensure(session_id, "{}")])
-    store.write([tables.import_messages("s", "a", [(0, '"x"'), (7, '"x"')])])
-    store.write([tables.import_message("s", "ä", 3, "x"), tables.import_message("t", "z", 1, "x")])
+        written(store, [store.tables.sessions.ensure(session_id, "{}")])
+    written(store, [tables.import_messages("s", "a", [(0, '"x"'), (7, '"x"')])])
+    written(store, [tables.import_message("s", "ä", 3, "x"), tables.import_message("t", "z", 1, "x")])
     assert list(store.ask(tables.read_head("s")).last.items()) == [("a", 7), ("ä", 3)]
     assert store.ask(tables.read_head("r")).last == {}
 
@@ -67,11 +74,11 @@ def test_an_agent_is_written_after_its_last_message_alone(place: Store) -> None:
     store = store_of(place)
     store.set_up()
     tables = TransferTables(store.tables)
-    store.write([store.tables.sessions.ensure("s", "{}"), tables.import_message("s", "a", 3, "x")])
+    written(store, [store.tables.sessions.ensure("s", "{}"), tables.import_message("s", "a", 3, "x")])
 
     def refused(session_id: str, data: str, last: int | None) -> str | None:
         try:
-            store.write(tables.import_agent(session_id, "a", Document(data), live_window=None, last=last))
+            written(store, tables.import_agent(session_id, "a", Document(data), live_window=None, last=last))
         except PerSQLError as error:
             return fault_of(error)
         return None
@@ -83,9 +90,9 @@ def test_an_agent_is_written_after_its_last_message_alone(place: Store) -> None:
     assert refused("s", "{}", 3) is None
     assert refused("s", '{"other":1}', 3) == "not_null_violation"
     with pytest.raises(PerSQLError):  # there is no such session
-        store.write([tables.import_messages("nowhere", "a", [(4, '"x"')])])
+        written(store, [tables.import_messages("nowhere", "a", [(4, '"x"')])])
     with pytest.raises(PerSQLError):  # the agent is there: nobody imports into it any more
-        store.write([tables.import_messages("s", "a", [(4, '"x"')])])
+        written(store, [tables.import_messages("s", "a", [(4, '"x"')])])
 
 
 def test_parts_keep_what_an_update_keeps(local: Store, tmp_path: Path) -> None:

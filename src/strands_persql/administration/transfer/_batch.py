@@ -7,10 +7,9 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ...database.connector import fault_of
 from ...database.encoding import Document as Rows
 from ...database.encoding import encode
-from ...database.faults import GUARDS
+from ...database.faults import GUARDS, fault_of
 from ...database.query import unanswered
 from ...engine.outgoing import MAX_STATEMENTS
 from ...errors import SessionConflictError

@@ -73,7 +73,7 @@ def _listing(source: Any) -> Source | None:
     """The source, if it is one that lists its sessions."""
     if isinstance(source, FileSessionManager):
         return folder_source(source.storage_dir)
-    store = getattr(source, "_store", None)
+    store = getattr(source, "_connector", None) or getattr(source, "_store", None)
     if isinstance(store, Connector):  # this package's repository, manager or administration, over another database
         return StoredSource(Connection(cast("Connector[Tables]", store)))
     client, bucket, prefix = (getattr(source, name, None) for name in ("client", "bucket", "prefix"))
