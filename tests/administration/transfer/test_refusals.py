@@ -224,7 +224,7 @@ def test_another_window_is_noticed_when_it_is_read_back(local: Store, tmp_path: 
     """Where only the live window is another one than the source's, the import is not called whole."""
     long_session(tmp_path / "from", 4)
     with pytest.raises(SessionConflictError, match="What was read back of session 'long' is not what the source holds"):
-        import_from(stores.Store(Trimming(local.database()), Tables()), opened(tmp_path / "from"))
+        import_from(stores.Connector(Trimming(local.database()), Tables()), opened(tmp_path / "from"))
 
 
 def test_a_rewrite_while_exporting_is_noticed(local: Store, tmp_path: Path) -> None:
