@@ -6,7 +6,8 @@ import threading
 from typing import TYPE_CHECKING, TypeVar
 
 from ..client import survive_forks
-from ..database.query import Query, together
+from ..database.query import Answers, Query, together
+from .collector import collector_paused
 from .reader import Restoration, StoredAgent, restoring
 from .tracing import BatchSpan
 
@@ -88,9 +89,19 @@ class Opening:
         version = [self._connector.tables.read_version()] if versioned else []
         statements = [*version, *query.statements]
         with BatchSpan("persql.restore", statements, session_id=self._session_id, agent_ids=owners) as span:
-            return self._connector.ask(span.counted(query), versioned=versioned)
+            return self._connector.ask(span.counted(_uncollected(query)), versioned=versioned)
 
     def _whole(self, restoration: Restoration) -> dict[str, StoredAgent]:
         while (page := restoration.next_page(self._connector.tables, self._session_id)) is not None:
             self._ask(page, *restoration.agents)
         return restoration.agents
+
+
+def _uncollected(query: Query[T]) -> Query[T]:
+    """The same query; the garbage collector pauses while its answers are read."""
+
+    def read(answers: Answers) -> T:
+        with collector_paused():
+            return query.read(answers)
+
+    return Query(query.statements, read)

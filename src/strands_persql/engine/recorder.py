@@ -23,6 +23,7 @@ from ..database.live_window import LiveWindow
 from ..database.tables import Document
 from ..errors import SessionDataError
 from .agent_state import STATE_FIELDS, ensure_tracking_ids, is_stateful, messages_of, scrub_interrupts, session_agent_of
+from .collector import collector_paused
 from .outgoing import AgentRow, MessageRow, Redaction, Row
 from .restore import restored
 from .window import Change, Window
@@ -137,7 +138,8 @@ class Recorder:
             known = self._new(agent)
         else:
             logger.debug("session_id=<%s>, agent_id=<%s> | restoring agent", self.session_id, agent_id)
-            window = restored(agent, stored, session_id=self.session_id)
+            with collector_paused():
+                window = restored(agent, stored, session_id=self.session_id)
             known = self._going_on(agent, stored, window)
         with self._writer.lock:
             self._agents[agent_id] = known
