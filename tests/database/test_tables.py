@@ -50,7 +50,7 @@ class Closing(Connection):
 
 def fresh() -> Connection:
     """An empty database with the layout."""
-    connection = sqlite3.connect(":memory:", isolation_level=None, factory=Closing)
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, factory=Closing)
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA foreign_keys = ON")
     run(connection, *TABLES.lay_out())

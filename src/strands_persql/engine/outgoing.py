@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..client import Statement
     from ..database.decoding import StoredMessage
     from ..database.tables import ChunkKind, Tables
+    from .tracing import BatchSpan
 
 __all__ = [
     "MAX_BODY_BYTES",
@@ -22,6 +23,7 @@ __all__ = [
     "Attempts",
     "Batch",
     "DocumentKey",
+    "Joined",
     "Key",
     "MessageRow",
     "MultiAgentRow",
@@ -223,6 +225,21 @@ class Attempts:
         self.rows.clear()
         self.agents.clear()
         self.multi_agents.clear()
+
+
+@dataclass(slots=True)
+class Joined:
+    """A turn's one batch, as a leader has taken it along.
+
+    Attributes:
+        batch: The batch.
+        since: When, in nanoseconds since 1970.
+        span: The span round a request of its own.
+    """
+
+    batch: Batch
+    since: int
+    span: BatchSpan | None = None
 
 
 class Outgoing:

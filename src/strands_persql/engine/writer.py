@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -30,7 +29,7 @@ from ..database.encoding import encode
 from ..database.faults import GUARDS, fault_of
 from ..errors import SessionConflictError
 from .options import Durability, Written
-from .outgoing import Batch, Key, MessageRow, Outgoing, Redaction, Row, Rows, merged, only_new_messages
+from .outgoing import Batch, Joined, Key, MessageRow, Outgoing, Redaction, Row, Rows, merged, only_new_messages
 from .planner import plan
 from .redaction import search
 from .refusal import conflict_again, settle
@@ -87,7 +86,7 @@ class Writer:
         self._lock = threading.RLock()
         self._behind: Written = None  # under "overlap", the write that runs while the model works
         self._at_once = False
-        self._joined: _Joined | None = None  # what a leader has taken along
+        self._joined: Joined | None = None  # what a leader has taken along
         self._alone = False  # it was refused by itself: it would spoil the requests of others
         self._out.attempts.add(self._out.rows.values(), Batch())  # in a child process: its parent may have sent them
         self._take_back()
@@ -208,7 +207,7 @@ class Writer:
         return True
 
     def _finish(
-        self, joined: _Joined | None = None, *, refusal: BaseException | None = None, after: BaseException | None = None
+        self, joined: Joined | None = None, *, refusal: BaseException | None = None, after: BaseException | None = None
     ) -> None:
         """Send all that this turn has taken, by itself.
 
@@ -244,7 +243,7 @@ class Writer:
 
     # By itself
 
-    def _send(self, joined: _Joined | None, refusal: BaseException | None, after: BaseException | None) -> None:
+    def _send(self, joined: Joined | None, refusal: BaseException | None, after: BaseException | None) -> None:
         for row in list(self._out.rows.values()):
             if isinstance(row, Redaction):
                 search(self._out, row, self.connector, self._lock)
@@ -318,7 +317,7 @@ class Writer:
             if len(batches) == 1:
                 if batches[0].has_parts:
                     self._out.sends_parts()
-                self._joined = _Joined(batches[0], time.time_ns())
+                self._joined = Joined(batches[0], time.time_ns())
                 return batches[0].statements
         except BaseException as error:
             self._ends(error)
@@ -369,33 +368,18 @@ class Writer:
                 self._out.attempted(joined.batch)
             submit(lambda: self._finish(joined, after=error))
 
-    def _left(self) -> _Joined:
+    def _left(self) -> Joined:
         assert self._joined is not None
         joined, self._joined = self._joined, None
         return joined
 
-    def _tell(self, joined: _Joined, error: BaseException | None) -> None:
+    def _tell(self, joined: Joined, error: BaseException | None) -> None:
         """Have the request that this session has joined recorded as a span of its own."""
         if _spans_are_recorded():
             span = joined.span or self._span(joined.batch, joined.since)
             if error is None:
                 span.rows(len(joined.batch.completes))
             span.end(error)
-
-
-@dataclass
-class _Joined:
-    """A turn's one batch, as a leader has taken it along.
-
-    Attributes:
-        batch: The batch.
-        since: When, in nanoseconds since 1970.
-        span: The span round a request of its own.
-    """
-
-    batch: Batch
-    since: int
-    span: BatchSpan | None = None
 
 
 def _spans_are_recorded() -> bool:
