@@ -74,6 +74,7 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emulator_server: Serv
     yield {"__name__": "docs", "model": ScriptedModel()}
     for client in made:  # a page leaves open what its reader would go on with
         client.close()
+    namespace.close()
 
 
 def missing(block: Block) -> str | None:
