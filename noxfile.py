@@ -40,7 +40,9 @@ def tests(session: nox.Session, strands: str) -> None:
     """Run the tests on one Strands release."""
     release = [] if strands == "newest" else [f"strands-agents=={strands}", *PINS.get(strands, [])]
     session.install(".[test]", *release)
-    session.run("pytest", "-q", "-n", "auto", "--dist", "worksteal", *session.posargs)
+    # An older release skips the snapshots of newer ones.
+    unused = ["--snapshot-warn-unused"] if release else []
+    session.run("pytest", "-q", "-n", "auto", "--dist", "worksteal", *unused, *session.posargs)
 
 
 @nox.session(python=PYTHONS)
