@@ -6,6 +6,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 # Nothing here may wait for an answer, be led astray by another environment, or draw bars into a log.
 export PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_PROGRESS_BAR=off
 unset PYTHONHOME PYTHONPATH
+# Each process, and there are many, would compile every module again.
+unset PYTHONDONTWRITEBYTECODE
 
 fail() {
   printf '%s: %s\n' "$(basename "$0")" "$*" >&2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 from typing import Any
 
 import pytest
@@ -198,7 +199,8 @@ async def test_a_datetime_in_a_tool_result(scenario: Any) -> None:
     errors = [error for error in chain(caught.value) if isinstance(error, SessionDataError)]
     assert errors, caught.value
     assert "datetime" in str(errors[0])
-    assert not any("1815" in str(each) for request in run.database.requests for each in request.statements)
+    sent = str([request.statements for request in run.database.requests])
+    assert not re.search(r"1815\D+12\D+10", sent)  # the year alone may stand in an id
 
     # Later turns are stored all the same, and what a new process gets is a history that a model takes.
     model.play("two")

@@ -541,10 +541,11 @@ def test_every_prefix_of_the_batches_can_be_restored(what: str, window: str) -> 
     new = [message(i, text) for i in range(5, count)]
     write(writer, state("new", window=window), message(3, "rewritten", new=False), *new, graph("new"))
     assert len(recorder.done) - first > 1
+    copy = local()
+    for batch in recorder.done[: first - 1]:
+        copy.batch(batch, transaction=True)
     for end in range(first, len(recorder.done) + 1):
-        copy = local()
-        for batch in recorder.done[:end]:
-            copy.batch(batch, transaction=True)
+        copy.batch(recorder.done[end - 1], transaction=True)
         positions = [row["message_id"] for row in table(copy, "messages")]
         assert positions == list(range(len(positions)))
         value, texts = stored(copy)["a"]

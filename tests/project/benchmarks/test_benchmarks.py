@@ -89,7 +89,10 @@ def test_crowds_and_footprints(results: dict[str, Any]) -> None:
 def test_targets(results: dict[str, Any]) -> None:
     """Every target is measured for the default durability, and the counts are reached."""
     default = {each["target"]: each for each in results["targets"] if each["contender"] == "persql"}
-    assert len(default) == 5 + 4 + 2 + 7
+    # Of two turns, File's may by chance take no longer than one without a session: there is no ratio to it then.
+    mine = [each for each in results["sections"]["turns"] if each["contender"] == "persql" and not each["history"]]
+    without = sum(record.get("ratio_to_file") is None for record in mine if record["scenario"] in ("plain", "tools"))
+    assert len(default) == 5 + 4 + 2 + 7 - without
     for each in results["targets"]:
         assert each["passed"] == (
             each["measured"] == each["limit"] if each["exact"] else each["measured"] <= each["limit"]

@@ -223,7 +223,7 @@ def test_no_cycles() -> None:
         walk(name, ())
 
 
-IMPORTS = """
+IMPORTS = '''
 import gc, importlib, os, sys, traceback, types
 import strands_persql, strands_persql.administration.viewer, strands_persql.cli._app
 
@@ -232,22 +232,29 @@ for name in [name for name in sys.modules if name.partition(".")[0] == "strands_
     del sys.modules[name]
 gc.freeze()
 root, *names = sys.argv[1:]
-for name in names:
-    child = os.fork()
-    if child == 0:
-        code = 0
-        try:
-            # As if the package imported nothing itself: else every import would begin with all of its modules.
-            package = sys.modules["strands_persql"] = types.ModuleType("strands_persql")
-            package.__path__ = [root]
-            importlib.import_module(name)
-        except BaseException:
-            traceback.print_exc()
-            code = 1
-        os._exit(code)
-    if os.waitpid(child, 0)[1]:
-        print(name)
-"""
+
+# As if the package imported nothing itself: else every import would begin with all of its modules.
+package = sys.modules["strands_persql"] = types.ModuleType("strands_persql")
+package.__path__ = [root]
+
+
+def import_each(package):
+    """Import each module of a package in a process of its own, where Python has imported the package already."""
+    for name in [name for name in names if name.rpartition(".")[0] == package]:
+        if os.fork() == 0:
+            try:
+                importlib.import_module(name)
+                import_each(name)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        if os.wait()[1]:
+            print(name, flush=True)
+
+
+import_each("strands_persql")
+'''
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
