@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from strands.session import SessionManager
 
 from .client import PerSQL
-from .database.connector import Connector
-from .database.tables import Tables
-from .engine.closing import Closing
 from .engine.lifecycle import Listener, register
 from .engine.recording import Recording
 from .engine.threads import awaited, submit_call
 from .errors import PerSQLError
-from .repository import PerSQLSessionRepository
+from .repository import LiveSession
 
 if TYPE_CHECKING:
     from strands import Agent
     from strands.hooks import HookRegistry
     from strands.multiagent.base import MultiAgentBase
     from strands.types.content import Message
-    from strands.types.session import Session, SessionMessage
+    from strands.types.session import Session
     from typing_extensions import Self
 
     from .client import Database
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["PerSQLSessionManager"]
 
 
-class PerSQLSessionManager(Closing, SessionManager):
+class PerSQLSessionManager(LiveSession, SessionManager):
     """A durable session for an agent, or for a Graph or Swarm, in a PerSQL database.
 
     ```python
@@ -64,10 +62,9 @@ class PerSQLSessionManager(Closing, SessionManager):
         durability: Durability = "message",
         create_tables: bool = True,
     ) -> None:
-        self._connector = Connector(database, Tables(table_prefix), create_tables=create_tables)
-        self._recording = Recording(self._connector, session_id, durability)
+        super().__init__(database, table_prefix=table_prefix, create_tables=create_tables)
+        self._recording = Recording(self._store, session_id, durability)
         self.session_id = self._recording.session_id
-        self._repository = PerSQLSessionRepository(database, table_prefix=table_prefix, create_tables=create_tables)
         self._listener = Listener(self._recording)
         self._client: PerSQL | None = None
 
@@ -140,7 +137,7 @@ class PerSQLSessionManager(Closing, SessionManager):
             raise
         self._client = client
         if create_database:
-            self._connector.provision = lambda: _create_database(client, database.rpartition("/")[2])
+            self._store.provision = lambda: _create_database(client, database.rpartition("/")[2])
         return self
 
     def __repr__(self) -> str:
@@ -192,25 +189,17 @@ class PerSQLSessionManager(Closing, SessionManager):
         """Store the state of a Graph or Swarm, and wait for it."""
         self._recording.writer.block(lambda: self._recording.multi_agents.recorded(source, last=True))
 
-    # What users of Strands' own managers rely on besides
+    # What users of Strands' own managers rely on besides: see `LiveSession`
 
-    def read_session(self, session_id: str, **kwargs: Any) -> Session | None:
-        """A session's own record; None where there is no such session."""
-        return self._repository.read_session(session_id, **kwargs)
+    @property
+    def session_repository(self) -> Self:
+        """This manager itself, which has the methods of a `SessionRepository`."""
+        return self
 
-    def list_messages(
-        self, session_id: str, agent_id: str, limit: int | None = None, offset: int = 0, **kwargs: Any
-    ) -> list[SessionMessage]:
-        """An agent's transcript in order, trimmed messages included."""
-        return self._repository.list_messages(session_id, agent_id, limit=limit, offset=offset, **kwargs)
-
-    def delete_session(self, session_id: str, **kwargs: Any) -> None:
-        """Delete all rows of a session.
-
-        Raises:
-            SessionException: There is no such session.
-        """
-        self._repository.delete_session(session_id, **kwargs)
+    @cached_property
+    def session(self) -> Session:
+        """The session's own record; one request the first time. A new one where nothing is stored yet."""
+        return self.read_session(self.session_id) or self._recording.writer.session
 
 
 def _create_database(client: PerSQL, slug: str) -> None:

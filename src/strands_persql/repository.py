@@ -1,9 +1,10 @@
-"""Strands' `SessionRepository` over the same tables, for use with Strands' own `RepositorySessionManager`."""
+"""Strands' `SessionRepository` over the same tables: for Strands' own `RepositorySessionManager`, and of a manager."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from strands.session import SessionRepository
 from strands.types.exceptions import SessionException
@@ -11,18 +12,22 @@ from strands.types.session import Session, SessionAgent, SessionMessage
 
 from .database.connector import Connector
 from .database.decoding import StoredMessage, unreadable
-from .database.encoding import Document, encode
+from .database.encoding import Document, encode, is_message
 from .database.faults import fault_of
 from .database.query import unanswered
 from .database.tables import Tables
+from .engine.agent_state import ensure_tracking_ids
+from .engine.closing import Closing
+from .engine.restore import restore_state
 from .errors import SessionDataError
 
 if TYPE_CHECKING:
+    from strands import Agent
     from strands.multiagent.base import MultiAgentBase
 
     from .client import Database, Statement
 
-__all__ = ["PerSQLSessionRepository"]
+__all__ = ["LiveSession", "PerSQLSessionRepository"]
 
 T = TypeVar("T")
 
@@ -216,6 +221,139 @@ class PerSQLSessionRepository(SessionRepository):
             raise SessionException(remedy) from error
 
 
+class LiveSession(Closing, PerSQLSessionRepository):
+    """The repository of a manager, whose session may have live agents: what is written goes into these too.
+
+    Reading stores what is pending first. Of other sessions, and where no agent is live, it is the plain repository.
+    """
+
+    session_id: str
+
+    def read_agent(self, session_id: str, agent_id: str, **kwargs: Any) -> SessionAgent | None:
+        """An agent's record; None where there is none."""
+        self._store_pending(session_id)
+        return super().read_agent(session_id, agent_id, **kwargs)
+
+    def read_message(self, session_id: str, agent_id: str, message_id: int, **kwargs: Any) -> SessionMessage | None:
+        """A message; None where there is none.
+
+        Raises:
+            ValueError: `message_id` is no integer.
+        """
+        self._store_pending(session_id)
+        return super().read_message(session_id, agent_id, message_id, **kwargs)
+
+    def list_messages(
+        self, session_id: str, agent_id: str, limit: int | None = None, offset: int = 0, **kwargs: Any
+    ) -> list[SessionMessage]:
+        """An agent's transcript in order, trimmed messages included."""
+        self._store_pending(session_id)
+        return super().list_messages(session_id, agent_id, limit=limit, offset=offset, **kwargs)
+
+    def read_multi_agent(self, session_id: str, multi_agent_id: str, **kwargs: Any) -> dict[str, Any] | None:
+        """A Graph's or Swarm's state; None where there is none."""
+        self._store_pending(session_id)
+        return super().read_multi_agent(session_id, multi_agent_id, **kwargs)
+
+    def create_message(self, session_id: str, agent_id: str, session_message: SessionMessage, **kwargs: Any) -> None:
+        """Store a new message; a live agent gets it at the end of its history.
+
+        Raises:
+            SessionException: There is a message with this id already, no such agent, or a live agent's next message
+                has another id.
+            ValueError: `message_id` is no integer.
+        """
+        agent = self._live(session_id, agent_id)
+        next_id = self._recording.writer.known.next_ids.get(agent_id, 0)
+        if agent is None or _message_id(session_message.message_id) < next_id:
+            super().create_message(session_id, agent_id, session_message, **kwargs)
+        elif session_message.message_id > next_id:
+            raise SessionException(
+                f"Message {session_message.message_id} would leave a gap: the next message of agent {agent_id!r} in "
+                f"session {session_id!r} is {next_id}."
+            )
+        else:
+            _message_document(session_message)  # raises what can't be stored
+            agent.messages.append(session_message.to_message())
+            ensure_tracking_ids(agent)
+            self._recording.writer.block(lambda: self._recording.agents.ended(agent))
+
+    def update_message(self, session_id: str, agent_id: str, session_message: SessionMessage, **kwargs: Any) -> None:
+        """Store a message's new content; its `created_at` stays. A live agent's history gets it too.
+
+        A `redact_message` overwrites what the message held before wherever that stands.
+
+        Raises:
+            SessionException: There is no such message.
+            ValueError: `message_id` is no integer.
+        """
+        agent = self._live(session_id, agent_id)
+        position = _message_id(session_message.message_id)
+        _message_document(session_message)  # raises what can't be stored
+        before = None if agent is None else super().read_message(session_id, agent_id, position)
+        if agent is None or before is None:
+            super().update_message(session_id, agent_id, session_message, **kwargs)
+            return
+        redacts = session_message.redact_message is not None
+        message = cast("dict[str, Any]", session_message.redact_message or session_message.message)
+        self._recording.writer.block(
+            lambda: self._recording.agents.updated(
+                agent, position, message, created_at=before.created_at, redacts=redacts
+            )
+        )
+
+    def update_agent(self, session_id: str, session_agent: SessionAgent, **kwargs: Any) -> None:
+        """Store an agent's new state; its `created_at` stays. A live agent gets that state.
+
+        Raises:
+            SessionException: There is no such agent.
+        """
+        agent = self._live(session_id, session_agent.agent_id)
+        if agent is None:
+            super().update_agent(session_id, session_agent, **kwargs)
+        else:
+            restore_state(agent, vars(session_agent), session_id=session_id)
+            self._recording.writer.block(lambda: self._recording.agents.ended(agent))
+
+    def create_multi_agent(self, session_id: str, multi_agent: MultiAgentBase, **kwargs: Any) -> None:
+        """Store a Graph's or Swarm's state.
+
+        Raises:
+            SessionException: There is no such session.
+        """
+        if not self._recorded(session_id, multi_agent):
+            super().create_multi_agent(session_id, multi_agent, **kwargs)
+
+    def update_multi_agent(self, session_id: str, multi_agent: MultiAgentBase, **kwargs: Any) -> None:
+        """Store a Graph's or Swarm's new state.
+
+        Raises:
+            SessionException: There is none yet.
+        """
+        if not self._recorded(session_id, multi_agent):
+            super().update_multi_agent(session_id, multi_agent, **kwargs)
+
+    def _store_pending(self, session_id: str) -> None:
+        if session_id == self.session_id and self.pending:
+            with suppress(Exception):  # a write's failure is for its event to raise: what is stored can still be read
+                self.flush()
+
+    def _live(self, session_id: str, agent_id: str) -> Agent | None:
+        """The live agent that a change concerns; what is pending is stored, and what was read ahead forgotten."""
+        if session_id != self.session_id:
+            return None
+        self._recording.opening.forget()
+        self.flush()
+        return self._recording.agents.live(agent_id)
+
+    def _recorded(self, session_id: str, multi_agent: MultiAgentBase) -> bool:
+        """Whether a Graph or Swarm is live: its state is then stored as at its events."""
+        if session_id != self.session_id or not self._recording.multi_agents.knows(multi_agent):
+            return False
+        self._recording.writer.block(lambda: self._recording.multi_agents.recorded(multi_agent, last=True))
+        return True
+
+
 def _laid_out(fields: dict[str, Any], *, what: str) -> Document:
     return Document.of(encode(fields, what=what), created_at=str(fields["created_at"]))
 
@@ -224,6 +362,8 @@ def _message_document(session_message: SessionMessage) -> Document:
     fields = dict(vars(session_message))
     if session_message.redact_message is not None:
         fields["message"] = session_message.redact_message
+    if not is_message(fields["message"]):
+        raise ValueError(f"message {session_message.message_id} must have a role and a list of content blocks")
     return _laid_out(fields, what=f"message {session_message.message_id}")
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "STATE_FIELDS",
     "Restorable",
+    "StateReader",
     "ensure_tracking_ids",
     "is_stateful",
     "messages_of",
@@ -88,6 +89,57 @@ class Restorable:
         """Give an agent its state back, interrupts and model state included."""
         agent.state = self.state
         _initialize(self.session_agent, agent)
+
+
+class StateReader:
+    """Reads one agent's state again and again, at the least cost that its Strands release allows.
+
+    A `SessionAgent` copies all of the agent's own state each time it is made. Where the release counts the changes of
+    that state, and the rest of a `SessionAgent` turned out to be what can be had from the agent directly, a copy is
+    made only when the count has changed.
+    """
+
+    def __init__(self) -> None:
+        self._direct = False
+        self._counted: Any = None
+        self._count: object = None
+        self._state: dict[str, Any] = {}
+
+    def read(self, agent: Agent) -> dict[str, Any]:
+        """Its own state, its conversation manager's, its interrupts' and its model's, by the names of `STATE_FIELDS`.
+
+        The values may share objects with the agent, but for `state`, which is the same object until it changes.
+        """
+        source: Any = agent
+        if self._direct:
+            try:
+                return self._read(source)
+            except AttributeError:  # another kind of state was put in its place
+                self._direct = False
+        session_agent = session_agent_of(agent)
+        document = {name: getattr(session_agent, name) for name in STATE_FIELDS}
+        try:
+            self._direct = self._read(source) == document
+        except AttributeError:
+            self._direct = False
+        return document
+
+    def _read(self, agent: Any) -> dict[str, Any]:
+        counted: Any = agent.state
+        # A class of the user's may change its values, or make them, without counting.
+        count: object = counted._get_version() if counted.__class__ is AgentState else None
+        if counted is not self._counted or count is None or count != self._count:
+            self._state = counted.get()
+            self._counted, self._count = counted, count
+        return {
+            "agent_id": agent.agent_id,
+            "conversation_manager_state": agent.conversation_manager.get_state(),
+            "state": self._state,
+            "_internal_state": {
+                "interrupt_state": agent._interrupt_state.to_dict(),
+                "model_state": agent._model_state,
+            },
+        }
 
 
 def _is_bidi(agent: Any) -> bool:

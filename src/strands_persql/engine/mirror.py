@@ -97,7 +97,7 @@ class Mirror(Listener):
             if hasattr(subject, "nodes"):
                 if not self.multi_agents.knows(subject):
                     await awaited(submit_call(lambda: self.multi_agents.attach(subject)))
-            elif not self.agents.knows(subject):
+            elif self.agents.live(subject.agent_id) is not subject:
                 await self._attach(subject)
             if not self._raises and self.recording.pending >= MAX_PENDING:
                 await wait(self.recording.writer.drain())  # takes in no more before this has gone through

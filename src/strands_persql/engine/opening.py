@@ -61,6 +61,11 @@ class Opening:
             elif self._ahead is not None:
                 self._ahead.add(agent_id)
 
+    def forget(self) -> None:
+        """What was read ahead may have changed since."""
+        with self._lock:
+            self._agents, self._multi_agents, self._ahead = {}, {}, set()
+
     def agent(self, agent_id: str, *, again: bool) -> StoredAgent | None:
         """What is stored of an agent: as it was read ahead, if it was, else in one request.
 

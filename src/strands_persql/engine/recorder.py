@@ -15,14 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from strands.agent.state import AgentState
 from strands.types.exceptions import SessionException
 
 from ..database.encoding import Message, copied, encode, message_document, now
 from ..database.live_window import LiveWindow
 from ..database.tables import Document
 from ..errors import SessionDataError
-from .agent_state import STATE_FIELDS, ensure_tracking_ids, is_stateful, messages_of, scrub_interrupts, session_agent_of
+from .agent_state import STATE_FIELDS, StateReader, ensure_tracking_ids, is_stateful, messages_of, scrub_interrupts
 from .collector import collector_paused
 from .outgoing import AgentRow, MessageRow, Redaction, Row
 from .restore import restored
@@ -41,57 +40,6 @@ __all__ = ["Recorder"]
 logger = logging.getLogger(__name__)
 
 
-class _StateReader:
-    """Reads one agent's state again and again, at the least cost that its Strands release allows.
-
-    A `SessionAgent` copies all of the agent's own state each time it is made. Where the release counts the changes of
-    that state, and the rest of a `SessionAgent` turned out to be what can be had from the agent directly, a copy is
-    made only when the count has changed.
-    """
-
-    def __init__(self) -> None:
-        self._direct = False
-        self._counted: Any = None
-        self._count: object = None
-        self._state: dict[str, Any] = {}
-
-    def read(self, agent: Agent) -> dict[str, Any]:
-        """Its own state, its conversation manager's, its interrupts' and its model's, by the names of `STATE_FIELDS`.
-
-        The values may share objects with the agent, but for `state`, which is the same object until it changes.
-        """
-        source: Any = agent
-        if self._direct:
-            try:
-                return self._read(source)
-            except AttributeError:  # another kind of state was put in its place
-                self._direct = False
-        session_agent = session_agent_of(agent)
-        document = {name: getattr(session_agent, name) for name in STATE_FIELDS}
-        try:
-            self._direct = self._read(source) == document
-        except AttributeError:
-            self._direct = False
-        return document
-
-    def _read(self, agent: Any) -> dict[str, Any]:
-        counted: Any = agent.state
-        # A class of the user's may change its values, or make them, without counting.
-        count: object = counted._get_version() if counted.__class__ is AgentState else None
-        if counted is not self._counted or count is None or count != self._count:
-            self._state = counted.get()
-            self._counted, self._count = counted, count
-        return {
-            "agent_id": agent.agent_id,
-            "conversation_manager_state": agent.conversation_manager.get_state(),
-            "state": self._state,
-            "_internal_state": {
-                "interrupt_state": agent._interrupt_state.to_dict(),
-                "model_state": agent._model_state,
-            },
-        }
-
-
 @dataclass(slots=True)
 class _Recorded:
     """One agent as it was last recorded."""
@@ -102,7 +50,7 @@ class _Recorded:
     state: dict[str, Any] | None = None  # the SessionAgent's fields, as last seen
     storable: dict[str, Any] | None = None  # the same, as last seen in a form that can be stored
     stored: bool = False  # its row is written, or on its way
-    reader: _StateReader = field(default_factory=_StateReader)
+    reader: StateReader = field(default_factory=StateReader)
 
 
 class Recorder:
@@ -170,10 +118,10 @@ class Recorder:
         with self._writer.lock:
             self._agents[agent_id] = known
 
-    def knows(self, agent: Agent) -> bool:
-        """Whether an agent was restored or attached."""
-        known = self._agents.get(agent.agent_id)
-        return known is not None and known.agent() is agent
+    def live(self, agent_id: str) -> Agent | None:
+        """The agent of an id that was restored or attached, and is still there."""
+        known = self._agents.get(agent_id)
+        return None if known is None else known.agent()
 
     def check_unique(self, agent: Agent) -> None:
         """See to it that no other live agent has an agent's id.
@@ -269,6 +217,33 @@ class Recorder:
                 history = [*history, message]
             self._record(agent, known, lambda: known.window.add(history))
             return self._writer.send()
+
+    def updated(self, agent: Agent, position: int, message: Message, *, created_at: str, redacts: bool) -> Written:
+        """A message of the transcript is given another content by hand; where it is in the history, there too.
+
+        Args:
+            agent: The agent.
+            position: The message's position in the transcript.
+            message: Its new content, which can be stored.
+            created_at: When its row was first written.
+            redacts: What it held before is overwritten wherever it stands.
+        """
+        with self._writer.lock:
+            known = self._known(agent)
+            self._record(agent, known, lambda: known.window.compare(messages_of(agent)))
+            live = next((entry.message for entry in known.window.entries if entry.message_id == position), None)
+            if live is None:
+                text = encode(message, what=f"message {position} of agent {agent.agent_id!r}")
+                document = message_document(text, position, created_at, now())
+                self._writer.put([MessageRow(agent.agent_id, position, document, new=False)])
+                return self._writer.send(last=True)
+            live.update(copied(message))
+            for key in live.keys() - message.keys() - {"tracking_id"}:
+                del live[key]
+            if redacts:
+                return self.redacted(agent, live)
+            self._record(agent, known, lambda: known.window.compare(messages_of(agent)))
+            return self._writer.send(last=True)
 
     def redacted(self, agent: Agent, message: Message) -> Written:
         """The message stored last was redacted: no row keeps what it held before.

@@ -18,7 +18,7 @@ from .window import Window
 if TYPE_CHECKING:
     from strands import Agent
 
-__all__ = ["restored"]
+__all__ = ["restore_state", "restored"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +35,9 @@ def restored(agent: Agent, stored: StoredAgent, *, session_id: str) -> Window:
     """
     what = f"agent {stored.agent_id!r}"
     try:
-        Restorable.of(copied(stored.document)).apply(agent)
+        head = restore_state(agent, stored.document, session_id=session_id)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise SessionDataError(unreadable(f"The row of {what}", f"it is no Strands agent's ({error})")) from error
-    head = _restore_conversation_manager(agent, stored.document["conversation_manager_state"], session_id)
     stateful = is_stateful(agent)
     live = LiveWindow.of_row(stored.window, stored.agent_id)
     window, missing = Window.restored(
@@ -73,6 +72,19 @@ def restored(agent: Agent, stored: StoredAgent, *, session_id: str) -> Window:
     if not stateful:  # else the model's own server holds the history
         agent.messages = cast("Any", messages)
     return window
+
+
+def restore_state(agent: Agent, document: Mapping[str, Any], *, session_id: str) -> list[Message]:
+    """Give an agent its state back, its conversation manager's included.
+
+    Returns:
+        The messages that the conversation manager puts before the stored ones.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: The document is no `SessionAgent`; the agent is unchanged.
+    """
+    Restorable.of(copied(dict(document))).apply(agent)
+    return _restore_conversation_manager(agent, document["conversation_manager_state"], session_id)
 
 
 def _restore_conversation_manager(agent: Agent, state: Mapping[str, Any], session_id: str) -> list[Message]:

@@ -62,15 +62,14 @@ class Writer:
     Attributes:
         lock: Held while an event is recorded.
         known: What is stored, as far as it knows.
+        session: Its own row, written with the first agent, Graph or Swarm.
     """
 
     def __init__(self, connector: Connector[Tables], session_id: str, durability: Durability = "message") -> None:
         self.connector = connector
         self.session_id = session_id
         self.durability = durability
-        session = Session(session_id=session_id, session_type=SessionType.AGENT)
-        # Its own row, written with the first agent, Graph or Swarm.
-        self._session = encode(session.to_dict(), what=f"session {session_id!r}")
+        self.session = Session(session_id=session_id, session_type=SessionType.AGENT)
         self._pending: Rows = {}
         self._out = Outgoing(session_id)
         self.known = self._out.known
@@ -295,7 +294,10 @@ class Writer:
         rows = list(self._out.rows.values())
         tables = self.connector.tables
         batch = only_new_messages(rows, tables, self.session_id, self.known)
-        return [batch] if batch is not None else plan(rows, tables, self.session_id, self._session, self.known)
+        if batch is not None:
+            return [batch]
+        session = encode(self.session.to_dict(), what=f"session {self.session_id!r}")
+        return plan(rows, tables, self.session_id, session, self.known)
 
     def _span(self, batch: Batch, since: int | None = None) -> BatchSpan:
         return BatchSpan.of(self._out, "persql.write", batch.statements, since=since)

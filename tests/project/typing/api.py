@@ -252,12 +252,14 @@ async def every_manager(manager: PerSQLSessionManager, agent: Agent, message: Me
     session: Session | None = manager.read_session("user-42")
     messages: list[SessionMessage] = manager.list_messages("user-42", "writer", limit=10, offset=20)
     manager.delete_session("user-42")
+    every_repository(manager.session_repository, graph)
+    kind: SessionType = manager.session.session_type
     waiting: int = manager.pending
     manager.flush()
     await manager.aflush()
     manager.close()
     await manager.aclose()
-    print(opened, owner, session, messages, waiting)
+    print(opened, owner, session, messages, kind, waiting)
 
 
 async def every_mirror(mirror: PerSQLHooks) -> None:
