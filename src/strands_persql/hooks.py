@@ -9,6 +9,7 @@ from strands.hooks import HookProvider, HookRegistry
 from .database.connector import Connector
 from .database.tables import Tables
 from .engine.closing import Closing
+from .engine.guardrails import watch
 from .engine.lifecycle import register
 from .engine.mirror import MAX_PENDING, Mirror
 from .engine.recording import Recording
@@ -27,10 +28,11 @@ class PerSQLHooks(Closing, HookProvider):
     agent = Agent(hooks=[PerSQLHooks("user-42", db)], session_manager=FileSessionManager("user-42"))
     ```
 
-    It never restores and never changes an agent. A history that another manager restored is recognised by its messages'
-    tracking ids and content, and continued; where it differs from what is stored, the mirror follows the agent, and
-    what the agent no longer has stays in the transcript. On the nodes of a Graph or Swarm, where Strands takes no
-    session manager, each agent needs an `agent_id` of its own.
+    It never restores and never changes an agent, nor a Graph or Swarm but for a task that a guardrail has blocked. A
+    history that another manager restored is recognised by its messages' tracking ids and content, and continued; where
+    it differs from what is stored, the mirror follows the agent, and what the agent no longer has stays in the
+    transcript. On the nodes of a Graph or Swarm, where Strands takes no session manager, each agent needs an `agent_id`
+    of its own.
 
     A guardrail's redaction of the user's message has no event: it is noticed after the model call, and the stored row
     then overwritten. With `redaction_safe` the user's message is not stored before that.
@@ -74,3 +76,4 @@ class PerSQLHooks(Closing, HookProvider):
     def register_hooks(self, registry: HookRegistry, **kwargs: Any) -> None:
         """Register the callbacks, once for each agent: see `strands_persql.engine.lifecycle`."""
         register(registry, self._listener)
+        watch(registry, self._listener)

@@ -19,7 +19,6 @@ from strands_persql.database.encoding import (
     encode,
     is_strict,
     parts_of,
-    replaced,
 )
 
 TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates and NUL included
@@ -130,13 +129,3 @@ def test_a_copy_shares_its_strings() -> None:
     assert copy["content"][0] is not original["content"][0]
     assert copy["content"][0]["text"] is text
     assert copy["content"][1]["bytes"] is data
-
-
-def test_replaced_parts() -> None:
-    """Each part that equals a pair's first becomes its second, and nothing else changes."""
-    value = {"a": [{"text": "raw"}], "b": {"c": [{"text": "raw"}], "d": "raw"}}
-    redacted = [{"text": "gone"}]
-    new = replaced(value, [([{"text": "raw"}], redacted)])
-    assert new == {"a": redacted, "b": {"c": redacted, "d": "raw"}}
-    assert new["a"] is not redacted
-    assert value["a"] == [{"text": "raw"}]

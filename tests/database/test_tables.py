@@ -155,7 +155,7 @@ def every_statement() -> list[tuple[str, Statement]]:
         "agents.touch": t.agents.touch("s", "a", revision=1, new_revision=2),
         "messages.add": t.messages.add("s", "a", 0, "{}", revision=1),
         "messages.put": t.messages.put("s", "a", 0, "{}", revision=1),
-        "messages.find_copies": t.messages.find_copies("s", "a", "user", "[]", before=9),
+        "messages.find_blocks": t.messages.find_blocks("s", {"a": 9}, [5], "Context:"),
         "multi_agents.create": t.multi_agents.create("s", "m", "{}", new_revision=7),
         "multi_agents.update": t.multi_agents.update("s", "m", "{}", revision=1, new_revision=2),
         "agents.add": t.agents.add("s", "a", doc),
@@ -409,20 +409,19 @@ def test_parts_in_the_window(connection: Connection) -> None:
 
 @pytest.mark.parametrize("size", [10**6, 400, 40])
 def test_where_a_redacted_text_may_stand(connection: Connection, size: int) -> None:
-    """Every message of that role and length before a position is found, and those in parts that may hold it."""
+    """Every message with a block of that length or start before a position is found, and those in parts."""
     first = with_agent(connection)
     long = len(message("raw", more=1)) > size
-    rows = [message("raw", more=1), message("raw", role="assistant"), message("raw too"), message("raw"), "no JSON"]
+    rows = [message("raw", more=1), message("begin"), message("raw too"), message("raw"), "no JSON"]
     for i, data in enumerate([*rows, message("raw")]):
         document = Document.of(data, size=size)
         run(connection, *TABLES.parts.add("s", "message", "a", i, document, revision=first))
         run(connection, TABLES.messages.add("s", "a", i, document.data, revision=first))
-    raw = json.dumps([{"text": "raw"}], separators=(",", ":"))
-    found = ask(connection, TABLES.messages.find_copies("s", "a", "user", raw, before=5))
-    assert [stored.position for stored in found] == ([] if long else [0, 3])
-    longer = f'[{{"text":"{"x" * 10**6}"}}]'
-    found = ask(connection, TABLES.messages.find_copies("s", "a", "user", longer, before=5))
-    assert [stored.text() for stored in found] == (rows[:4] if long else [])
+    found = ask(connection, TABLES.messages.find_blocks("s", {"a": 5, "b": 5}, [4, len('{"text":"raw"}')], "beg"))
+    assert [(owner, stored.position) for owner, stored in found] == [
+        ("a", i) for i in ((0, 1, 2, 3) if long else (0, 1, 3))
+    ]
+    assert all(bool(stored.missing(1)) == long for _, stored in found)
 
 
 def test_a_redacted_text_beside_a_number_that_json_lacks(connection: Connection) -> None:
@@ -432,8 +431,8 @@ def test_a_redacted_text_beside_a_number_that_json_lacks(connection: Connection)
     assert len(document.parts) == 1
     run(connection, *TABLES.parts.add("s", "message", "a", 0, document, revision=first))
     run(connection, TABLES.messages.add("s", "a", 0, document.data, revision=first))
-    found = ask(connection, TABLES.messages.find_copies("s", "a", "user", '[{"text":"raw"}]', before=5))
-    assert [stored.record()["message"]["content"] for stored in found] == [[{"text": "raw"}]]
+    found = ask(connection, TABLES.messages.find_blocks("s", {"a": 5}, [], "Context:"))
+    assert [stored.record()["message"]["content"] for _, stored in found] == [[{"text": "raw"}]]
 
 
 # After a refusal

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from strands_persql.database.decoding import StoredMessage
 from strands_persql.database.encoding import PART_BYTES, Document
 from strands_persql.database.tables import Tables
+from strands_persql.engine.copies import RedactedCopies
 from strands_persql.engine.outgoing import (
     MAX_BODY_BYTES,
     MAX_STATEMENTS,
@@ -104,13 +106,15 @@ def test_what_is_rewritten_for_a_redaction() -> None:
     """Only a message of the same role and content gets the new content; its other fields stay."""
     fields = {"message": {"role": "user", "content": [{"text": "secret"}]}, "message_id": 7, "created_at": "t"}
     stored = StoredMessage("Message 7", json.dumps(fields), position=7)
-    row = Redaction("a", "user", '[{"text":"secret"}]', '[{"text":"gone"}]', 9).rewritten(stored)
+    secret: dict[str, Any] = {"role": "user", "content": [{"text": "secret"}]}
+    redacted: dict[str, Any] = {"role": "user", "content": [{"text": "gone"}]}
+    row = Redaction("a", RedactedCopies(secret, redacted), {"a": 9}).rewritten("a", stored)
     assert row is not None
     assert row.key == ("message", "a", 7)
     assert not row.new
     rewritten = json.loads(row.document.data)
     assert rewritten.pop("updated_at") > "2"
     assert rewritten == {**fields, "message": {"role": "user", "content": [{"text": "gone"}]}}
-    assert Redaction("a", "assistant", '[{"text":"secret"}]', "[]", 9).rewritten(stored) is None
-    assert Redaction("a", "user", "[]", "[]", 9).rewritten(stored) is None
-    assert Redaction("a", "user", "[]", "[]", 9).rewritten(StoredMessage("Message 7", "{}")) is None
+    for raw in ({**secret, "role": "assistant"}, {**secret, "content": []}):
+        assert Redaction("a", RedactedCopies(raw, redacted), {"a": 9}).rewritten("a", stored) is None
+        assert Redaction("a", RedactedCopies(raw, redacted), {"a": 9}).rewritten("a", StoredMessage("7", "{}")) is None

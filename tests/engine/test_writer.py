@@ -17,6 +17,7 @@ from strands_persql.database.encoding import PART_BYTES
 from strands_persql.database.live_window import LiveWindow
 from strands_persql.database.query import together
 from strands_persql.database.tables import Document, Tables
+from strands_persql.engine.copies import RedactedCopies
 from strands_persql.engine.outgoing import MAX_BODY_BYTES, AgentRow, MessageRow, MultiAgentRow, Redaction, Row
 from strands_persql.engine.reader import restoring
 from strands_persql.engine.window import Window
@@ -82,11 +83,7 @@ def graph(value: Any) -> MultiAgentRow:
 
 def redaction(raw: str, new: str) -> Redaction:
     """Content that must go."""
-    return Redaction("a", "user", _compact([{"text": raw}]), _compact([{"text": new}]), 10**9)
-
-
-def _compact(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return Redaction("a", RedactedCopies(said(raw), said(new)), {"a": 10**9})
 
 
 def write(writer: Writer, *rows: Row) -> None:

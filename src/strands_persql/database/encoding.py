@@ -35,7 +35,6 @@ __all__ = [
     "now",
     "parts_of",
     "quoted",
-    "replaced",
 ]
 
 Message: TypeAlias = dict[str, Any]
@@ -218,18 +217,6 @@ def copied(value: Any) -> Any:
         return document
     if isinstance(value, list):
         return [item if type(item) in LEAVES else copied(item) for item in cast("list[Any]", value)]
-    return value
-
-
-def replaced(value: Any, pairs: list[tuple[Any, Any]]) -> Any:
-    """A structural copy in which each part that equals the first of a pair is the second of it."""
-    for old, new in pairs:
-        if value == old:
-            return copied(new)
-    if isinstance(value, dict):
-        return {key: replaced(item, pairs) for key, item in cast("dict[Any, Any]", value).items()}
-    if isinstance(value, list):
-        return [replaced(item, pairs) for item in cast("list[Any]", value)]
     return value
 
 

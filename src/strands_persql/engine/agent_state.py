@@ -14,10 +14,12 @@ from strands.agent.state import AgentState
 from strands.types.content import Message as StrandsMessage
 from strands.types.session import SessionAgent
 
-from ..database.encoding import Message, replaced
+from ..database.encoding import Message
 
 if TYPE_CHECKING:
     from strands import Agent
+
+    from .copies import Copies
 
 __all__ = [
     "STATE_FIELDS",
@@ -57,11 +59,11 @@ def ensure_tracking_ids(agent: Agent) -> None:
                 message["tracking_id"] = str(uuid4())
 
 
-def scrub_interrupts(agent: Agent, pairs: list[tuple[Any, Any]]) -> None:
-    """Replace, in the copies of messages that interrupt state carries, the first of each pair by the second."""
+def scrub_interrupts(agent: Agent, copies: Copies) -> None:
+    """Clear the copies of a message that interrupt state carries."""
     session_agent = session_agent_of(agent)
     internal = vars(session_agent)["_internal_state"]
-    scrubbed = replaced(internal, pairs)
+    scrubbed = copies.cleared(internal)
     if scrubbed != internal:
         _initialize(SessionAgent.from_dict({**vars(session_agent), "_internal_state": scrubbed}), agent)
 

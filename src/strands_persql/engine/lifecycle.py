@@ -7,7 +7,6 @@ cancel scope around a request) cancels the wait, not the write.
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -25,19 +24,20 @@ from strands.hooks import (
     MultiAgentInitializedEvent,
 )
 
+from .guardrails import watch
+from .multi_agents import agents_in
+from .ordering import LAST, adder
 from .threads import awaited, submit_call
 
 if TYPE_CHECKING:
     from strands import Agent
     from strands.multiagent.base import MultiAgentBase
 
+    from ..database.encoding import Message
     from .options import Written
     from .recording import Recording
 
 __all__ = ["Listener", "register", "wait"]
-
-LAST = 100
-"""`HookOrder.SDK_LAST`: after all hooks of the user's, where a registry knows an order (Strands 1.43 on)."""
 
 
 class Listener:
@@ -78,6 +78,7 @@ class Listener:
 
     async def multi_agent_initialized(self, source: MultiAgentBase) -> None:
         """A Graph or Swarm was built."""
+        self.watch_nodes(source)
         await awaited(submit_call(lambda: self.multi_agents.restore(source)))
 
     async def node_ended(self, source: MultiAgentBase) -> None:
@@ -87,6 +88,16 @@ class Listener:
     async def multi_agent_ended(self, source: MultiAgentBase) -> None:
         """All of it has run."""
         await wait(self.multi_agents.recorded(source, last=True))
+
+    def watch_nodes(self, source: MultiAgentBase) -> None:
+        """Be told when a guardrail blocks what a Graph or Swarm gives one of its nodes."""
+        for agent in agents_in(source):
+            watch(agent.hooks, self)
+
+    async def redacted(self, agent: Agent, message: Message, raw: Message) -> None:
+        """A guardrail has redacted the prompt of a node."""
+        for source in self.multi_agents.sources_of(agent):
+            await wait(self.multi_agents.redacted(source, message, raw))
 
 
 def register(registry: HookRegistry, listener: Listener) -> None:
@@ -99,23 +110,23 @@ def register(registry: HookRegistry, listener: Listener) -> None:
     if registry in listener.registries:
         return
     listener.registries.add(registry)
-    on = _adder(registry)
+    on = adder(registry)
 
     # The last step of an agent's constructor. Strands takes only a synchronous callback here. Last, so that a mirror
     # sees what another manager has restored.
-    on(AgentInitializedEvent, _initialized(listener), last=True)
+    on(AgentInitializedEvent, _initialized(listener), order=LAST)
     # A message is stored before the agent goes on; its tool's changes to the agent's state go along.
     on(MessageAddedEvent, _of_agent(listener.added))
     # Interventions, guardrails and hooks change the end of the history round a model call, without an event.
     on(AfterModelCallEvent, _after_model_call(listener))
     # Trimming, interrupts and the user's own edits have no event: the whole history is compared, after all other hooks.
-    on(AfterInvocationEvent, _of_agent(listener.ended), last=True)
+    on(AfterInvocationEvent, _of_agent(listener.ended), order=LAST)
 
     # A Graph's or Swarm's constructor runs this one in a loop of its own.
     on(MultiAgentInitializedEvent, _of_source(listener.multi_agent_initialized))
     # A node has run: should the process die now, the run goes on behind it.
     on(AfterNodeCallEvent, _of_source(listener.node_ended))
-    on(AfterMultiAgentInvocationEvent, _of_source(listener.multi_agent_ended), last=True)
+    on(AfterMultiAgentInvocationEvent, _of_source(listener.multi_agent_ended), order=LAST)
 
     # A BidiAgent appends its transcripts empty and replaces them as they grow (Strands 1.58 on).
     for event_type in filter(None, [getattr(strands.hooks, "MessageUpdatedEvent", None)]):
@@ -123,11 +134,11 @@ def register(registry: HookRegistry, listener: Listener) -> None:
     # It has events of its own up to 1.55, and no invocation: its end is its stop.
     bidi = _bidi_events()
     for event_type in bidi("BidiAgentInitializedEvent"):
-        on(event_type, _initialized(listener), last=True)
+        on(event_type, _initialized(listener), order=LAST)
     for event_type in bidi("BidiMessageAddedEvent"):
         on(event_type, _of_agent(listener.added))
     for event_type in bidi("BidiAfterInvocationEvent", "BidiAgentStopEvent"):
-        on(event_type, _of_agent(listener.ended), last=True)
+        on(event_type, _of_agent(listener.ended), order=LAST)
 
 
 async def wait(written: Written) -> None:
@@ -163,16 +174,6 @@ def _after_model_call(listener: Listener) -> Callable[[Any], Awaitable[None]]:
         await listener.checked(event.agent, failed=failed)
 
     return callback
-
-
-def _adder(registry: HookRegistry) -> Callable[..., None]:
-    add_callback: Callable[..., None] = registry.add_callback
-    ordered = "order" in inspect.signature(add_callback).parameters
-
-    def add(event_type: type[Any], callback: Callable[[Any], Any], *, last: bool = False) -> None:
-        add_callback(event_type, callback, **({"order": LAST} if ordered and last else {}))
-
-    return add
 
 
 def _bidi_events() -> Callable[..., list[type[Any]]]:

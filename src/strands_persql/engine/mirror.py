@@ -68,6 +68,13 @@ class Mirror(Listener):
         waits = self._holds_back and failed  # the call that redacts may be yet to come
         await self._record(agent, (lambda _: None) if waits else self.agents.checked)
 
+    async def redacted(self, agent: Agent, message: Message, raw: Message) -> None:
+        """A guardrail has redacted its prompt."""
+        if agent.hooks in self.registries:
+            await self._record(agent, lambda agent: self.agents.redacted(agent, message, raw))
+        for source in self.multi_agents.sources_of(agent):
+            await self._record(source, lambda source: self.multi_agents.redacted(source, message, raw))
+
     async def updated(self, agent: Agent) -> None:
         """A message was replaced."""
         await self._record(agent, self.agents.synced)
@@ -78,6 +85,7 @@ class Mirror(Listener):
 
     async def multi_agent_initialized(self, source: MultiAgentBase) -> None:
         """A Graph or Swarm was built."""
+        self.watch_nodes(source)
         try:
             await awaited(submit_call(lambda: self.multi_agents.attach(source)))
         except Exception as error:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
-from ..database.encoding import encode
+from ..database.encoding import Message, decode, encode, is_message, mapping
 from ..database.tables import Document
 from ..errors import SessionDataError
+from .copies import Copies, RedactedCopies
 from .outgoing import MultiAgentRow
 
 if TYPE_CHECKING:
+    from strands import Agent
     from strands.multiagent.base import MultiAgentBase
 
     from ..database.decoding import StoredMultiAgent
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
     from .options import Written
     from .writer import Writer
 
-__all__ = ["MultiAgentRecorder"]
+__all__ = ["MultiAgentRecorder", "agents_in"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +39,7 @@ class MultiAgentRecorder:
         self._writer = writer
         self._opening = opening
         self._recorded: dict[str, str] = {}  # the state of each, as last recorded
+        self._sources: WeakSet[MultiAgentBase] = WeakSet()
 
     def knows(self, source: MultiAgentBase) -> bool:
         """Whether a Graph or Swarm was restored or attached."""
@@ -62,25 +67,91 @@ class MultiAgentRecorder:
                     f"The row of multi-agent {source.id!r} can't be read as its state: {error}. Nothing was changed. "
                     "Look at the column data of that row, and mend it, delete it, or use another session id."
                 ) from error
-        self._go_on_with(source.id, stored)
+        self._go_on_with(source, stored)
 
     def attach(self, source: MultiAgentBase) -> None:
         """Go on from what is stored of a Graph or Swarm, and leave it as it is; one request."""
-        self._go_on_with(source.id, self._read(source.id))
+        self._go_on_with(source, self._read(source.id))
 
     def recorded(self, source: MultiAgentBase, *, last: bool) -> Written:
         """A node of a Graph or Swarm has run, or with `last` the whole of it."""
         with self._writer.lock:
-            text = encode(source.serialize_state(), what=f"the state of multi-agent {source.id!r}")
-            if text != self._recorded.get(source.id):
-                self._writer.put([MultiAgentRow(source.id, Document.of(text))])
-                self._recorded[source.id] = text
+            self._put(source.id, source.serialize_state())
             return self._writer.send(last=last)
+
+    def sources_of(self, agent: Agent) -> list[MultiAgentBase]:
+        """The Graphs and Swarms of which an agent is a node."""
+        return [source for source in self._sources if any(node is agent for node in agents_in(source))]
+
+    def redacted(self, source: MultiAgentBase, message: Message, raw: Message) -> Written:
+        """A node's prompt was redacted: the next node is not given what was blocked, and no row keeps it.
+
+        Args:
+            source: The Graph or Swarm.
+            message: The prompt as it is now.
+            raw: The prompt as it was.
+        """
+        copies = RedactedCopies(raw, message)
+        with self._writer.lock:
+            _scrub(source, copies)
+            stored = decode(self._recorded.get(source.id) or "{}")
+            state = copies.cleared(stored)
+            if state != stored:
+                self._put(source.id, state)
+                return self._writer.send(last=True)
+            return None
+
+    def _put(self, multi_agent_id: str, state: dict[str, Any]) -> None:
+        text = encode(state, what=f"the state of multi-agent {multi_agent_id!r}")
+        if text != self._recorded.get(multi_agent_id):
+            self._writer.put([MultiAgentRow(multi_agent_id, Document.of(text))])
+            self._recorded[multi_agent_id] = text
 
     def _read(self, multi_agent_id: str) -> StoredMultiAgent | None:
         return self._opening.multi_agent(multi_agent_id, again=multi_agent_id in self._recorded)
 
-    def _go_on_with(self, multi_agent_id: str, stored: StoredMultiAgent | None) -> None:
+    def _go_on_with(self, source: MultiAgentBase, stored: StoredMultiAgent | None) -> None:
+        multi_agent_id = source.id
+        self._sources.add(source)
         revision, in_parts = (0, False) if stored is None else (stored.revision, stored.in_parts)
         self._writer.known.go_on_from_multi_agent(multi_agent_id, revision, in_parts=in_parts)
         self._recorded[multi_agent_id] = "" if stored is None else stored.text
+
+
+def agents_in(source: Any) -> Iterator[Agent]:
+    """The agents that are nodes of a Graph or Swarm, or of one that is a node of it."""
+    for executor in _executors(source):
+        if hasattr(executor, "nodes"):
+            yield from agents_in(executor)
+        elif hasattr(executor, "messages") and hasattr(executor, "hooks"):
+            yield executor
+
+
+def _executors(source: Any) -> list[Any]:
+    return [node.executor for node in mapping(getattr(source, "nodes", None)).values() if hasattr(node, "executor")]
+
+
+def _scrub(source: Any, copies: Copies) -> None:
+    """Clear the copies of a message in what a Graph or Swarm holds in memory, and those that are nodes of it."""
+    state = source.state
+    state.task = copies.task(state.task)
+    _scrub_results(state.results, copies)
+    if getattr(state, "handoff_message", None):  # a Swarm's, and so the next
+        state.handoff_message = copies.handoff(state.handoff_message)
+    if hasattr(source, "shared_context"):
+        source.shared_context.context = copies.shared_context(source.shared_context.context)
+    interrupts = mapping(getattr(getattr(source, "_interrupt_state", None), "context", None))
+    for key, value in interrupts.items():
+        interrupts[key] = copies.cleared(value)
+    for executor in _executors(source):
+        if hasattr(executor, "nodes"):
+            _scrub(executor, copies)
+
+
+def _scrub_results(results: dict[str, Any], copies: Copies) -> None:
+    for node in results.values():
+        _scrub_results(getattr(node.result, "results", {}), copies)
+        message: Any = getattr(node.result, "message", None)
+        redacted = copies.message(message) if is_message(message) else None
+        if redacted is not None:
+            message.update(content=redacted["content"])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ..database.encoding import Document, decode, encode, is_message, now
+from ..database.encoding import Document, encode, is_message, now
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..client import Statement
     from ..database.decoding import StoredMessage
     from ..database.tables import ChunkKind, Tables
+    from .copies import RedactedCopies
     from .tracing import BatchSpan
 
 __all__ = [
@@ -91,45 +92,40 @@ class MultiAgentRow:
 
 @dataclass(frozen=True, slots=True)
 class Redaction:
-    """Content to be overwritten wherever an agent's transcript holds it.
+    """Content to be overwritten wherever the transcripts of a session's agents hold it.
 
     The rows that may hold it are read and compared here: what is redacted is sent nowhere.
 
     Attributes:
-        agent_id: The agent.
-        role: The role of the messages that may hold it.
-        raw: The content before, as JSON.
-        redacted: The content after, as JSON.
-        before: The position after the transcript's last message at that time: a newer message may hold it again.
+        agent_id: The agent whose message was redacted.
+        copies: What was redacted.
+        before: The agents, and for each the position after its last message at that time: a newer message may hold it
+            again.
     """
 
     agent_id: str
-    role: str
-    raw: str
-    redacted: str
-    before: int
+    copies: RedactedCopies
+    before: Mapping[str, int]
 
     @property
     def key(self) -> Key:
         """What a newer content replaces."""
-        return ("redaction", self.agent_id, hash((self.role, self.raw)))
+        return ("redaction", self.agent_id, self.copies.key)
 
-    def rewritten(self, stored: StoredMessage) -> MessageRow | None:
-        """The new content of a stored message, if it holds exactly what is to be redacted.
+    def rewritten(self, agent_id: str, stored: StoredMessage) -> MessageRow | None:
+        """The new content of a stored message, if it holds what is to be redacted.
 
         Raises:
             SessionDataError: The message can't be read.
         """
         fields = stored.fields()
         message = fields.get("message")
-        if not is_message(message) or message["role"] != self.role:
+        redacted = self.copies.message(message) if is_message(message) else None
+        if redacted is None:
             return None
-        if encode(message["content"], what="a message") != self.raw:
-            return None
-        message["content"] = decode(self.redacted)
-        text = encode({**fields, "updated_at": now()}, what="a message")
+        text = encode({**fields, "message": redacted, "updated_at": now()}, what="a message")
         document = Document.of(text, created_at=str(fields.get("created_at", "")))
-        return MessageRow(self.agent_id, stored.position, document, new=False)
+        return MessageRow(agent_id, stored.position, document, new=False)
 
 
 Row: TypeAlias = MessageRow | AgentRow | MultiAgentRow | Redaction

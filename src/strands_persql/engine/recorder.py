@@ -13,6 +13,7 @@ import sys
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from strands.types.exceptions import SessionException
@@ -23,6 +24,7 @@ from ..database.tables import Document
 from ..errors import SessionDataError
 from .agent_state import STATE_FIELDS, StateReader, ensure_tracking_ids, is_stateful, messages_of, scrub_interrupts
 from .collector import collector_paused
+from .copies import RedactedCopies
 from .outgoing import AgentRow, MessageRow, Redaction, Row
 from .restore import restored
 from .window import Change, Window
@@ -245,35 +247,48 @@ class Recorder:
             self._record(agent, known, lambda: known.window.compare(messages_of(agent)))
             return self._writer.send(last=True)
 
-    def redacted(self, agent: Agent, message: Message) -> Written:
+    def redacted(self, agent: Agent, message: Message, raw: Message | None = None) -> Written:
         """The message stored last was redacted: no row keeps what it held before.
 
-        An earlier message of the same role and content (a retried prompt, which Strands leaves raw) is redacted along
-        with it, in the agent's history as in its rows, and so are the copies in its interrupt state.
+        An earlier message that holds it (a retried prompt, which Strands leaves raw) is redacted along with it, in the
+        histories of this session's agents as in their rows, and so are the copies in their interrupt state.
+
+        Args:
+            agent: The agent.
+            message: The message as it is now.
+            raw: The message as it was, where that is known: it may not be stored yet, and no agent is changed.
 
         Raises:
             SessionException: There is no message to redact.
         """
         with self._writer.lock:
             known = self._known(agent)
-            target = known.window.place(message, messages_of(agent))
-            if target is None:
+            target = None if raw is not None else known.window.place(message, messages_of(agent))
+            if target is not None:
+                raw, message = target.content, target.message
+            if raw is None:
                 raise SessionException("No message to redact.")
-            role, raw, redacted = target.content.get("role"), target.content["content"], target.message["content"]
-            rows: list[Row] = []
-            was_sent = False
-            if raw and raw != redacted:
-                for entry in known.window.entries:
-                    if entry.content.get("role") == role and entry.content["content"] == raw and entry is not target:
-                        entry.message["content"] = copied(redacted)
-                scrub_interrupts(agent, _pairs(raw, redacted))
-                was_sent = target.message_id is None or not self._writer.is_unsent(agent.agent_id, target.message_id)
-                text = encode(redacted, what="a redaction")
-                raw_text = encode(raw, what="a message")
-                rows.append(Redaction(agent.agent_id, str(role), raw_text, text, known.window.next_id))
-            self._record(agent, known, lambda: known.window.compare(messages_of(agent)), rows)
+            copies = RedactedCopies(raw, message)
+            if copies.is_empty:
+                self._record(agent, known, lambda: known.window.compare(messages_of(agent)))
+                return self._writer.send(last=self._writer.durability == "message")
+            before = {agent_id: other.window.next_id for agent_id, other in self._agents.items()}
+            others = [(known, agent)]
+            if target is not None:
+                alive = [(other, other.agent()) for other in self._agents.values() if other is not known]
+                others += [(other, live) for other, live in alive if live is not None]
+                for other, live in others:
+                    scrub_interrupts(live, copies)
+                    for entry in other.window.entries:
+                        redacted = None if entry is target else copies.message(entry.content)
+                        if redacted is not None:
+                            entry.message["content"] = redacted["content"]
+            rows: list[Row] | None = [Redaction(agent.agent_id, copies, before)]
+            for other, live in others:
+                self._record(live, other, partial(other.window.compare, messages_of(live)), rows)
+                rows = None
             # What was sent raw is overwritten before the model's next step, whatever the durability.
-            at_once = was_sent or self._writer.has_rewrites
+            at_once = self._writer.has_rewrites or (target is not None and target.message_id is None)
             return self._writer.send(last=self._writer.durability == "message" or at_once)
 
     # From changes to rows
@@ -344,12 +359,3 @@ def _storable_part(state: dict[str, Any]) -> dict[str, Any]:
 def _agent_text(agent_id: str, state: dict[str, Any], created_at: str) -> str:
     document = {**state, "created_at": created_at, "updated_at": now()}
     return encode(document, what=f"the state of agent {agent_id!r}")
-
-
-def _pairs(raw: Any, redacted: Any) -> list[tuple[Any, Any]]:
-    """Content before and after a redaction, whole and by tool result, as interrupt state carries copies of either."""
-    pairs = [(raw, redacted)]
-    for old, new in zip(raw, redacted, strict=False):
-        if isinstance(old, dict) and isinstance(new, dict) and "toolResult" in old and "toolResult" in new:
-            pairs.append((old["toolResult"], new["toolResult"]))  # pyright: ignore[reportUnknownArgumentType]
-    return pairs

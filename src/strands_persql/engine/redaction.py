@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..database.decoding import Part, StoredMessage
+from .copies import SWARM_PROMPT
 from .outgoing import MessageRow, Redaction
 from .tracing import BatchSpan
 
@@ -20,27 +21,36 @@ __all__ = ["search"]
 
 def search(out: Outgoing, redaction: Redaction, connector: Connector[Tables], lock: threading.RLock) -> None:
     """Put the rows that hold what is to be redacted among those being sent, in the place of the redaction."""
-    agent_id = redaction.agent_id
-    found: list[StoredMessage] = []
-    if out.known.agents.get(agent_id):
-        query = connector.tables.messages.find_copies(
-            out.session_id, agent_id, redaction.role, redaction.raw, before=redaction.before
-        )
-        with BatchSpan.of(out, "persql.redact", query.statements, [redaction]) as span:
-            found = connector.ask(span.counted(query))
+    stored = _stored(out, redaction, connector)
     with lock:
         del out.rows[redaction.key]
         for row in list(out.rows.values()):  # earlier copies that are yet to be stored
-            if isinstance(row, MessageRow) and row.agent_id == agent_id and row.message_id < redaction.before:
+            if isinstance(row, MessageRow) and row.message_id < redaction.before.get(row.agent_id, 0):
                 document = row.document
                 parts = [Part(document.generation, number, text) for number, text in enumerate(document.parts)]
                 copy = StoredMessage(f"message {row.message_id}", document.data, parts, row.message_id)
-                redacted = redaction.rewritten(copy)
+                redacted = redaction.rewritten(row.agent_id, copy)
                 if redacted is not None:
                     out.rows[row.key] = replace(redacted, new=row.new)
-        for stored in found:
-            rewritten = redaction.rewritten(stored)
+        for agent_id, message in stored:
+            rewritten = redaction.rewritten(agent_id, message)
             if rewritten is not None and rewritten.key not in out.rows:
                 out.rows[rewritten.key] = rewritten
-                if stored.in_parts:
+                if message.in_parts:
                     out.known.in_parts.add(rewritten.key)
+
+
+def _stored(out: Outgoing, redaction: Redaction, connector: Connector[Tables]) -> list[tuple[str, StoredMessage]]:
+    """The stored messages that may hold it, whole, by agent."""
+    before = {agent_id: before for agent_id, before in redaction.before.items() if out.known.agents.get(agent_id)}
+    if not before:
+        return []
+    messages = connector.tables.messages
+    query = messages.find_blocks(out.session_id, before, redaction.copies.lengths, SWARM_PROMPT)
+    with BatchSpan.of(out, "persql.redact", query.statements, [redaction]) as span:
+        found = connector.ask(span.counted(query))
+    for place, (agent_id, message) in enumerate(found):
+        if message.missing(1):  # one long message after the other, so that no answer is too long
+            whole = connector.ask(messages.read(out.session_id, agent_id, message.position))
+            found[place] = (agent_id, whole or message)
+    return found

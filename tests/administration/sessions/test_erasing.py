@@ -150,7 +150,8 @@ def test_only_the_task_of_the_message_goes() -> None:
 
     assert left("user", {"text": "Original Task: go home"})["current_task"] == ERASED
     assert left("user", {"text": "Context:\nUser Request: go home\n\nmore"})["current_task"] == ERASED
-    for role, words in (("assistant", "go home"), ("user", "go homeward"), ("user", "go"), ("user", "")):
+    others = ("please go home now", "go homeward", "go", "", "Original Task: go home now", "Context:\ngo home")
+    for role, words in (("assistant", "go home"), *(("user", words) for words in others)):
         assert left(role, {"text": words}) == state
     handed = {"agent_name": "b", "message": "take over", "context": {"pin": 1234}}
     assert left("assistant", {"toolUse": {"toolUseId": "u", "name": "handoff_to_agent", "input": handed}}) == {

@@ -65,10 +65,10 @@ async def test_trimming_turn(store: Store, mode: str) -> None:
 
 
 async def test_redacting_turn(store: Store, mode: str) -> None:
-    """A redaction is one request more."""
+    """A redaction is two requests more: one looks for copies, one overwrites them."""
     agent, database = await warm(store, mode, redact_user("[redacted]"))
     await turn(agent, mode, "b")
-    assert len(database.requests) == 3
+    assert len(database.requests) == 4
 
 
 async def test_redaction_safe_turn(store: Store, mode: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..decoding import FoundParts, StoredMessage
-from ..encoding import PART_BYTES, PARTS_MARKER, is_strict
+from ..encoding import PARTS_MARKER, encode
 from ..query import Query
 from ._layout import revision_step
 from ._parts import Parts
@@ -106,37 +108,6 @@ class Messages:
         """Messages by their place in the transcript."""
         rows = f"FROM {self.prefix}messages WHERE session_id = ? AND agent_id = ? ORDER BY message_id LIMIT ? OFFSET ?"
         params = (session_id, agent_id, -1 if limit is None else limit, offset)
-        return self._with_parts(session_id, agent_id, rows, params)
-
-    def find_copies(
-        self, session_id: str, agent_id: str, role: str, raw: str, *, before: int
-    ) -> Query[list[StoredMessage]]:
-        """The messages that may hold a content that is to be redacted; the reader of the rows compares it.
-
-        The content itself may never have been sent, and is not: it is looked for by its length. Messages in parts,
-        which SQLite can't look into, are read whole, but those of several parts only where the content is that long.
-
-        Args:
-            session_id: The session.
-            agent_id: The agent.
-            role: Of the messages.
-            raw: The content, as JSON.
-            before: The position after the last message to look at.
-        """
-        marker = PARTS_MARKER if len(raw) * 5 > PART_BYTES or not is_strict(raw) else f"{PARTS_MARKER}1,"
-        rows = (
-            f"FROM {self.prefix}messages WHERE session_id = ? AND agent_id = ? AND message_id < ? "
-            f"AND CASE WHEN substr(data, 1, {len(PARTS_MARKER)}) = ? THEN substr(data, 1, ?) = ? "
-            "WHEN json_valid(data) THEN json_extract(data, '$.message.role') = ? "
-            "AND length(json_extract(data, '$.message.content')) = ? END"
-        )
-        params = (session_id, agent_id, before, PARTS_MARKER, len(marker), marker, role, len(raw))
-        return self._with_parts(session_id, agent_id, rows, params)
-
-    def _with_parts(
-        self, session_id: str, agent_id: str, rows: str, params: tuple[str | int, ...]
-    ) -> Query[list[StoredMessage]]:
-        """The messages of one agent that `rows` (`FROM …`) finds, each with its parts."""
         parts = (
             f"SELECT owner, message_id, generation, part, data FROM {self.prefix}chunks WHERE session_id = ? "
             f"AND kind = 'message' AND owner = ? AND message_id IN (SELECT message_id {rows})"
@@ -147,6 +118,49 @@ class Messages:
                 statement(parts, session_id, agent_id, *params),
             ],
             lambda answers: _messages(answers, agent_id),
+        )
+
+    def find_blocks(
+        self, session_id: str, before: Mapping[str, int], lengths: Sequence[int], start: str
+    ) -> Query[list[tuple[str, StoredMessage]]]:
+        """The messages that may hold content that is to be redacted, by agent; the reader of the rows compares them.
+
+        The content itself may never have been sent, and is not: its blocks are looked for by their lengths. SQLite
+        can't look into messages in parts: they are found too, with their parts where they have one.
+
+        Args:
+            session_id: The session.
+            before: The agents, and the position after the last message of each to look at.
+            lengths: The lengths of the blocks' JSON, in characters.
+            start: Texts that begin with it may be longer.
+        """
+        p = self.prefix
+        opening = encode({"text": start}, what="a text")[:-2]
+        rows = (
+            f"FROM json_each(?) AS known JOIN {p}messages AS m ON m.session_id = ? AND m.agent_id = known.key "
+            f"AND m.message_id < known.value AND CASE WHEN substr(m.data, 1, {len(PARTS_MARKER)}) = ? THEN 1 "
+            "WHEN json_valid(m.data) THEN EXISTS (SELECT 1 FROM json_each(m.data, '$.message.content') AS b "
+            f"WHERE length(b.value) IN (SELECT value FROM json_each(?)) OR substr(b.value, 1, {len(opening)}) = ?) END"
+        )
+        params = (json.dumps(before), session_id, PARTS_MARKER, json.dumps(lengths), opening)
+        marker = f"{PARTS_MARKER}1,"
+        parts = (
+            f"SELECT c.owner, c.message_id, c.generation, c.part, c.data {rows} JOIN {p}chunks AS c ON "
+            "c.session_id = m.session_id AND c.kind = 'message' AND c.owner = m.agent_id "
+            "AND c.message_id = m.message_id "
+            f"WHERE substr(m.data, 1, {len(marker)}) = ?"
+        )
+
+        def read(answers: Answers) -> list[tuple[str, StoredMessage]]:
+            found, chunks = answers[0], FoundParts(answers[1])
+            return [(row["agent_id"], StoredMessage.of(row, row["agent_id"], chunks)) for row in found]
+
+        return Query(
+            [
+                statement(f"SELECT m.agent_id, m.message_id, m.data {rows}", *params),
+                statement(parts, *params, marker),
+            ],
+            read,
         )
 
 

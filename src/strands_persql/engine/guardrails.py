@@ -1,0 +1,62 @@
+"""Notices that a guardrail has redacted an agent's prompt: Strands tells the agent's own session manager alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakKeyDictionary, WeakSet
+
+from strands.hooks import AfterModelCallEvent, BeforeModelCallEvent, HookRegistry
+
+from ..database.encoding import Message, copied
+from .agent_state import messages_of
+from .ordering import FIRST, LAST, adder
+
+if TYPE_CHECKING:
+    from strands import Agent
+
+__all__ = ["Told", "watch"]
+
+
+class Told(Protocol):
+    """Is told of redactions."""
+
+    async def redacted(self, agent: Agent, message: Message, raw: Message) -> None:
+        """An agent's prompt was redacted; `raw` is a copy of the message before."""
+
+
+class _Watch:
+    """Compares the last message of one agent's history before and after each call of its model."""
+
+    def __init__(self) -> None:
+        self.told: WeakSet[Told] = WeakSet()
+        self._asked: tuple[Message, Message] | None = None
+
+    async def before(self, event: Any) -> None:
+        history = messages_of(event.agent)
+        is_prompt = bool(history) and history[-1].get("role") == "user"
+        self._asked = (history[-1], copied(history[-1])) if is_prompt else None
+
+    async def after(self, event: Any) -> None:
+        asked, self._asked = self._asked, None
+        if asked is not None and asked[0]["content"] != asked[1]["content"]:
+            for each in list(self.told):
+                await each.redacted(event.agent, *asked)
+
+
+_watched: WeakKeyDictionary[HookRegistry, _Watch] = WeakKeyDictionary()
+
+
+def watch(registry: HookRegistry, told: Told) -> None:
+    """Have somebody told of the redactions of an agent.
+
+    Args:
+        registry: The agent's: its callbacks can't be taken back, so each registry gets them once.
+        told: Who; it is not kept alive.
+    """
+    watch = _watched.get(registry)
+    if watch is None:
+        watch = _watched[registry] = _Watch()
+        on = adder(registry)
+        on(BeforeModelCallEvent, watch.before, order=LAST)  # after hooks that change the prompt themselves
+        on(AfterModelCallEvent, watch.after, order=FIRST)
+    watch.told.add(told)
