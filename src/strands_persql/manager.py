@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 from strands.session import SessionManager
 
 from .client import PerSQL
+from .database.connector import Connector
+from .database.tables import Tables
+from .engine.closing import Closing
 from .engine.lifecycle import Listener, register
 from .engine.recording import Recording
 from .engine.threads import awaited, submit_call
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from strands.hooks import HookRegistry
     from strands.multiagent.base import MultiAgentBase
     from strands.types.content import Message
-    from strands.types.session import Session
+    from strands.types.session import Session, SessionAgent, SessionMessage
     from typing_extensions import Self
 
     from .client import Database
@@ -28,7 +31,66 @@ if TYPE_CHECKING:
 __all__ = ["PerSQLSessionManager"]
 
 
-class PerSQLSessionManager(LiveSession, SessionManager):
+class _ByHand:
+    """What adapters, history endpoints and tests call on Strands' File- and S3SessionManager beside the hooks.
+
+    The methods are those of `session_repository`, which says what each returns and raises.
+    """
+
+    _recording: Recording
+    session_id: str
+    session_repository: LiveSession
+    """This session as a `SessionRepository`: what is written by hand goes into the live agents too."""
+
+    @cached_property
+    def session(self) -> Session:
+        """The session's own record; one request the first time. A new one where nothing is stored yet."""
+        return self.read_session(self.session_id) or self._recording.writer.session
+
+    def read_session(self, session_id: str, **kwargs: Any) -> Session | None:
+        """A session's own record; None where there is no such session."""
+        return self.session_repository.read_session(session_id, **kwargs)
+
+    def delete_session(self, session_id: str, **kwargs: Any) -> None:
+        """Delete all rows of a session.
+
+        Raises:
+            SessionException: There is no such session.
+        """
+        self.session_repository.delete_session(session_id, **kwargs)
+
+    def read_agent(self, session_id: str, agent_id: str, **kwargs: Any) -> SessionAgent | None:
+        """An agent's record; None where there is none."""
+        return self.session_repository.read_agent(session_id, agent_id, **kwargs)
+
+    def update_agent(self, session_id: str, session_agent: SessionAgent, **kwargs: Any) -> None:
+        """Store an agent's new state, and give it to the live agent."""
+        self.session_repository.update_agent(session_id, session_agent, **kwargs)
+
+    def list_messages(
+        self, session_id: str, agent_id: str, limit: int | None = None, offset: int = 0, **kwargs: Any
+    ) -> list[SessionMessage]:
+        """An agent's transcript in order, trimmed messages included."""
+        return self.session_repository.list_messages(session_id, agent_id, limit, offset, **kwargs)
+
+    def read_message(self, session_id: str, agent_id: str, message_id: int, **kwargs: Any) -> SessionMessage | None:
+        """A message; None where there is none."""
+        return self.session_repository.read_message(session_id, agent_id, message_id, **kwargs)
+
+    def create_message(self, session_id: str, agent_id: str, session_message: SessionMessage, **kwargs: Any) -> None:
+        """Store a new message, and put it at the end of the live agent's history."""
+        self.session_repository.create_message(session_id, agent_id, session_message, **kwargs)
+
+    def update_message(self, session_id: str, agent_id: str, session_message: SessionMessage, **kwargs: Any) -> None:
+        """Store a message's new content, also in the live agent's history."""
+        self.session_repository.update_message(session_id, agent_id, session_message, **kwargs)
+
+    def read_multi_agent(self, session_id: str, multi_agent_id: str, **kwargs: Any) -> dict[str, Any] | None:
+        """A Graph's or Swarm's state; None where there is none."""
+        return self.session_repository.read_multi_agent(session_id, multi_agent_id, **kwargs)
+
+
+class PerSQLSessionManager(_ByHand, Closing, SessionManager):
     """A durable session for an agent, or for a Graph or Swarm, in a PerSQL database.
 
     ```python
@@ -62,9 +124,10 @@ class PerSQLSessionManager(LiveSession, SessionManager):
         durability: Durability = "message",
         create_tables: bool = True,
     ) -> None:
-        super().__init__(database, table_prefix=table_prefix, create_tables=create_tables)
-        self._recording = Recording(self._store, session_id, durability)
+        self._connector = Connector(database, Tables(table_prefix), create_tables=create_tables)
+        self._recording = Recording(self._connector, session_id, durability)
         self.session_id = self._recording.session_id
+        self.session_repository = LiveSession(self._recording)
         self._listener = Listener(self._recording)
         self._client: PerSQL | None = None
 
@@ -137,7 +200,7 @@ class PerSQLSessionManager(LiveSession, SessionManager):
             raise
         self._client = client
         if create_database:
-            self._store.provision = lambda: _create_database(client, database.rpartition("/")[2])
+            self._connector.provision = lambda: _create_database(client, database.rpartition("/")[2])
         return self
 
     def __repr__(self) -> str:
@@ -188,18 +251,6 @@ class PerSQLSessionManager(LiveSession, SessionManager):
     def sync_multi_agent(self, source: MultiAgentBase, **kwargs: Any) -> None:
         """Store the state of a Graph or Swarm, and wait for it."""
         self._recording.writer.block(lambda: self._recording.multi_agents.recorded(source, last=True))
-
-    # What users of Strands' own managers rely on besides: see `LiveSession`
-
-    @property
-    def session_repository(self) -> Self:
-        """This manager itself, which has the methods of a `SessionRepository`."""
-        return self
-
-    @cached_property
-    def session(self) -> Session:
-        """The session's own record; one request the first time. A new one where nothing is stored yet."""
-        return self.read_session(self.session_id) or self._recording.writer.session
 
 
 def _create_database(client: PerSQL, slug: str) -> None:

@@ -17,7 +17,6 @@ from .database.faults import fault_of
 from .database.query import unanswered
 from .database.tables import Tables
 from .engine.agent_state import ensure_tracking_ids
-from .engine.closing import Closing
 from .engine.restore import restore_state
 from .errors import SessionDataError
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from strands.multiagent.base import MultiAgentBase
 
     from .client import Database, Statement
+    from .engine.recording import Recording
 
 __all__ = ["LiveSession", "PerSQLSessionRepository"]
 
@@ -221,13 +221,19 @@ class PerSQLSessionRepository(SessionRepository):
             raise SessionException(remedy) from error
 
 
-class LiveSession(Closing, PerSQLSessionRepository):
+class LiveSession(PerSQLSessionRepository):
     """The repository of a manager, whose session may have live agents: what is written goes into these too.
 
     Reading stores what is pending first. Of other sessions, and where no agent is live, it is the plain repository.
+
+    Args:
+        recording: The manager's session.
     """
 
-    session_id: str
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._store = recording.writer.connector
+        self._tables = self._store.tables
 
     def read_agent(self, session_id: str, agent_id: str, **kwargs: Any) -> SessionAgent | None:
         """An agent's record; None where there is none."""
@@ -334,21 +340,21 @@ class LiveSession(Closing, PerSQLSessionRepository):
             super().update_multi_agent(session_id, multi_agent, **kwargs)
 
     def _store_pending(self, session_id: str) -> None:
-        if session_id == self.session_id and self.pending:
+        if session_id == self._recording.session_id and self._recording.pending:
             with suppress(Exception):  # a write's failure is for its event to raise: what is stored can still be read
-                self.flush()
+                self._recording.writer.drain(at_once=True).result()
 
     def _live(self, session_id: str, agent_id: str) -> Agent | None:
         """The live agent that a change concerns; what is pending is stored, and what was read ahead forgotten."""
-        if session_id != self.session_id:
+        if session_id != self._recording.session_id:
             return None
         self._recording.opening.forget()
-        self.flush()
+        self._recording.writer.drain(at_once=True).result()
         return self._recording.agents.live(agent_id)
 
     def _recorded(self, session_id: str, multi_agent: MultiAgentBase) -> bool:
         """Whether a Graph or Swarm is live: its state is then stored as at its events."""
-        if session_id != self.session_id or not self._recording.multi_agents.knows(multi_agent):
+        if session_id != self._recording.session_id or not self._recording.multi_agents.knows(multi_agent):
             return False
         self._recording.writer.block(lambda: self._recording.multi_agents.recorded(multi_agent, last=True))
         return True

@@ -165,13 +165,13 @@ async def test_database_created_by_two_at_once(emulator: Emulator) -> None:
     with PerSQLSessionManager.from_token(
         SESSION, emulator.token("admin"), name, base_url=emulator.url, create_database=True
     ) as manager:
-        provision = manager._store.provision
+        provision = manager._connector.provision
         assert provision is not None
 
         def both() -> None:
             emulator.client().databases.create("user-42", "user-42")
             provision()
 
-        manager._store.provision = both
+        manager._connector.provision = both
         agent_of(ScriptedModel(["one"]))(manager)("a")
         assert len(manager.list_messages(SESSION, "default")) == 2

@@ -52,13 +52,14 @@ def play(run: Scenario, *replies: Reply | str) -> None:
 def test_has_what_files_have(run: Scenario) -> None:
     """The names that other people's adapters ask for are there, and mean this session."""
     manager = run.manager
-    assert manager.session_repository is manager
+    assert isinstance(manager.session_repository, SessionRepository)
+    assert not isinstance(manager, SessionRepository)
     assert manager.session.session_id == SESSION
     assert manager.session.session_type == SessionType.AGENT
     assert manager.session == manager.read_session(SESSION)
     assert manager.read_agent(*IDS) is not None
-    missing = [name for name in vars(SessionRepository) if not name.startswith("_") and not hasattr(manager, name)]
-    assert not missing
+    assert manager.read_multi_agent(SESSION, "no graph") is None
+    assert manager.list_messages(*IDS) == manager.session_repository.list_messages(*IDS)
 
 
 def test_a_session_before_its_first_agent(store: Store) -> None:
@@ -238,7 +239,7 @@ def test_an_agents_state(run: Scenario) -> None:
     with pytest.raises(SessionException, match="does not exist"):
         run.manager.update_agent(SESSION, SessionAgent("nobody", {}, {}))
     with pytest.raises(SessionException, match="exists already"):
-        run.manager.create_agent(SESSION, record)
+        run.manager.session_repository.create_agent(SESSION, record)
 
 
 def test_a_message_is_added(run: Scenario) -> None:
@@ -262,8 +263,8 @@ def test_a_graph(store: Store) -> None:
     manager = store.manager()
     graph = graph_of({"a": model}, [])(manager)
     graph("go")
-    manager.update_multi_agent(SESSION, graph)
-    manager.create_multi_agent(SESSION, graph)
+    manager.session_repository.update_multi_agent(SESSION, graph)
+    manager.session_repository.create_multi_agent(SESSION, graph)
     graph("go on")
     state: Any = manager.read_multi_agent(SESSION, "graph")
     assert state == graph.serialize_state()
@@ -272,8 +273,10 @@ def test_a_graph(store: Store) -> None:
 
 
 def test_strands_own_manager_over_ours(store: Store) -> None:
-    """It is a repository like any other."""
-    agent = agent_of(ScriptedModel(["a0", redact_user("[gone]")]))(RepositorySessionManager("theirs", store.manager()))
+    """A manager's repository is one like any other."""
+    agent = agent_of(ScriptedModel(["a0", redact_user("[gone]")]))(
+        RepositorySessionManager("theirs", store.manager().session_repository)
+    )
     agent("q0")
     agent("SECRET")
     again = agent_of(ScriptedModel())(PerSQLSessionManager("theirs", store.database()))

@@ -251,6 +251,13 @@ async def every_manager(manager: PerSQLSessionManager, agent: Agent, message: Me
     manager.sync_multi_agent(graph)
     session: Session | None = manager.read_session("user-42")
     messages: list[SessionMessage] = manager.list_messages("user-42", "writer", limit=10, offset=20)
+    stored: SessionAgent | None = manager.read_agent("user-42", "writer")
+    message_0: SessionMessage | None = manager.read_message("user-42", "writer", 0)
+    state: dict[str, Any] | None = manager.read_multi_agent("user-42", "graph")
+    if stored is not None and message_0 is not None:
+        manager.update_agent("user-42", stored)
+        manager.create_message("user-42", "writer", message_0)
+        manager.update_message("user-42", "writer", message_0)
     manager.delete_session("user-42")
     every_repository(manager.session_repository, graph)
     kind: SessionType = manager.session.session_type
@@ -259,7 +266,7 @@ async def every_manager(manager: PerSQLSessionManager, agent: Agent, message: Me
     await manager.aflush()
     manager.close()
     await manager.aclose()
-    print(opened, owner, session, messages, kind, waiting)
+    print(opened, owner, session, messages, state, kind, waiting)
 
 
 async def every_mirror(mirror: PerSQLHooks) -> None:
