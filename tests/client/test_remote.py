@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
 import os
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
 import traceback
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -196,6 +203,124 @@ def test_redirects_are_not_followed(emulator: Emulator, emulator_server: Server,
         emulator.database().query("SELECT 1")
     assert caught.value.status == status and SECRET not in str(caught.value)
     assert (emulator.requests, other.requests) == (1, 0)
+
+
+@pytest.mark.parametrize("location", ["http://[", "//", "", "https://a\nb/", f"https://{SECRET * 99}/"])
+def test_redirects_to_nowhere(emulator: Emulator, location: str) -> None:
+    """An address that can't be read is no error of another kind."""
+    emulator.faults.next(faults.redirect(location.replace("\n", ""), 307))
+    with pytest.raises(PerSQLError, match="307 redirect to") as caught:
+        emulator.database().query("SELECT 1")
+    assert len(str(caught.value)) < 400
+
+
+RESULT = '{"columns":["a"],"rows":[[1]]}'
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "null", "1", '"x"', "true", "{}", "[]", "[[]]", "[null]", '{"columns":["a"]}', '{"rows":[]}',
+        '{"columns":{"a":1},"rows":[]}', '{"columns":["a"],"rows":{}}', '{"columns":["a"],"rows":[1]}',
+        '{"columns":["a"],"rows":[[1,2]]}', '{"columns":["a"],"rows":[{"a":1}]}', '{"columns":[null],"rows":[[1]]}',
+        '{"columns":[{"name":"a"}],"rows":[[1]]}', '{"columns":[["a"]],"rows":[[1]]}',
+        '{"columns":["a"],"rows":[[NaN]]}', '{"columns":["a"],"rows":[[-Infinity]]}',
+        '{"columns":["a"],"rows":[[%s]]}' % ("9" * 5000),
+        '{"columns":["a"],"rows":[[%s]]}' % ("[" * 10**5 + "]" * 10**5),
+    ],
+    ids=lambda data: data[:40],
+)  # fmt: skip
+@pytest.mark.parametrize("call", ["query", "batch", "batch of 2"])
+def test_answers_of_another_shape(emulator: Emulator, data: str, call: str) -> None:
+    """Whatever stands where the rows should: the answer can't be read, and the outcome is unknown."""
+    data = f"[{data}]" if call == "batch" else f"[{data},{RESULT}]" if call == "batch of 2" else data
+    emulator.faults.next(answer(f'{{"success":true,"data":{data}}}'.encode()))
+    db = emulator.database(max_retries=0)
+    with pytest.raises(TransportError, match="could not be read"):
+        db.query("SELECT 1") if call == "query" else db.batch([{"sql": "SELECT 1"}] * (2 if call[-1] == "2" else 1))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "named"),
+    [
+        ("NO_PROXY", "localhost,127.0.0.1,fe80::/10", "NO_PROXY"),
+        ("NO_PROXY", "localhost,[::1]", "NO_PROXY"),
+        ("ALL_PROXY", "socks5://127.0.0.1:1080", "SOCKS"),
+        ("ALL_PROXY", f"ftp://ada:{SECRET}@127.0.0.1:1080", "ALL_PROXY"),
+        ("HTTPS_PROXY", f"http://ada:{SECRET[:7]}#{SECRET[8:]}@127.0.0.1:9", "HTTPS_PROXY"),
+        ("SSL_CERT_FILE", "/nonexistent/ca.pem", "SSL_CERT_FILE"),
+    ],
+)
+def test_settings_of_the_environment_that_can_not_be_used(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, named: str
+) -> None:
+    """An error that names the variable and the remedy, each time anew, and nothing of the value."""
+    for name in ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv(variable, value)
+    with PerSQL("psql_test_x", base_url="https://persql.invalid", max_retries=0) as client:
+        for _ in range(2):
+            with pytest.raises(PerSQLError, match=named) as caught:
+                client.database("acme/a").query("SELECT 1")
+            shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value.__context__)
+            assert caught.value.kind == "environment"
+            assert "correct" not in shown and "battery" not in shown
+
+
+def test_a_proxy_that_refuses_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was sent to the service; a password that is missing stays missing."""
+    for name in ("ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    asked: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            asked.append(1)
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        monkeypatch.setenv("HTTPS_PROXY", f"http://ada:{SECRET.replace(' ', '')}@127.0.0.1:{listener.getsockname()[1]}")
+        with (
+            PerSQL("psql_test_x", base_url="https://persql.invalid") as client,
+            pytest.raises(TransportError, match=r"refused by the proxy.*407.*nothing was sent") as caught,
+        ):
+            client.database("acme/a").query("SELECT 1")
+        thread.join()
+    assert caught.value.sent is False and asked == [1] and "correct" not in str(caught.value)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="nothing to make a certificate with")
+def test_a_certificate_nobody_vouches_for_is_refused_once(tmp_path: Path) -> None:
+    """It would be refused the next time too; the remedy names the variable for a company's proxy."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -keyout {key}"
+    subprocess.run([*command.split(), "-out", str(certificate)], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    asked: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            asked.append(1)
+            with connection, contextlib.suppress(OSError):
+                context.wrap_socket(connection, server_side=True).close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with (
+            PerSQL("psql_test_x", base_url=f"https://localhost:{listener.getsockname()[1]}") as client,
+            pytest.raises(TransportError, match=r"CERTIFICATE_VERIFY_FAILED.*SSL_CERT_FILE") as caught,
+        ):
+            client.database("acme/a").query("SELECT 1")
+        thread.join()
+    assert caught.value.sent is False and asked == [1]
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,21 @@ def test_giving_up(emulator: Emulator, fault: Fault, error: type[PerSQLError], s
     assert count(emulator) == (1 if fault.runs else 0)
 
 
+@pytest.mark.parametrize("status", [400, 409, 423, 500, 503])
+def test_a_locked_database_is_tried_again(emulator: Emulator, db: Any, status: int) -> None:
+    """Under whatever status it is told; a write to it was certainly not carried out."""
+    detail = '{"kind":"database_locked","message":"database is locked"}'
+    body = f'{{"success":false,"error":"database is locked","errorDetail":{detail}}}'.encode()
+    locked = Fault("locked", "answer", runs=False, status=status, body=body)
+    emulator.faults.next(locked)
+    db.commit([INSERT], patient=False)
+    assert (count(emulator), emulator.requests) == (1, 2)
+    emulator.faults.always(locked)
+    with pytest.raises(PerSQLError, match=f"{status} database_locked: .*try again") as caught:
+        emulator.database(max_retries=1).batch([INSERT])
+    assert (type(caught.value), caught.value.kind, count(emulator)) == (PerSQLError, "database_locked", 1)
+
+
 def test_no_retries_at_all(emulator: Emulator) -> None:
     """`max_retries=0` sends once."""
     emulator.faults.always(faults.failing(503))
@@ -333,7 +348,18 @@ def test_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [(None, None), ("", None), ("5", 5), (" 0.5 ", 0.5), ("-3", 0), ("soon", None), ("nan", None), ("inf", None)],
+    [
+        (None, None),
+        ("", None),
+        ("Wed, 21 Oct 2015 07:28:00 +99999999999999", None),
+        ("9" * 10**6, None),
+        ("5", 5),
+        (" 0.5 ", 0.5),
+        ("-3", 0),
+        ("soon", None),
+        ("nan", None),
+        ("inf", None),
+    ],
 )
 def test_retry_after_as_seconds(header: str | None, seconds: float | None) -> None:
     """Anything that is no number of seconds is no wish at all."""

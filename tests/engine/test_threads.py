@@ -17,9 +17,12 @@ from concurrent.futures import wait as wait_for
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 
+from strands_persql import PerSQLError
+from strands_persql.client import _remote
 from strands_persql.engine import threads as workers
 from strands_persql.engine.threads import (
     MAX_WORKERS,
@@ -28,6 +31,8 @@ from strands_persql.engine.threads import (
     submit,
     submit_call,
 )
+
+from ..emulator import Emulator, faults
 
 PATIENCE = 10.0
 """Seconds after which a test fails instead of hanging."""
@@ -500,3 +505,26 @@ for number in range(40):
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
     assert {path.name for path in tmp_path.iterdir()} == {*map(str, range(40)), "late"}
+
+
+def test_who_interrupts_the_program_does_not_wait_for_a_request(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After Ctrl-C, requests under way get a few seconds; then they fail, and their threads end."""
+    monkeypatch.setattr(_remote, "_services", WeakSet[Any]())
+    monkeypatch.setattr(workers, "INTERRUPTED_SECONDS", 0.01)
+    monkeypatch.setattr(sys, "last_type", KeyboardInterrupt, raising=False)
+    emulator.faults.always(faults.stalled())
+    db = emulator.database(timeout=600.0)
+    outcome: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            db.query("SELECT 1")
+        except PerSQLError as error:
+            outcome.append(error)
+
+    pool = workers._Pool()
+    assert pool.takes(work)
+    pool.end()
+    assert [getattr(error, "kind", None) for error in outcome] == ["closed"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ._client import PerSQL
-from ._failures import is_sql_kind
+from ._failures import brief, is_blameless, is_sql_kind
 from ._forks import survive_forks
 from ._handle import Handle
 from ._local import LocalDatabase
 from ._names import file_name, split_name
 from ._protocol import Database, QueryResult, Statement
-from ._remote import RemoteDatabase
+from ._remote import RemoteDatabase, end_requests
 from ._retry import retries_so_far
 
 __all__ = [
@@ -20,7 +20,10 @@ __all__ = [
     "QueryResult",
     "RemoteDatabase",
     "Statement",
+    "brief",
+    "end_requests",
     "file_name",
+    "is_blameless",
     "is_sql_kind",
     "retries_so_far",
     "split_name",

@@ -6,9 +6,8 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from itertools import repeat
-from typing import Any, NamedTuple
-
-import httpx
+from typing import Any, NamedTuple, NoReturn, Protocol
+from urllib.parse import urlsplit
 
 from ..errors import (
     ApprovalRequiredError,
@@ -19,7 +18,7 @@ from ..errors import (
     RateLimitError,
     TransportError,
 )
-from ._failures import classify, is_sql_kind, quote_free, remedy, subject
+from ._failures import LONGEST_TEXT, brief, classify, is_sql_kind, quote_free, remedy, subject
 from ._protocol import QueryResult
 from ._retry import retry_after_seconds
 
@@ -32,6 +31,17 @@ _MISSING_DATABASE = re.compile(
 # Answers of a gateway, or of a service that is starting, overloaded or being moved. PerSQL documents none of them; 520
 # to 530 are Cloudflare's, in front of it.
 _TRANSIENT = frozenset({408, 425, 500, 502, 503, 504, *range(520, 528), 530})
+
+
+class Response(Protocol):
+    """What an HTTP library has received: header names are in lower case."""
+
+    @property
+    def status_code(self) -> int: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    @property
+    def content(self) -> bytes: ...
 
 
 class Failure(NamedTuple):
@@ -49,15 +59,16 @@ class Answer(NamedTuple):
     meta: dict[str, Any] | None
 
 
-def read_answer(response: httpx.Response, *, database: str, hide: Callable[[str], str]) -> Answer | Failure:
+def read_answer(response: Response, *, database: str, hide: Callable[[str], str]) -> Answer | Failure:
     """Read a whole answer; `hide` takes the token out of an error's text."""
     status = response.status_code
     body = as_object(_json(response, hide))
     if 200 <= status < 300 and body is not None and body.get("success") is True and "data" in body:
         return Answer(body["data"], as_object(body.get("meta")))
-    request_id = next((response.headers[name] for name in _REQUEST_ID_HEADERS if name in response.headers), None)
+    found = next((response.headers[name] for name in _REQUEST_ID_HEADERS if name in response.headers), None)
+    request_id = None if found is None else brief(found, 80)
     if 300 <= status < 400:
-        host = httpx.URL(response.headers.get("location", "")).host or "another address"
+        host = _host_of(response.headers.get("location", ""))
         return Failure(
             PerSQLError(
                 f"{status} redirect to {host}: redirects are not followed, since the token must not travel to another "
@@ -94,6 +105,8 @@ def read_result(data: Any, meta: dict[str, Any] | None = None) -> QueryResult | 
     if columns is None or rows is None:
         return None
     width = len(columns)
+    if not all(type(column) is str for column in columns):
+        return None
     if any(type(row) is not list or len(row) != width for row in rows):
         return None
     result: QueryResult = {
@@ -101,9 +114,9 @@ def read_result(data: Any, meta: dict[str, Any] | None = None) -> QueryResult | 
         "columns": columns,
         "rows": rows,
     }
-    if isinstance(rows_read := found.get("rowsRead"), int):
+    if type(rows_read := found.get("rowsRead")) is int:
         result["rows_read"] = rows_read
-    if isinstance(rows_written := found.get("rowsWritten"), int):
+    if type(rows_written := found.get("rowsWritten")) is int:
         result["rows_written"] = rows_written
     # Documented to exist, but not where: inside the result, or beside it.
     meta = as_object(found.get("meta")) or meta
@@ -132,11 +145,11 @@ def as_list(value: Any) -> list[Any] | None:
     return value if isinstance(value, list) else None  # pyright: ignore[reportUnknownVariableType] - JSON
 
 
-def _failure(response: httpx.Response, body: Mapping[str, Any], database: str, request_id: str | None) -> Failure:
+def _failure(response: Response, body: Mapping[str, Any], database: str, request_id: str | None) -> Failure:
     status = response.status_code
     text = body.get("error")
-    text = text if isinstance(text, str) else ""
-    detail = as_object(body.get("errorDetail"))
+    text = text[:LONGEST_TEXT] if isinstance(text, str) else ""
+    detail = _cut(as_object(body.get("errorDetail")))
     if detail is None and text:
         detail = classify(text)  # only SQLite's own wording is recognised
     kind = detail.get("kind") if detail else None
@@ -147,7 +160,7 @@ def _failure(response: httpx.Response, body: Mapping[str, Any], database: str, r
     if status == 403 and ("approvalToken" in body or "approvalUrl" in body):
         url = body.get("approvalUrl")
         known["approval_url"] = url if isinstance(url, str) else None
-        known["detail"] = {key: value for key, value in body.items() if key != "success"}
+        known["detail"] = _cut({key: value for key, value in body.items() if key != "success"})
         place = "at the error's approval_url" if known["approval_url"] else "in PerSQL's console"
         error, words = ApprovalRequiredError, _APPROVAL + place
     elif status == 429:
@@ -157,7 +170,9 @@ def _failure(response: httpx.Response, body: Mapping[str, Any], database: str, r
     else:
         error, words = _verdict(status, text, kind, detail or {}, database)
     label = f"{status} {kind}" if kind and kind != "unknown" else f"{status}"
-    may_pass = error is RateLimitError or (error is TransportError and status in _TRANSIENT)
+    may_pass = (
+        error is RateLimitError or kind == "database_locked" or (error is TransportError and status in _TRANSIENT)
+    )
     return Failure(error(f"{label}{words}{_id_note(request_id)}", **known), may_pass, wait if may_pass else None)
 
 
@@ -187,6 +202,8 @@ def _verdict(
         )
     if is_sql_kind(kind):
         return PerSQLError, f"{subject(detail)}: {remedy(detail)}"
+    if kind == "database_locked":  # whatever its status: nothing was carried out
+        return PerSQLError, f"{subject(detail)}: {remedy(detail)}"
     if status >= 500 or status in _TRANSIENT:
         return TransportError, (
             ": the service failed, so a write may or may not have been carried out; try again, and see PerSQL's "
@@ -199,21 +216,43 @@ def _verdict(
     return PerSQLError, ": the service refused the request; look at the error's `detail`, if it has one"
 
 
+def _cut(detail: dict[str, Any] | None) -> dict[str, Any] | None:
+    """An `errorDetail` whose texts are not longer than anybody reads."""
+    if detail is None:
+        return None
+    return {key: value[:LONGEST_TEXT] if isinstance(value, str) else value for key, value in detail.items()}
+
+
+def _host_of(location: str) -> str:
+    try:
+        return brief(urlsplit(location).hostname or "", 80) or "another address"
+    except ValueError:
+        return "another address"
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+"""JSON, which has no NaN."""
+
+
 def _reason(text: str) -> str:
     """The service's own words, for answers that were given before any SQL ran."""
     return f" ({quote_free(text)})" if text else ""
 
 
-def _json(response: httpx.Response, hide: Callable[[str], str]) -> Any:
+def _json(response: Response, hide: Callable[[str], str]) -> Any:
     """The answer's JSON; None where it is something else (a gateway's HTML, a body cut short)."""
     try:
         text = response.content.decode()
-        parsed = json.loads(text)
+        parsed = _DECODER.decode(text)
         # Rows are the caller's own data. Of an error the text is kept, so the token is taken out of it.
-        return parsed if (as_object(parsed) or {}).get("success") is True else json.loads(hide(text))
+        return parsed if (as_object(parsed) or {}).get("success") is True else _DECODER.decode(hide(text))
     except (ValueError, RecursionError):
         return None
 
 
 def _id_note(request_id: str | None) -> str:
-    return f" [request {quote_free(request_id, 80)}]" if request_id else ""
+    return f" [request {request_id}]" if request_id else ""

@@ -15,7 +15,21 @@ from typing import Any, cast
 
 from ..errors import PerSQLError
 
-__all__ = ["KINDS", "classify", "closed_error", "is_sql_kind", "quote_free", "remedy", "subject"]
+__all__ = [
+    "KINDS",
+    "LONGEST_TEXT",
+    "brief",
+    "classify",
+    "closed_error",
+    "is_blameless",
+    "is_sql_kind",
+    "quote_free",
+    "remedy",
+    "subject",
+]
+
+LONGEST_TEXT = 2_000
+"""Characters of an error's text that are looked at and kept: patterns take long over long ones, and nobody reads on."""
 
 _DOTTED = re.compile(r"[A-Za-z_][\w$]{0,63}(?:\.[A-Za-z_][\w$]{0,63})*", re.ASCII)
 
@@ -67,6 +81,7 @@ _PATTERNS: list[tuple[re.Pattern[str], str]] = [
 
 def classify(text: str) -> dict[str, Any]:
     """Read SQLite's message into the shape of an `errorDetail`: `kind`, `message`, and the names it concerns."""
+    text = text[:LONGEST_TEXT]
     detail: dict[str, Any] = {"kind": "unknown", "message": text}
     for pattern, kind in _PATTERNS:
         match = pattern.search(text)
@@ -89,11 +104,18 @@ def is_sql_kind(kind: object) -> bool:
     return isinstance(kind, str) and kind in KINDS and kind not in ("unknown", "database_locked")
 
 
+def is_blameless(error: BaseException) -> bool:
+    """Whether a request was turned away, or never arrived, for no fault of its own: nothing was carried out."""
+    if not isinstance(error, PerSQLError):
+        return False
+    return error.status == 429 or error.kind == "database_locked" or not getattr(error, "sent", True)
+
+
 def subject(detail: dict[str, Any]) -> str:
     """The names an error concerns, as ` on users.email`; empty where there are none that are certainly names."""
     columns = detail.get("columns")
     listed = cast("list[object]", columns) if isinstance(columns, list) else []
-    if names := ", ".join(filter(None, map(_column, listed))):
+    if names := ", ".join(filter(None, map(_column, listed[:10]))):
         return f" on {names}"
     place, constraint = _column(detail), _name(detail.get("constraint"))
     if place and constraint:
@@ -111,9 +133,23 @@ def remedy(detail: dict[str, Any]) -> str:
 
 def quote_free(text: str, longest: int = 160) -> str:
     """A text on one line, without what stands in quotation marks, and cut."""
-    line = " ".join(text.split())
-    line = re.sub(r"\"[^\"]*(?:\"|$)|'[^']*(?:'|$)|`[^`]*(?:`|$)", "…", line)
-    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+    line = " ".join(text[:LONGEST_TEXT].split())
+    return brief(re.sub(r"\"[^\"]*(?:\"|$)|'[^']*(?:'|$)|`[^`]*(?:`|$)", "…", line), longest)
+
+
+def brief(value: object, longest: int = 100) -> str:
+    """An id, a path or another's words, as they may stand in a message or a log line: one line, and not a long one.
+
+    Args:
+        value: Whatever is named.
+        longest: Characters at most, before escaping.
+    """
+    text = str(value)
+    if len(text) > longest:
+        text = f"{text[: longest - 1]}…"
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def closed_error() -> PerSQLError:

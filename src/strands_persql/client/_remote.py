@@ -20,13 +20,14 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import lru_cache
 from importlib import metadata
 from typing import NamedTuple, TypeVar
+from weakref import WeakSet
 
 import httpx
 
 from ..errors import PerSQLError, TransportError
 from ._answers import Answer, Failure, as_object, read_answer, read_result, read_results, unreadable
-from ._connections import Connections
-from ._failures import closed_error
+from ._connections import Connections, http_clients
+from ._failures import closed_error, is_blameless
 from ._forks import survive_forks
 from ._handle import Handle
 from ._names import is_loopback
@@ -34,14 +35,11 @@ from ._protocol import QueryResult, Statement
 from ._retry import Retries
 from ._statements import Prepared, only_reads
 
-__all__ = ["RemoteDatabase", "Service"]
+__all__ = ["RemoteDatabase", "Service", "end_requests"]
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
-KEEPALIVE_SECONDS = 90.0
-"""How long an idle connection is kept: a model's answer often takes longer than httpx's 5 seconds, and each new
-connection costs three round trips (TCP, TLS). Cloudflare, in front of the service, keeps its end for longer."""
 LONGEST_KEY = 200
 """Characters the service takes as an `Idempotency-Key` (docs.persql.com, agents/idempotency)."""
 
@@ -93,7 +91,7 @@ class Service:
         base_url: The service's address, checked.
         token: The token, checked.
         timeout: Seconds without any progress after which an attempt is given up: connecting, sending, or between two
-            parts of the answer.
+            parts of the answer. In all it takes `ATTEMPT_TIMEOUTS` as long at most.
         max_retries: How often a request is sent again at most.
     """
 
@@ -106,6 +104,7 @@ class Service:
         self._connections: Connections | None = None
         self._closed = threading.Event()
         survive_forks(self)
+        _services.add(self)
 
     def request(self, request: Request, read: Callable[[Answer], T | None]) -> T:
         """Send one request and read its answer, retrying as the module's docstring says.
@@ -141,8 +140,7 @@ class Service:
                 # Only if no attempt at all can have arrived is it certain that nothing was done.
                 arrived = arrived or error.sent
                 error.sent = arrived
-            unanswered = error.status != 429 and getattr(error, "sent", True)
-            again = outcome.again and (request.patient or not unanswered)
+            again = outcome.again and (request.patient or is_blameless(error))
             delay = retries.next_delay(outcome.retry_after) if again else None
             if delay is None:
                 raise error
@@ -159,20 +157,13 @@ class Service:
     def _attempt(
         self, method: str, address: httpx.URL, content: bytes | None, headers: Mapping[str, str], database: str
     ) -> Answer | Failure:
-        connections = self._open()
-        try:
-            with connections.one() as http:
-                response = http.request(method, address, content=content, headers=headers)
-        except httpx.RequestError as cause:
-            if self._closed.is_set():
-                raise closed_error() from cause
-            return _unreached(cause, self.base_url.host)
-        except RuntimeError as cause:
-            # What httpx raises where another thread has closed it meanwhile.
-            if self._closed.is_set():
-                raise closed_error() from cause
-            raise
-        return read_answer(response, database=database, hide=self._auth.hide)
+        with self._open().one() as connection:
+            outcome = connection.exchange(method, address, content, headers, timeout=self.timeout)
+        if not isinstance(outcome, Failure):
+            return read_answer(outcome, database=database, hide=self._auth.hide)
+        if self._closed.is_set():
+            raise closed_error() from outcome.error.__cause__
+        return outcome
 
     def _open(self) -> Connections:
         if self._closed.is_set():
@@ -182,23 +173,15 @@ class Service:
             return connections
         with self._lock:
             if self._connections is None:
-                self._connections = Connections(self._maker())
+                self._connections = Connections(self._clients())
             return self._connections
 
-    def _maker(self) -> Callable[[], httpx.Client]:
+    def _clients(self) -> Callable[[], httpx.Client]:
         # A proxy named in the environment would be handed the token in the clear on its way to loopback.
         trust_env = not is_loopback(self.base_url.host)
-        # Made once: it reads all certificates.
-        verify = httpx.create_ssl_context(trust_env=trust_env) if self.base_url.scheme == "https" else False
-        return lambda: httpx.Client(
-            auth=self._auth,
-            verify=verify,
-            timeout=self.timeout,
-            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS),
-            headers={"User-Agent": f"strands-persql/{_version()}", "Accept": "application/json"},
-            follow_redirects=False,
-            trust_env=trust_env,
-        )
+        agent = f"strands-persql/{_version()}"
+        encrypted = self.base_url.scheme == "https"
+        return http_clients(self._auth, encrypted=encrypted, trust_env=trust_env, timeout=self.timeout, agent=agent)
 
     def after_fork(self) -> None:
         """In a child process: locks of its own, since a thread of the parent may hold these."""
@@ -218,6 +201,15 @@ class Service:
             connections, self._connections = self._connections, None
         if connections is not None:
             connections.close()
+
+
+_services: WeakSet[Service] = WeakSet()
+
+
+def end_requests() -> None:
+    """Have the requests of all clients fail at once, and no further one begin: the process is to end."""
+    for service in list(_services):
+        service.close()
 
 
 class RemoteDatabase(Handle):
@@ -304,25 +296,6 @@ def _named_key(given: str, path: str, content: bytes) -> str:
     if len(given) + 1 + len(digest) > LONGEST_KEY or re.fullmatch(r"[!-~]+", given) is None:
         given = hashlib.sha256(given.encode(errors="surrogatepass")).hexdigest()
     return f"{given}.{digest}"
-
-
-def _unreached(cause: httpx.RequestError, host: str) -> Failure:
-    # A connection that was never made, a refused one, an unknown host, or none free: nothing was sent.
-    sent = not isinstance(cause, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
-    doubt = "so a write may or may not have been carried out" if sent else "and nothing was sent"
-    if isinstance(cause, httpx.TimeoutException):
-        words = f"timed out ({type(cause).__name__}), {doubt}; try again, or raise timeout="
-    elif sent:
-        words = f"failed in the middle ({type(cause).__name__}), {doubt}; try again"
-    else:
-        words = f"could not be opened ({_brief(cause)}), {doubt}; check base_url and the network"
-    error = TransportError(f"the connection to {host} {words}", sent=sent)
-    error.__cause__ = cause
-    return Failure(error, again=not isinstance(cause, httpx.UnsupportedProtocol))
-
-
-def _brief(cause: Exception) -> str:
-    return " ".join(str(cause).split())[:160] or type(cause).__name__
 
 
 def _version() -> str:

@@ -57,13 +57,13 @@ def retry_after_seconds(header: str | None) -> float | None:
     """Read a `Retry-After` header: seconds, or an HTTP date; None where it is neither."""
     if header is None:
         return None
-    text = header.strip()
+    text = header.strip()[:100]
     try:
         seconds = float(text)
     except ValueError:
         try:
             moment = parsedate_to_datetime(text)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=timezone.utc)

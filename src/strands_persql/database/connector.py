@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from ..client import Handle
@@ -81,19 +82,23 @@ class Connector(Generic[L]):
             SessionDataError: The tables were laid out by a newer version of this package.
         """
         if not versioned:
-            return query.read(self._with_tables(lambda: self._batch(query.statements, None)))
+            return self.carry_out(query)
         tables = cast("Connector[Tables]", self).tables
         newest, statements = len(tables.steps), [tables.read_version(), *query.statements]
         versions, *answers = self._with_tables(lambda: self._batch(statements, None))
-        version = versions[0]["version"] if versions else None
-        if version is not None and version != newest:
+        with _reading():
+            version = int(versions[0]["version"]) if versions else newest
+        if version != newest:
             self._bring_up(version, newest)
             answers = self._batch(query.statements, None)
-        return query.read(answers)
+        with _reading():
+            return query.read(answers)
 
     def carry_out(self, query: Query[T]) -> T:
         """Run a query that writes, as one request and one transaction, all of it or nothing."""
-        return query.read(self._with_tables(lambda: self._batch(query.statements, None)))
+        answers = self._with_tables(lambda: self._batch(query.statements, None))
+        with _reading():
+            return query.read(answers)
 
     def commit(
         self, statements: Sequence[Statement], *, patient: bool = True, after: BaseException | None = None
@@ -153,8 +158,12 @@ class Connector(Generic[L]):
                     close()
                 raise TypeError(_ASYNCHRONOUS)
             if isinstance(results, Mapping):
-                results = cast("Mapping[str, Any]", results)["data"]
-        return [_rows(result) for result in cast("list[Any]", results)]
+                results = cast("Mapping[str, Any]", results).get("data")
+        with _reading():
+            rows = [_rows(result) for result in cast("list[Any]", results)]
+        if len(rows) != len(statements):
+            raise PerSQLError(_MISSHAPEN.format(f"{len(rows)} results for {len(statements)} statements"))
+        return rows
 
     def _with_tables(self, request: Callable[[], T]) -> T:
         try:
@@ -211,9 +220,25 @@ _SET_UP = (
 
 
 def _rows(result: Any) -> list[Row]:
-    if type(result) is dict or isinstance(result, Mapping):
-        return cast("Mapping[str, list[Row]]", result)["data"]
-    return cast("list[Row]", result.data)
+    rows = cast("object", result["data"] if type(result) is dict or isinstance(result, Mapping) else result.data)
+    if not isinstance(rows, list):
+        raise TypeError
+    return cast("list[Row]", rows)
+
+
+@contextmanager
+def _reading() -> Generator[None, None, None]:
+    """Inside it, an answer is read: what it lacks is told as an error of the database."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise PerSQLError(_MISSHAPEN.format(type(error).__name__)) from error
+
+
+_MISSHAPEN = (
+    "The database's answer has another shape than what was asked for ({}), so a write may or may not have been carried "
+    "out. Check what stands between this program and the database, and whether a row was changed by hand."
+)
 
 
 _ASYNCHRONOUS = (

@@ -72,7 +72,7 @@ class Marker:
 
 def is_in_parts(data: str) -> bool:
     """Whether the `data` of a row is the marker of a document in parts."""
-    return data.startswith(PARTS_MARKER)
+    return isinstance(data, str) and data.startswith(PARTS_MARKER)  # pyright: ignore[reportUnnecessaryIsInstance]
 
 
 def marker_of(data: str, *, what: str) -> Marker:
@@ -129,6 +129,8 @@ class StoredDocument:
             SessionDataError: A part is missing.
         """
         if not is_in_parts(self.data):
+            if not isinstance(self.data, str):  # pyright: ignore[reportUnnecessaryIsInstance] - changed by hand
+                raise SessionDataError(unreadable(self.what, "it is no text"))
             return self.data
         marker = self.marker
         parts = {part.number: part.text for part in self.parts if part.generation == marker.generation}

@@ -23,7 +23,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from ..client import survive_forks
+from ..client import is_blameless, survive_forks
 from ..errors import PerSQLError, TransportError
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ def _failure_of(followers: Sequence[_Part], *, patient: bool) -> BaseException |
 
 def _meets_all(error: BaseException) -> bool:
     """Whether each session would meet an error by itself, after as many attempts."""
-    return isinstance(error, PerSQLError) and (error.status in (401, 402, 429) or not _was_sent(error))
+    return is_blameless(error) or (isinstance(error, PerSQLError) and error.status in (401, 402))
 
 
 def _is_of_service(error: BaseException) -> bool:

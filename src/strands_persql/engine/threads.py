@@ -12,7 +12,10 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextvars
+import logging
+import sys
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -20,14 +23,19 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import TypeVar
 
-from ..client import survive_forks
+from ..client import end_requests, survive_forks
 
 __all__ = ["MAX_WORKERS", "Turns", "awaited", "handed_over", "submit", "submit_call"]
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 MAX_WORKERS = 32
 """The most threads a process has for all its sessions: each waits for one request at a time."""
+
+
+INTERRUPTED_SECONDS = 5
+"""How long a program that Ctrl-C has ended waits for what is being written: a request, and a retry or two."""
 
 
 class _OfThread(threading.local):
@@ -94,6 +102,13 @@ class _Pool:
             self._ended = True
             threads, self._threads = self._threads, []
             self._queue.put(None)
+        if getattr(sys, "last_type", None) is KeyboardInterrupt:  # somebody waits for the program to end
+            deadline = time.monotonic() + INTERRUPTED_SECONDS
+            for thread in threads:
+                thread.join(max(0.0, deadline - time.monotonic()))
+            if any(thread.is_alive() for thread in threads):
+                logger.warning("seconds=<%d> | interrupted: requests under way are given up", INTERRUPTED_SECONDS)
+                end_requests()
         for thread in threads:
             thread.join()
 
