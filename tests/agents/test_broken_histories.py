@@ -37,20 +37,31 @@ BROKEN = {
     "result first": [tool_result("t1"), assistant("ok"), user("b"), assistant("yes")],
     "result first with words": [tool_result("t1", words="and this"), assistant("ok")],
     "result without a use": [user("a"), assistant("ok"), tool_result("t1"), assistant("yes")],
+    "answered twice in a message": [user("a"), tool_use("t1"), tool_result("t1", "t1"), assistant("ok")],
+    "answered twice": [user("a"), tool_use("t1"), tool_result("t1"), tool_result("t1"), assistant("ok")],
+    "answered late": [user("a"), tool_use("t1"), user("b"), tool_result("t1"), assistant("ok")],
+    "swapped": [user("a"), tool_result("t1"), tool_use("t1"), assistant("ok")],
+    "an id twice in a message": [user("a"), tool_use("t1", "t1"), tool_result("t1", "t1"), assistant("ok")],
+    "a copy in a message": [user("a"), tool_use("t1", "t1"), tool_result("t1"), assistant("ok")],
+    "a message twice": [user("a"), tool_use("t1"), tool_use("t1"), tool_result("t1"), assistant("ok")],
+    "empty": [user("a"), {"role": "assistant", "content": []}, {"role": "user", "content": []}, user("b"),
+              assistant("ok")],
     "several": [tool_result("t0"), user("a"), tool_use("t1"), user("b"), tool_use("t2", "t3"), tool_result("t3"),
                 assistant("ok")],
 }  # fmt: skip
 
 
 def valid(messages: list[Any]) -> bool:
-    """Every tool use is answered by the next message, use for use, and no result stands anywhere else."""
+    """Every tool use is answered once by the next message, and no result stands anywhere else; nothing is empty."""
     for index, message in enumerate(messages):
-        uses = {block["toolUse"]["toolUseId"] for block in message["content"] if "toolUse" in block}
+        uses = [block["toolUse"]["toolUseId"] for block in message["content"] if "toolUse" in block]
         following = messages[index + 1]["content"] if index + 1 < len(messages) else []
-        results = {block["toolResult"]["toolUseId"] for block in following if "toolResult" in block}
-        if results != uses and index + 1 < len(messages):
+        results = [block["toolResult"]["toolUseId"] for block in following if "toolResult" in block]
+        if (sorted(results) != sorted(uses) or len(set(uses)) < len(uses)) and index + 1 < len(messages):
             return False
-    return not any("toolResult" in block for block in messages[0]["content"])
+    return all(message["content"] for message in messages) and not any(
+        "toolResult" in block for block in messages[0]["content"]
+    )
 
 
 @pytest.mark.parametrize("history", BROKEN.values(), ids=BROKEN.keys())
@@ -139,3 +150,27 @@ async def test_repairs_keep_what_is_whole(scenario: Any) -> None:
     run = scenario(agent_of(ScriptedModel(["one"]), messages=copy.deepcopy(history)))
     run.check()
     await run.turn("b")
+
+
+async def test_answered_after_a_cancellation(scenario: Any) -> None:
+    """A tool is cancelled when it resumes, and answers at the next try: its real result is restored, and stored."""
+    model = ScriptedModel([tools(use("ask", {"question": "pay?"}, "p1"))])
+    run = scenario(agent_of(model))
+    answer = [
+        {"interruptResponse": {"interruptId": interrupt.id, "response": "yes"}}
+        for interrupt in (await run.turn("go")).interrupts
+    ]
+    # What Strands adds where the resumed run is cancelled before the tool (from 1.61 on).
+    cancelled = tool_result("p1")
+    cancelled["content"][0]["toolResult"].update(status="error", content=[{"text": "Tool execution cancelled"}])
+    run.agent.messages.append(cancelled)
+    run.manager.sync_agent(run.agent)
+    model.play("paid")
+    await run.turn(answer, check=False)
+    run.restart()
+    assert valid(run.agent.messages)
+    assert "they said yes" in str(run.agent.messages)
+    assert "cancelled" not in str(run.agent.messages)
+    assert "cancelled" in str(run.store.messages())
+    model.play("on")
+    await run.turn("go on")

@@ -98,6 +98,10 @@ INFORMED = {
         [MESSAGE.format("json_set(data, '$.message.content', json('[{\"text\":\"?\"}]'))", 2)],
         "tool-results",
     ),
+    "use answered twice": (
+        [MESSAGE.format("json_insert(data, '$.message.content[#]', json_extract(data, '$.message.content[0]'))", 2)],
+        "tool-results",
+    ),
     "two of one role": ([AGENT.format("live_window = '[[0,0],[2,null]]'")], "roles"),
     "empty message": ([MESSAGE.format("json_set(data, '$.message.content', json('[]'))", 5)], "empty-messages"),
     "empty session": (

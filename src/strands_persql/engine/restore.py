@@ -64,7 +64,8 @@ def restored(agent: Agent, stored: StoredAgent, *, session_id: str) -> Window:
         ) from error
     if mended:
         logger.warning(
-            "session_id=<%s>, agent_id=<%s> | mended tool uses without results, or results without uses",
+            "session_id=<%s>, agent_id=<%s> | mended a history that no model accepts: tool uses and results that don't "
+            "match, or empty messages",
             session_id,
             stored.agent_id,
         )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_history", "shape_of", "shape_of_row"]
 
-_REFUSED = "Where a model refuses it, rewind the agent to a message before."
+_MENDED = "Nothing to do: restoring mends it, and the agent's next turn stores that."
 
 
 def check_history(ids: tuple[str, str], window: Window) -> Iterator[Finding]:
@@ -37,26 +37,25 @@ def check_history(ids: tuple[str, str], window: Window) -> Iterator[Finding]:
             "roles",
             f"in {many(len(repeats), 'place')} of its live window two messages of one role follow each other, as "
             "after a model's failure; some models refuse that",
-            _REFUSED,
+            "Where a model refuses it, rewind the agent to a message before.",
             *ids,
             message_id=entries[repeats[0]].message_id,
         )
-    empty = [index for index, message in enumerate(messages) if not message["content"]]
+    empty = [entry for entry in entries if not entry.message["content"]]
     if empty:
         yield Finding(
             "info",
             "empty-messages",
-            f"{many(len(empty), 'message')} of its live window without any content; some models refuse that",
-            _REFUSED,
+            f"{many(len(empty), 'message')} of its live window without any content, which no model accepts",
+            _MENDED,
             *ids,
-            message_id=entries[empty[0]].message_id,
+            message_id=empty[0].message_id,
         )
-    if any("toolUse" in block or "toolResult" in block for each in messages for block in each["content"]):
-        yield from _check_tools(ids, window)
+    yield from _check_tools(ids, [entry for entry in entries if entry.message["content"]])
 
 
-def _check_tools(ids: tuple[str, str], window: Window) -> Iterator[Finding]:
-    messages, entries = window.messages, window.entries
+def _check_tools(ids: tuple[str, str], entries: list[Entry]) -> Iterator[Finding]:
+    messages = [entry.message for entry in entries]
     before = copied(messages)
     try:
         changed = repair(messages)
@@ -76,8 +75,8 @@ def _check_tools(ids: tuple[str, str], window: Window) -> Iterator[Finding]:
         yield Finding(
             "info",
             "tool-results",
-            "tool uses without results, or results without uses, which no model accepts",
-            "Nothing to do: restoring mends it, and the agent's next turn stores that.",
+            "tool uses without results, results without uses, or several for one, which no model accepts",
+            _MENDED,
             *ids,
             message_id=entries[min(place, len(entries) - 1)].message_id,
         )
