@@ -157,6 +157,7 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
             SessionDataError: A stored row can't be read.
         """
         self = cls(session_id, database, table_prefix=table_prefix, durability=durability, create_tables=create_tables)
+        await self._recording.settled(None if agent_id is None else ("agent", agent_id))
         await awaited(submit_call(lambda: self._recording.opening.read_ahead(agent_id)))
         return self
 
@@ -224,7 +225,7 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
             SessionDataError: A stored row can't be read.
             PerSQLError: The database refused, or could not be reached.
         """
-        self._recording.agents.restore(agent)
+        self._listener.initialized(agent)
 
     def append_message(self, message: Message, agent: Agent, **kwargs: Any) -> None:
         """Store a message of an agent, and wait for it."""
@@ -246,6 +247,7 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
 
     def initialize_multi_agent(self, source: MultiAgentBase, **kwargs: Any) -> None:
         """Restore a Graph or Swarm, or begin its session; blocks for one request, or none after `open`."""
+        self._recording.settle(("multi_agent", source.id))
         self._recording.multi_agents.restore(source)
 
     def sync_multi_agent(self, source: MultiAgentBase, **kwargs: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from ..errors import PerSQLError
@@ -25,6 +25,11 @@ class Handle(ABC):
 
     def __init__(self, name: str) -> None:
         self.name = name
+
+    @property
+    @abstractmethod
+    def identity(self) -> Hashable:
+        """The same for all handles of one database in this process, whichever client they are of."""
 
     def query(self, sql: str, params: Sequence[Value] | None = ()) -> QueryResult:
         """Run one statement, in one request; it commits by itself.

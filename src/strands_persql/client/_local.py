@@ -18,7 +18,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 from itertools import repeat
 from typing import Any, TypeVar
@@ -69,6 +69,12 @@ class LocalDatabase(Handle):
     def __init__(self, name: str, store: _Store) -> None:
         super().__init__(name)
         self._store = store
+        self._identity: Hashable = os.path.realpath(store.place) if os.path.isabs(store.place) else store
+
+    @property
+    def identity(self) -> Hashable:
+        """The file, or the memory itself."""
+        return self._identity
 
     def _query(self, statement: Prepared) -> QueryResult:
         _refuse(statement)

@@ -16,7 +16,7 @@ import logging
 import re
 import secrets
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from functools import lru_cache
 from importlib import metadata
 from typing import NamedTuple, TypeVar
@@ -221,6 +221,11 @@ class RemoteDatabase(Handle):
         super().__init__(f"{namespace}/{slug}")
         self._path = f"/v1/db/{namespace}/{slug}"
         self._service = service
+
+    @property
+    def identity(self) -> Hashable:
+        """The service's address and the database's name."""
+        return (str(self._service.base_url), self.name)
 
     def _query(self, statement: Prepared) -> QueryResult:
         key = None if only_reads(statement[0]) else _fresh_key()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
@@ -64,6 +64,8 @@ class Connector(Generic[L]):
         self._create_tables = create_tables
         self.provision: Callable[[], object] | None = None
         """Creates the database, when a statement finds none."""
+        self.identity: Hashable = database.identity if isinstance(database, Handle) else id(database)
+        """The same for all connectors of a database in this process; another library's handle is told by its object."""
         self.is_local: bool = not getattr(database, "loses_answers", True)
         """Whether requests are calls in this process, each answered at once."""
         parameters = _parameters(database.batch)

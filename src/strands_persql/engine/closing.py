@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -40,17 +41,17 @@ class Closing:
 
     def close(self) -> None:
         """Store all that is pending, then let go of what is this object's own."""
-        try:
-            self.flush()
-        finally:
-            self._release()
+        self._closed().result()
 
     async def aclose(self) -> None:
         """`close()`, without blocking the event loop."""
-        try:
-            await self.aflush()
-        finally:
-            self._release()
+        await wait(self._closed())
+
+    def _closed(self) -> Future[None]:
+        stored = self._recording.writer.drain(at_once=True)
+        # Whoever is cancelled now stops waiting; what is being written still needs its client.
+        stored.add_done_callback(lambda _: self._release())
+        return stored
 
     def _release(self) -> None:
         """Let go of what is this object's own: nothing, as a rule."""

@@ -19,6 +19,8 @@ from strands.hooks import (
     AfterMultiAgentInvocationEvent,
     AfterNodeCallEvent,
     AgentInitializedEvent,
+    BeforeInvocationEvent,
+    BeforeMultiAgentInvocationEvent,
     HookRegistry,
     MessageAddedEvent,
     MultiAgentInitializedEvent,
@@ -26,7 +28,7 @@ from strands.hooks import (
 
 from .guardrails import watch
 from .multi_agents import agents_in
-from .ordering import LAST, adder
+from .ordering import BUILT, FIRST, LAST, adder
 from .threads import awaited, submit_call
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from ..database.encoding import Message
     from .options import Written
     from .recording import Recording
+    from .succession import Owner
 
 __all__ = ["Listener", "register", "wait"]
 
@@ -58,7 +61,12 @@ class Listener:
 
     def initialized(self, agent: Agent) -> None:
         """An agent was built."""
+        self.recording.settle(("agent", agent.agent_id))
         self.agents.restore(agent)
+
+    async def began(self, agent: Agent) -> None:
+        """An invocation begins."""
+        await self._begun(("agent", agent.agent_id), lambda: self.agents.attach(agent))
 
     async def added(self, agent: Agent) -> None:
         """A message was added to its history."""
@@ -72,14 +80,23 @@ class Listener:
         """A message was replaced."""
         await wait(self.agents.synced(agent))
 
-    async def ended(self, agent: Agent) -> None:
+    async def ended(self, agent: Agent, *, cut_off: bool) -> None:
         """An invocation, or a bidirectional conversation, has ended."""
-        await wait(self.agents.ended(agent))
+        try:
+            written = self.agents.ended(agent)
+        finally:
+            self.recording.writer.succession.ends(("agent", agent.agent_id), cut_off=cut_off)
+        await wait(written)
 
     async def multi_agent_initialized(self, source: MultiAgentBase) -> None:
         """A Graph or Swarm was built."""
         self.watch_nodes(source)
+        await self.recording.settled(("multi_agent", source.id))
         await awaited(submit_call(lambda: self.multi_agents.restore(source)))
+
+    async def multi_agent_began(self, source: MultiAgentBase) -> None:
+        """A run of it begins."""
+        await self._begun(("multi_agent", source.id), lambda: self.multi_agents.attach(source))
 
     async def node_ended(self, source: MultiAgentBase) -> None:
         """A node of it has run."""
@@ -87,7 +104,17 @@ class Listener:
 
     async def multi_agent_ended(self, source: MultiAgentBase) -> None:
         """All of it has run."""
-        await wait(self.multi_agents.recorded(source, last=True))
+        try:
+            written = self.multi_agents.recorded(source, last=True)
+        finally:
+            self.recording.writer.succession.ends(("multi_agent", source.id), cut_off=True)
+        await wait(written)
+
+    async def _begun(self, owner: Owner, attach: Callable[[], None]) -> None:
+        """Take over from an earlier agent that was cut off, and go on behind what it has written since."""
+        if self.recording.writer.succession.begins(owner):
+            await self.recording.settled(owner)
+            await awaited(submit_call(attach))
 
     def watch_nodes(self, source: MultiAgentBase) -> None:
         """Be told when a guardrail blocks what a Graph or Swarm gives one of its nodes."""
@@ -112,18 +139,21 @@ def register(registry: HookRegistry, listener: Listener) -> None:
     listener.registries.add(registry)
     on = adder(registry)
 
-    # The last step of an agent's constructor. Strands takes only a synchronous callback here. Last, so that a mirror
+    # The last step of an agent's constructor. Strands takes only a synchronous callback here. Late, so that a mirror
     # sees what another manager has restored.
-    on(AgentInitializedEvent, _initialized(listener), order=LAST)
+    on(AgentInitializedEvent, _initialized(listener), order=BUILT)
+    # From now on it is this agent that goes on with the session, before any hook changes it.
+    on(BeforeInvocationEvent, _of_agent(listener.began), order=FIRST)
     # A message is stored before the agent goes on; its tool's changes to the agent's state go along.
     on(MessageAddedEvent, _of_agent(listener.added))
     # Interventions, guardrails and hooks change the end of the history round a model call, without an event.
     on(AfterModelCallEvent, _after_model_call(listener))
     # Trimming, interrupts and the user's own edits have no event: the whole history is compared, after all other hooks.
-    on(AfterInvocationEvent, _of_agent(listener.ended), order=LAST)
+    on(AfterInvocationEvent, _ended(listener), order=LAST)
 
     # A Graph's or Swarm's constructor runs this one in a loop of its own.
     on(MultiAgentInitializedEvent, _of_source(listener.multi_agent_initialized))
+    on(BeforeMultiAgentInvocationEvent, _of_source(listener.multi_agent_began), order=FIRST)
     # A node has run: should the process die now, the run goes on behind it.
     on(AfterNodeCallEvent, _of_source(listener.node_ended))
     on(AfterMultiAgentInvocationEvent, _of_source(listener.multi_agent_ended), order=LAST)
@@ -134,11 +164,11 @@ def register(registry: HookRegistry, listener: Listener) -> None:
     # It has events of its own up to 1.55, and no invocation: its end is its stop.
     bidi = _bidi_events()
     for event_type in bidi("BidiAgentInitializedEvent"):
-        on(event_type, _initialized(listener), order=LAST)
+        on(event_type, _initialized(listener), order=BUILT)
     for event_type in bidi("BidiMessageAddedEvent"):
         on(event_type, _of_agent(listener.added))
     for event_type in bidi("BidiAfterInvocationEvent", "BidiAgentStopEvent"):
-        on(event_type, _of_agent(listener.ended), order=LAST)
+        on(event_type, _ended(listener), order=LAST)
 
 
 async def wait(written: Written) -> None:
@@ -164,6 +194,13 @@ def _of_source(respond: Callable[[MultiAgentBase], Awaitable[None]]) -> Callable
 def _initialized(listener: Listener) -> Callable[[Any], None]:
     def callback(event: Any) -> None:
         listener.initialized(event.agent)
+
+    return callback
+
+
+def _ended(listener: Listener) -> Callable[[Any], Awaitable[None]]:
+    async def callback(event: Any) -> None:
+        await listener.ended(event.agent, cut_off=getattr(event, "result", None) is None)
 
     return callback
 

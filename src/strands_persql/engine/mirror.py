@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..database.encoding import Message
     from .options import Written
     from .recording import Recording
+    from .succession import Owner
 
 __all__ = ["MAX_PENDING", "Mirror"]
 
@@ -54,6 +55,7 @@ class Mirror(Listener):
         self.agents.check_unique(agent)  # agents that share an id are a mistake in the program: never only logged
         self._built_with[agent] = len(agent.messages)
         try:
+            self.recording.settle(("agent", agent.agent_id))
             self.agents.attach(agent)
         except Exception as error:
             self._failed(error)
@@ -79,15 +81,16 @@ class Mirror(Listener):
         """A message was replaced."""
         await self._record(agent, self.agents.synced)
 
-    async def ended(self, agent: Agent) -> None:
+    async def ended(self, agent: Agent, *, cut_off: bool) -> None:
         """An invocation, or a bidirectional conversation, has ended."""
         await self._record(agent, self.agents.ended)
+        self.recording.writer.succession.ends(("agent", agent.agent_id), cut_off=cut_off)
 
     async def multi_agent_initialized(self, source: MultiAgentBase) -> None:
         """A Graph or Swarm was built."""
         self.watch_nodes(source)
         try:
-            await awaited(submit_call(lambda: self.multi_agents.attach(source)))
+            await self._attach_multi_agent(source)
         except Exception as error:
             self._failed(error)
 
@@ -98,13 +101,20 @@ class Mirror(Listener):
     async def multi_agent_ended(self, source: MultiAgentBase) -> None:
         """All of it has run."""
         await self._record(source, lambda source: self.multi_agents.recorded(source, last=True))
+        self.recording.writer.succession.ends(("multi_agent", source.id), cut_off=True)
+
+    async def _begun(self, owner: Owner, attach: Callable[[], None]) -> None:
+        try:
+            await super()._begun(owner, attach)
+        except Exception as error:
+            self._failed(error)
 
     async def _record(self, subject: Any, record: Callable[[Any], Written]) -> None:
         """Record a change of an agent, Graph or Swarm, and wait as long as it has to."""
         try:
             if hasattr(subject, "nodes"):
                 if not self.multi_agents.knows(subject):
-                    await awaited(submit_call(lambda: self.multi_agents.attach(subject)))
+                    await self._attach_multi_agent(subject)
             elif self.agents.live(subject.agent_id) is not subject:
                 await self._attach(subject)
             if not self._raises and self.recording.pending >= MAX_PENDING:
@@ -122,8 +132,13 @@ class Mirror(Listener):
         built_with = self._built_with.get(agent)
         self._miss(agent)
         self.agents.check_unique(agent)
+        await self.recording.settled(("agent", agent.agent_id))
         await awaited(submit_call(lambda: self.agents.attach(agent, built_with)))
         self.agents.caught_up(agent, self._missed.pop(agent, []))
+
+    async def _attach_multi_agent(self, source: MultiAgentBase) -> None:
+        await self.recording.settled(("multi_agent", source.id))
+        await awaited(submit_call(lambda: self.multi_agents.attach(source)))
 
     def _miss(self, agent: Agent) -> None:
         """Keep hold of a history that can't be stored yet: some of it may be trimmed before it can."""

@@ -51,7 +51,7 @@ class MultiAgentRecorder:
         Raises:
             SessionDataError: Its stored row can't be read.
         """
-        stored = self._read(source.id)
+        stored = self._opening.multi_agent(source.id)
         if stored is not None:
             logger.debug(
                 "session_id=<%s>, multi_agent_id=<%s> | restoring multi-agent", self._writer.session_id, source.id
@@ -71,7 +71,7 @@ class MultiAgentRecorder:
 
     def attach(self, source: MultiAgentBase) -> None:
         """Go on from what is stored of a Graph or Swarm, and leave it as it is; one request."""
-        self._go_on_with(source, self._read(source.id))
+        self._go_on_with(source, self._opening.multi_agent(source.id))
 
     def recorded(self, source: MultiAgentBase, *, last: bool) -> Written:
         """A node of a Graph or Swarm has run, or with `last` the whole of it."""
@@ -106,9 +106,6 @@ class MultiAgentRecorder:
         if text != self._recorded.get(multi_agent_id):
             self._writer.put([MultiAgentRow(multi_agent_id, Document.of(text))])
             self._recorded[multi_agent_id] = text
-
-    def _read(self, multi_agent_id: str) -> StoredMultiAgent | None:
-        return self._opening.multi_agent(multi_agent_id, again=multi_agent_id in self._recorded)
 
     def _go_on_with(self, source: MultiAgentBase, stored: StoredMultiAgent | None) -> None:
         multi_agent_id = source.id

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..database.connector import Connector
     from ..database.decoding import StoredMultiAgent
     from ..database.tables import Tables
+    from .succession import Owner
 
 __all__ = ["Opening"]
 
@@ -34,7 +35,9 @@ class Opening:
         self._session_id = session_id
         self._agents: dict[str, StoredAgent] = {}  # read ahead, and not asked for yet
         self._multi_agents: dict[str, StoredMultiAgent] = {}
-        self._ahead: set[str] | None = set()  # agents read ahead, present or not; None: all of the session
+        self._ahead: set[Owner] = set()  # what was read ahead, stored or not, and not asked for yet
+        self._all_ahead = False  # all of the session was, but for what has been asked for
+        self._taken: set[Owner] = set()
         self.after_fork()
         survive_forks(self)
 
@@ -57,35 +60,38 @@ class Opening:
             self._agents.update(agents)
             self._multi_agents.update(multi_agents)
             if agent_id is None:
-                self._ahead = None
-            elif self._ahead is not None:
-                self._ahead.add(agent_id)
+                self._all_ahead = True
+            else:
+                self._ahead.add(("agent", agent_id))
 
     def forget(self) -> None:
         """What was read ahead may have changed since."""
         with self._lock:
-            self._agents, self._multi_agents, self._ahead = {}, {}, set()
+            self._agents, self._multi_agents = {}, {}
+            self._ahead, self._all_ahead = set(), False
 
-    def agent(self, agent_id: str, *, again: bool) -> StoredAgent | None:
-        """What is stored of an agent: as it was read ahead, if it was, else in one request.
+    def is_ahead(self, owner: Owner) -> bool:
+        """Whether an agent, Graph or Swarm was read ahead, and not asked for since: it is had without a request."""
+        return owner in self._ahead or (self._all_ahead and owner not in self._taken)
 
-        Args:
-            agent_id: The agent.
-            again: It was restored before, so that all its rows may have changed since the session was read ahead.
-        """
+    def _takes(self, owner: Owner) -> bool:
+        ahead = self.is_ahead(owner)
+        self._ahead.discard(owner)
+        self._taken.add(owner)
+        return ahead
+
+    def agent(self, agent_id: str) -> StoredAgent | None:
+        """What is stored of an agent: as it was read ahead, if it was, else in one request."""
         with self._lock:
-            if self._ahead is None or agent_id in self._ahead:
-                if self._ahead is not None:
-                    self._ahead.discard(agent_id)
-                if agent_id in self._agents or not again:
-                    return self._agents.pop(agent_id, None)
+            if self._takes(("agent", agent_id)):
+                return self._agents.pop(agent_id, None)
         query = restoring(self._connector.tables, self._session_id, agent_id)
         return self._whole(self._ask(query, agent_id, versioned=True)).get(agent_id)
 
-    def multi_agent(self, multi_agent_id: str, *, again: bool) -> StoredMultiAgent | None:
+    def multi_agent(self, multi_agent_id: str) -> StoredMultiAgent | None:
         """What is stored of a Graph or Swarm, in the same way."""
         with self._lock:
-            if self._ahead is None and not again:
+            if self._takes(("multi_agent", multi_agent_id)):
                 return self._multi_agents.pop(multi_agent_id, None)
         query = self._connector.tables.multi_agents.read(self._session_id, multi_agent_id)
         return self._ask(query, multi_agent_id, versioned=True).get(multi_agent_id)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from strands.hooks import HookRegistry
 
-__all__ = ["FIRST", "LAST", "adder"]
+__all__ = ["BUILT", "FIRST", "LAST", "adder"]
 
-FIRST, LAST = -100, 100
-"""`HookOrder.SDK_FIRST` and `SDK_LAST`: before and after all hooks of the user's."""
+FIRST, LAST = -math.inf, math.inf
+"""Before and after all hooks of the user's, whatever order they choose."""
+
+BUILT = 100
+"""`HookOrder.SDK_LAST`: an agent is restored after the user's hooks have seen it built, and before Strands' own of this
+order, which read what was restored."""
 
 
 def adder(registry: HookRegistry) -> Callable[..., None]:
@@ -20,7 +25,7 @@ def adder(registry: HookRegistry) -> Callable[..., None]:
     add_callback: Callable[..., None] = registry.add_callback
     ordered = "order" in inspect.signature(add_callback).parameters
 
-    def add(event_type: type[Any], callback: Callable[[Any], Any], *, order: int = 0) -> None:
+    def add(event_type: type[Any], callback: Callable[[Any], Any], *, order: float = 0) -> None:
         add_callback(event_type, callback, **({"order": order} if ordered and order else {}))
 
     return add

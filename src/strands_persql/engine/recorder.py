@@ -82,7 +82,7 @@ class Recorder:
         """
         self.check_unique(agent)
         agent_id = agent.agent_id
-        stored = self._take_over(agent_id)
+        stored = self._opening.agent(agent_id)
         if stored is None:
             logger.debug("session_id=<%s>, agent_id=<%s> | new agent", self.session_id, agent_id)
             known = self._new(agent)
@@ -104,7 +104,7 @@ class Recorder:
         was `built_with` (all, where that is not known).
         """
         agent_id = agent.agent_id
-        stored = self._take_over(agent_id)
+        stored = self._opening.agent(agent_id)
         if stored is None:
             known = self._new(agent)
         else:
@@ -141,13 +141,6 @@ class Recorder:
                 f"The `agent_id` of an agent must be unique in a session. Agent {agent.agent_id!r} is part of session "
                 f"{self.session_id!r} already: give each agent an id of its own, Agent(agent_id='…'), or a session."
             )
-
-    def _take_over(self, agent_id: str) -> StoredAgent | None:
-        """What is stored of an agent, once what an earlier one of its id has left is stored too."""
-        again = agent_id in self._agents
-        if again and self._writer.has_pending:
-            self._writer.drain(at_once=True).result()
-        return self._opening.agent(agent_id, again=again)
 
     def _new(self, agent: Agent) -> _Recorded:
         self._writer.known.go_on_from(agent.agent_id, 0)

@@ -8,11 +8,13 @@ from .multi_agents import MultiAgentRecorder
 from .opening import Opening
 from .options import Durability, checked_durability, checked_session_id
 from .recorder import Recorder
+from .threads import awaited
 from .writer import Writer
 
 if TYPE_CHECKING:
     from ..database.connector import Connector
     from ..database.tables import Tables
+    from .succession import Owner
 
 __all__ = ["Recording"]
 
@@ -36,6 +38,22 @@ class Recording:
         self.opening = Opening(connector, self.session_id)
         self.agents = Recorder(self.writer, self.opening)
         self.multi_agents = MultiAgentRecorder(self.writer, self.opening)
+
+    def settle(self, owner: Owner) -> None:
+        """Wait, before an agent, Graph or Swarm is read, for all that this process has yet to store of it. Blocks.
+
+        Raises:
+            Exception: What this session's own rows failed with; what an earlier manager's did is logged.
+        """
+        if not self.opening.is_ahead(owner):
+            for stored in self.writer.succession.before_reading(owner):
+                stored.result()
+
+    async def settled(self, owner: Owner | None = None) -> None:
+        """The same without blocking the loop, for one of them or for the whole session."""
+        if owner is None or not self.opening.is_ahead(owner):
+            for stored in self.writer.succession.before_reading(owner):
+                await awaited(stored)
 
     @property
     def pending(self) -> int:

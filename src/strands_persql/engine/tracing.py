@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ..database.query import Answers
     from .outgoing import Outgoing, Row
 
-__all__ = ["BatchSpan", "current_context"]
+__all__ = ["BatchSpan", "current_context", "spans_are_recorded"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,11 @@ _tracer = trace.get_tracer("strands_persql")
 
 current_context = context.get_current
 """What the spans of a worker thread are to belong to: it is taken on the thread of the event."""
+
+
+def spans_are_recorded() -> bool:
+    """Whether a tracer provider is configured, as in few processes: else a message's way is that much shorter."""
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
 class BatchSpan(AbstractContextManager["BatchSpan"]):

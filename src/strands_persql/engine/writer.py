@@ -21,7 +21,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from opentelemetry import trace
 from strands.types.session import Session, SessionType
 
 from ..client import survive_forks
@@ -33,8 +32,9 @@ from .outgoing import Batch, Joined, Key, MessageRow, Outgoing, Redaction, Row, 
 from .planner import plan
 from .redaction import search
 from .refusal import conflict_again, settle
+from .succession import Owner, Succession, owner_of
 from .threads import Turns, handed_over, submit
-from .tracing import BatchSpan, current_context
+from .tracing import BatchSpan, current_context, spans_are_recorded
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -63,6 +63,7 @@ class Writer:
         lock: Held while an event is recorded.
         known: What is stored, as far as it knows.
         session: Its own row, written with the first agent, Graph or Swarm.
+        succession: What it may write, beside the other writers of its session in this process.
     """
 
     def __init__(self, connector: Connector[Tables], session_id: str, durability: Durability = "message") -> None:
@@ -76,6 +77,7 @@ class Writer:
         self._lost: SessionConflictError | None = None
         self._context: Context | None = None  # of the event that asked for the next turn
         self._turns = Turns(self._hand_over)
+        self.succession = Succession(self, (connector.identity, connector.tables.prefix, session_id))
         self.after_fork()
         survive_forks(self)
 
@@ -83,8 +85,10 @@ class Writer:
         """Begin anew in a child process: what was being sent is the parent's to finish, and is recognised if it did."""
         self.lock = threading.RLock()
         self._lock = threading.RLock()
-        self._behind: Written = None  # under "overlap", the write that runs while the model works
+        self._behind: Written = None  # the write of what was handed over last
+        self._fresh = False  # something was put since
         self._at_once = False
+        self.succession.after_fork()
         self._joined: Joined | None = None  # what a leader has taken along
         self._alone = False  # it was refused by itself: it would spoil the requests of others
         self._out.attempts.add(self._out.rows.values(), Batch())  # in a child process: its parent may have sent them
@@ -99,16 +103,16 @@ class Writer:
             return len(self._pending.keys() | self._out.rows.keys())
 
     @property
-    def has_pending(self) -> bool:
-        """Whether something is not stored yet."""
-        with self._lock:
-            return bool(self._pending or self._out.rows)
-
-    @property
     def has_rewrites(self) -> bool:
         """Whether something pending replaces what is stored, or may be."""
         with self._lock:
             return any(isinstance(row, MessageRow) and not row.new for row in self._pending.values())
+
+    def holds(self, owner: Owner | None = None) -> bool:
+        """Whether something of an agent, Graph or Swarm is not stored yet, or of the whole session."""
+        with self._lock:
+            rows = [*self._pending.values(), *self._out.rows.values()]
+        return bool(rows) if owner is None else any(owner_of(row) == owner for row in rows)
 
     def is_unsent(self, agent_id: str, message_id: int) -> bool:
         """Whether a message's content has never left this process."""
@@ -126,7 +130,8 @@ class Writer:
         with self._lock:
             if self._lost is not None:
                 raise conflict_again(self._lost)
-            for row in rows:
+            for row in self.succession.admitted(rows):
+                self._fresh = True
                 key = row.key
                 older = self._pending.get(key)
                 self._pending[key] = row if older is None else merged(older, row)
@@ -141,18 +146,22 @@ class Writer:
         """
         if self.durability == "invocation" and not last:
             return None
-        behind = self._behind
-        if not self.has_pending:
-            self._behind = None
-            return behind if behind is not None and not behind.done() else None
-        written = self.drain(at_once=self._at_once)
-        if last or self.durability == "message":
-            self._behind = None
+        behind, written = self._behind, self._handed_over()
+        if last or self.durability == "message" or written is behind:
             return written
-        self._behind = written
         if behind is None or (behind.done() and behind.exception() is None):
             return None
         return written if behind.done() else behind
+
+    def _handed_over(self) -> Written:
+        """Have all that is pending sent; what ends with that. What is being sent already is not asked for twice."""
+        behind = self._behind
+        if behind is not None and behind.done():
+            behind = self._behind = None
+        if (self._fresh or self._at_once or behind is None) and self.holds():
+            self._fresh = False
+            behind = self._behind = self.drain(at_once=self._at_once)
+        return behind
 
     def block(self, record: Callable[[], Written]) -> None:
         """Record something, and block until it is stored: it waits for no request of other sessions."""
@@ -275,7 +284,7 @@ class Writer:
         self, batch: Batch, span: BatchSpan | None = None, after: BaseException | None = None
     ) -> BaseException | None:
         try:
-            if span is not None or _spans_are_recorded():
+            if span is not None or spans_are_recorded():
                 with span or self._span(batch) as span:
                     self.connector.commit(batch.statements, after=after)
                     span.rows(len(batch.completes))
@@ -331,7 +340,7 @@ class Writer:
     def in_span(self) -> Generator[None, None, None]:
         """Inside it, a request is sent that is this session's alone."""
         joined = self._joined
-        if joined is None or not _spans_are_recorded():
+        if joined is None or not spans_are_recorded():
             yield
         else:
             joined.span = joined.span or self._span(joined.batch, joined.since)
@@ -377,13 +386,8 @@ class Writer:
 
     def _tell(self, joined: Joined, error: BaseException | None) -> None:
         """Have the request that this session has joined recorded as a span of its own."""
-        if _spans_are_recorded():
+        if spans_are_recorded():
             span = joined.span or self._span(joined.batch, joined.since)
             if error is None:
                 span.rows(len(joined.batch.completes))
             span.end(error)
-
-
-def _spans_are_recorded() -> bool:
-    """Whether a tracer provider is configured, as in few processes: else a message's way is that much shorter."""
-    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)

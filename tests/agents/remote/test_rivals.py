@@ -13,6 +13,7 @@ from strands.multiagent import GraphBuilder
 from strands.multiagent.graph import Graph
 
 from strands_persql import SessionConflictError
+from strands_persql.client import RemoteDatabase
 
 from ...processes import python
 from ..agents import agent_of
@@ -33,6 +34,12 @@ from ..scripted import (
 from .places import Remote
 
 REMEDIES = ("one writer per session", "new PerSQLSessionManager", "fork")
+
+
+@pytest.fixture(autouse=True)
+def _processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each client stands for a process of its own: managers of one process succeed each other."""
+    monkeypatch.setattr(RemoteDatabase, "identity", property(id))
 
 
 def writes(remote: Remote) -> list[str]:
