@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,7 @@ def test_show_writes_a_page(place: Place, tmp_path: Path) -> None:
     assert place.run("show", "chat", "--html", str(page)).code == 0
     text = page.read_text(encoding="utf-8")
     assert "How is the weather?" in text and "<script>" not in text
+    assert os.name != "posix" or stat.S_IMODE(page.stat().st_mode) == 0o600
     assert place.run("show", "chat", "--html", "-").out == text
     missing = tmp_path / "missing.html"
     assert place.run("show", "nobody", "--html", str(missing)).code == 1

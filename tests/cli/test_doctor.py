@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -383,3 +384,16 @@ def test_layouts(tmp_path: Path) -> None:
         database.query("DROP TABLE strands_chunks")
         assert len(mend(database, diagnose(database))) >= 1
         assert named(diagnose(database)) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have no such modes")
+def test_a_file_that_others_may_read(tmp_path: Path) -> None:
+    """It is left as it is, and the finding says what to run; one that this package has made is fine."""
+    path = tmp_path / "agents.db"
+    with PerSQL(local=path) as client:
+        database = client.database("acme/a")
+        talk(database, "chat")
+        assert named(list(diagnose(database))) == []
+        path.chmod(0o644)
+        [found] = [finding for finding in diagnose(database) if finding.check == "file-mode"]
+        assert found.severity == "warning" and f"chmod 600 {path}" in found.remedy and "0644" in found.what

@@ -161,3 +161,8 @@ def test_importing_opens_nothing(tmp_path: Path) -> None:
     database.query("SELECT 1")
     assert (tmp_path / "agents.db").exists()
     client.close()
+
+
+def test_a_client_that_was_not_built_has_a_repr() -> None:
+    """A debugger shows it where an argument was refused."""
+    assert repr(PerSQL.__new__(PerSQL)) == "<PerSQL (not built)>"

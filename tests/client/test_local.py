@@ -18,13 +18,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from strands_persql.client import PerSQL, _local
-from strands_persql.client._names import file_name, name_of_file, split_name
+from strands_persql.client import PerSQL, _store
+from strands_persql.client._names import file_name, label_of_file, name_of_file, split_name
 from strands_persql.errors import PermissionDeniedError, PerSQLError
+from tests.client.children import forking, in_child
 
 PART = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._~-]{0,127}", fullmatch=True)
 NAMES = st.builds("{}/{}".format, PART, PART)
-forking = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
 
 
 @given(NAMES, NAMES)
@@ -39,8 +39,20 @@ def test_two_names_never_share_a_file(one: str, other: str) -> None:
 
 @given(NAMES)
 def test_a_file_tells_its_database(name: str) -> None:
-    """Unless the name was too long to keep."""
-    assert name_of_file(file_name(*split_name(name))) in (name, None)
+    """Where the name was too long to keep, another file does."""
+    file = file_name(*split_name(name))
+    assert name_of_file(file) == (name if label_of_file(file) is None else None)
+
+
+@pytest.mark.parametrize("length", [1, 97, 98, 99, 128])
+def test_databases_with_long_names_are_listed(tmp_path: Path, length: int) -> None:
+    """Also those whose files can't hold them; other files of the folder are not."""
+    name = f"{'A' * length}/{'b.' * ((length - 1) // 2)}b"
+    with PerSQL(local=f"{tmp_path}/") as client:
+        client.database(name).query("CREATE TABLE t (a)")
+        (tmp_path / "notes.txt").touch()
+        (tmp_path / f"a.b+{'0' * 64}.db").touch()
+        assert [each["name"] for each in client.databases.list()] == [name]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +188,7 @@ def test_a_folder_where_a_file_was_named(tmp_path: Path) -> None:
 
 def test_a_locked_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the waiting time, the error says that another holds it; reading goes on, and later so does writing."""
-    monkeypatch.setattr(_local, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(_store, "BUSY_SECONDS", 0.05)
     path = tmp_path / "agents.db"
     with PerSQL(local=path) as client, contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         database = client.database("acme/a")
@@ -284,62 +296,6 @@ def test_a_full_disk(tmp_path: Path) -> None:
         assert database.query("SELECT count(*) AS n FROM t")["data"] == [{"n": 0}]
         database.query("PRAGMA max_page_count = 1000")
         database.batch([insert, insert], transaction=True)
-
-
-def in_child(work: Callable[[], str]) -> str:
-    """What a forked child says."""
-    reading, writing = os.pipe()
-    with warnings.catch_warnings():
-        # Python 3.12 on warns of forking while threads run; that is the case under test.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
-    if pid == 0:
-        try:
-            said = work()
-        except BaseException as error:
-            said = f"{type(error).__name__}: {error}"
-        os.write(writing, said.encode()[:60_000])
-        os._exit(0)
-    os.close(writing)
-    os.waitpid(pid, 0)
-    with os.fdopen(reading) as pipe:
-        return pipe.read()
-
-
-@forking
-def test_a_child_process_opens_its_own_connection(tmp_path: Path) -> None:
-    """A file can be used on both sides of a fork, even while a thread of the parent holds the lock."""
-    with PerSQL(local=tmp_path / "agents.db") as client:
-        database = client.database("acme/a")
-        database.query("CREATE TABLE t (a)")
-        store = database._store  # type: ignore[union-attr]
-
-        def fork(inherited: sqlite3.Connection) -> None:
-            def work() -> str:
-                database.query("INSERT INTO t VALUES ('child')")
-                return str(store.use(lambda connection: connection is inherited))
-
-            assert in_child(work) == "False"
-
-        store.use(fork)
-        database.query("INSERT INTO t VALUES ('parent')")
-        assert [row["a"] for row in database.query("SELECT a FROM t ORDER BY a")["data"]] == ["child", "parent"]
-
-        def close() -> str:
-            client.close()
-            return "closed"
-
-        assert in_child(close) == "closed"
-        assert database.query("SELECT count(*) AS n FROM t")["data"] == [{"n": 2}]
-
-
-@forking
-def test_memory_stays_with_its_process() -> None:
-    """A child is told so, and doesn't find an empty database."""
-    with PerSQL(local=":memory:") as client:
-        client.database("acme/a").query("CREATE TABLE t (a)")
-        assert "forked" in in_child(lambda: str(client.database("acme/a").query("SELECT * FROM t")))
-        assert in_child(lambda: str(client.database("acme/b").query("SELECT 1 AS one")["data"])) == "[{'one': 1}]"
 
 
 @pytest.fixture

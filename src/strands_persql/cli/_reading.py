@@ -13,6 +13,7 @@ from rich.text import Text
 from ..administration.results import SessionDetail, SessionPage, SessionSummary, TranscriptMessage, Usage
 from ..administration.sessions import PerSQLSessions
 from ..administration.values import many
+from ..client import open_privately
 from ._messages import message_text
 from ._options import SessionArgument, Settings, when
 from ._output import Output, ago, plain, size
@@ -104,7 +105,7 @@ def _write_html(out: Output, face: PerSQLSessions, session_id: str, target: str)
         return
     path = Path(target)
     face.get(session_id)  # raises before a file is made
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with open(path, "w", encoding="utf-8", newline="", opener=open_privately) as file:
         write_session_html(face, session_id, file)
     out.line(f"{session_id} written to {target}")
 

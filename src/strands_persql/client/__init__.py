@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._client import PerSQL
 from ._failures import brief, is_blameless, is_sql_kind
+from ._files import make_private_folder, open_privately
 from ._forks import survive_forks
 from ._handle import Handle
 from ._local import LocalDatabase
@@ -25,6 +26,8 @@ __all__ = [
     "file_name",
     "is_blameless",
     "is_sql_kind",
+    "make_private_folder",
+    "open_privately",
     "retries_so_far",
     "split_name",
     "survive_forks",

@@ -33,7 +33,7 @@ class PerSQL:
         token: A token of the namespace (`psql_live_…`). It is kept out of reprs, logs and errors.
         local: Instead of a token: `"agents.db"`, that one file whatever a database is called; `"agents/"` (or an
             existing folder), one file per database; `":memory:"`, one database in memory per name, gone with the
-            client.
+            client. New files and folders are their owner's alone (0600, 0700).
         base_url: The service's address. `https://`, or `http://` for loopback hosts alone.
         timeout: Seconds without any progress after which an attempt is given up (remote).
         max_retries: How often a request is sent again at most (remote). Where one request in five fails, 8 leave one
@@ -101,7 +101,7 @@ class PerSQL:
             handle = self._handles.get(name)
             if handle is None:
                 if isinstance(self._place, Folder):
-                    handle = LocalDatabase(name, self._place.store(namespace, slug))
+                    handle = LocalDatabase(name, self._place, self._place.store(namespace, slug))
                 else:
                     handle = RemoteDatabase(self._place, namespace, slug)
                 self._handles[name] = handle
@@ -127,6 +127,8 @@ class PerSQL:
         self.close()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_closed"):
+            return "<PerSQL (not built)>"  # as a debugger shows it where an argument was refused
         return f"<PerSQL {self._place!r}{' (closed)' if self._closed else ''}>"
 
     def __reduce__(self) -> NoReturn:

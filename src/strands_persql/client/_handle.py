@@ -98,6 +98,18 @@ class Handle(ABC):
             PerSQLError: As `batch` does.
         """
 
+    def wipe(self) -> None:
+        """What has been overwritten or deleted in it is to be gone from the bytes of a local file once it is closed."""
+        return
+
+    def close(self) -> None:
+        """Close its local file; the next call opens it again.
+
+        A client closes those that were used longest ago by itself. A database of the service has nothing open that is
+        its own, and one in memory stays until its client is closed.
+        """
+        return
+
     @abstractmethod
     def _query(self, statement: Prepared) -> QueryResult: ...
 

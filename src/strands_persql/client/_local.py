@@ -8,57 +8,47 @@ survives the death of the process at any moment. A power cut or a crash of the w
 with it, never more, and never leaves a damaged file. An fsync per commit would close that gap too, at several times the
 cost of the commit (measured: 3 ms instead of 0.1 ms). A file that can't use WAL is written with `synchronous=FULL`.
 
+A file that is new is its owner's alone (0600), and uses WAL; one that its owner keeps without WAL is left so.
+
 What is deleted or overwritten (a redaction, an erased message) is overwritten with zeros in the file's free space too
-(`secure_delete`), once the write-ahead log has been taken into the file.
+(`secure_delete`), once the write-ahead log has been taken into the file. Copies of it may stay in pages that SQLite has
+filled anew before: where something was erased, the file is rebuilt when it is closed.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import threading
-import time
+import weakref
 from collections.abc import Callable, Hashable, Sequence
-from functools import lru_cache
+from contextlib import ExitStack, suppress
+from functools import lru_cache, partial
 from itertools import repeat
 from typing import Any, TypeVar
 
 from ..errors import PermissionDeniedError, PerSQLError
-from ._failures import classify, closed_error, remedy, subject
-from ._forks import abandon, survive_forks
+from ._failures import closed_error
+from ._files import make_private_folder, open_privately
+from ._forks import survive_forks
 from ._handle import Handle
-from ._names import file_name, name_of_file
+from ._names import file_name, label_of_file, name_of_file, split_name
 from ._protocol import QueryResult, Statement
 from ._statements import Prepared, first_words, only_reads
+from ._store import Store
 
 __all__ = ["Folder", "LocalDatabase"]
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
-BUSY_SECONDS = 30.0
-"""How long a call waits for another process or connection that is writing, before `database_locked`."""
-CACHED_STATEMENTS = 512
-"""Prepared statements kept per connection (sqlite3's default: 128)."""
+MAX_OPEN = 64
+"""Files that a client has open at most, of three descriptors each: more of them take turns."""
 
 _TRANSACTION_WORDS = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"})
 _CONNECTION_WORDS = frozenset({"ATTACH", "DETACH", "VACUUM"})
-
-
-_FILE_ERRORS = (
-    ("readonly", "{file} is read-only; make the file and its folder writable"),
-    (
-        "database_locked",
-        "{file} has been locked by another process for {seconds:g} s; end its transaction, and keep the file off "
-        "network drives",
-    ),
-    ("not a database", "{file} is no SQLite database; choose another file for local="),
-    ("encrypted", "{file} is no SQLite database; choose another file for local="),
-    ("malformed JSON", ""),
-    ("malformed", "{file} is damaged; restore it from a backup, or try sqlite3's .recover"),
-    ("is full", "the disk of {file} is full; free some space, and call again"),
-    ("disk I/O error", "the disk of {file} failed; check the disk, and that the file was not moved or deleted"),
-)
-"""What to do about errors that concern the whole file, by their kind or by a part of SQLite's message."""
 
 
 class LocalDatabase(Handle):
@@ -66,15 +56,21 @@ class LocalDatabase(Handle):
 
     loses_answers = False
 
-    def __init__(self, name: str, store: _Store) -> None:
+    def __init__(self, name: str, folder: Folder, store: Store) -> None:
         super().__init__(name)
+        self._folder = folder  # it closes its files when nobody refers to it any more
         self._store = store
-        self._identity: Hashable = os.path.realpath(store.place) if os.path.isabs(store.place) else store
+        self._identity: Hashable = os.path.realpath(store.path) if store.path else store
 
     @property
     def identity(self) -> Hashable:
         """The file, or the memory itself."""
         return self._identity
+
+    @property
+    def path(self) -> str | None:
+        """Its file; None where it is in memory."""
+        return self._store.path or None
 
     def _query(self, statement: Prepared) -> QueryResult:
         _refuse(statement)
@@ -99,6 +95,12 @@ class LocalDatabase(Handle):
             return self._store.use(lambda connection: _transaction(connection, statements, _run))
         return self._store.use(lambda connection: [_run(connection, statement) for statement in statements])
 
+    def wipe(self) -> None:
+        self._store.wipe()
+
+    def close(self) -> None:
+        self._store.rest()
+
     def __repr__(self) -> str:
         return f"<local database {self.name!r} in {self._store.place}>"
 
@@ -120,14 +122,18 @@ class Folder:
         self._path = "" if self._memory else os.path.abspath(text)
         self._is_folder = not self._memory and (ends_in_slash or os.path.isdir(self._path))
         self._lock = threading.Lock()
-        self._stores: dict[str, _Store] = {}
+        self._stores: dict[str, Store] = {}
+        self._open = _OpenFiles()
         self._closed = False
         survive_forks(self)
+        # A client that was dropped without close(), or is still there when the interpreter ends.
+        weakref.finalize(self, _close_unused, self._stores)
 
-    def store(self, namespace: str, slug: str) -> _Store:
+    def store(self, namespace: str, slug: str) -> Store:
         """The store of a database; opened by the first call on it."""
+        name = f"{namespace}/{slug}"
         if self._memory:
-            key, path = f"{namespace}/{slug}", ""
+            key, path = name, ""
         elif self._is_folder:
             key = path = os.path.join(self._path, file_name(namespace, slug))
         else:
@@ -136,18 +142,28 @@ class Folder:
             if self._closed:
                 raise closed_error()
             if key not in self._stores:
-                self._stores[key] = _Store(path, make_folder=self._is_folder)
+                prepare = partial(_prepare, path, name) if self._is_folder else _nothing
+                self._stores[key] = Store(path, prepare=prepare, opened=self._open.add)
             return self._stores[key]
 
     def names(self) -> list[str]:
         """The databases that exist: the folder's files, or those of memory that this client has used."""
         if self._is_folder:
-            files = sorted(os.listdir(self._path)) if os.path.isdir(self._path) else []
-            return [name for name in map(name_of_file, files) if name is not None]
+            files = os.listdir(self._path) if os.path.isdir(self._path) else []
+            return sorted(name for name in map(self._name_of, files) if name is not None)
         if self._memory:
             with self._lock:
                 return sorted(self._stores)
         return []
+
+    def _name_of(self, file: str) -> str | None:
+        label = label_of_file(file)
+        if label is None:
+            return name_of_file(file)
+        with suppress(OSError, ValueError), open(os.path.join(self._path, label), encoding="utf-8") as lines:
+            name = lines.read(1_000).strip()
+            return name if file_name(*split_name(name)) == file else None
+        return None
 
     def after_fork(self) -> None:
         """In a child process: another lock, since a thread of the parent may hold this one."""
@@ -158,113 +174,55 @@ class Folder:
         with self._lock:
             self._closed = True
             stores = list(self._stores.values())
-        for store in stores:
-            store.close()
+        with ExitStack() as closing:  # all of them, whatever one of them raises
+            for store in stores:
+                closing.callback(store.close)
 
     def __repr__(self) -> str:
         return f"local={':memory:' if self._memory else self._path!r}"
 
 
-class _Store:
-    """One SQLite database and the one connection to it, which threads take in turns."""
+class _OpenFiles:
+    """The files of a client that are open, of which those used longest ago make room for others."""
 
-    def __init__(self, path: str, *, make_folder: bool) -> None:
-        self.place = path or "memory"
-        self._path = path
-        self._make_folder = make_folder
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-        self._closed = False
-        self._lost = False
-        survive_forks(self)
+    def __init__(self) -> None:
+        self._stores: set[Store] = set()
 
-    def use(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do something with the connection, on this thread alone; SQLite's errors come out as the service's."""
-        with self._lock:
-            try:
-                return work(self._connection or self._open())
-            except (sqlite3.Error, sqlite3.Warning) as cause:
-                # Up to Python 3.11 a second statement in the string is a "warning".
-                raise self._error(cause) from cause
+    def add(self, store: Store) -> None:
+        """One more has been opened."""
+        self._stores.add(store)
+        surplus = len(self._stores) - MAX_OPEN
+        if surplus > 0:
+            for old in sorted(self._stores.copy(), key=lambda each: each.used)[:surplus]:
+                if old is not store and old.gives_way():
+                    self._stores.discard(old)
 
-    def _open(self) -> sqlite3.Connection:
-        if self._closed:
-            raise closed_error()
-        if self._lost:
-            raise PerSQLError(
-                "the database in memory belongs to the process this one was forked from; use a file "
-                '(local="agents.db"), or open the client after the fork'
-            )
-        if self._path and self._make_folder:
-            try:
-                os.makedirs(os.path.dirname(self._path), exist_ok=True)
-            except OSError as cause:
-                raise PermissionDeniedError(
-                    f"the folder {os.path.dirname(self._path)} can't be created ({cause.strerror}); choose another for "
-                    "local="
-                ) from cause
-        connection = sqlite3.connect(
-            self._path or ":memory:",
-            timeout=BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=CACHED_STATEMENTS,
-        )
+
+def _close_unused(stores: dict[str, Store]) -> None:
+    for store in list(stores.values()):
         try:
-            connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA secure_delete = ON")
-            connection.execute("PRAGMA synchronous = FULL")
-            if self._path and _set_wal(connection):
-                connection.execute("PRAGMA synchronous = NORMAL")
-        except BaseException:
-            connection.close()
-            raise
-        self._connection = connection
-        return connection
+            store.drop()
+        except PerSQLError as error:
+            logger.warning("file=<%s>, error=<%s> | what was stored is lost", store.place, error)
 
-    def _error(self, cause: sqlite3.Error | sqlite3.Warning) -> PerSQLError:
-        text = str(cause)
-        detail = classify(text)
-        kind: str = detail["kind"]
-        error: type[PerSQLError] = PermissionDeniedError if kind == "readonly" else PerSQLError
-        if kind == "unknown" and "unable to open" in text:
-            error, words = self._unopened()
-        else:
-            about_file = next((words for sign, words in _FILE_ERRORS if sign == kind or sign in text), "")
-            words = about_file.format(file=self.place, seconds=BUSY_SECONDS) or remedy(detail)
-        label = kind if kind != "unknown" else "the statement was refused"
-        return error(f"{label}{subject(detail)}: {words}", kind=kind, detail=detail)
 
-    def _unopened(self) -> tuple[type[PerSQLError], str]:
-        folder = os.path.dirname(self._path)
-        if not os.path.isdir(folder):
-            return PerSQLError, f"{self.place} can't be opened: create the folder {folder} first"
-        if os.path.isdir(self._path):
-            words = f"{self.place} is a folder; write local= with a slash at its end for a file per database"
-            return PerSQLError, words
-        words = f"{self.place} can't be opened; make the file and its folder readable and writable"
-        return PermissionDeniedError, words
+def _prepare(path: str, name: str) -> None:
+    """Make the folder of a database, and the file that tells its name where that of its own file is cut."""
+    folder, file = os.path.split(path)
+    try:
+        make_private_folder(folder)
+        label = label_of_file(file)
+        if label is not None and not os.path.exists(os.path.join(folder, label)):
+            with open(os.path.join(folder, label), "w", encoding="utf-8", opener=open_privately) as lines:
+                lines.write(f"{name}\n")
+    except OSError as cause:
+        raise PermissionDeniedError(
+            f"the folder {folder} can't be created, or not be written to ({cause.strerror}); choose another for local="
+        ) from cause
 
-    def after_fork(self) -> None:
-        """In a child process: leave the parent's connection alone."""
-        abandon(self._connection)
-        self._lost = self._lost or (not self._path and self._connection is not None)
-        self._connection = None
-        self._lock = threading.Lock()
 
-    def close(self) -> None:
-        """Close the connection, once the call that is using it has ended."""
-        with self._lock:
-            self._closed = True
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                connection.close()
-
-    def __del__(self) -> None:
-        # A client that was dropped without close(): Python 3.13 warns of connections that nobody closed.
-        connection = getattr(self, "_connection", None)
-        if connection is not None:
-            connection.close()
+def _nothing() -> None:
+    """A single file's folder is not made: it may be a typing error."""
 
 
 def _transaction(
@@ -307,25 +265,6 @@ def _run(connection: sqlite3.Connection, statement: Prepared) -> QueryResult:
         "rows": list(map(list, rows)),
         "rows_written": written,
     }
-
-
-def _set_wal(connection: sqlite3.Connection) -> bool:
-    """Switch the file to WAL, for all its users; False for one that can't (read-only, a network drive)."""
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            mode: str = connection.execute("PRAGMA journal_mode").fetchone()[0]
-            if mode != "wal":
-                mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-            return mode == "wal"
-        except sqlite3.OperationalError as error:
-            kind = classify(str(error))["kind"]
-            if kind == "readonly":
-                return False
-            # Where several begin at once, SQLite fails one of them at once, busy timeout or not.
-            if kind != "database_locked" or time.monotonic() > deadline:
-                raise
-            time.sleep(0.005)
 
 
 @lru_cache(maxsize=512)

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import httpx
 
-__all__ = ["check_base_url", "file_name", "name_of_file", "split_name"]
+__all__ = ["check_base_url", "file_name", "label_of_file", "name_of_file", "split_name"]
 
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]{0,127}")
 _LONGEST_FILE_NAME = 200
@@ -82,9 +82,14 @@ def file_name(namespace: str, slug: str) -> str:
 
 
 def name_of_file(name: str) -> str | None:
-    """The database whose file this is; None where it isn't one of ours, or its name was too long to keep."""
+    """The database whose file this is; None where it isn't one of ours, or its name was cut (`label_of_file`)."""
     match = re.fullmatch(r"([a-z0-9_%A-F-]+)\.([a-z0-9_%A-F-]+)\.db", name)
     return f"{unquote(match[1])}/{unquote(match[2])}" if match else None
+
+
+def label_of_file(name: str) -> str | None:
+    """The file that holds the name of the database whose file this is, if it was cut; else None."""
+    return f"{name[:-3]}.name" if re.fullmatch(r"[a-z0-9_%A-F.-]+\+[0-9a-f]{64}\.db", name) else None
 
 
 def _escape(part: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from ._findings import Finding, line_of
 if TYPE_CHECKING:
     from ...client import Database
 
-__all__ = ["check_connection", "check_index", "check_layout", "check_role", "no_tables"]
+__all__ = ["check_connection", "check_index", "check_layout", "check_mode", "check_role", "no_tables"]
 
 PINGS = 3
 
@@ -69,6 +70,19 @@ def _role_of_token(database: Database) -> str | None:
         return database.role() if isinstance(database, RemoteDatabase) else None
     except PerSQLError:  # a token may be good for this database and not for that question
         return None
+
+
+def check_mode(database: Database) -> Iterator[Finding]:
+    """Whether a local file is its owner's alone, as one is that this package has made."""
+    path = database.path if isinstance(database, LocalDatabase) else None
+    mode = os.stat(path).st_mode & 0o777 if path and os.name == "posix" else 0
+    if mode & 0o077:
+        yield Finding(
+            "warning",
+            "file-mode",
+            f"the file's mode is {mode:04o}: others than its owner may read what is stored",
+            f"Run `chmod 600 {path}`, and the same for {path}-wal and {path}-shm where they exist.",
+        )
 
 
 def check_layout(store: Connector[DoctorTables]) -> tuple[Finding, bool]:

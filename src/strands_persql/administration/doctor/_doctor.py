@@ -9,7 +9,7 @@ from ...database.connector import Connector
 from ...database.query import each
 from ...database.tables import DoctorTables
 from ...errors import PermissionDeniedError, PerSQLError
-from ._database import check_connection, check_index, check_layout, check_role, no_tables
+from ._database import check_connection, check_index, check_layout, check_mode, check_role, no_tables
 from ._findings import Finding, line_of
 from ._rows import Rows
 
@@ -108,6 +108,7 @@ def _examine(
         yield Finding("error", "connection", "the database can't be used", line_of(error))
         return
     yield check_role(database, store)
+    yield from check_mode(database)
     layout, is_readable = check_layout(store)
     yield layout
     if not is_readable:

@@ -23,7 +23,7 @@ class Finding:
         severity: `"error"`: an agent can't go on, or something stored can't be read. `"warning"`: something is left
             over, or missing, that restoring works around. `"info"`: worth knowing. `"ok"`: was checked, and is in
             order.
-        check: Which check found it: `"connection"`, `"role"`, `"layout"`, `"rows"`, `"unreadable-row"`,
+        check: Which check found it: `"connection"`, `"role"`, `"file-mode"`, `"layout"`, `"rows"`, `"unreadable-row"`,
             `"unreadable-window"`, `"revision"`, `"missing-messages"`, `"orphan-parts"`, `"no-session"`, `"no-agent"`,
             `"empty-session"`, `"tool-results"`, `"roles"`, `"empty-messages"`, `"search-index"`.
         what: What was found.

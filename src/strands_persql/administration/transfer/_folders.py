@@ -9,11 +9,12 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ...client import make_private_folder, open_privately
 from ...errors import SessionDataError
 from ._files import HEAD, SESSION, Files, FilesSource, message_path, session_items, state_path
 from ._items import Checksum, Document, HeadItem, Item, MessageItem, Target, decoded_object, malformed, shortened
 
-__all__ = ["Folder", "FolderTarget", "folder_source", "open_privately"]
+__all__ = ["Folder", "FolderTarget", "folder_source"]
 
 NAME_BYTES = 240
 """The most bytes of an id in a folder's name. File systems take 255, of which `.session_<id>.part` needs the rest."""
@@ -116,7 +117,7 @@ class FolderTarget(Target):
     def write(self, items: Iterator[Item], total: int | None) -> tuple[str, int]:
         folder = self._final if self._in_place else self._beside
         if not self._in_place:
-            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folder(self._root)
         for name in ("", "agents", "multi_agents"):
             self._make(folder / name)
         written = 0
@@ -165,11 +166,6 @@ class FolderTarget(Target):
         with open(file, "wb", opener=open_privately) as stream:
             stream.write(data)
         return True
-
-
-def open_privately(path: str, flags: int) -> int:
-    """Open a file that only its owner may read where it is new."""
-    return os.open(path, flags | os.O_CREAT, 0o600)
 
 
 def _check_no_link(path: Path) -> None:

@@ -22,9 +22,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO, cast
 
+from ...client import make_private_folder, open_privately
 from ...database.encoding import encode
 from ...errors import SessionDataError
-from ._folders import open_privately
 from ._items import (
     Checksum,
     Document,
@@ -277,7 +277,7 @@ class PathTarget(Target):
             )
 
     def write(self, items: Iterator[Item], total: int | None) -> tuple[str, int]:
-        self._final.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self._final.parent)
         self._beside.unlink(missing_ok=True)
         try:
             with open(self._beside, "w", encoding="utf-8", newline="\n", opener=open_privately) as file:

@@ -1,0 +1,120 @@
+"""Files that are their owner's alone, and whether the one that is open still stands at its path."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from typing import Literal, NamedTuple, TypeAlias
+
+__all__ = [
+    "Identity",
+    "OpenFile",
+    "beside",
+    "create_privately",
+    "identity",
+    "make_private_folder",
+    "open_privately",
+]
+
+Identity: TypeAlias = tuple[int, int]
+Change: TypeAlias = Literal["gone", "another", "reopen"]
+
+
+def open_privately(path: str, flags: int) -> int:
+    """Open a file that only its owner may read where it is new, whatever the umask; an `opener` for `open`."""
+    try:
+        return _created(path, flags)
+    except FileExistsError:
+        return os.open(path, flags)
+
+
+def create_privately(path: str) -> None:
+    """Create an empty file; one that exists is not touched.
+
+    Raises:
+        OSError: It can't be created, or exists.
+    """
+    # One that exists is not opened: closing any descriptor of a file drops all locks that this process has on it.
+    os.close(_created(path, os.O_WRONLY))
+
+
+def _created(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+    if hasattr(os, "fchmod"):
+        os.fchmod(descriptor, 0o600)  # whatever the umask
+    return descriptor
+
+
+def make_private_folder(path: str | os.PathLike[str]) -> None:
+    """Make a folder, and those above it that are missing, for their owner alone; those that exist are left as they are.
+
+    Raises:
+        OSError: It can't be made.
+    """
+    path = os.path.abspath(path)
+    if not os.path.isdir(path):
+        make_private_folder(os.path.dirname(path))
+        with suppress(FileExistsError):
+            os.mkdir(path, 0o700)
+            os.chmod(path, 0o700)
+
+
+def beside(path: str) -> str:
+    """A new file's name in the same folder, from which it is moved to its place once it is whole."""
+    folder, name = os.path.split(path)
+    return os.path.join(folder, f".{name[:200]}.{secrets.token_hex(4)}.part")
+
+
+def identity(path: str) -> Identity | None:
+    """Which file stands at a path: its device and inode; None where there is none."""
+    with suppress(OSError):
+        found = os.stat(path)
+        return found.st_dev, found.st_ino
+    return None
+
+
+class OpenFile(NamedTuple):
+    """A SQLite file that is open: which file it is, and which is its write-ahead log, where it has one."""
+
+    path: str
+    device: int
+    inode: int
+    size: int
+    log: str
+    log_inode: int
+
+    @classmethod
+    def at(cls, path: str) -> OpenFile | None:
+        """The file at a path; None where it can't be looked at."""
+        try:
+            file = os.stat(path)
+        except OSError:
+            return None
+        log = f"{os.path.realpath(path)}-wal"  # SQLite follows links first
+        _, log_inode = identity(log) or (None, None)
+        if log_inode is None:  # as is the rule without WAL
+            log, log_inode = path, file.st_ino
+        return cls(path, file.st_dev, file.st_ino, min(file.st_size, 1), log, log_inode)
+
+    def is_there(self) -> bool:
+        """Whether file and log stand where they did."""
+        try:
+            file, log = os.stat(self.path), os.stat(self.log)
+        except OSError:
+            return False
+        return (
+            file.st_ino == self.inode
+            and log.st_ino == self.log_inode
+            and file.st_dev == self.device
+            and file.st_size >= self.size
+        )
+
+    def change(self) -> Change | None:
+        """What has happened to it: it is gone, another one stands in its place, or its content or log was cut."""
+        found = identity(self.path)
+        if found is None:
+            return "gone"
+        if found != (self.device, self.inode):
+            return "another"
+        return None if self.is_there() else "reopen"

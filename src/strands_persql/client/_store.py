@@ -1,0 +1,366 @@
+"""One SQLite database in this process, and the one connection to it, which threads take in turns.
+
+A connection stands on files that anybody may move, replace or delete while it is open, and SQLite doesn't look at their
+names again. So what stands at the path is compared with what is open, at each use that doesn't follow another within
+two milliseconds: the comparison takes half as long as a commit. A file that is gone is written anew, whole, from what
+the connection still has; where another file stands, nothing more is written. A write-ahead log that is gone is what a
+raw read of the file leads to: closing any descriptor of it drops this process's locks (sqlite.org/howtocorrupt.html,
+section 2.2), and the next program that looks takes the log into the file and deletes it. Then all connections of this
+process are closed, and opened again with locks.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from ..errors import PerSQLError
+from ._failures import classify, closed_error
+from ._file_errors import file_error
+from ._files import Identity, OpenFile, beside, create_privately, identity
+from ._forks import abandon, all_closed, is_closed, opening, survive_forks
+
+__all__ = ["BUSY_SECONDS", "Store", "write_copy"]
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 30.0
+"""How long a call waits for another process or connection that is writing, before `database_locked`."""
+LOOK_SECONDS = 0.002
+"""How long a file is taken to stand where it stood."""
+CACHED_STATEMENTS = 512
+"""Prepared statements kept per connection (sqlite3's default: 128)."""
+
+_moved: dict[Identity, Identity] = {}
+"""The files that were written anew, by those that were gone."""
+_carried: set[Identity] = set()
+"""The files on which this process has connections of the one that it was forked from."""
+
+
+class Store:
+    """One SQLite database.
+
+    Args:
+        path: Its file; empty for one in memory.
+        prepare: Called before its file is opened; makes its folder, for example.
+        opened: Called when its file has been opened.
+
+    Attributes:
+        place: What to call it.
+        path: Its file; empty for one in memory.
+        used: When it was used last.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        prepare: Callable[[], None] = lambda: None,
+        opened: Callable[[Store], None] = lambda store: None,
+    ) -> None:
+        self.place = path or "memory"
+        self.used = 0.0
+        self.path = path
+        self._prepare = prepare
+        self._opened = opened
+        self._lock = threading.RLock()
+        self._in_use = False
+        self._connection: sqlite3.Connection | None = None
+        self._file: OpenFile | None = None
+        self._looked = 0.0
+        self._refusal: str | None = None
+        self._closed = False
+        self._wiped = False
+        survive_forks(self)
+
+    def use(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something with the connection, on this thread alone; SQLite's errors come out as the service's."""
+        while True:
+            with self._lock:
+                self.used = now = time.monotonic()
+                try:
+                    connection = self._connection or self._open()
+                    if now - self._looked < LOOK_SECONDS or self._is_there(now):
+                        self._in_use = True
+                        return work(connection)
+                except (sqlite3.Error, sqlite3.Warning) as cause:
+                    # Up to Python 3.11 a second statement in the string is a "warning".
+                    raise file_error(cause, self.path, seconds=BUSY_SECONDS) from cause
+                finally:
+                    self._in_use = False
+            with all_closed():
+                self._leave()  # for its error
+
+    def _is_there(self, now: float) -> bool:
+        """Look whether the file that is open still stands at its path."""
+        there = self._file is None or self._file.is_there()
+        if there:
+            self._looked = now
+        return there
+
+    def wipe(self) -> None:
+        """What has been overwritten or deleted is to be gone from the file's bytes once it is closed."""
+        self._wiped = bool(self.path)
+
+    # Opening
+
+    def _open(self) -> sqlite3.Connection:
+        if self._closed:
+            raise closed_error()
+        if self._refusal is not None:
+            raise PerSQLError(self._refusal)
+        self._prepare()
+        with opening(self):
+            if self.path:
+                with suppress(OSError):  # what is wrong with its place, SQLite says
+                    create_privately(os.path.realpath(self.path))
+        try:
+            self._connection = self._connected()
+        except BaseException:
+            is_closed(self)
+            raise
+        if self.path:
+            self._file = OpenFile.at(self.path)
+            self._opened(self)
+        return self._connection
+
+    def _connected(self) -> sqlite3.Connection:
+        if _carried and identity(self.path) in _carried:
+            raise PerSQLError(_CARRIED.format(file=self.place))
+        connection = sqlite3.connect(
+            self.path or ":memory:",
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=CACHED_STATEMENTS,
+        )
+        try:
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA secure_delete = ON")
+            connection.execute("PRAGMA synchronous = FULL")
+            if self.path and _has_wal(connection):
+                connection.execute("PRAGMA synchronous = NORMAL")
+                connection.execute("PRAGMA schema_version").fetchone()  # the first to read opens the log
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    # Closing
+
+    def close(self) -> None:
+        """Close the connection for good, once the call that is using it has ended."""
+        with self._lock:
+            self._end()
+            self._closed = True
+
+    def rest(self) -> None:
+        """Close the connection of a file, once the call that is using it has ended; the next call opens it again."""
+        with self._lock:
+            if self.path:
+                self._end()
+                self._refusal = None
+
+    def drop(self) -> None:
+        """Close the connection if nobody is using it: its client is gone, or the interpreter ends."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._end()
+            finally:
+                self._lock.release()
+
+    def _end(self) -> None:
+        if not self._in_use:
+            self._wipe()
+            self._leave()
+
+    def gives_way(self) -> bool:
+        """Close the connection of a file unless it is in use now; whether that was done."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            if not self._in_use:
+                self._leave_quietly()
+            return self._connection is None
+        finally:
+            self._lock.release()
+
+    def hold(self) -> None:
+        """Keep other threads away; the connection to a file is closed, unless a call of this very thread uses it."""
+        self._lock.acquire()
+        if self.path and not self._in_use:
+            self._leave_quietly()
+
+    def release(self) -> None:
+        """Let other threads use it again."""
+        self._lock.release()
+
+    def _leave_quietly(self) -> None:
+        try:
+            self._leave()
+        except PerSQLError as error:  # it stays open, and the next call is told
+            logger.debug("file=<%s>, error=<%s> | the file is gone, and could not be written anew", self.place, error)
+
+    def _leave(self) -> None:
+        """Close the connection; first save what it has, where the file has gone from under it.
+
+        Raises:
+            PerSQLError: It could not be saved, and stays open.
+        """
+        connection, file = self._connection, self._file
+        if connection is None:
+            return
+        change = None if file is None else file.change()
+        if file is not None and change == "gone":
+            self._write_anew(connection, file)
+        elif file is not None and change == "another":
+            if _moved.get((file.device, file.inode)) != identity(self.path):
+                self._refusal = _REPLACED.format(file=self.place)
+            _empty_log(connection, file)
+        elif change == "reopen" and file is not None and identity(file.log) is not None:
+            _keep_log(connection)  # of another connection, it may be
+        connection.close()
+        self._connection = self._file = None
+        is_closed(self)
+
+    def _write_anew(self, connection: sqlite3.Connection, file: OpenFile) -> None:
+        try:
+            self._prepare()
+            copy = write_copy(connection, os.path.realpath(self.path), lambda: _drop_log(file))
+        except (sqlite3.Error, OSError) as cause:
+            reason = getattr(cause, "strerror", None) or str(cause)
+            raise PerSQLError(
+                f"{self.place} is gone: it was deleted or moved away while in use, and can't be written anew "
+                f"({reason}). What is stored is still open in this process: make its folder writable again, and call "
+                "again."
+            ) from cause
+        _moved[file.device, file.inode] = copy
+        logger.warning(
+            "file=<%s> | the file was deleted or moved away while in use: all of it was written anew", self.place
+        )
+
+    def _wipe(self) -> None:
+        """Rebuild the file where something in it was overwritten or deleted: no page keeps bytes of it."""
+        if self._wiped:
+            self._wiped = False
+            try:
+                self.use(lambda connection: connection.execute("VACUUM"))
+            except PerSQLError as error:
+                logger.warning(
+                    "file=<%s>, error=<%s> | bytes of what was erased may be left in the file: run VACUUM on it",
+                    self.place,
+                    error,
+                )
+
+    def after_fork(self) -> None:
+        """In a child process: leave alone what the parent has open all the same."""
+        if self._connection is not None:
+            abandon(self._connection)
+            self._refusal = (_CARRIED if self.path else _IN_MEMORY).format(file=self.place)
+            if self._file is not None:
+                _carried.add((self._file.device, self._file.inode))
+        self._connection = self._file = None
+        self._lock = threading.RLock()
+        self._in_use = self._wiped = False
+
+
+_REPLACED = (
+    "another file stands at {file} than the one that is open: it was replaced while in use, and nothing more is "
+    "written to either. Close the database (database.close()), or restart the process, to go on from the file that "
+    "stands there now; stop all processes that use a file before you replace it."
+)
+_IN_MEMORY = (
+    "the database in memory belongs to the process this one was forked from; use a file "
+    '(local="agents.db"), or open the client after the fork'
+)
+_CARRIED = (
+    "{file} was open when this process was forked by something that gives Python no notice, or amid a call: it can't "
+    "be used safely here. Close the client before the fork, or start a fresh process instead"
+)
+
+
+def write_copy(
+    connection: sqlite3.Connection, path: str, at_last: Callable[[], object] = lambda: None, *, over: bool = False
+) -> Identity:
+    """Write all of a database to a file that is its owner's alone, whole or not at all; which file that is.
+
+    Args:
+        connection: To the database.
+        path: The file.
+        at_last: Called right before the whole copy is moved to its place.
+        over: Replace a file that stands there.
+
+    Raises:
+        FileExistsError: One stands there.
+        OSError, sqlite3.Error: It can't be written, or not be read.
+    """
+    part = beside(path)
+    create_privately(part)
+    try:
+        target = sqlite3.connect(part)
+        try:
+            connection.backup(target)
+        finally:
+            target.close()
+        found = os.stat(part)
+        at_last()
+        if over:
+            os.replace(part, path)
+        else:
+            os.link(part, path)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(part)
+    return found.st_dev, found.st_ino
+
+
+def _drop_log(file: OpenFile) -> None:
+    """Delete the log of a file that is gone: SQLite would take it into the one that comes in its place."""
+    if file.log != file.path and identity(file.log) == (file.device, file.log_inode):
+        for name in (file.log, f"{file.log.removesuffix('-wal')}-shm"):
+            with suppress(OSError):
+                os.unlink(name)
+
+
+def _empty_log(connection: sqlite3.Connection, file: OpenFile) -> None:
+    """Take the log into the file that is open: SQLite would take it into the one that stands in its place."""
+    if file.log != file.path and identity(file.log) == (file.device, file.log_inode):
+        with suppress(sqlite3.Error):
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _keep_log(connection: sqlite3.Connection) -> None:
+    """Have a connection that is closed leave the log alone, where Python knows how (3.12)."""
+    if sys.version_info >= (3, 12):
+        connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
+
+
+def _has_wal(connection: sqlite3.Connection) -> bool:
+    """Switch a new file to WAL, for all its users; False for one that can't, or that its owner keeps without.
+
+    A file can't be switched that is read-only, or lies on a network drive.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            mode: str = connection.execute("PRAGMA journal_mode").fetchone()[0]
+            if mode != "wal" and connection.execute("PRAGMA page_count").fetchone()[0] == 0:
+                mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            return mode == "wal"
+        except sqlite3.OperationalError as error:
+            kind = classify(str(error))["kind"]
+            if kind == "readonly":
+                return False
+            # Where several begin at once, SQLite fails one of them at once, busy timeout or not.
+            if kind != "database_locked" or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
