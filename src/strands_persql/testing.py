@@ -53,8 +53,9 @@ def stored_rows(
         mask: Put `"<name>"` in the place of volatile values (see `VOLATILE`), and give an order to what has none.
 
     Returns:
-        `{table: [row, …]}`, tables without their prefix, rows in the order of their key, the JSON columns `data` and
-        `live_window` decoded, documents that are stored in parts joined. The tables `chunks` and `schema` are left out.
+        `{table: [row, …]}`, tables without their prefix, rows in the order of their key, the JSON columns `data`,
+        `live` and `live_window` decoded, documents that are stored in parts joined. A message has `live` only where
+        the model sees something else than what was said. The tables `chunks` and `schema` are left out.
 
     Raises:
         PerSQLError: The tables don't exist.
@@ -64,8 +65,10 @@ def stored_rows(
     for name, rows in store.ask(store.tables.documents()).items():
         found[name] = []
         for row in rows:
-            columns = ("data", "live_window")
+            columns = ("data", "live", "live_window")
             plain = {key: json.loads(value) if key in columns and value else value for key, value in row.items()}
+            if plain.get("live", ...) is None:
+                del plain["live"]
             found[name].append(_masked(plain) if mask else plain)
     return found
 

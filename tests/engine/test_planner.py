@@ -112,6 +112,7 @@ def test_what_is_rewritten_for_a_redaction() -> None:
     assert row is not None
     assert row.key == ("message", "a", 7)
     assert not row.new
+    assert row.document is not None
     rewritten = json.loads(row.document.data)
     assert rewritten.pop("updated_at") > "2"
     assert rewritten == {**fields, "message": {"role": "user", "content": [{"text": "gone"}]}}

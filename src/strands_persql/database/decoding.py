@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from ..errors import SessionDataError
@@ -172,16 +172,26 @@ class StoredMessage(StoredDocument):
 
     Attributes:
         position: Its `message_id`.
+        live: The message as the model sees it now, where that is something else, and was read.
     """
 
     position: int = 0
+    live: StoredMessage | None = None
 
     @classmethod
     def of(cls, row: Row, agent_id: str, parts: FoundParts) -> StoredMessage:
-        """The message in a row of an agent."""
+        """The message in a row of an agent: `message_id, data`, and `live` where that is asked for."""
         position: int = row["message_id"]
         what = f"Message {position} of agent {agent_id!r}"
-        return cls(what, row["data"], parts.of(agent_id, position), position)
+        own = parts.of(agent_id, position)
+        live: str | None = row.get("live")
+        return cls(
+            what,
+            row["data"],
+            own,
+            position,
+            None if live is None else cls(f"{what}, as it is seen now,", live, own, position),
+        )
 
     def record(self, *, with_bytes: bool = True) -> dict[str, Any]:
         """The fields of Strands' `SessionMessage`, among them a message that is one.
@@ -211,7 +221,7 @@ class StoredMessage(StoredDocument):
 
     def with_parts(self, parts: Iterable[Part]) -> StoredMessage:
         """The same, with more of its parts."""
-        return StoredMessage(self.what, self.data, [*self.parts, *parts], self.position)
+        return replace(self, parts=[*self.parts, *parts])
 
 
 def shown(record: Mapping[str, Any]) -> Any:
@@ -302,12 +312,14 @@ class Settlement(NamedTuple):
         agents: The rows of agents, by their ids.
         multi_agents: The revision and the `data` of Graphs and Swarms, by their ids.
         messages: The `data` of messages, by agent and position.
+        live: Their `live`.
     """
 
     session_exists: bool
     agents: dict[str, AgentRecord]
     multi_agents: dict[str, tuple[int, str]]
     messages: dict[tuple[str, int], str]
+    live: Mapping[tuple[str, int], str | None] = {}
 
     def revision(self, kind: Literal["agent", "multi_agent"], owner: str) -> int | None:
         """The revision of an agent, Graph or Swarm; None where it has no row."""

@@ -45,6 +45,9 @@ PART_BYTES = 1_000_000
 
 The service's limit is 2 MB a row and value (Cloudflare Durable Objects, "Limits"), keys included."""
 
+_LIVE = ',"live":true'
+"""What tells the document of a message as the model sees it now from that of one as it was said."""
+
 PARTS_MARKER = '{"persql_parts":'
 """How the `data` of a row begins whose document is stored in parts."""
 
@@ -274,7 +277,7 @@ class Document:
         return cls(json.dumps(marker, separators=(",", ":")), tuple(parts), generation)
 
 
-def message_document(message: str, position: int, created_at: str, updated_at: str) -> Document:
+def message_document(message: str, position: int, created_at: str, updated_at: str, *, live: bool = False) -> Document:
     """The document of a message's row, as Strands' `SessionMessage.to_dict` has it, laid out.
 
     Args:
@@ -282,10 +285,11 @@ def message_document(message: str, position: int, created_at: str, updated_at: s
         position: Its `message_id`.
         created_at: When its row was first written.
         updated_at: When it was written last.
+        live: It is the message as the model sees it now, and not as it was said: the document says so.
     """
     text = (
         f'{{"message":{message},"message_id":{position},"redact_message":null,'
-        f'"created_at":{quoted(created_at)},"updated_at":{quoted(updated_at)}}}'
+        f'"created_at":{quoted(created_at)},"updated_at":{quoted(updated_at)}{_LIVE if live else ""}}}'
     )
     return Document.of(text, created_at=created_at)
 

@@ -20,20 +20,25 @@ from strands.hooks import (
     AfterNodeCallEvent,
     AgentInitializedEvent,
     BeforeInvocationEvent,
+    BeforeModelCallEvent,
     BeforeMultiAgentInvocationEvent,
+    BeforeToolCallEvent,
     HookRegistry,
     MessageAddedEvent,
     MultiAgentInitializedEvent,
 )
 
+from ..database.encoding import mapping
 from .guardrails import watch
 from .multi_agents import agents_in
+from .offloads import RETRIEVAL_TOOL
 from .ordering import BUILT, FIRST, LAST, adder
 from .threads import awaited, submit_call
 
 if TYPE_CHECKING:
     from strands import Agent
     from strands.multiagent.base import MultiAgentBase
+    from strands.types.tools import ToolUse
 
     from ..database.encoding import Message
     from .options import Written
@@ -51,7 +56,10 @@ class Listener:
 
     Attributes:
         registries: Where it listens already.
+        watches: It is told of redactions by nobody, and looks for them itself.
     """
+
+    watches = False
 
     def __init__(self, recording: Recording) -> None:
         self.registries: WeakSet[HookRegistry] = WeakSet()
@@ -72,13 +80,22 @@ class Listener:
         """A message was added to its history."""
         await wait(self.agents.added(agent))
 
+    async def asked(self, agent: Agent) -> None:
+        """The model is about to be asked."""
+        await self.agents.offloads.give_back(agent)
+
+    async def called(self, agent: Agent, tool_use: ToolUse) -> None:
+        """A tool is about to be called."""
+        if tool_use["name"] == RETRIEVAL_TOOL:
+            await self.agents.offloads.give_back(agent, str(mapping(tool_use["input"]).get("reference", "")))
+
     async def checked(self, agent: Agent, *, failed: bool) -> None:
         """The model has answered, or `failed` to and may be asked again."""
         await wait(self.agents.checked(agent))
 
-    async def updated(self, agent: Agent) -> None:
-        """A message was replaced."""
-        await wait(self.agents.synced(agent))
+    async def updated(self, agent: Agent, message: Message) -> None:
+        """A message was replaced by a later content of it."""
+        await wait(self.agents.synced(agent, [message]))
 
     async def ended(self, agent: Agent, *, cut_off: bool) -> None:
         """An invocation, or a bidirectional conversation, has ended."""
@@ -138,6 +155,8 @@ def register(registry: HookRegistry, listener: Listener) -> None:
         return
     listener.registries.add(registry)
     on = adder(registry)
+    if listener.watches:
+        watch(registry, listener)
 
     # The last step of an agent's constructor. Strands takes only a synchronous callback here. Late, so that a mirror
     # sees what another manager has restored.
@@ -146,6 +165,9 @@ def register(registry: HookRegistry, listener: Listener) -> None:
     on(BeforeInvocationEvent, _of_agent(listener.began), order=FIRST)
     # A message is stored before the agent goes on; its tool's changes to the agent's state go along.
     on(MessageAddedEvent, _of_agent(listener.added))
+    # What the context manager has taken out is had from the transcript, once it has filled its stash with the history.
+    on(BeforeModelCallEvent, _of_agent(listener.asked), order=LAST)
+    on(BeforeToolCallEvent, _called(listener))
     # Interventions, guardrails and hooks change the end of the history round a model call, without an event.
     on(AfterModelCallEvent, _after_model_call(listener))
     # Trimming, interrupts and the user's own edits have no event: the whole history is compared, after all other hooks.
@@ -160,7 +182,7 @@ def register(registry: HookRegistry, listener: Listener) -> None:
 
     # A BidiAgent appends its transcripts empty and replaces them as they grow (Strands 1.58 on).
     for event_type in filter(None, [getattr(strands.hooks, "MessageUpdatedEvent", None)]):
-        on(event_type, _of_agent(listener.updated))
+        on(event_type, _updated(listener))
     # It has events of its own up to 1.55, and no invocation: its end is its stop.
     bidi = _bidi_events()
     for event_type in bidi("BidiAgentInitializedEvent"):
@@ -201,6 +223,20 @@ def _initialized(listener: Listener) -> Callable[[Any], None]:
 def _ended(listener: Listener) -> Callable[[Any], Awaitable[None]]:
     async def callback(event: Any) -> None:
         await listener.ended(event.agent, cut_off=getattr(event, "result", None) is None)
+
+    return callback
+
+
+def _called(listener: Listener) -> Callable[[Any], Awaitable[None]]:
+    async def callback(event: Any) -> None:
+        await listener.called(event.agent, event.tool_use)
+
+    return callback
+
+
+def _updated(listener: Listener) -> Callable[[Any], Awaitable[None]]:
+    async def callback(event: Any) -> None:
+        await listener.updated(event.agent, event.message)
 
     return callback
 

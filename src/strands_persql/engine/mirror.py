@@ -42,6 +42,8 @@ class Mirror(Listener):
         holds_back: The user's messages are not stored before the model has answered.
     """
 
+    watches = True
+
     def __init__(self, recording: Recording, *, raises: bool, holds_back: bool) -> None:
         super().__init__(recording)
         self._raises = raises
@@ -63,7 +65,7 @@ class Mirror(Listener):
     async def added(self, agent: Agent) -> None:
         """A message was added to its history."""
         waits = self._holds_back and messages_of(agent)[-1]["role"] == "user"
-        await self._record(agent, self.agents.recognised if waits else self.agents.added)
+        await self._record(agent, self.agents.held if waits else self.agents.added)
 
     async def checked(self, agent: Agent, *, failed: bool) -> None:
         """The model has answered, or `failed` to and may be asked again."""
@@ -77,9 +79,9 @@ class Mirror(Listener):
         for source in self.multi_agents.sources_of(agent):
             await self._record(source, lambda source: self.multi_agents.redacted(source, message, raw))
 
-    async def updated(self, agent: Agent) -> None:
-        """A message was replaced."""
-        await self._record(agent, self.agents.synced)
+    async def updated(self, agent: Agent, message: Message) -> None:
+        """A message was replaced by a later content of it."""
+        await self._record(agent, lambda agent: self.agents.synced(agent, [message]))
 
     async def ended(self, agent: Agent, *, cut_off: bool) -> None:
         """An invocation, or a bidirectional conversation, has ended."""

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from ..client import survive_forks
 from ..database.query import Answers, Query, together
+from ..database.tables import Reading
 from .collector import collector_paused
 from .reader import Restoration, StoredAgent, restoring
 from .tracing import BatchSpan
 
 if TYPE_CHECKING:
     from ..database.connector import Connector
-    from ..database.decoding import StoredMultiAgent
+    from ..database.decoding import Part, StoredMessage, StoredMultiAgent
+    from ..database.encoding import Message
     from ..database.tables import Tables
     from .succession import Owner
 
-__all__ = ["Opening"]
+__all__ = ["Opening", "whole_message"]
+
+_PARTS = 4
+"""Parts of a long document that are asked for at a time, 1 MB each."""
 
 T = TypeVar("T")
 
@@ -32,7 +38,7 @@ class Opening:
 
     def __init__(self, connector: Connector[Tables], session_id: str) -> None:
         self._connector = connector
-        self._session_id = session_id
+        self.session_id = session_id
         self._agents: dict[str, StoredAgent] = {}  # read ahead, and not asked for yet
         self._multi_agents: dict[str, StoredMultiAgent] = {}
         self._ahead: set[Owner] = set()  # what was read ahead, stored or not, and not asked for yet
@@ -48,10 +54,10 @@ class Opening:
     def read_ahead(self, agent_id: str | None) -> None:
         """Read the session's agents, Graphs and Swarms, or one agent, in one request, for the constructors to come."""
         tables = self._connector.tables
-        query = restoring(tables, self._session_id, agent_id)
+        query = restoring(tables, self.session_id, agent_id)
         multi_agents: dict[str, StoredMultiAgent] = {}
         if agent_id is None:
-            both = together(query, tables.multi_agents.read(self._session_id))
+            both = together(query, tables.multi_agents.read(self.session_id))
             restoration, multi_agents = self._ask(both, versioned=True)
         else:
             restoration = self._ask(query, agent_id, versioned=True)
@@ -85,25 +91,34 @@ class Opening:
         with self._lock:
             if self._takes(("agent", agent_id)):
                 return self._agents.pop(agent_id, None)
-        query = restoring(self._connector.tables, self._session_id, agent_id)
+        query = restoring(self._connector.tables, self.session_id, agent_id)
         return self._whole(self._ask(query, agent_id, versioned=True)).get(agent_id)
+
+    def originals(self, agent_id: str, holding: str) -> list[Message]:
+        """Messages as they were said of which the model sees something else now; see `Reading.originals`."""
+        tables = self._connector.tables
+        found = self._ask(Reading(tables).originals(self.session_id, agent_id, holding), agent_id)
+        return [
+            whole_message(self._connector.ask, tables, self.session_id, agent_id, each).record()["message"]
+            for each in found
+        ]
 
     def multi_agent(self, multi_agent_id: str) -> StoredMultiAgent | None:
         """What is stored of a Graph or Swarm, in the same way."""
         with self._lock:
             if self._takes(("multi_agent", multi_agent_id)):
                 return self._multi_agents.pop(multi_agent_id, None)
-        query = self._connector.tables.multi_agents.read(self._session_id, multi_agent_id)
+        query = self._connector.tables.multi_agents.read(self.session_id, multi_agent_id)
         return self._ask(query, multi_agent_id, versioned=True).get(multi_agent_id)
 
     def _ask(self, query: Query[T], *owners: str, versioned: bool = False) -> T:
         version = [self._connector.tables.read_version()] if versioned else []
         statements = [*version, *query.statements]
-        with BatchSpan("persql.restore", statements, session_id=self._session_id, agent_ids=owners) as span:
+        with BatchSpan("persql.restore", statements, session_id=self.session_id, agent_ids=owners) as span:
             return self._connector.ask(span.counted(_uncollected(query)), versioned=versioned)
 
     def _whole(self, restoration: Restoration) -> dict[str, StoredAgent]:
-        while (page := restoration.next_page(self._connector.tables, self._session_id)) is not None:
+        while (page := restoration.next_page(self._connector.tables, self.session_id)) is not None:
             self._ask(page, *restoration.agents)
         return restoration.agents
 
@@ -116,3 +131,18 @@ def _uncollected(query: Query[T]) -> Query[T]:
             return query.read(answers)
 
     return Query(query.statements, read)
+
+
+def whole_message(
+    ask: Callable[[Query[list[Part]]], list[Part]],
+    tables: Tables,
+    session_id: str,
+    agent_id: str,
+    message: StoredMessage,
+) -> StoredMessage:
+    """A message with its parts, of which a few are read at a time."""
+    while numbers := message.missing(_PARTS):
+        message = message.with_parts(ask(tables.parts.some(session_id, agent_id, message, numbers)))
+        if message.missing(1) == numbers[:1]:
+            break  # the part does not exist, which `record` reports
+    return message

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ..database.encoding import Document, encode, is_message, now
@@ -36,6 +36,7 @@ __all__ = [
     "merged",
     "only_new_messages",
     "size_of",
+    "statement_of",
 ]
 
 MAX_STATEMENTS = 100
@@ -50,17 +51,41 @@ Key: TypeAlias = "DocumentKey | tuple[Literal['redaction'], str, int]"
 
 @dataclass(frozen=True, slots=True)
 class MessageRow:
-    """A message of the transcript; `new` where no row stands at its position yet."""
+    """A message of the transcript; `new` where no row stands at its position yet.
+
+    Attributes:
+        agent_id: Whose.
+        message_id: Its position.
+        document: What was said; None where that stays as it is stored.
+        new: Whether no row stands there yet.
+        live: What the model sees now; None where it sees what was said.
+    """
 
     agent_id: str
     message_id: int
-    document: Document
+    document: Document | None
     new: bool
+    live: Document | None = None
 
     @property
     def key(self) -> DocumentKey:
         """What a newer content replaces."""
         return ("message", self.agent_id, self.message_id)
+
+    @property
+    def documents(self) -> list[Document]:
+        """What is written of it."""
+        return [document for document in (self.document, self.live) if document is not None]
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether any of it is laid out in parts."""
+        return bool(self.document and self.document.parts) or bool(self.live and self.live.parts)
+
+    def stands_in(self, data: str, live: str | None) -> bool:
+        """Whether a stored row holds what this one writes."""
+        said = self.document is None or self.document.data == data
+        return said and live == (None if self.live is None else self.live.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +101,11 @@ class AgentRow:
         """What a newer content replaces."""
         return ("agent", self.agent_id, 0)
 
+    @property
+    def has_parts(self) -> bool:
+        """Whether it is laid out in parts."""
+        return bool(self.document.parts)
+
 
 @dataclass(frozen=True, slots=True)
 class MultiAgentRow:
@@ -88,6 +118,11 @@ class MultiAgentRow:
     def key(self) -> DocumentKey:
         """What a newer content replaces."""
         return ("multi_agent", self.multi_agent_id, 0)
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether it is laid out in parts."""
+        return bool(self.document.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +148,18 @@ class Redaction:
         return ("redaction", self.agent_id, self.copies.key)
 
     def rewritten(self, agent_id: str, stored: StoredMessage) -> MessageRow | None:
-        """The new content of a stored message, if it holds what is to be redacted.
+        """The new content of a stored message, if it holds what is to be redacted, as it was said or as it is seen now.
 
         Raises:
             SessionDataError: The message can't be read.
         """
         fields = stored.fields()
-        message = fields.get("message")
-        redacted = self.copies.message(message) if is_message(message) else None
+        versions = [fields] if stored.live is None else [fields, stored.live.fields()]
+        messages = [version["message"] for version in versions if is_message(version.get("message"))]
+        redacted = next(filter(None, map(self.copies.message, messages)), None)
         if redacted is None:
             return None
+        fields.pop("live", None)
         text = encode({**fields, "message": redacted, "updated_at": now()}, what="a message")
         document = Document.of(text, created_at=str(fields.get("created_at", "")))
         return MessageRow(agent_id, stored.position, document, new=False)
@@ -140,7 +177,7 @@ class Stored:
         agents: The revision of each agent's row; 0 or absent: there is none.
         multi_agents: The same of Graphs and Swarms.
         next_ids: The position after each agent's last message.
-        in_parts: The rows of which parts are stored, or may be.
+        in_parts: The rows of which parts are stored, or may be: of a message, in either version.
     """
 
     agents: dict[str, int] = field(default_factory=lambda: {})
@@ -186,9 +223,9 @@ class Batch:
 
 def merged(older: Row | None, newer: Row) -> Row:
     """The newer of two rows of one key, which is still new if the older was not stored."""
-    if isinstance(older, MessageRow) and isinstance(newer, MessageRow) and older.new and not newer.new:
-        return MessageRow(newer.agent_id, newer.message_id, newer.document, new=True)
-    return newer
+    if not isinstance(older, MessageRow) or not isinstance(newer, MessageRow):
+        return newer
+    return replace(newer, document=newer.document or older.document, new=older.new or newer.new)
 
 
 @dataclass(slots=True)
@@ -262,7 +299,7 @@ class Outgoing:
         Parts are sent before the row they belong to: should that never be written, the next writing drops them.
         """
         self.known.in_parts.update(
-            row.key for row in self.rows.values() if not isinstance(row, Redaction) and row.document.parts
+            row.key for row in self.rows.values() if not isinstance(row, Redaction) and row.has_parts
         )
 
     def was_sent(self, key: Key) -> bool:
@@ -285,8 +322,12 @@ class Outgoing:
         row = self.rows.pop(key)
         if isinstance(row, MessageRow):
             self.known.pass_message(row.agent_id, row.message_id)
-        if not isinstance(row, Redaction):
-            (self.known.in_parts.add if row.document.parts else self.known.in_parts.discard)(key)
+        if isinstance(row, Redaction):
+            return
+        if row.has_parts:
+            self.known.in_parts.add(key)
+        elif row.document is not None:  # else the parts of what was said stay
+            self.known.in_parts.discard(key)
 
 
 def only_new_messages(rows: Sequence[Row], tables: Tables, session_id: str, stored: Stored) -> Batch | None:
@@ -295,14 +336,20 @@ def only_new_messages(rows: Sequence[Row], tables: Tables, session_id: str, stor
         return None
     batch = Batch()
     for row in rows:
-        if not isinstance(row, MessageRow) or not row.new or row.document.parts or row.key in stored.in_parts:
+        if not isinstance(row, MessageRow) or not row.new or row.has_parts or row.key in stored.in_parts:
             return None
-        revision = stored.agents.get(row.agent_id, 0)
-        batch.statements.append(
-            tables.messages.add(session_id, row.agent_id, row.message_id, row.document.data, revision=revision)
-        )
+        batch.statements.append(statement_of(row, tables, session_id, revision=stored.agents.get(row.agent_id, 0)))
         batch.completes.append(row.key)
     return batch if len(rows) == 1 or size_of(batch.statements) <= MAX_BODY_BYTES else None
+
+
+def statement_of(row: MessageRow, tables: Tables, session_id: str, *, revision: int) -> Statement:
+    """What writes a message, besides its parts."""
+    data = None if row.document is None else row.document.data
+    live = None if row.live is None else row.live.data
+    if row.new and data is not None:
+        return tables.messages.add(session_id, row.agent_id, row.message_id, data, live, revision=revision)
+    return tables.messages.put(session_id, row.agent_id, row.message_id, data, live, revision=revision)
 
 
 def size_of(statements: Iterable[Statement]) -> int:

@@ -17,6 +17,7 @@ from .outgoing import (
     Row,
     Stored,
     size_of,
+    statement_of,
 )
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class _Plan:
             )
         else:
             write = self._tables.agents.create(*ids, row.window, row.document.data, new_revision=new)
-        self._complete(row.key, row.document, write)
+        self._complete(row.key, write, row.document)
         self._batches[-1].agents[row.agent_id] = new
         return new
 
@@ -108,14 +109,13 @@ class _Plan:
 
     def _messages(self, rows: list[MessageRow], revisions: Mapping[str, int]) -> None:
         for row in sorted(rows, key=lambda row: (row.agent_id, row.message_id)):
-            write = self._tables.messages.add if row.new else self._tables.messages.put
             revision = revisions.get(row.agent_id, 0)
-            self._parts("message", row.agent_id, row.message_id, row.document, revision=revision)
-            self._complete(
-                row.key,
-                row.document,
-                write(self._session_id, row.agent_id, row.message_id, row.document.data, revision=revision),
-            )
+            documents: tuple[tuple[ChunkKind, Document | None], ...] = (("message", row.document), ("live", row.live))
+            for kind, document in documents:
+                if document is not None:
+                    self._parts(kind, row.agent_id, row.message_id, document, revision=revision)
+            write = statement_of(row, self._tables, self._session_id, revision=revision)
+            self._complete(row.key, write, row.document, row.live)
 
     def _multi_agent(self, row: MultiAgentRow) -> None:
         ids = (self._session_id, row.multi_agent_id)
@@ -126,7 +126,7 @@ class _Plan:
             write = self._tables.multi_agents.update(*ids, row.document.data, revision=revision, new_revision=new)
         else:
             write = self._tables.multi_agents.create(*ids, row.document.data, new_revision=new)
-        self._complete(row.key, row.document, write)
+        self._complete(row.key, write, row.document)
         self._batches[-1].multi_agents[row.multi_agent_id] = new
 
     def _parts(self, kind: ChunkKind, owner: str, message_id: int, document: Document, *, revision: int | None) -> None:
@@ -135,11 +135,18 @@ class _Plan:
             self._add(statement)
             self._batches[-1].has_parts = True
 
-    def _complete(self, key: DocumentKey, document: Document, write: Statement) -> None:
+    def _complete(
+        self, key: DocumentKey, write: Statement, document: Document | None, live: Document | None = None
+    ) -> None:
         """A row, and in the same transaction the end of the parts it had before."""
         kind, owner, message_id = key
         if key in self._stored.in_parts:
-            drop = self._tables.parts.drop(self._session_id, kind, owner, message_id, but=document.generation)
+            new = "" if live is None else live.generation
+            if document is None:
+                drop = self._tables.parts.drop(self._session_id, "live", owner, message_id, but=new)
+            else:
+                ids = (self._session_id, kind, owner, message_id)
+                drop = self._tables.parts.drop(*ids, but=document.generation, live=new)
             self._add(write, drop)
         else:
             self._add(write)

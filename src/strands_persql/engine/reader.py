@@ -17,7 +17,7 @@ from ..database.encoding import LEAVES, Message, copied, decode_all
 from ..database.live_window import LiveWindow, removed_by_rule
 from ..database.query import Query, each
 from ..database.tables import CHUNKS_AT_ONCE, MESSAGES_AT_ONCE, Tables
-from .window import Entry
+from .entries import UNKNOWN, Entry
 
 if TYPE_CHECKING:
     from ..database.query import Row, Rows
@@ -173,7 +173,7 @@ class Restoration:
             if lacks and lacks != message.missing(1):
                 waiting.insert(0, (agent, longer))
             else:
-                agent.messages[message.position] = _entry(longer)
+                agent.messages[message.position] = _entry(agent, longer)
         self._long = waiting
 
     def _take_positions(self, positions: list[tuple[str, int]]) -> None:
@@ -260,23 +260,34 @@ def _take(agent: StoredAgent, rows: Rows, parts: FoundParts) -> None:
                 # Rows that are JSON together need not be JSON each: what they hold then has other positions.
                 if content is None or document["message_id"] != position or type(created_at) is not str:
                     break
-                messages[position] = Entry(message, content, position, created_at)
+                entry = messages[position] = Entry(message, content, position, created_at)
+                if "live" in document:
+                    _note_live(agent, entry)
             else:
                 return
         except (TypeError, KeyError, RecursionError):
             pass
     for row in rows:
-        messages[row["message_id"]] = _entry(StoredMessage.of(row, agent.agent_id, parts))
+        messages[row["message_id"]] = _entry(agent, StoredMessage.of(row, agent.agent_id, parts))
 
 
-def _entry(message: StoredMessage) -> Entry:
+def _note_live(agent: StoredAgent, entry: Entry) -> None:
+    """The model sees something else of a message than what was said, which was not read, and may be in parts."""
+    entry.said = UNKNOWN
+    agent.in_parts.add(("message", agent.agent_id, entry.message_id or 0))
+
+
+def _entry(agent: StoredAgent, message: StoredMessage) -> Entry:
     """One message by itself: what Strands' `SessionMessage.to_message` gives, at a tenth of its cost.
 
     Raises:
         SessionDataError: It can't be read.
     """
     record = message.record()
-    return Entry.stored(shown(record), message.position, str(record.get("created_at", "")))
+    entry = Entry.stored(shown(record), message.position, str(record.get("created_at", "")))
+    if "live" in record:
+        _note_live(agent, entry)
+    return entry
 
 
 def _copied_message(message: Any) -> Message | None:

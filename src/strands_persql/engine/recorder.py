@@ -11,7 +11,7 @@ import gc
 import logging
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -25,6 +25,7 @@ from ..errors import SessionDataError
 from .agent_state import STATE_FIELDS, StateReader, ensure_tracking_ids, is_stateful, messages_of, scrub_interrupts
 from .collector import collector_paused
 from .copies import RedactedCopies
+from .offloads import Offloads
 from .outgoing import AgentRow, MessageRow, Redaction, Row
 from .restore import restored
 from .window import Change, Window
@@ -52,6 +53,7 @@ class _Recorded:
     state: dict[str, Any] | None = None  # the SessionAgent's fields, as last seen
     storable: dict[str, Any] | None = None  # the same, as last seen in a form that can be stored
     stored: bool = False  # its row is written, or on its way
+    held: list[Row] = field(default_factory=lambda: [])  # rows that wait for the model's answer
     reader: StateReader = field(default_factory=StateReader)
 
 
@@ -68,6 +70,7 @@ class Recorder:
         self._writer = writer
         self._opening = opening
         self._agents: dict[str, _Recorded] = {}
+        self.offloads = Offloads(opening)
 
     # Restoring
 
@@ -91,6 +94,7 @@ class Recorder:
             with collector_paused():
                 window = restored(agent, stored, session_id=self.session_id)
             known = self._going_on(agent, stored, window)
+            self.offloads.restored(agent, window)
         with self._writer.lock:
             self._agents[agent_id] = known
         if stored is None and agent.messages:
@@ -162,12 +166,11 @@ class Recorder:
             self._record(agent, known, lambda: known.window.add(cast("list[Message]", agent.messages)))
             return self._writer.send()
 
-    def recognised(self, agent: Agent) -> Written:
-        """A message was added that is not to be stored yet; what was there before it is recognised."""
+    def held(self, agent: Agent) -> Written:
+        """A message was added that is not to be stored before the model has answered."""
         with self._writer.lock:
             known = self._known(agent)
-            if known.window.recognises:
-                self._record(agent, known, lambda: known.window.compare(messages_of(agent)[:-1]))
+            self._record(agent, known, lambda: known.window.add(messages_of(agent)), hold=True)
             return self._writer.send()
 
     def caught_up(self, agent: Agent, missed: list[Message]) -> None:
@@ -184,23 +187,28 @@ class Recorder:
         """The model has answered: a hook or a guardrail may have changed the end of the history."""
         with self._writer.lock:
             known = self._known(agent)
-            if not known.window.tail_changed(messages_of(agent)):
+            if not known.held and not known.window.tail_changed(messages_of(agent)):
                 return None
             self._record(agent, known, lambda: known.window.compare(messages_of(agent)))
             return self._writer.send()
 
-    def synced(self, agent: Agent) -> Written:
-        """Anything may have changed; what is written is waited for in every durability but `"invocation"`."""
-        return self._compared(agent, last=self._writer.durability != "invocation")
+    def synced(self, agent: Agent, said: Sequence[Message] = ()) -> Written:
+        """Anything may have changed; what is written is waited for in every durability but `"invocation"`.
+
+        Args:
+            agent: The agent.
+            said: The messages that Strands has replaced by a later content of theirs.
+        """
+        return self._compared(agent, said, last=self._writer.durability != "invocation")
 
     def ended(self, agent: Agent) -> Written:
         """An invocation has ended: all of it is to be stored."""
         return self._compared(agent, last=True)
 
-    def _compared(self, agent: Agent, *, last: bool) -> Written:
+    def _compared(self, agent: Agent, said: Sequence[Message] = (), *, last: bool) -> Written:
         with self._writer.lock:
             known = self._known(agent)
-            self._record(agent, known, lambda: known.window.compare(messages_of(agent)))
+            self._record(agent, known, lambda: known.window.compare(messages_of(agent), said=said))
             return self._writer.send(last=last)
 
     def appended(self, agent: Agent, message: Message) -> Written:
@@ -237,7 +245,7 @@ class Recorder:
                 del live[key]
             if redacts:
                 return self.redacted(agent, live)
-            self._record(agent, known, lambda: known.window.compare(messages_of(agent)))
+            self._record(agent, known, lambda: known.window.compare(messages_of(agent), overwritten=[live]))
             return self._writer.send(last=True)
 
     def redacted(self, agent: Agent, message: Message, raw: Message | None = None) -> Written:
@@ -267,18 +275,24 @@ class Recorder:
                 return self._writer.send(last=self._writer.durability == "message")
             before = {agent_id: other.window.next_id for agent_id, other in self._agents.items()}
             others = [(known, agent)]
+            overwritten = [message]
             if target is not None:
                 alive = [(other, other.agent()) for other in self._agents.values() if other is not known]
                 others += [(other, live) for other, live in alive if live is not None]
                 for other, live in others:
                     scrub_interrupts(live, copies)
                     for entry in other.window.entries:
-                        redacted = None if entry is target else copies.message(entry.content)
+                        if entry is target:
+                            continue
+                        redacted = copies.message(entry.content) or (message if entry.says_what(target) else None)
                         if redacted is not None:
-                            entry.message["content"] = redacted["content"]
+                            entry.message["content"] = copied(redacted["content"])
+                            overwritten.append(entry.message)
             rows: list[Row] | None = [Redaction(agent.agent_id, copies, before)]
             for other, live in others:
-                self._record(live, other, partial(other.window.compare, messages_of(live)), rows)
+                self._record(
+                    live, other, partial(other.window.compare, messages_of(live), overwritten=overwritten), rows
+                )
                 rows = None
             # What was sent raw is overwritten before the model's next step, whatever the durability.
             at_once = self._writer.has_rewrites or (target is not None and target.message_id is None)
@@ -296,9 +310,15 @@ class Recorder:
         return known
 
     def _record(
-        self, agent: Agent, known: _Recorded, look: Callable[[], Change], rows: list[Row] | None = None
+        self,
+        agent: Agent,
+        known: _Recorded,
+        look: Callable[[], Change],
+        rows: list[Row] | None = None,
+        *,
+        hold: bool = False,
     ) -> None:
-        """Put the difference between an agent and its record among the rows to be written.
+        """Put the difference between an agent and its record among the rows to be written, or `hold` it back.
 
         Raises:
             SessionDataError: Something can't be stored; all else is pending, and goes with the next event.
@@ -329,9 +349,13 @@ class Recorder:
             for entry, message in entries:
                 assert entry.message_id is not None
                 updated_at = entry.created_at if new else now()
-                laid_out = message_document(message, entry.message_id, entry.created_at, updated_at)
-                rows.append(MessageRow(agent.agent_id, entry.message_id, laid_out, new))
-        if rows:
+                live = entry.said is not None
+                laid_out = message_document(message, entry.message_id, entry.created_at, updated_at, live=live)
+                versions = (None, new, laid_out) if live else (laid_out, new, None)
+                rows.append(MessageRow(agent.agent_id, entry.message_id, *versions))
+        known.held += rows
+        if known.held and not hold:
+            rows, known.held = known.held, []
             self._writer.put(rows)
         if error is not None:
             raise error

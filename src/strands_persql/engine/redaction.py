@@ -26,10 +26,7 @@ def search(out: Outgoing, redaction: Redaction, connector: Connector[Tables], lo
         del out.rows[redaction.key]
         for row in list(out.rows.values()):  # earlier copies that are yet to be stored
             if isinstance(row, MessageRow) and row.message_id < redaction.before.get(row.agent_id, 0):
-                document = row.document
-                parts = [Part(document.generation, number, text) for number, text in enumerate(document.parts)]
-                copy = StoredMessage(f"message {row.message_id}", document.data, parts, row.message_id)
-                redacted = redaction.rewritten(row.agent_id, copy)
+                redacted = redaction.rewritten(row.agent_id, _as_stored(row))
                 if redacted is not None:
                     out.rows[row.key] = replace(redacted, new=row.new)
         for agent_id, message in stored:
@@ -50,7 +47,17 @@ def _stored(out: Outgoing, redaction: Redaction, connector: Connector[Tables]) -
     with BatchSpan.of(out, "persql.redact", query.statements, [redaction]) as span:
         found = connector.ask(span.counted(query))
     for place, (agent_id, message) in enumerate(found):
-        if message.missing(1):  # one long message after the other, so that no answer is too long
+        if message.missing(1) or (
+            message.live is not None and message.live.missing(1)
+        ):  # one long message after the other, so that no answer is too long
             whole = connector.ask(messages.read(out.session_id, agent_id, message.position))
             found[place] = (agent_id, whole or message)
     return found
+
+
+def _as_stored(row: MessageRow) -> StoredMessage:
+    versions: list[StoredMessage] = []
+    for document in row.documents:
+        parts = [Part(document.generation, number, text) for number, text in enumerate(document.parts)]
+        versions.append(StoredMessage(f"message {row.message_id}", document.data, parts, row.message_id))
+    return versions[0] if len(versions) == 1 else replace(versions[0], live=versions[1])

@@ -7,10 +7,11 @@ Any other change is a rival's, and becomes a `SessionConflictError`.
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ..errors import SessionConflictError
-from .outgoing import AgentRow, Key, MessageRow, MultiAgentRow, Redaction, Row
+from .outgoing import AgentRow, Key, MessageRow, MultiAgentRow, Row
 from .tracing import BatchSpan
 
 if TYPE_CHECKING:
@@ -71,19 +72,20 @@ class _Settlement:
         """Whether a message that was being sent turned out to be stored, perhaps with an earlier content of ours."""
         if not isinstance(row, MessageRow):
             return False
-        stored = self._found.messages.get((row.agent_id, row.message_id))
-        if stored is None:
+        place = (row.agent_id, row.message_id)
+        if place not in self._found.messages:
             return False
-        if stored == row.document.data:
+        stored = (self._found.messages[place], self._found.live[place])
+        if row.stands_in(*stored):
             self._out.is_stored(row.key)
             return True
         if not row.new:
             return False
         sent = self._out.attempts.rows.get(row.key, ())
-        if not any(not isinstance(one, Redaction) and one.document.data == stored for one in sent):
+        if not any(isinstance(one, MessageRow) and one.stands_in(*stored) for one in sent):
             raise self.conflict("agent", row.agent_id, message_id=row.message_id)
         self._out.known.pass_message(row.agent_id, row.message_id)
-        self._out.rows[row.key] = MessageRow(row.agent_id, row.message_id, row.document, new=False)
+        self._out.rows[row.key] = replace(row, new=False)
         return True
 
     def revision(self, kind: Owner, owner: str) -> bool:

@@ -8,14 +8,13 @@ tail for each message that is added, whole once per invocation.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
 
 from ..database.encoding import Message, copied, encode, now
 from ..database.live_window import LiveWindow, Range
 from ..errors import SessionDataError
+from .entries import Entry, content_of, continues, find, words_of
 
 __all__ = ["Change", "Entry", "Window"]
 
@@ -25,48 +24,13 @@ Beyond it, a message in the midst of the history becomes a row of the transcript
 
 
 @dataclass(slots=True)
-class Entry:
-    """One message of the history as it was last recorded.
-
-    Attributes:
-        message: The live object.
-        content: A structural copy of it, made when it was recorded.
-        message_id: Its row in the transcript; None for an inline message, or one that can't be stored.
-        created_at: When its row was first written.
-        storable: False for a message that JSON can't hold: left out of the window until it changes.
-        inline: The characters that an inline message adds to the window's JSON; 0 before it is described.
-    """
-
-    message: Message
-    content: Message
-    message_id: int | None = None
-    created_at: str = ""
-    storable: bool = True
-    inline: int = 0
-
-    @classmethod
-    def stored(cls, message: Message, position: int, created_at: str) -> Entry:
-        """The entry of a message that was just read from its row.
-
-        Raises:
-            SessionDataError: It is nested too deeply.
-        """
-        try:
-            return cls(message, copied(message), position, created_at)
-        except RecursionError as error:
-            raise SessionDataError(
-                f"Message {position} can't be read: it is nested too deeply. Nothing was changed. Look at the column "
-                "data of its row, and mend it, delete it, or use another session id."
-            ) from error
-
-
-@dataclass(slots=True)
 class Change:
     """What must be written for the stored window to equal the history.
 
     Attributes:
         added: New rows of the transcript, each with its message's JSON.
-        rewritten: Rows whose content changed, likewise.
+        rewritten: Rows whose content changed, likewise: what was said, or, where the entry's `said` is not None, what
+            the model sees in its place.
         window: The new live window; None where it stays as it is.
         error: The first message that can't be stored; it is left out of the rest.
     """
@@ -206,11 +170,25 @@ class Window:
             return change
         return self._described(change)
 
-    def compare(self, messages: Sequence[Message], *, added: bool = False) -> Change:
-        """Record the whole history, whose last message was just `added`, or may have been there before.
+    def compare(
+        self,
+        messages: Sequence[Message],
+        *,
+        added: bool = False,
+        said: Sequence[Message] = (),
+        overwritten: Sequence[Message] = (),
+    ) -> Change:
+        """Record the whole history.
 
         An entry is the same message as before by its object, else by its tracking id; what is neither is new. New at
-        the tail: a row of the transcript. New elsewhere: inline. Gone: out of the window, its row untouched.
+        the tail: a row of the transcript. New elsewhere: inline. Gone: out of the window, its row untouched. Changed:
+        what was said stays, beside what the model sees now.
+
+        Args:
+            messages: The history.
+            added: Its last message was just added, perhaps as the continuation of one that was there.
+            said: Those of its messages whose new content is what was said, unless the model sees something else of it.
+            overwritten: Those of which nothing is to be left that they held before.
         """
         same_tail = not added or (len(self.entries) > 0 and messages[-1] is self.entries[-1].message)
         if self.live is not None and same_tail and self._contents == messages:
@@ -218,7 +196,12 @@ class Window:
             self._follow(messages)
             return Change()
         change = Change()
-        found = self._find(messages, len(messages) - 1 if added else len(messages))
+        found = find(messages, self.entries, len(messages) - 1 if added else len(messages), recognised=self.recognises)
+        # What was changed while nobody looked may have been redacted.
+        gone = {id(message) for message in (*overwritten, *messages[: self.recognises])}
+        announced = {id(message) for message in said}
+        if added and found and found[-1] is not None and continues(messages[-1], found[-1].content):
+            announced.add(id(messages[-1]))
         self.recognises = 0
         tail = len(messages)
         while tail > 0 and found[tail - 1] is None:
@@ -229,7 +212,9 @@ class Window:
                 entry = self._new(message, change) if index >= tail else self._entry(message, change)
             elif entry.content != message:
                 entry.message = message
-                self._rewrite(entry, change)
+                place = id(message)
+                is_said = place in gone or (place in announced and entry.said is None)
+                self._rewrite(entry, change, is_said=is_said)
             else:
                 entry.message = message
             entries.append(entry)
@@ -262,18 +247,23 @@ class Window:
         content = _content_of(message, change)
         return Entry(message, content, storable=content is not message)
 
-    def _rewrite(self, entry: Entry, change: Change) -> None:
+    def _rewrite(self, entry: Entry, change: Change, *, is_said: bool) -> None:
+        said = words_of(entry.content) if entry.said is None else entry.said
         entry.content = _content_of(entry.message, change)
         entry.inline = 0
         if entry.content is entry.message:  # what is stored of it stays
             entry.storable = entry.message_id is not None
+            entry.said = said
         elif not entry.storable:  # it could not be stored as it was; perhaps it can now
             entry.storable = True
             self._add_row(entry, change)
         elif entry.message_id is not None:
             text = self._encoded(entry, change, keep=True)
             if text is not None:
+                entry.said = None if is_said or said == words_of(entry.content) else said
                 change.rewritten.append((entry, text))
+            else:
+                entry.said = said
 
     def _keep_inline_small(self, entries: Iterable[Entry], change: Change) -> None:
         total = 0
@@ -313,58 +303,6 @@ class Window:
             entry.storable = keep
             return None
 
-    def _find(self, messages: Sequence[Message], by_content: int) -> list[Entry | None]:
-        """For each message of the history, the entry that it was recorded as.
-
-        Only the first `by_content` messages are found by content: a message just added is new, whatever it looks like.
-        """
-        found: list[Entry | None] = [None] * len(messages)
-        used: set[int] = set()
-        self._match(messages, found, used, lambda message: id(message))
-        self._match(messages, found, used, lambda message: message.get("tracking_id") or None)
-        # Ids may be missing (before Strands 1.47, or in a history brought in from elsewhere): then by content.
-        self._match(messages[:by_content], found, used, _content_without_id, only_without_id=True)
-        if self.recognises:
-            self._match(messages[: min(by_content, self.recognises)], found, used, _content_without_id)
-            for message, entry in zip(messages, found, strict=True):
-                if entry is not None and _content_without_id(message) == _content_without_id(entry.content):
-                    entry.content = _content_of(
-                        message, Change()
-                    )  # stored under an id of another process: no reason to write
-        return found
-
-    def _match(
-        self,
-        messages: Sequence[Message],
-        found: list[Entry | None],
-        used: set[int],
-        key_of: Callable[[Message], Any],
-        *,
-        only_without_id: bool = False,
-    ) -> None:
-        open_messages = [index for index in range(len(messages)) if found[index] is None]
-        if not open_messages or len(used) == len(self.entries):
-            return
-        places: dict[Any, deque[int]] = {}
-        for place, entry in enumerate(self.entries):
-            if place not in used and not (only_without_id and entry.content.get("tracking_id")):
-                key = key_of(entry.message)
-                if key is not None:
-                    places.setdefault(key, deque()).append(place)
-        if not places:
-            return
-        after = -1
-        for index in open_messages:
-            candidates = places.get(key_of(messages[index]))
-            if not candidates:
-                continue
-            # One object may stand twice: take the places in their order, from where the last match left off.
-            place = next((candidate for candidate in candidates if candidate > after), candidates[0])
-            candidates.remove(place)
-            used.add(place)
-            found[index] = self.entries[place]
-            after = place
-
     def _described(self, change: Change) -> Change:
         if self._keeps_dropped and self.live is not None:
             return change
@@ -380,18 +318,9 @@ class Window:
 
 
 def _content_of(message: Message, change: Change) -> Message:
-    """What to compare a message with from now on: a copy of its structure."""
-    try:
-        return cast("Message", copied(message))
-    except RecursionError:  # the message itself then stands for its content: no other object compares equal to it
+    content = content_of(message)
+    if content is message:
         change.error = change.error or SessionDataError(
             "A message can't be stored: it is nested too deeply. Flatten what is nested in it, or put it in as text."
         )
-        return message
-
-
-def _content_without_id(message: Message) -> str | None:
-    try:
-        return encode({key: value for key, value in message.items() if key != "tracking_id"}, what="a message")
-    except SessionDataError:
-        return None
+    return content

@@ -4,10 +4,13 @@ One row holds one document, as one file of Strands' `FileSessionManager` does:
 
     {prefix}sessions      (session_id)                        data = Session.to_dict()
     {prefix}agents        (session_id, agent_id)              data = SessionAgent.to_dict(), revision, live_window
-    {prefix}messages      (session_id, agent_id, message_id)  data = SessionMessage.to_dict()
+    {prefix}messages      (session_id, agent_id, message_id)  data = SessionMessage.to_dict(), live
     {prefix}multi_agents  (session_id, multi_agent_id)        data = serialize_state(), revision
     {prefix}chunks        the parts of a document that is too long for one row
     {prefix}schema        the versions of this layout that have been applied
+
+A message's `data` is what was said. `live` is NULL, or the same kind of document with the message as the model sees it
+now, where something has shrunk or edited it since: restoring takes that, everybody else reads `data`.
 
 All are `WITHOUT ROWID` with no index besides the primary key: on PerSQL's price list a row written costs as much as 4
 requests or 400 rows read, and every index row counts as one more.

@@ -116,8 +116,24 @@ class Agents:
         return [*self._parts.add(session_id, "agent", agent_id, 0, document), row]
 
     def replace(self, session_id: str, agent_id: str, document: Document) -> list[Statement]:
-        """An agent whatever its revision, with no window; fails where none is there. Keeps `created_at`."""
+        """An agent whatever its revision, with no window; fails where none is there. Keeps `created_at`.
+
+        Its writer has seen all messages as they were said: that is what the model sees from now on.
+        """
         p = self.prefix
+        ids = (session_id, agent_id)
+        windowed = f"EXISTS (SELECT 1 FROM {p}agents WHERE session_id = ? AND agent_id = ? AND live_window IS NOT NULL)"
+        seen = [
+            statement(
+                f"UPDATE {p}messages SET live = NULL WHERE session_id = ? AND agent_id = ? AND live IS NOT NULL "
+                f"AND {windowed}",
+                *ids,
+                *ids,
+            ),
+            statement(
+                f"DELETE FROM {p}chunks WHERE session_id = ? AND kind = 'live' AND owner = ? AND {windowed}", *ids, *ids
+            ),
+        ]
         row = statement(
             f"INSERT INTO {p}agents (session_id, agent_id, revision, live_window, data) VALUES "
             f"(?, ?, (SELECT revision FROM {p}agents WHERE session_id = ? AND agent_id = ?) + ?, NULL, ?) "
@@ -130,7 +146,7 @@ class Agents:
             revision_step(),
             document.data,
         )
-        return self._parts.with_row(session_id, "agent", agent_id, 0, document, row)
+        return [*seen, *self._parts.with_row(session_id, "agent", agent_id, 0, document, row)]
 
     def read(self, session_id: str, agent_id: str) -> Query[AgentRecord | None]:
         """An agent; None where there is none."""

@@ -108,7 +108,7 @@ class Copying:
                 cut.document.data,
             ),
             self._messages(new_id, f"{agent} AND message_id <= ?", *ids, cut.at),
-            self._parts(new_id, "session_id = ? AND owner = ? AND kind = 'message' AND message_id <= ?", *ids, cut.at),
+            self._parts(new_id, f"{_OF_AGENT} AND kind <> 'agent' AND message_id <= ?", *ids, cut.at),
         ]
         if sent:
             statements.append(
@@ -165,8 +165,8 @@ class Copying:
 
     def _messages(self, new_id: str, where: str, *params: str | int) -> Statement:
         return statement(
-            f"INSERT INTO {self._prefix}messages (session_id, agent_id, message_id, data) "
-            f"SELECT ?, agent_id, message_id, data FROM {self._prefix}messages WHERE {where}",
+            f"INSERT INTO {self._prefix}messages (session_id, agent_id, message_id, data, live) "
+            f"SELECT ?, agent_id, message_id, data, live FROM {self._prefix}messages WHERE {where}",
             new_id,
             *params,
         )

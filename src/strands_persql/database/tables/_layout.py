@@ -21,7 +21,8 @@ def _first_layout(p: str) -> tuple[str, ...]:
         f"CREATE TABLE IF NOT EXISTS {p}agents (session_id TEXT NOT NULL, agent_id TEXT NOT NULL, "
         f"revision INTEGER NOT NULL, live_window TEXT, data TEXT NOT NULL, {key} (session_id, agent_id)) WITHOUT ROWID",
         f"CREATE TABLE IF NOT EXISTS {p}messages (session_id TEXT NOT NULL, agent_id TEXT NOT NULL, "
-        f"message_id INTEGER NOT NULL, data TEXT NOT NULL, {key} (session_id, agent_id, message_id)) WITHOUT ROWID",
+        f"message_id INTEGER NOT NULL, data TEXT NOT NULL, live TEXT, {key} (session_id, agent_id, message_id)) "
+        "WITHOUT ROWID",
         f"CREATE TABLE IF NOT EXISTS {p}multi_agents (session_id TEXT NOT NULL, multi_agent_id TEXT NOT NULL, "
         f"revision INTEGER NOT NULL, data TEXT NOT NULL, {key} (session_id, multi_agent_id)) WITHOUT ROWID",
         f"CREATE TABLE IF NOT EXISTS {p}chunks (session_id TEXT NOT NULL, kind TEXT NOT NULL, owner TEXT NOT NULL, "

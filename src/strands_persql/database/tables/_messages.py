@@ -30,22 +30,47 @@ class Messages:
 
     def __init__(self, prefix: str) -> None:
         p = self.prefix = prefix
-        self._add = (
-            f"INSERT INTO {p}messages (session_id, agent_id, message_id, data) "
-            f"VALUES (?, ?, {under_revision(p + 'agents', 'agent_id')}, ?)"
+        values = f"VALUES (?, ?, {under_revision(p + 'agents', 'agent_id')}, ?"
+        there = "ON CONFLICT (session_id, agent_id, message_id) DO UPDATE SET"
+        self._add = f"INSERT INTO {p}messages (session_id, agent_id, message_id, data, live) {values}, ?)"
+        self._put = f"{self._add} {there} data = excluded.data, live = excluded.live"
+        self._put_live = (
+            f"INSERT INTO {p}messages (session_id, agent_id, message_id, data) {values}) {there} live = excluded.data"
         )
-        self._put = f"{self._add} ON CONFLICT (session_id, agent_id, message_id) DO UPDATE SET data = excluded.data"
         self._parts = Parts(prefix)
 
-    def add(self, session_id: str, agent_id: str, message_id: int, data: str, *, revision: int) -> Statement:
+    def add(
+        self, session_id: str, agent_id: str, message_id: int, data: str, live: str | None = None, *, revision: int
+    ) -> Statement:
         """A new message; fails where one stands in its place, or where `revision` is not the stored one."""
         # The one statement of nearly every event: made here at once.
-        return {"sql": self._add, "params": (session_id, agent_id, session_id, agent_id, revision, message_id, data)}
-
-    def put(self, session_id: str, agent_id: str, message_id: int, data: str, *, revision: int) -> Statement:
-        """A message's new content; fails where `revision` is not the stored one."""
         ids = (session_id, agent_id)
-        return statement(self._put, *ids, *ids, revision, message_id, data)
+        return {"sql": self._add, "params": (*ids, *ids, revision, message_id, data, live)}
+
+    def put(
+        self,
+        session_id: str,
+        agent_id: str,
+        message_id: int,
+        data: str | None,
+        live: str | None = None,
+        *,
+        revision: int,
+    ) -> Statement:
+        """A message's new content; fails where `revision` is not the stored one.
+
+        Args:
+            session_id: The session.
+            agent_id: The agent.
+            message_id: Its position.
+            data: What was said; None where that stays as it is stored.
+            live: What the model sees now; None where it sees what was said.
+            revision: The agent's, as its writer knows it.
+        """
+        guard = (session_id, agent_id, session_id, agent_id, revision, message_id)
+        if data is None:
+            return statement(self._put_live, *guard, live)
+        return statement(self._put, *guard, data, live)
 
     def append(self, session_id: str, agent_id: str, message_id: int, document: Document) -> list[Statement]:
         """A new message; fails without its agent, or where one stands in its place."""
@@ -62,7 +87,7 @@ class Messages:
         return [*self._parts.add(session_id, "message", agent_id, message_id, document), row]
 
     def replace(self, session_id: str, agent_id: str, message_id: int, document: Document) -> list[Statement]:
-        """A message's new content; fails where none is there. Keeps `created_at`.
+        """What was said in a message, anew; fails where none is there. Keeps `created_at`.
 
         The agent's revision goes up, so that a live writer notices.
         """
@@ -71,7 +96,7 @@ class Messages:
             f"INSERT INTO {p}messages (session_id, agent_id, message_id, data) VALUES (?, ?, "
             f"(SELECT message_id FROM {p}messages WHERE session_id = ? AND agent_id = ? AND message_id = ?), ?) "
             "ON CONFLICT (session_id, agent_id, message_id) DO UPDATE "
-            f"SET data = {keeping_created_at(p + 'messages')}",
+            f"SET data = {keeping_created_at(p + 'messages')}, live = NULL",
             session_id,
             agent_id,
             session_id,
@@ -94,7 +119,7 @@ class Messages:
             return next(iter(_messages(answers, agent_id)), None)
 
         row = statement(
-            f"SELECT message_id, data FROM {self.prefix}messages "
+            f"SELECT message_id, data, live FROM {self.prefix}messages "
             "WHERE session_id = ? AND agent_id = ? AND message_id = ?",
             session_id,
             agent_id,
@@ -105,7 +130,7 @@ class Messages:
     def page(
         self, session_id: str, agent_id: str, *, limit: int | None = None, offset: int = 0
     ) -> Query[list[StoredMessage]]:
-        """Messages by their place in the transcript."""
+        """Messages by their place in the transcript, as they were said."""
         rows = f"FROM {self.prefix}messages WHERE session_id = ? AND agent_id = ? ORDER BY message_id LIMIT ? OFFSET ?"
         params = (session_id, agent_id, -1 if limit is None else limit, offset)
         parts = (
@@ -136,19 +161,23 @@ class Messages:
         """
         p = self.prefix
         opening = encode({"text": start}, what="a text")[:-2]
-        rows = (
-            f"FROM json_each(?) AS known JOIN {p}messages AS m ON m.session_id = ? AND m.agent_id = known.key "
-            f"AND m.message_id < known.value AND CASE WHEN substr(m.data, 1, {len(PARTS_MARKER)}) = ? THEN 1 "
-            "WHEN json_valid(m.data) THEN EXISTS (SELECT 1 FROM json_each(m.data, '$.message.content') AS b "
+        holds = (
+            f"CASE WHEN substr({{0}}, 1, {len(PARTS_MARKER)}) = ? THEN 1 "
+            "WHEN json_valid({0}) THEN EXISTS (SELECT 1 FROM json_each({0}, '$.message.content') AS b "
             f"WHERE length(b.value) IN (SELECT value FROM json_each(?)) OR substr(b.value, 1, {len(opening)}) = ?) END"
         )
-        params = (json.dumps(before), session_id, PARTS_MARKER, json.dumps(lengths), opening)
+        rows = (
+            f"FROM json_each(?) AS known JOIN {p}messages AS m ON m.session_id = ? AND m.agent_id = known.key "
+            f"AND m.message_id < known.value AND ({holds.format('m.data')} OR {holds.format('m.live')})"
+        )
+        held = (PARTS_MARKER, json.dumps(lengths), opening)
+        params = (json.dumps(before), session_id, *held, *held)
         marker = f"{PARTS_MARKER}1,"
         parts = (
             f"SELECT c.owner, c.message_id, c.generation, c.part, c.data {rows} JOIN {p}chunks AS c ON "
-            "c.session_id = m.session_id AND c.kind = 'message' AND c.owner = m.agent_id "
+            "c.session_id = m.session_id AND c.kind IN ('live', 'message') AND c.owner = m.agent_id "
             "AND c.message_id = m.message_id "
-            f"WHERE substr(m.data, 1, {len(marker)}) = ?"
+            f"WHERE substr(CASE c.kind WHEN 'live' THEN m.live ELSE m.data END, 1, {len(marker)}) = ?"
         )
 
         def read(answers: Answers) -> list[tuple[str, StoredMessage]]:
@@ -157,7 +186,7 @@ class Messages:
 
         return Query(
             [
-                statement(f"SELECT m.agent_id, m.message_id, m.data {rows}", *params),
+                statement(f"SELECT m.agent_id, m.message_id, m.data, m.live {rows}", *params),
                 statement(parts, *params, marker),
             ],
             read,

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ChunkKind", "Parts"]
 
-ChunkKind = Literal["agent", "message", "multi_agent"]
+ChunkKind = Literal["agent", "live", "message", "multi_agent"]
+"""What the parts are of: `"live"` is a message as the model sees it now, `"message"` as it was said."""
 
 
 class Parts:
@@ -32,21 +33,24 @@ class Parts:
         self._in_session = f"CASE WHEN EXISTS (SELECT 1 FROM {p}sessions WHERE session_id = ?) THEN ? END"
 
     def of(self, session_id: str, kind: ChunkKind, owner: str | None = None, message_id: int = 0) -> Statement:
-        """The parts of one document, or of all of a kind: `owner, message_id, generation, part, data`."""
+        """The parts of one document, or of all of a kind: `owner, message_id, generation, part, data`.
+
+        Those of a message as it was said, and as the model sees it now, are of the same kind here.
+        """
         which = "" if owner is None else " AND owner = ? AND message_id = ?"
         return statement(
             f"SELECT owner, message_id, generation, part, data FROM {self.prefix}chunks "
-            f"WHERE session_id = ? AND kind = ?{which}",
+            f"WHERE session_id = ? AND {_of_kind(kind)}{which}",
             session_id,
-            kind,
             *(() if owner is None else (owner, message_id)),
         )
 
     def some(self, session_id: str, agent_id: str, message: StoredMessage, numbers: range) -> Query[list[Part]]:
         """Some parts of one message."""
         parts = statement(
-            f"SELECT generation, part, data FROM {self.prefix}chunks WHERE session_id = ? AND kind = 'message' "
-            "AND owner = ? AND message_id = ? AND generation = ? AND part >= ? AND part < ?",
+            f"SELECT generation, part, data FROM {self.prefix}chunks WHERE session_id = ? "
+            "AND kind IN ('live', 'message') AND owner = ? AND message_id = ? AND generation = ? AND part >= ? "
+            "AND part < ?",
             session_id,
             agent_id,
             message.position,
@@ -93,16 +97,21 @@ class Parts:
             for part, data in enumerate(document.parts)
         ]
 
-    def drop(self, session_id: str, kind: ChunkKind, owner: str, message_id: int, *, but: str = "") -> Statement:
-        """Delete a document's parts of every generation but one."""
+    def drop(
+        self, session_id: str, kind: ChunkKind, owner: str, message_id: int, *, but: str = "", live: str = ""
+    ) -> Statement:
+        """Delete a document's parts of every generation but one.
+
+        With those of a message as it was said go those of it as the model sees it now, but of the generation `live`.
+        """
         return statement(
-            f"DELETE FROM {self.prefix}chunks "
-            "WHERE session_id = ? AND kind = ? AND owner = ? AND message_id = ? AND generation <> ?",
+            f"DELETE FROM {self.prefix}chunks WHERE session_id = ? AND {_of_kind(kind)} "
+            "AND owner = ? AND message_id = ? AND generation NOT IN (?, ?)",
             session_id,
-            kind,
             owner,
             message_id,
             but,
+            live,
         )
 
     def with_row(
@@ -111,3 +120,7 @@ class Parts:
         """A document that may stand there already: its parts, its row, and the end of the parts it had before."""
         ids = (session_id, kind, owner, message_id)
         return [*self.add(*ids, document), row, self.drop(*ids, but=document.generation)]
+
+
+def _of_kind(kind: ChunkKind) -> str:
+    return "kind IN ('live', 'message')" if kind == "message" else f"kind = '{kind}'"

@@ -191,6 +191,33 @@ class Reading:
 
         return Query(statements, read)
 
+    def originals(self, session_id: str, agent_id: str, holding: str) -> Query[list[StoredMessage]]:
+        """Messages as they were said of which the model sees something else now, the newest first, without their parts.
+
+        Args:
+            session_id: The session.
+            agent_id: The agent.
+            holding: What their document holds, an id for example; empty for all that are not in parts. Of either about
+                4 MB.
+        """
+        p = self._prefix
+        which = f"m.live IS NOT NULL AND substr(m.data, 1, {len(PARTS_MARKER)}) <> '{PARTS_MARKER}'"
+        if holding:
+            which = (
+                f"instr(m.data, ?) > 0 OR EXISTS (SELECT 1 FROM {p}chunks AS c WHERE c.session_id = m.session_id "
+                "AND c.kind = 'message' AND c.owner = m.agent_id AND c.message_id = m.message_id "
+                "AND instr(c.data, ?) > 0)"
+            )
+        rows = statement(
+            "SELECT message_id, data FROM (SELECT m.message_id, m.data, sum(length(m.data)) OVER "
+            f"(ORDER BY m.message_id DESC) - length(m.data) AS preceding FROM {p}messages AS m WHERE m.session_id = ? "
+            f"AND m.agent_id = ? AND ({which})) WHERE preceding < {PAGE_BYTES}",
+            session_id,
+            agent_id,
+            *((holding, holding) if holding else ()),
+        )
+        return Query([rows], lambda answers: [StoredMessage.of(row, agent_id, FoundParts()) for row in answers[0]])
+
     def usage(self, session_id: str) -> Query[UsageRows]:
         """What the messages of each agent add up to; those in parts come along, to be counted elsewhere."""
         p = self._prefix

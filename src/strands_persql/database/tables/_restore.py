@@ -1,4 +1,4 @@
-"""What a restore reads: agents with the messages in their live windows."""
+"""What a restore reads: agents with the messages in their live windows, as the model sees them now."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ CHUNKS_AT_ONCE = 8
 
 _LARGEST = (1 << 63) - 1
 
+_SHOWN = "coalesce(m.live, m.data) AS data"
+
 
 class Restore:
     """The statements of a restore.
@@ -43,19 +45,23 @@ class Restore:
             f"AND {{0}}.message_id <= coalesce(json_extract(w.value, '$[1]'), {_LARGEST})"
         )
         self._messages = (
-            f"SELECT m.agent_id, m.message_id, m.data {window.format('[]')} CROSS JOIN {p}messages AS m "
+            f"SELECT m.agent_id, m.message_id, {_SHOWN} {window.format('[]')} CROSS JOIN {p}messages AS m "
             f"ON m.session_id = a.session_id AND m.agent_id = a.agent_id AND {within.format('m')}"
         )
         self._in_windows = (
             f"{window.format('[[0,null]]')} CROSS JOIN {p}chunks AS c ON c.session_id = a.session_id "
-            f"AND c.kind = 'message' AND c.owner = a.agent_id AND {within.format('c')}"
+            f"AND c.kind IN ('live', 'message') AND c.owner = a.agent_id AND {within.format('c')} "
+            # The parts of what was said are not read where the model sees something else.
+            f"AND (c.kind = 'live') = coalesce((SELECT m.live IS NOT NULL FROM {p}messages AS m WHERE m.session_id = "
+            "c.session_id AND m.agent_id = c.owner AND m.message_id = c.message_id), c.kind = 'live')"
         )
         removed = (
             "CASE WHEN json_valid(a.data) THEN "
             "json_extract(a.data, '$.conversation_manager_state.removed_message_count') END"
         )
         self._unwindowed = (
-            "SELECT agent_id, message_id, data, removed FROM (SELECT m.agent_id, m.message_id, m.data, "
+            "SELECT agent_id, message_id, data, removed FROM (SELECT m.agent_id, m.message_id, "
+            f"{_SHOWN}, "
             f"coalesce({removed}, 0) AS removed, "
             "row_number() OVER (PARTITION BY m.agent_id ORDER BY m.message_id) AS place "
             f"FROM {p}agents AS a CROSS JOIN {p}messages AS m ON m.session_id = a.session_id "
@@ -102,8 +108,8 @@ class Restore:
     def messages_between(self, session_id: str, agent_id: str, low: int, high: int, *, limit: int) -> Query[Rows]:
         """The first messages of a range of positions, both ends included, in order: `message_id, data`."""
         rows = statement(
-            f"SELECT message_id, data FROM {self.prefix}messages WHERE session_id = ? AND agent_id = ? "
-            "AND message_id >= ? AND message_id <= ? ORDER BY message_id LIMIT ?",
+            f"SELECT m.message_id, {_SHOWN} FROM {self.prefix}messages AS m WHERE m.session_id = ? AND m.agent_id = ? "
+            "AND m.message_id >= ? AND m.message_id <= ? ORDER BY m.message_id LIMIT ?",
             session_id,
             agent_id,
             low,

@@ -91,16 +91,14 @@ class Tables:
         p, asked = self.prefix, list(positions)
 
         def read(answers: Answers) -> Settlement:
-            sessions, agents, multi_agents, *messages = answers
+            sessions, agents, multi_agents, *found = answers
+            messages = [(agent_id, row) for agent_id, rows in zip(asked, found, strict=True) for row in rows]
             return Settlement(
                 bool(sessions),
                 {row["agent_id"]: AgentRecord.of(row, FoundParts()) for row in agents},
                 {row["multi_agent_id"]: (row["revision"], row["data"]) for row in multi_agents},
-                {
-                    (agent_id, row["message_id"]): row["data"]
-                    for agent_id, rows in zip(asked, messages, strict=True)
-                    for row in rows
-                },
+                {(agent_id, row["message_id"]): row["data"] for agent_id, row in messages},
+                {(agent_id, row["message_id"]): row["live"] for agent_id, row in messages},
             )
 
         return Query(
@@ -119,7 +117,7 @@ class Tables:
                 ),
                 *(
                     statement(
-                        f"SELECT message_id, data FROM {p}messages WHERE session_id = ? AND agent_id = ? "
+                        f"SELECT message_id, data, live FROM {p}messages WHERE session_id = ? AND agent_id = ? "
                         "AND message_id IN (SELECT value FROM json_each(?))",
                         session_id,
                         agent_id,
@@ -144,7 +142,7 @@ class Tables:
         return statement(f"SELECT * FROM {self.prefix}{name} ORDER BY {keys[name]}")
 
     def documents(self) -> Query[dict[str, list[dict[str, Any]]]]:
-        """All rows of sessions, agents, messages, Graphs and Swarms: by table, in the order of its key, `data` whole.
+        """All rows of sessions, agents, messages, Graphs and Swarms: by table, in the order of its key, none in parts.
 
         The reader raises `SessionDataError` where a part is missing.
         """
@@ -153,7 +151,8 @@ class Tables:
             *tables, chunks = answers
             parts: dict[tuple[str, str], list[dict[str, Any]]] = {}
             for chunk in chunks:
-                parts.setdefault((chunk["session_id"], chunk["kind"]), []).append(dict(chunk))
+                kind = "message" if chunk["kind"] == "live" else chunk["kind"]
+                parts.setdefault((chunk["session_id"], kind), []).append(dict(chunk))
             found = {key: FoundParts(rows) for key, rows in parts.items()}
             return {
                 name: [
@@ -169,5 +168,6 @@ _KINDS = {"sessions": "", "agents": "agent", "messages": "message", "multi_agent
 
 
 def _whole(row: Mapping[str, Any], parts: FoundParts, what: str) -> dict[str, Any]:
-    owner = row.get("agent_id", row.get("multi_agent_id", ""))
-    return {**row, "data": StoredDocument(what, row["data"], parts.of(owner, row.get("message_id", 0))).text()}
+    own = parts.of(row.get("agent_id", row.get("multi_agent_id", "")), row.get("message_id", 0))
+    texts = {name: StoredDocument(what, row[name], own).text() for name in ("data", "live") if row.get(name)}
+    return {**row, **texts}
