@@ -48,7 +48,7 @@ def main() -> None:
 
 def build(database: Database, session_id: str) -> tuple[Agent, SnapshotSessionManager]:
     """Build Ada's agent over one of her sessions; whatever it keeps, it keeps in this database."""
-    storage = PerSQLStorage(database)
+    storage = PerSQLStorage(database, session_id=session_id)
     memories = PerSQLMemoryStore(database, name="preferences", scope="ada", description="What Ada likes and dislikes")
     session = SnapshotSessionManager(session_id, storage=storage)
     agent = Agent(

@@ -16,11 +16,13 @@ from .engine.recording import Recording
 from .engine.threads import awaited, submit_call
 from .errors import PerSQLError
 from .repository import LiveSession
+from .stores.storage import PerSQLStorage
 
 if TYPE_CHECKING:
     from strands import Agent
     from strands.hooks import HookRegistry
     from strands.multiagent.base import MultiAgentBase
+    from strands.storage.search import SearchStrategy
     from strands.types.content import Message
     from strands.types.session import Session, SessionAgent, SessionMessage
     from typing_extensions import Self
@@ -130,6 +132,7 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
         self.session_repository = LiveSession(self._recording)
         self._listener = Listener(self._recording)
         self._client: PerSQL | None = None
+        self._creates_tables = create_tables
 
     @classmethod
     async def open(
@@ -210,6 +213,28 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
     def _release(self) -> None:
         if self._client is not None:
             self._client.close()
+
+    def storage(self, *, index: bool = False, search_strategy: SearchStrategy[Any] | None = None) -> PerSQLStorage:
+        """A storage of this session alone, in the same database: for `Agent(storage=…)`, offloaded results, files.
+
+        Other sessions can't reach what is in it, and it goes along when the session is copied, renamed, exported or
+        deleted.
+
+        Args:
+            index: See `PerSQLStorage`, and so the other.
+            search_strategy: One of Strands' `SearchStrategy`.
+
+        Raises:
+            ImportError: This release of Strands has no storage (it came with 1.48).
+        """
+        return PerSQLStorage(
+            self._connector.database,
+            session_id=self.session_id,
+            table_prefix=self._connector.tables.prefix,
+            index=index,
+            search_strategy=search_strategy,
+            create_tables=self._creates_tables,
+        )
 
     # What Strands calls
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 from ..database.encoding import Message, mapping
 from ..engine.copies import Copies, canonical
 
-__all__ = ["ERASED", "erased", "without_copies"]
+__all__ = ["ERASED", "erased", "ids_of", "without_copies"]
 
 ERASED = "[erased]"
 """What stands where content was."""
@@ -35,6 +35,13 @@ def erased(message: Mapping[str, Any]) -> Message:
         if facts:
             kept["metadata"] = facts
     return kept
+
+
+def ids_of(message: Mapping[str, Any]) -> list[str]:
+    """A message's tracking id, and the ids of the tool uses whose results it holds."""
+    ids = [message.get("tracking_id")]
+    ids += [mapping(block.get("toolResult")).get("toolUseId") for block in message["content"]]
+    return [each for each in ids if isinstance(each, str) and each]
 
 
 def without_copies(document: Any, message: Mapping[str, Any]) -> Any:

@@ -8,39 +8,48 @@ from ..database.decoding import shown
 from ..database.encoding import Document, Message, encode, now
 from ..database.live_window import LiveWindow
 from ..database.query import together
-from ..database.tables import Reading
+from ..database.tables import Reading, SessionObjects
 from ..engine.outgoing import AgentRow, Batch, MessageRow, MultiAgentRow, Row, Stored
 from ..engine.planner import plan
 from .agents import Agent
-from .blanking import erased, without_copies
+from .blanking import erased, ids_of, without_copies
 from .guards import ATTEMPTS, conflict, written
 from .missing import absence
+from .searching import scrub_index
 
 if TYPE_CHECKING:
     from ..database.connector import Connector
-    from ..database.tables import Tables
+    from ..database.tables import Search, Tables
 
 __all__ = ["erase"]
 
+_KEYS = 90
+"""Objects deleted by one statement."""
 
-def erase(store: Connector[Tables], session_id: str, agent_id: str, message_id: int) -> None:
+
+def erase(store: Connector[Tables], index: Search, session_id: str, agent_id: str, message_id: int) -> None:
     """See `PerSQLSessions.erase`."""
     for _ in range(ATTEMPTS):
-        batches = _erasure(store, session_id, agent_id, message_id)
-        if all(written(store, batch.statements) for batch in batches):
+        objects, batches = _erasure(store, session_id, agent_id, message_id)
+        if all(written(store, batch.statements) for batch in (*objects, *batches)):
+            if objects:
+                scrub_index(store, index)
             return
     raise conflict(session_id, agent_id)
 
 
-def _erasure(store: Connector[Tables], session_id: str, agent_id: str, message_id: int) -> list[Batch]:
-    """The batches that overwrite a message and its copies as they are now; none where there is nothing left of it.
+def _erasure(
+    store: Connector[Tables], session_id: str, agent_id: str, message_id: int
+) -> tuple[list[Batch], list[Batch]]:
+    """The batches that delete what was offloaded of a message, and those that overwrite it and its copies.
 
     Where it takes several, the message comes after its copies: they are found by it.
     """
     tables, reading = store.tables, Reading(store.tables)
-    found, message_row, agents, multi_agents = store.ask(
+    objects = SessionObjects(tables.prefix, session_id)
+    (found, keys), message_row, agents, multi_agents = store.ask(
         together(
-            reading.find(session_id, agent_id, message_id),
+            together(reading.find(session_id, agent_id, message_id), objects.keys()),
             tables.messages.read(session_id, agent_id, message_id),
             reading.agents(session_id, agent_id),
             tables.multi_agents.read(session_id),
@@ -73,13 +82,15 @@ def _erasure(store: Connector[Tables], session_id: str, agent_id: str, message_i
             copies.append(row)
             if multi_agent.in_parts:
                 known.in_parts.add(row.key)
+    offloaded = objects.of_message(keys, agent_id, ids_of(message))
+    gone = [Batch([objects.delete_keys(offloaded[start : start + _KEYS])]) for start in range(0, len(offloaded), _KEYS)]
     batches = plan([*copies, *own], tables, session_id, "", known)
     if len(batches) < 2 or not copies:
-        return batches
+        return gone, batches
     batches = plan(copies, tables, session_id, "", known)
     for batch in batches:
         known.agents.update(batch.agents)
-    return [*batches, *plan(own, tables, session_id, "", known)]
+    return gone, [*batches, *plan(own, tables, session_id, "", known)]
 
 
 def _agent_without(message: Message, agent: Agent) -> list[Row]:

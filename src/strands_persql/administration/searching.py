@@ -11,6 +11,7 @@ from ..database.decoding import shown
 from ..database.query import each, together
 from ..database.tables import MessageKey, lacks_secure_deletion
 from ..errors import PermissionDeniedError, SessionDataError
+from ..stores import Objects
 from .missing import no_session
 from .results import SearchHit, SearchResult
 
@@ -106,9 +107,12 @@ def _explained(what: str) -> Generator[None, None, None]:
 
 
 def scrub_index(store: Connector[Tables], index: Search) -> None:
-    """Clear the index of the words of deleted messages, where SQLite has not done it by itself."""
-    if store.ask(index.find(), versioned=True).needs_merging:
+    """Clear the indexes of the words of deleted messages, where SQLite has not done it, and of deleted objects."""
+    state = store.ask(index.find(), versioned=True)
+    if state.needs_merging:
         store.carry_out(index.merge())
+    if state.of_objects:
+        Objects(store.database, store.tables.prefix, index=True).forget_deleted()
 
 
 # Searching

@@ -252,6 +252,7 @@ class PerSQLSessions(Searchable):
         """
         erasing.erase(
             self._store,
+            self._index,
             checked_session_id(session_id),
             arguments.text("agent_id", agent_id),
             arguments.position("message_id", message_id),

@@ -28,6 +28,7 @@ from .copies import RedactedCopies
 from .offloads import Offloads
 from .outgoing import AgentRow, MessageRow, Redaction, Row
 from .restore import restored
+from .sandboxes import note
 from .window import Change, Window
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Recorder:
             SessionDataError: A stored row can't be read.
         """
         self.check_unique(agent)
+        note(agent, self.session_id)
         agent_id = agent.agent_id
         stored = self._opening.agent(agent_id)
         if stored is None:

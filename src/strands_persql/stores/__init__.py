@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from ._indexed import create_tables
+from ._objects import Objects, UnreadableError
 
-__all__ = ["create_tables"]
+__all__ = ["Objects", "UnreadableError", "create_tables"]

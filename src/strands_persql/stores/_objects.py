@@ -158,6 +158,11 @@ class Objects:
         """Search by the index; None where there is none."""
         return self._ask(lambda tables: tables.search(words, prefix, MOST_FOUND)) if words else []
 
+    def forget_deleted(self) -> None:
+        """Take out of the index what was deleted by others; three requests."""
+        self._store.carry_out(ObjectTables.drop_orphans)
+        self._store.carry_out(ObjectTables.scrub)
+
     def reindex(self, keys: Sequence[str]) -> None:
         """Enter objects into the index anew; several requests."""
         self._store.carry_out(ObjectTables.drop_orphans)

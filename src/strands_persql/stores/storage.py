@@ -16,6 +16,9 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..database.tables import agent_prefix, session_prefix
+from ..engine.options import checked_session_id
+from ..engine.sandboxes import users_of
 from ..engine.threads import awaited, submit_call
 from ..errors import PerSQLError
 from ._calls import Calls
@@ -46,11 +49,16 @@ class PerSQLStorage:
     """A `strands.storage.Storage` in a PerSQL database.
 
     ```python
-    storage = PerSQLStorage(db)
-    Agent(session_manager=SnapshotSessionManager("user-42", storage=storage))
-    Agent(plugins=[ContextOffloader(storage=storage)])
-    FileMemoryStore(name="facts", storage=storage)
+    manager = PerSQLSessionManager("user-42", db)
+    Agent(session_manager=manager, plugins=[ContextOffloader(storage=manager.storage())])
+    Agent(session_manager=SnapshotSessionManager("user-43", storage=PerSQLStorage(db, session_id="user-43")))
+    FileMemoryStore(name="facts", storage=PerSQLStorage(db))
     ```
+
+    What is a session's belongs into a storage of that session: `PerSQLSessionManager.storage()`, or `session_id=`.
+    Other sessions can't reach it, and it goes along when the session is copied, renamed, exported or deleted. A storage
+    of no session is for what all share. A `ContextOffloader` that was given one keeps the results of agents with a
+    `PerSQLSessionManager` in their sessions all the same.
 
     Keys are what Strands' own backends make of them: runs of `/` count as one, those at either end don't count, and an
     empty key, a backslash and a segment `..` are refused. Values have any size. Up to a megabyte is one row, and up to
@@ -62,6 +70,7 @@ class PerSQLStorage:
 
     Args:
         database: A handle as `PerSQL(…).database(…)` gives, or one of PerSQL's own SDK.
+        session_id: The session whose objects these are; None for a storage of no session.
         table_prefix: Starts the name of the table, `{table_prefix}objects`.
         index: Keep a full-text index (FTS5) of the objects' names, less their extensions, and of the first megabyte of
             those that are text, so that `search` is one request. Each write then costs several more rows. Everybody who
@@ -74,14 +83,16 @@ class PerSQLStorage:
 
     Raises:
         ImportError: This release of Strands has no storage.
-        TypeError: `database` is no synchronous handle.
-        ValueError: `table_prefix` is not safe inside SQL, or there are both an index and a strategy.
+        TypeError: `database` is no synchronous handle, or `session_id` no string.
+        ValueError: `table_prefix` is not safe inside SQL, `session_id` is blank, or there are both an index and a
+            strategy.
     """
 
     def __init__(
         self,
         database: Database,
         *,
+        session_id: str | None = None,
         table_prefix: str = "strands_",
         index: bool = False,
         search_strategy: SearchStrategy[Any] | None = None,
@@ -93,7 +104,10 @@ class PerSQLStorage:
         self._objects = Objects(database, table_prefix, index=index, create_tables=create_tables)
         self._calls = Calls()
         self._search_strategy = search_strategy
-        self._prefix = ""
+        self._session_id = None if session_id is None else checked_session_id(session_id)
+        self._begin = "" if session_id is None else session_prefix(session_id)
+        self._sandbox: object = None
+        self._is_namespace = False
 
     async def write(self, key: str, data: bytes) -> None:
         """Store a value under a key, in the place of the one there.
@@ -214,11 +228,45 @@ class PerSQLStorage:
         """
         normalized = self._normalized(prefix).rstrip("/")
         scoped = copy.copy(self)
-        scoped._prefix = f"{self._prefix}{normalized}/" if normalized else self._prefix
+        scoped._begin = f"{self._prefix}{normalized}/" if normalized else self._prefix
+        scoped._is_namespace = True
         # Strands' mark of a storage that it must not put into a namespace of its own.
         mark = getattr(importlib.import_module("strands.storage.storage"), "_NAMESPACED", None)
         setattr(scoped, "_namespaced", mark)  # noqa: B010
         return scoped
+
+    def for_sandbox(self, sandbox: object) -> PerSQLStorage:
+        """The storage that an agent's `ContextOffloader` uses: its own part of its session's, once it is in one.
+
+        Strands asks for it by the agent's sandbox, before the agent is built. A namespace is used as it is, as is a
+        storage whose session the agent doesn't belong to. Where agents of several sessions share the sandbox, it can't
+        be told whose the results are: each call then raises a `StorageError`.
+        """
+        if self._is_namespace:
+            return self
+        bound = copy.copy(self)
+        bound._sandbox = sandbox
+        return bound
+
+    @property
+    def _prefix(self) -> str:
+        """What stands before all keys."""
+        if self._sandbox is None:
+            return self._begin
+        users = users_of(self._sandbox)
+        sessions = {session_id for session_id, _ in users if self._session_id in (None, session_id)}
+        if len(sessions) > 1:
+            raise self._error(
+                "Agents of several sessions share one sandbox, so what they offload can't be told apart. Give each "
+                "ContextOffloader a storage of its session: storage=manager.storage()."
+            )
+        if sessions:
+            self._begin = session_prefix(*sessions)
+            # Strands' default sandbox is one agent's alone.
+            if type(self._sandbox).__name__ == "NotASandboxLocalEnvironment" and len(users) == 1:
+                self._begin += agent_prefix(*(agent_id for _, agent_id in users))
+            self._sandbox = None
+        return self._begin
 
     async def _list(self, query: str) -> builtins.list[KeySize]:
         """The keys that begin with a prefix, and the bytes of their values."""

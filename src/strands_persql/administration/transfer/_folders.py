@@ -12,7 +12,18 @@ from pathlib import Path
 from ...client import make_private_folder, open_privately
 from ...errors import SessionDataError
 from ._files import HEAD, SESSION, Files, FilesSource, message_path, session_items, state_path
-from ._items import Checksum, Document, HeadItem, Item, MessageItem, Target, decoded_object, malformed, shortened
+from ._items import (
+    Checksum,
+    Document,
+    HeadItem,
+    Item,
+    MessageItem,
+    StateItem,
+    Target,
+    decoded_object,
+    malformed,
+    shortened,
+)
 
 __all__ = ["Folder", "FolderTarget", "folder_source"]
 
@@ -126,7 +137,7 @@ class FolderTarget(Target):
                 self._write(folder / HEAD, item.data)
             elif isinstance(item, MessageItem):
                 written += self._write(folder / message_path(item.agent_id, item.message_id), item.data)
-            else:
+            elif isinstance(item, StateItem):  # Strands' folders have no place for objects
                 owner = _checked_name(item.owner, item.kind.replace("_", "-"))
                 file = folder / state_path(item.kind, owner)
                 self._make(file.parent)

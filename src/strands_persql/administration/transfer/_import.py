@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ...database.tables import Kind
+from ...database.tables import Kind, SessionObjects
 from ...engine.options import checked_session_id
 from ...errors import SessionConflictError
+from ...stores import Objects
 from ..results import Transfer
 from ._batch import Batch
-from ._items import Checksum, Document, Item, MessageItem, Progress, StateItem, canonical, checked_id
+from ._items import Checksum, Document, Item, MessageItem, ObjectItem, Progress, StateItem, canonical, checked_id
 from ._progress import Reporter
 from ._sources import Opened
 from ._tables import START, Connection, Head
@@ -80,6 +81,8 @@ class _Import:
                 self._message(item)
             elif isinstance(item, StateItem):
                 self._state(item)
+            elif isinstance(item, ObjectItem):
+                self._object(item)
             else:
                 self._head({**item.data, "session_id": self._session_id})
         self._check_nothing_else()
@@ -108,6 +111,19 @@ class _Import:
             raise self._conflict(f"{item.name} has another state", item.owner)
         self._states[key] = item
         self._checksum.add(item)
+
+    def _object(self, item: ObjectItem) -> None:
+        store = self._connection.store
+        key = SessionObjects(store.tables.prefix, self._session_id).absolute(item.key)
+        objects = Objects(store.database, store.tables.prefix)
+        self._connection.requests += 1
+        stored = objects.read(key)
+        if stored == item.value:
+            return
+        if self._stored.states:
+            raise self._conflict(f"its object {key!r} is another one")
+        self._connection.requests += 1
+        objects.write(key, item.value)
 
     def _message(self, item: MessageItem) -> None:
         text = canonical(item.data)

@@ -22,6 +22,7 @@ __all__ = [
     "HeadItem",
     "Item",
     "MessageItem",
+    "ObjectItem",
     "Progress",
     "Source",
     "SourceSession",
@@ -96,7 +97,20 @@ class MessageItem:
         return f"message {self.message_id} of agent {self.agent_id!r}"
 
 
-Item: TypeAlias = HeadItem | StateItem | MessageItem
+@dataclass(frozen=True, slots=True)
+class ObjectItem:
+    """Something else that Strands has stored for the session, such as an offloaded result.
+
+    Attributes:
+        key: Its key as it is in all sessions (`SessionObjects.relative`).
+        value: The value.
+    """
+
+    key: str
+    value: bytes
+
+
+Item: TypeAlias = HeadItem | StateItem | MessageItem | ObjectItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +184,7 @@ class Checksum:
     """SHA-256 over a session: its messages in order, then the documents of its agents, Graphs and Swarms.
 
     Each document is added as canonical JSON, so that its spelling doesn't count; neither does the session's name. The
-    live windows have a checksum of their own, because Strands' formats have none.
+    live windows have a checksum of their own, because Strands' formats have none, and so have the session's objects.
 
     Attributes:
         agents: How many agents were added.
@@ -182,6 +196,7 @@ class Checksum:
         self.agents = self.messages = self.multi_agents = 0
         self._sha = hashlib.sha256()
         self._windows = hashlib.sha256()
+        self._objects = hashlib.sha256()
         self._documents: list[str] = []
 
     @classmethod
@@ -196,6 +211,8 @@ class Checksum:
         """Add an item."""
         if isinstance(item, MessageItem):
             self.add_message(item, canonical(item.data))
+        elif isinstance(item, ObjectItem):
+            self._objects.update(f"{json.dumps([item.key, hashlib.sha256(item.value).hexdigest()])}\n".encode())
         elif isinstance(item, StateItem):
             self._documents.append(f'["{item.kind}",{json.dumps(item.owner)},{canonical(item.data)}]\n')
             if item.kind == "agent":
@@ -225,6 +242,10 @@ class Checksum:
     def windows(self) -> str:
         """The checksum of the live windows of the agents added so far, in their order."""
         return self._windows.hexdigest()
+
+    def objects(self) -> str:
+        """The checksum of the session's objects, in their order."""
+        return self._objects.hexdigest()
 
     def transfer(self, session_id: str, *, written: int, requests: int) -> Transfer:
         """What an import or export answers that has brought over what was added."""

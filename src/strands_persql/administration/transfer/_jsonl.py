@@ -6,10 +6,11 @@
 {"message":0,"data":{…}}
 {"message":1,"data":{…}}
 {"multi_agent":"graph","data":{…}}
-{"end":"user-42","messages":2,"checksum":"…","windows":"…"}
+{"object":"context/{session}/scopes/agent/default/use-1_0","encoding":"text","data":"…"}
+{"end":"user-42","messages":2,"checksum":"…","windows":"…","objects":"…"}
 ```
 An agent's messages follow its line. A file may hold several sessions, one after the other. The checksum is the same in
-every form of the session; beside it stands that of the live windows.
+every form of the session; beside it stand those of the live windows, and of the session's objects.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import TextIO, cast
 
 from ...client import make_private_folder, open_privately
 from ...database.encoding import encode
+from ...database.tables import Encoded, SessionObjects, decoded
 from ...errors import SessionDataError
 from ._items import (
     Checksum,
@@ -31,6 +33,7 @@ from ._items import (
     HeadItem,
     Item,
     MessageItem,
+    ObjectItem,
     Source,
     SourceSession,
     StateItem,
@@ -138,7 +141,7 @@ def _items(where: str, head: Document, lines: Iterator[tuple[str, Document]]) ->
     checksum = Checksum()
     kind, owner, position = "", "", -1
     for where, line in lines:
-        if line.get("end") == session_id and not line.keys() & {"message", "agent", "multi_agent"}:
+        if line.get("end") == session_id and not line.keys() & {"message", "agent", "multi_agent", "object"}:
             _check_end(line, checksum, where)
             return
         if "message" in line:
@@ -151,8 +154,10 @@ def _items(where: str, head: Document, lines: Iterator[tuple[str, Document]]) ->
             if (item.kind, item.owner) <= (kind, owner):
                 raise malformed(where, "agents stand in the order of their ids, and then Graphs and Swarms in theirs")
             kind, owner, position = item.kind, item.owner, -1
+        elif "object" in line:
+            kind, item = "object", _object(line, where)
         else:
-            raise malformed(where, "it is no agent, message, multi_agent, or end of this session")
+            raise malformed(where, "it is no agent, message, multi_agent, object, or end of this session")
         checksum.add(item)
         yield item
     raise malformed(where, f"the file ends here, before the line that ends session {session_id!r}: it was cut short")
@@ -174,6 +179,8 @@ def _check_end(line: Document, checksum: Checksum, where: str) -> None:
         raise malformed(where, f"it says {line.get('messages')} messages, and {checksum.messages} stand before it")
     if line.get("checksum") != checksum.hexdigest():
         raise malformed(where, "its checksum is not that of the lines before it: some were changed or lost")
+    if line.get("objects", Checksum().objects()) != checksum.objects():
+        raise malformed(where, "its checksum of objects is not that of the lines before it: some were changed or lost")
     if line.get("windows") != checksum.windows():
         raise malformed(where, "its checksum of live windows is not that of the lines before it: some were changed")
 
@@ -186,6 +193,17 @@ def _state(line: Document, where: str) -> StateItem:
     if "agent" in line:
         return agent_item(owner, data, where, line.get("live_window"))
     return StateItem("multi_agent", owner, data)
+
+
+def _object(line: Document, where: str) -> ObjectItem:
+    key, encoding, data = line["object"], line.get("encoding"), line.get("data")
+    if not isinstance(key, str) or not isinstance(encoding, str) or not isinstance(data, str):
+        raise malformed(where, "an object has a key, an encoding and data, each a string")
+    try:
+        SessionObjects("", "s").absolute(key)
+        return ObjectItem(key, decoded(encoding, [data]))
+    except ValueError as error:
+        raise malformed(where, str(error)) from error
 
 
 def _data(line: Document, where: str) -> Document:
@@ -210,12 +228,16 @@ def lines_of(items: Iterable[Item], session_id: str, total: int | None, written:
         if isinstance(item, MessageItem):
             line = _line({"message": item.message_id, "data": item.data})
             written.add(replace(item, data=json.loads(line)["data"]))
+        elif isinstance(item, ObjectItem):
+            value = Encoded.of(item.value, part_bytes=len(item.value) * 2 + 4)
+            line = _line({"object": item.key, "encoding": value.encoding, "data": value.parts[0]})
+            written.add(_object(json.loads(line), "a line"))
         else:
             window = {"live_window": item.live_window} if item.kind == "agent" else {}
             line = _line({item.kind: item.owner, **window, "data": item.data})
             written.add(_state(json.loads(line), "a line"))
         yield line
-    sums = {"checksum": written.hexdigest(), "windows": written.windows()}
+    sums = {"checksum": written.hexdigest(), "windows": written.windows(), "objects": written.objects()}
     yield _line({"end": session_id, "messages": written.messages, **sums})
 
 

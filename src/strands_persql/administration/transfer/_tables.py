@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ...database.decoding import unreadable
 from ...database.live_window import LiveWindow
-from ...database.tables import Kind, StoredState, Tables, TransferTables
+from ...database.tables import Kind, SessionObjects, StoredState, Tables, TransferTables
 from ...errors import SessionConflictError, SessionDataError
-from ._items import Document, HeadItem, Item, MessageItem, Source, SourceSession, StateItem
+from ...stores import Objects, UnreadableError
+from ._items import Document, HeadItem, Item, MessageItem, ObjectItem, Source, SourceSession, StateItem
 
 if TYPE_CHECKING:
     from ...database.connector import Connector
@@ -176,6 +177,7 @@ class StoredSource(Source):
             while message is not None and (state.kind, state.owner) == ("agent", message.agent_id):
                 yield message
                 message = next(messages, None)
+        yield from self._objects(session_id)
         now = Head.read(self._connection, session_id).revisions
         changed = sorted(owner for (kind, owner), known in head.revisions.items() if now.get((kind, owner)) != known)
         if changed:
@@ -185,6 +187,21 @@ class StoredSource(Source):
                 session_id=session_id,
                 agent_id=changed[0],
             )
+
+    def _objects(self, session_id: str) -> Iterator[ObjectItem]:
+        store = self._connection.store
+        of_session, objects = (
+            SessionObjects(store.tables.prefix, session_id),
+            Objects(store.database, store.tables.prefix),
+        )
+        for key in self._connection.ask(of_session.keys()):
+            self._connection.requests += 1
+            try:
+                value = objects.read(key)
+            except UnreadableError as error:
+                raise SessionDataError(f"Object {key!r} of session {session_id!r} can't be read: {error}") from error
+            if value is not None:
+                yield ObjectItem(of_session.relative(key), value)
 
 
 def _state_item(kind: Kind, owner: str, stored: StoredState) -> StateItem:

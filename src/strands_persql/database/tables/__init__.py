@@ -7,6 +7,7 @@ One row holds one document, as one file of Strands' `FileSessionManager` does:
     {prefix}messages      (session_id, agent_id, message_id)  data = SessionMessage.to_dict(), live
     {prefix}multi_agents  (session_id, multi_agent_id)        data = serialize_state(), revision
     {prefix}chunks        the parts of a document that is too long for one row
+    {prefix}objects       (key, part)                         what Strands stores besides, such as offloaded results
     {prefix}schema        the versions of this layout that have been applied
 
 A message's `data` is what was said. `live` is NULL, or the same kind of document with the message as the model sees it
@@ -37,6 +38,7 @@ from ._parts import ChunkKind
 from ._reading import Found, MessagePage, Reading
 from ._restore import CHUNKS_AT_ONCE, MESSAGES_AT_ONCE
 from ._search import FoundMessage, IndexState, MessageKey, ScannedMessage, Search
+from ._session_objects import SessionObjects, agent_prefix, session_prefix
 from ._tables import Tables
 from ._transfer import Kind, PagedMessage, SessionHead, StoredState, TransferTables
 
@@ -75,15 +77,18 @@ __all__ = [
     "ScannedMessage",
     "Search",
     "SessionHead",
+    "SessionObjects",
     "SessionRow",
     "StoredState",
     "Tables",
     "TransferTables",
     "after_prefix",
+    "agent_prefix",
     "decoded",
     "first_number",
     "first_revision",
     "lacks_secure_deletion",
     "memory_id",
     "revision_step",
+    "session_prefix",
 ]

@@ -10,6 +10,7 @@ from ..query import Query
 from ._conditions import require, require_version
 from ._layout import revision_step
 from ._listing import Listing, SessionRow
+from ._session_objects import SessionObjects
 from ._statements import statement
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Copying:
             self._messages(new_id, whose, *ids),
             self._parts(new_id, "session_id = ?" if agent_id is None else _OF_AGENT, *ids),
         ]
+        statements.append(SessionObjects(p, session_id).copy(new_id, agent_id))
         if agent_id is None:
             statements.append(
                 statement(
@@ -109,6 +111,7 @@ class Copying:
             ),
             self._messages(new_id, f"{agent} AND message_id <= ?", *ids, cut.at),
             self._parts(new_id, f"{_OF_AGENT} AND kind <> 'agent' AND message_id <= ?", *ids, cut.at),
+            SessionObjects(p, session_id).copy(new_id, cut.agent_id),
         ]
         if sent:
             statements.append(
@@ -129,6 +132,7 @@ class Copying:
         p = self._prefix
         moved = [
             require_version(self._tables),
+            self._require_no_objects(new_id),
             require(self._tables, f"EXISTS (SELECT 1 FROM {p}sessions WHERE session_id = ?)", session_id),
             statement(
                 f"UPDATE {p}sessions SET session_id = ?, data = CASE WHEN json_valid(data) "
@@ -144,6 +148,7 @@ class Copying:
             moved.append(statement(sql, new_id, revision_step(), session_id))
         for name in ("messages", "chunks"):
             moved.append(statement(f"UPDATE {p}{name} SET session_id = ? WHERE session_id = ?", new_id, session_id))
+        moved.append(SessionObjects(p, session_id).move(new_id))
         return self._answered(moved, new_id)
 
     def _begun(self, session_id: str, new_id: str, now: str) -> list[Statement]:
@@ -151,6 +156,7 @@ class Copying:
         p = self._prefix
         return [
             require_version(self._tables),
+            self._require_no_objects(new_id),
             statement(
                 f"INSERT INTO {p}sessions (session_id, data) VALUES (?, (SELECT CASE WHEN json_valid(data) "
                 "THEN json_set(data, '$.session_id', ?, '$.created_at', ?, '$.updated_at', ?) ELSE data END "
@@ -162,6 +168,12 @@ class Copying:
                 session_id,
             ),
         ]
+
+    def _require_no_objects(self, new_id: str) -> Statement:
+        """Abort the transaction if there are objects under the new id already, which are somebody else's."""
+        objects = SessionObjects(self._prefix, new_id)
+        none = f"NOT EXISTS (SELECT 1 FROM {self._prefix}objects WHERE {objects.held})"
+        return require(self._tables, none, *objects.bounds)
 
     def _messages(self, new_id: str, where: str, *params: str | int) -> Statement:
         return statement(

@@ -9,6 +9,7 @@ from ..query import Query, each, together
 from ._conditions import require, require_version
 from ._layout import revision_step
 from ._listing import ALL_TABLES, Listing, newest_message
+from ._session_objects import SessionObjects
 from ._statements import statement
 
 if TYPE_CHECKING:
@@ -65,12 +66,13 @@ class Deleting:
         return require(self._tables, f"{self._state} IS ?", session_id, session_id, state)
 
     def count(self, session_id: str) -> Query[int]:
-        """All rows of a session."""
+        """All rows of a session, those of its objects too."""
         counts = " + ".join(
             f"(SELECT count(*) FROM {self._prefix}{name} WHERE session_id = page.session_id)" for name in ALL_TABLES
         )
         count = statement(f"SELECT {counts} AS rows FROM (SELECT ? AS session_id) AS page", session_id)
-        return Query([count], lambda answers: answers[0][0]["rows"])
+        objects = SessionObjects(self._prefix, session_id).count()
+        return Query([count, objects], lambda answers: sum(rows[0]["rows"] for rows in answers))
 
     def page(self, session_id: str, *, messages: int, parts: int, guards: list[Statement]) -> Query[DeletedPage]:
         """Delete some of a session's rows, its messages from the last one backwards, and its own row last.
@@ -82,19 +84,21 @@ class Deleting:
         Args:
             session_id: The session.
             messages: The most rows of messages.
-            parts: The most parts of long documents.
+            parts: The most parts of long documents, and of objects.
             guards: Conditions of the whole page.
         """
-        p = self._prefix
+        p, objects = self._prefix, SessionObjects(self._prefix, session_id)
         counted, deleted = self._counted(session_id, messages), self._deleted(session_id, messages, parts)
         state = statement(f"SELECT {self._state} AS state", session_id, session_id)
         session = statement(
             f"DELETE FROM {p}sessions WHERE session_id = ? "
             f"AND NOT EXISTS (SELECT 1 FROM {p}messages WHERE session_id = ?) "
-            f"AND NOT EXISTS (SELECT 1 FROM {p}chunks WHERE session_id = ?) RETURNING session_id",
+            f"AND NOT EXISTS (SELECT 1 FROM {p}chunks WHERE session_id = ?) "
+            f"AND NOT EXISTS (SELECT 1 FROM {p}objects WHERE {objects.held}) RETURNING session_id",
             session_id,
             session_id,
             session_id,
+            *objects.bounds,
         )
         query = together(
             Query([*guards, counted], lambda answers: int(answers[-1][0]["rows"])),
@@ -144,6 +148,7 @@ class Deleting:
             ),
             self._empty_agents(session_id),
             self._drop_parts(session_id, parts),
+            SessionObjects(p, session_id).delete(parts),
         ]
 
     def _empty_agents(self, session_id: str) -> Statement:

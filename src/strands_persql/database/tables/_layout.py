@@ -6,6 +6,7 @@ from collections.abc import Callable
 from secrets import randbits
 from typing import TYPE_CHECKING
 
+from ._objects import OBJECT_COLUMNS
 from ._statements import statement
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def _first_layout(p: str) -> tuple[str, ...]:
         f"CREATE TABLE IF NOT EXISTS {p}chunks (session_id TEXT NOT NULL, kind TEXT NOT NULL, owner TEXT NOT NULL, "
         "message_id INTEGER NOT NULL, generation TEXT NOT NULL, part INTEGER NOT NULL, data TEXT NOT NULL, "
         f"{key} (session_id, kind, owner, message_id, generation, part)) WITHOUT ROWID",
+        f"CREATE TABLE IF NOT EXISTS {p}objects ({OBJECT_COLUMNS}) WITHOUT ROWID",
         f"CREATE TABLE IF NOT EXISTS {p}schema (version INTEGER NOT NULL {key}) WITHOUT ROWID",
     )
 

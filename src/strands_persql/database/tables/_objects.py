@@ -31,12 +31,17 @@ from ._statements import statement
 if TYPE_CHECKING:
     from ...client import Statement
 
-__all__ = ["Encoded", "ObjectTables", "after_prefix", "decoded", "first_number"]
+__all__ = ["OBJECT_COLUMNS", "Encoded", "ObjectTables", "after_prefix", "decoded", "first_number"]
 
 Encoding = Literal["text", "base64"]
 
 ABANDONED_SECONDS = 3600
 """How long parts that no object names are kept: their write may still be under way."""
+
+OBJECT_COLUMNS = (
+    "key TEXT NOT NULL, part INTEGER NOT NULL, parts INTEGER NOT NULL, first INTEGER NOT NULL, "
+    "encoding TEXT NOT NULL, size INTEGER NOT NULL, data TEXT NOT NULL, PRIMARY KEY (key, part)"
+)
 
 _SHIFT = 21
 """The bits below the seconds in a part's number. Numbers stay below 2^53, to which JavaScript's are exact."""
@@ -151,10 +156,7 @@ class ObjectTables(IndexedTables):
     """
 
     TABLE = "objects"
-    COLUMNS = (
-        "key TEXT NOT NULL, part INTEGER NOT NULL, parts INTEGER NOT NULL, first INTEGER NOT NULL, "
-        "encoding TEXT NOT NULL, size INTEGER NOT NULL, data TEXT NOT NULL, PRIMARY KEY (key, part)"
-    )
+    COLUMNS = OBJECT_COLUMNS
     INDEX = ("objects_index", ("key UNINDEXED", "name", "body"), ("tokenize='unicode61 remove_diacritics 2'",))
     GOES_WITHOUT = (NO_FTS5,)
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from ..encoding import PARTS_MARKER
 from ..query import Answers, Query, rows_as, unanswered
 from ._fts import FullText, matching
+from ._objects import ObjectTables
 from ._reading import PAGE_BYTES
 from ._statements import statement
 
@@ -73,12 +74,14 @@ class IndexState(NamedTuple):
         current: The index, with the triggers that keep it current.
         complete: The index is current, and has every message.
         needs_merging: Its SQLite is older than 3.42, which leaves deleted words in the index until it is merged.
+        of_objects: There is an index of objects.
     """
 
     begun: bool
     current: bool
     complete: bool
     needs_merging: bool
+    of_objects: bool
 
 
 class PageEnd(NamedTuple):
@@ -128,6 +131,7 @@ class Search:
         self._sessions, self._messages, self._chunks = f"{prefix}sessions", f"{prefix}messages", f"{prefix}chunks"
         self._texts = f"{prefix}search_texts"
         self._index = FullText(f"{prefix}search", ["text"], f"content='{self._texts}'", "content_rowid='id'")
+        self._of_objects = f"{prefix}{ObjectTables.INDEX[0]}"
         self._columns = "session_id, agent_id, message_id"
 
     # The index itself
@@ -137,12 +141,15 @@ class Search:
         index = self._index.name
 
         def read(answers: Answers) -> IndexState:
-            names = {row["name"].removeprefix(index) for row in answers[0]}
+            found = {row["name"] for row in answers[0]}
+            names = {name.removeprefix(index) for name in found - {self._of_objects}}
             current = "" in names and bool(names & {"_rewritten", "_scrubbed"})
-            return IndexState(bool(names), current, current and "_filled" in names, "_scrubbed" in names)
+            complete = current and "_filled" in names
+            return IndexState(bool(names), current, complete, "_scrubbed" in names, self._of_objects in found)
 
         names = [f"{index}{suffix}" for suffix in ("", "_rewritten", "_scrubbed", "_filled")]
-        return Query([statement("SELECT name FROM sqlite_master WHERE name IN (?, ?, ?, ?)", *names)], read)
+        master = "SELECT name FROM sqlite_master WHERE name IN (?, ?, ?, ?, ?)"
+        return Query([statement(master, *names, self._of_objects)], read)
 
     def create(self) -> Query[None]:
         """Create the tables of the index; harmless where they exist."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..decoding import StoredDocument
 from ..query import Query
+from ._session_objects import SessionObjects
 from ._statements import statement
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Sessions:
                 statement(f"DELETE FROM {self.prefix}{name} WHERE session_id = ?", session_id)
                 for name in ("chunks", "messages", "agents", "multi_agents")
             ),
+            SessionObjects(self.prefix, session_id).delete(),
             statement(f"DELETE FROM {self.prefix}sessions WHERE session_id = ? RETURNING session_id", session_id),
         ]
         return Query(statements, lambda answers: bool(answers[-1]))
