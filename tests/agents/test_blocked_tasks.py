@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import pairwise
 from typing import Any
 
 import pytest
 from strands import Agent
+from strands.hooks import BeforeInvocationEvent
 from strands.multiagent import GraphBuilder, Swarm
 from strands.multiagent.graph import Graph
 
@@ -87,11 +89,18 @@ def test_blocked_in_a_later_node(store: Store, task: Any, answer: str) -> None:
     assert words_of(store.messages("a")) == [SAFE, SAFE]
 
 
-def test_blocked_beside_another_node(store: Store) -> None:
-    """Of two nodes that are given the same task one is blocked: the other's row goes too."""
+@pytest.mark.parametrize("late", ["a", "b"])
+def test_blocked_beside_another_node(store: Store, late: str) -> None:
+    """Of two nodes that are given the same task one is blocked: the other's row goes too, and never comes after it."""
     mirror = mirror_of(store)
     nodes = [node("a", ScriptedModel(["fine"]), mirror), node("b", ScriptedModel([redact_user(SAFE)]), mirror)]
-    graph_of(nodes, store.manager(), edges=[])(RAW)
+    graph = graph_of(nodes, store.manager(), edges=[])
+
+    async def wait(event: Any) -> None:
+        await asyncio.sleep(0.1)
+
+    graph.nodes[late].executor.hooks.add_callback(BeforeInvocationEvent, wait)  # type: ignore[union-attr]
+    graph(RAW)
     assert not held(store)
     assert words_of(store.messages("a")) == [SAFE, "fine"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
-from strands.hooks import AfterModelCallEvent, BeforeModelCallEvent, HookRegistry
+from strands.hooks import AfterModelCallEvent, BeforeModelCallEvent, HookRegistry, MessageAddedEvent
 
 from ..database.encoding import Message, copied
 from .agent_state import messages_of
@@ -23,6 +23,10 @@ class Told(Protocol):
     async def redacted(self, agent: Agent, message: Message, raw: Message) -> None:
         """An agent's prompt was redacted; `raw` is a copy of the message before."""
 
+    def withheld(self, agent: Agent, message: Message) -> bool:
+        """Whether a message that an agent was given was blocked elsewhere meanwhile, and is redacted now."""
+        ...
+
 
 class _Watch:
     """Compares the last message of one agent's history before and after each call of its model."""
@@ -30,6 +34,12 @@ class _Watch:
     def __init__(self) -> None:
         self.told: WeakSet[Told] = WeakSet()
         self._asked: tuple[Message, Message] | None = None
+
+    async def added(self, event: Any) -> None:
+        message: Message = event.message
+        raw = copied(message)
+        if any([each.withheld(event.agent, message) for each in list(self.told)]):
+            await self._tell(event.agent, message, raw)
 
     async def before(self, event: Any) -> None:
         history = messages_of(event.agent)
@@ -39,8 +49,11 @@ class _Watch:
     async def after(self, event: Any) -> None:
         asked, self._asked = self._asked, None
         if asked is not None and asked[0]["content"] != asked[1]["content"]:
-            for each in list(self.told):
-                await each.redacted(event.agent, *asked)
+            await self._tell(event.agent, *asked)
+
+    async def _tell(self, agent: Agent, message: Message, raw: Message) -> None:
+        for each in list(self.told):
+            await each.redacted(agent, message, raw)
 
 
 _watched: WeakKeyDictionary[HookRegistry, _Watch] = WeakKeyDictionary()
@@ -57,6 +70,7 @@ def watch(registry: HookRegistry, told: Told) -> None:
     if watch is None:
         watch = _watched[registry] = _Watch()
         on = adder(registry)
+        on(MessageAddedEvent, watch.added, order=FIRST)
         on(BeforeModelCallEvent, watch.before, order=LAST)  # after hooks that change the prompt themselves
         on(AfterModelCallEvent, watch.after, order=FIRST)
     watch.told.add(told)

@@ -138,6 +138,10 @@ class Listener:
         for agent in agents_in(source):
             watch(agent.hooks, self)
 
+    def withheld(self, agent: Agent, message: Message) -> bool:
+        """Redact a prompt that a node was given, if another node's guardrail has blocked it in this run."""
+        return any(self.multi_agents.withheld(source, message) for source in self.multi_agents.sources_of(agent))
+
     async def redacted(self, agent: Agent, message: Message, raw: Message) -> None:
         """A guardrail has redacted the prompt of a node."""
         for source in self.multi_agents.sources_of(agent):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from ..database.encoding import Message, decode, encode, is_message, mapping
 from ..database.tables import Document
@@ -40,6 +40,7 @@ class MultiAgentRecorder:
         self._opening = opening
         self._recorded: dict[str, str] = {}  # the state of each, as last recorded
         self._sources: WeakSet[MultiAgentBase] = WeakSet()
+        self._blocked: WeakKeyDictionary[MultiAgentBase, list[RedactedCopies]] = WeakKeyDictionary()  # in this run
 
     def knows(self, source: MultiAgentBase) -> bool:
         """Whether a Graph or Swarm was restored or attached."""
@@ -76,12 +77,23 @@ class MultiAgentRecorder:
     def recorded(self, source: MultiAgentBase, *, last: bool) -> Written:
         """A node of a Graph or Swarm has run, or with `last` the whole of it."""
         with self._writer.lock:
+            if last:
+                self._blocked.pop(source, None)
             self._put(source.id, source.serialize_state())
             return self._writer.send(last=last)
 
     def sources_of(self, agent: Agent) -> list[MultiAgentBase]:
         """The Graphs and Swarms of which an agent is a node."""
         return [source for source in self._sources if any(node is agent for node in agents_in(source))]
+
+    def withheld(self, source: MultiAgentBase, message: Message) -> bool:
+        """Redact a prompt that a node is given, if what it holds was blocked in this run, beside this node."""
+        for copies in self._blocked.get(source, ()):
+            redacted = copies.message(message) if message["role"] == "user" else None
+            if redacted is not None:
+                message.update(content=redacted["content"])
+                return True
+        return False
 
     def redacted(self, source: MultiAgentBase, message: Message, raw: Message) -> Written:
         """A node's prompt was redacted: the next node is not given what was blocked, and no row keeps it.
@@ -93,6 +105,7 @@ class MultiAgentRecorder:
         """
         copies = RedactedCopies(raw, message)
         with self._writer.lock:
+            self._blocked.setdefault(source, []).append(copies)
             _scrub(source, copies)
             stored = decode(self._recorded.get(source.id) or "{}")
             state = copies.cleared(stored)

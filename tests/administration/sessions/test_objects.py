@@ -229,6 +229,6 @@ def test_an_offloader_keeps_results_in_the_session(place: Place, given: str) -> 
         agent("fetch")
         assert f"secret of {' '.join(user)}" in str(agent.messages[-2])
     sessions = PerSQLSessions(place.store.database())
-    for user, _ in users[:2]:
-        sessions.delete(user)
+    for session_id in ("ada", "bob"):
+        sessions.delete(session_id)
     assert keys(place) == []
