@@ -29,6 +29,7 @@ _KEYS = 90
 
 def erase(store: Connector[Tables], index: Search, session_id: str, agent_id: str, message_id: int) -> None:
     """See `PerSQLSessions.erase`."""
+    store.wipe()
     for _ in range(ATTEMPTS):
         objects, batches = _erasure(store, session_id, agent_id, message_id)
         if all(written(store, batch.statements) for batch in (*objects, *batches)):

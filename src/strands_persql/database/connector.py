@@ -98,6 +98,8 @@ class Connector(Generic[L]):
 
     def carry_out(self, query: Query[T]) -> T:
         """Run a query that writes, as one request and one transaction, all of it or nothing."""
+        if query.erases:
+            self.wipe()
         answers = self._with_tables(lambda: self._batch(query.statements, None))
         with _reading():
             return query.read(answers)
@@ -119,6 +121,11 @@ class Connector(Generic[L]):
             self._with_tables(lambda: self._commit(statements, key, patient, after))
         else:
             self._commit(statements, key, patient, after)
+
+    def wipe(self) -> None:
+        """What is overwritten or deleted now is to be gone from the bytes of a local file once it is closed."""
+        if isinstance(self.database, Handle):
+            self.database.wipe()
 
     @property
     def has_patience(self) -> bool:

@@ -35,10 +35,12 @@ class Query(Generic[T]):
     Attributes:
         statements: At most 100.
         read: Makes the result of the answers, one list of rows for each statement.
+        erases: Whether what it deletes is to be gone from the bytes of a local file, too.
     """
 
     statements: Sequence[Statement]
     read: Callable[[Answers], T]
+    erases: bool = False
 
 
 @overload

@@ -21,6 +21,7 @@ __all__ = ["search"]
 
 def search(out: Outgoing, redaction: Redaction, connector: Connector[Tables], lock: threading.RLock) -> None:
     """Put the rows that hold what is to be redacted among those being sent, in the place of the redaction."""
+    connector.wipe()
     stored = _stored(out, redaction, connector)
     with lock:
         del out.rows[redaction.key]

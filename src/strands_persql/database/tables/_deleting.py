@@ -111,7 +111,7 @@ class Deleting:
             unreturned, returned, state, gone = query.read(answers)
             return DeletedPage(unreturned + sum(returned) + gone, gone > 0, state)
 
-        return Query(query.statements, read)
+        return Query(query.statements, read, erases=True)
 
     def _counted(self, session_id: str, limit: int) -> Statement:
         """How many rows go of which the deletion tells none."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ...errors import PerSQLError
@@ -216,7 +217,7 @@ class MemoryTables(IndexedTables):
             entries = self.index.forgetting(statement(remove, name, scope, *bounds, _owned(name, scope)))
         delete = f"DELETE FROM {self.table} AS m WHERE {which} AND {self._may_change} RETURNING id"
         deleted = statement(delete, name, scope, *bounds)
-        return self._change(Query([*entries, deleted], lambda answers: len(answers[-1])))
+        return replace(self._change(Query([*entries, deleted], lambda answers: len(answers[-1]))), erases=True)
 
 
 def _owned(name: str, scope: str) -> str:

@@ -19,7 +19,7 @@ import binascii
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from secrets import randbits
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -213,7 +213,8 @@ class ObjectTables(IndexedTables):
 
     def delete(self, key: str) -> Query[None]:
         """Delete every row of an object, those of broken-off writes too."""
-        return unanswered(statement(f"DELETE FROM {self.table} WHERE key = ?", key), *self._forget(key))
+        delete = statement(f"DELETE FROM {self.table} WHERE key = ?", key)
+        return replace(unanswered(delete, *self._forget(key)), erases=True)
 
     # Reading
 

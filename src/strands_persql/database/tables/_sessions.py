@@ -58,4 +58,4 @@ class Sessions:
             SessionObjects(self.prefix, session_id).delete(),
             statement(f"DELETE FROM {self.prefix}sessions WHERE session_id = ? RETURNING session_id", session_id),
         ]
-        return Query(statements, lambda answers: bool(answers[-1]))
+        return Query(statements, lambda answers: bool(answers[-1]), erases=True)
