@@ -588,3 +588,33 @@ async def test_transcript_keeps_what_the_model_forgot(scenario: Any) -> None:
     listed = run.manager.list_messages(SESSION, "default")
     assert words_of(each.message for each in listed) == [word for n in range(5) for word in (f"q{n}", f"a{n}")]
     assert [each.message_id for each in listed] == list(range(10))
+
+
+async def test_histories_that_are_swapped(scenario: Any) -> None:
+    """Two histories are swapped on and off one agent: each message is stored once, and the window is the agent's."""
+    model = ScriptedModel()
+    run = scenario(agent_of(model))
+    branches: dict[str, list[Any]] = {"x": [], "y": []}
+    for turn in range(3):
+        for name in branches:
+            run.agent.messages = copy.deepcopy(branches[name])
+            model.play(f"{name}{turn} answered")
+            await run.turn(f"{name}{turn}")
+            branches[name] = copy.deepcopy(run.agent.messages)
+    assert len(run.store.messages()) == 12
+    run.agent.messages = copy.deepcopy(branches["x"])
+    run.agent.messages[1]["content"] = [{"text": "edited meanwhile"}]
+    model.play("again")
+    await run.turn("once more")
+    assert len(run.store.messages()) == 14
+
+
+async def test_examples_that_are_bound_anew(scenario: Any) -> None:
+    """A program that begins each turn with the same examples, which Strands gives fresh ids: they are stored once."""
+    model = ScriptedModel()
+    run = scenario(agent_of(model))
+    for turn in range(3):
+        run.agent.messages = [user("example"), assistant("answer")]
+        model.play(f"a{turn}")
+        await run.turn(f"q{turn}")
+    assert words_of(run.store.messages()) == ["example", "answer", "q0", "a0", "q1", "a1", "q2", "a2"]

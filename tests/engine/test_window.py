@@ -14,12 +14,8 @@ from hypothesis import strategies as st
 from strands_persql import SessionDataError
 from strands_persql.database.encoding import decode
 from strands_persql.database.live_window import LiveWindow
-from strands_persql.engine.window import (
-    INLINE_SIZE,
-    Change,
-    Entry,
-    Window,
-)
+from strands_persql.engine.entries import Entry
+from strands_persql.engine.window import INLINE_SIZE, Change, Window
 
 Message = dict[str, Any]
 

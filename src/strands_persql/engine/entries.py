@@ -10,7 +10,7 @@ from typing import Any
 from ..database.encoding import Message, copied, encode
 from ..errors import SessionDataError
 
-__all__ = ["UNKNOWN", "Entry", "content_of", "continues", "find", "words_of"]
+__all__ = ["UNKNOWN", "Entry", "content_of", "content_without_id", "continues", "find", "words_of"]
 
 UNKNOWN = -1
 """No hash that Python makes."""
@@ -83,11 +83,11 @@ def find(
     _match(messages, found, entries, used, lambda message: id(message))
     _match(messages, found, entries, used, lambda message: message.get("tracking_id") or None)
     # Ids may be missing (before Strands 1.47, or in a history brought in from elsewhere): then by content.
-    _match(messages[:by_content], found, entries, used, _content_without_id, only_without_id=True)
+    _match(messages[:by_content], found, entries, used, content_without_id, only_without_id=True)
     if recognised:
-        _match(messages[: min(by_content, recognised)], found, entries, used, _content_without_id)
+        _match(messages[: min(by_content, recognised)], found, entries, used, content_without_id)
         for message, entry in zip(messages, found, strict=True):
-            if entry is not None and _content_without_id(message) == _content_without_id(entry.content):
+            if entry is not None and content_without_id(message) == content_without_id(entry.content):
                 entry.content = content_of(message)  # stored under an id of another process: no reason to write
     return found
 
@@ -148,7 +148,8 @@ def words_of(message: Message) -> int:
         return UNKNOWN
 
 
-def _content_without_id(message: Message) -> str | None:
+def content_without_id(message: Message) -> str | None:
+    """A message's JSON but for its tracking id; None where it has none."""
     try:
         return encode({key: value for key, value in message.items() if key != "tracking_id"}, what="a message")
     except SessionDataError:

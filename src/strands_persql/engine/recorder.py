@@ -123,6 +123,7 @@ class Recorder:
             )
             window.recognises = sys.maxsize if built_with is None else built_with
             known = self._going_on(agent, stored, window)
+        known.window.departed.gives_ids = False
         with self._writer.lock:
             self._agents[agent_id] = known
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 from ..database.encoding import Message, copied, encode, now
 from ..database.live_window import LiveWindow, Range
 from ..errors import SessionDataError
+from .departed import Departed
 from .entries import Entry, content_of, continues, find, words_of
 
-__all__ = ["Change", "Entry", "Window"]
+__all__ = ["Change", "Window"]
 
 INLINE_SIZE = 64_000
 """The most characters that inline messages may add to an agent's row, which every change of its state rewrites.
@@ -61,6 +62,7 @@ class Window:
         self.recognises = 0
         """How many messages, from the first, the next look finds by their content too, whatever their tracking ids: the
         entries were not made of this history, and ids may be fresh in every process."""
+        self.departed = Departed()
         self._contents: list[Message] = []  # the entries' contents, so that one == in C compares them all
         self._what = what
         self._keeps_dropped = keeps_dropped
@@ -196,7 +198,9 @@ class Window:
             self._follow(messages)
             return Change()
         change = Change()
-        found = find(messages, self.entries, len(messages) - 1 if added else len(messages), recognised=self.recognises)
+        by_content = len(messages) - 1 if added else len(messages)
+        found = find(messages, self.entries, by_content, recognised=self.recognises)
+        self.departed.recall(messages[:by_content], found, self.entries)
         # What was changed while nobody looked may have been redacted.
         gone = {id(message) for message in (*overwritten, *messages[: self.recognises])}
         announced = {id(message) for message in said}
@@ -219,6 +223,8 @@ class Window:
                 entry.message = message
             entries.append(entry)
         self._keep_inline_small(entries, change)
+        if not self._keeps_dropped:
+            self.departed.add(self.entries, entries)
         self.entries = entries
         self._contents = [entry.content for entry in entries]
         return self._described(change)

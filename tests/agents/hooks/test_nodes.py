@@ -19,7 +19,9 @@ from ..harness import (
     SESSION,
     Store,
     assert_rows_sound,
+    assistant,
     restored,
+    user,
     words_of,
 )
 from ..scripted import (
@@ -340,3 +342,15 @@ async def test_an_agent_used_as_a_tool(store: Store, mode: str) -> None:
     for agent in (inner, outer):
         assert store.messages(agent.agent_id) == list(agent.messages)
         assert restored(store, agent_of(ScriptedModel(), agent_id=agent.agent_id)).messages == agent.messages
+
+
+async def test_examples_of_a_swarms_nodes(store: Store, mode: str) -> None:
+    """A Swarm's node begins each run with the messages it was built with: they are stored once."""
+    shots = [user("example"), assistant("answer")]
+    model, mirror = ScriptedModel(["one", "two", "three"]), mirror_of(store)
+    swarm = Swarm([node("a", model, mirror, messages=shots)], id="swarm")
+    for _ in range(2):
+        await run(mode, swarm, "task")
+    assert words_of(store.messages("a"))[:2] == ["example", "answer"]
+    assert str(store.messages("a")).count("example") == 1
+    assert_mirrored(store, agents_of(swarm)["a"], name="a", ids=False)

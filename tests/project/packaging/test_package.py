@@ -33,8 +33,9 @@ WINGS = [
 
 PURE = {
     "administration.blanking", "administration.results", "administration.values", "database.decoding",
-    "database.encoding", "database.live_window", "database.query", "database.tables", "engine.copies", "engine.entries",
-    "engine.outgoing", "engine.planner", "engine.reader", "engine.repair", "engine.window", "stores.words",
+    "database.encoding", "database.live_window", "database.query", "database.tables", "engine.copies",
+    "engine.departed", "engine.entries", "engine.outgoing", "engine.planner", "engine.reader", "engine.repair",
+    "engine.window", "stores.words",
 }  # fmt: skip
 IO = {
     "asyncio", "concurrent", "ftplib", "http", "httpx", "io", "multiprocessing", "os", "pathlib", "shutil", "socket",

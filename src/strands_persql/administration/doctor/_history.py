@@ -9,8 +9,9 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any, cast
 
 from ...database.encoding import Message, copied
+from ...engine.entries import Entry
 from ...engine.repair import repair
-from ...engine.window import Entry, Window
+from ...engine.window import Window
 from ..values import many
 from ._findings import Finding
 

@@ -23,7 +23,8 @@ from ...database.tables import (
     Kind,
 )
 from ...engine.agent_state import Restorable
-from ...engine.window import Entry, Window
+from ...engine.entries import Entry
+from ...engine.window import Window
 from ...errors import SessionDataError
 from ..values import many
 from ._findings import Finding, line_of, reason_of, unreadable_row
