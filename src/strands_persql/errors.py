@@ -19,7 +19,7 @@ Messages never hold a token or the content of a message.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from strands.types.exceptions import SessionException
 
@@ -149,6 +149,15 @@ class SessionConflictError(SessionException):
         self.message_id = message_id
         self.expected_revision = expected_revision
         self.stored_revision = stored_revision
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By default an exception is made anew of its message alone, which would lack the ids.
+        return _remade, (type(self), self.args), vars(self)
+
+
+def _remade(kind: type[SessionConflictError], args: tuple[Any, ...]) -> SessionConflictError:
+    """An error as it came out of another process, or was copied; its attributes follow."""
+    return kind.__new__(kind, *args)
 
 
 class SessionDataError(SessionException):
