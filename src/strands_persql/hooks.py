@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from strands.hooks import HookProvider, HookRegistry
 
+from .client import named
 from .database.connector import Connector
 from .database.tables import Tables
 from .engine.closing import Closing
@@ -64,7 +65,7 @@ class PerSQLHooks(Closing, HookProvider):
         create_tables: bool = True,
     ) -> None:
         if on_error not in ("raise", "log"):
-            raise ValueError(f"on_error must be 'raise' or 'log', got {on_error!r}")
+            raise ValueError(f"on_error must be 'raise' or 'log', got {named(on_error)}")
         connector = Connector(database, Tables(table_prefix), create_tables=create_tables)
         self._recording = Recording(connector, session_id, durability)
         self.session_id = self._recording.session_id

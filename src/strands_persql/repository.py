@@ -10,9 +10,10 @@ from strands.session import SessionRepository
 from strands.types.exceptions import SessionException
 from strands.types.session import Session, SessionAgent, SessionMessage
 
+from .client import named
 from .database.connector import Connector
 from .database.decoding import StoredMessage, unreadable
-from .database.encoding import Document, encode, is_message
+from .database.encoding import Document, encode, is_message, why
 from .database.faults import fault_of
 from .database.query import unanswered
 from .database.tables import Tables
@@ -67,10 +68,10 @@ class PerSQLSessionRepository(SessionRepository):
             SessionException: It exists already.
         """
         session_id = session.session_id
-        data = encode(session.to_dict(), what=f"session {session_id!r}")
+        data = encode(session.to_dict(), what=f"session {named(session_id)}")
         self._write(
             [self._tables.sessions.create(session_id, data)],
-            unique=f"Session {session_id!r} exists already. Read it, or choose another session_id.",
+            unique=f"Session {named(session_id)} exists already. Read it, or choose another session_id.",
         )
         return session
 
@@ -86,7 +87,7 @@ class PerSQLSessionRepository(SessionRepository):
             SessionException: There is no such session.
         """
         if not self._store.carry_out(self._tables.sessions.delete(session_id)):
-            raise SessionException(f"Session {session_id!r} does not exist.")
+            raise SessionException(f"Session {named(session_id)} does not exist.")
 
     # Agents
 
@@ -97,11 +98,12 @@ class PerSQLSessionRepository(SessionRepository):
             SessionException: It exists already, or its session doesn't.
         """
         agent_id = session_agent.agent_id
-        document = _laid_out(vars(session_agent), what=f"agent {agent_id!r}")
+        document = _laid_out(vars(session_agent), what=f"agent {named(agent_id)}")
         self._write(
             self._tables.agents.add(session_id, agent_id, document),
-            unique=f"Agent {agent_id!r} exists already in session {session_id!r}. Update it, or use another agent_id.",
-            missing=f"Session {session_id!r} does not exist. Create it first.",
+            unique=f"Agent {named(agent_id)} exists already in session {named(session_id)}. Update it, or use "
+            "another agent_id.",
+            missing=f"Session {named(session_id)} does not exist. Create it first.",
         )
 
     def read_agent(self, session_id: str, agent_id: str, **kwargs: Any) -> SessionAgent | None:
@@ -118,10 +120,10 @@ class PerSQLSessionRepository(SessionRepository):
             SessionException: There is no such agent.
         """
         agent_id = session_agent.agent_id
-        document = _laid_out(vars(session_agent), what=f"agent {agent_id!r}")
+        document = _laid_out(vars(session_agent), what=f"agent {named(agent_id)}")
         self._write(
             self._tables.agents.replace(session_id, agent_id, document),
-            missing=f"Agent {agent_id!r} does not exist in session {session_id!r}. Create it first.",
+            missing=f"Agent {named(agent_id)} does not exist in session {named(session_id)}. Create it first.",
         )
 
     # Messages
@@ -137,9 +139,9 @@ class PerSQLSessionRepository(SessionRepository):
         document = _message_document(session_message)
         self._write(
             self._tables.messages.append(session_id, agent_id, message_id, document),
-            unique=f"Message {message_id} of agent {agent_id!r} exists already in session {session_id!r}: "
+            unique=f"Message {message_id} of agent {named(agent_id)} exists already in session {named(session_id)}: "
             "another writer may have stored it. Keep one writer per session.",
-            missing=f"Agent {agent_id!r} does not exist in session {session_id!r}. Create it first.",
+            missing=f"Agent {named(agent_id)} does not exist in session {named(session_id)}. Create it first.",
         )
 
     def read_message(self, session_id: str, agent_id: str, message_id: int, **kwargs: Any) -> SessionMessage | None:
@@ -164,7 +166,7 @@ class PerSQLSessionRepository(SessionRepository):
         document = _message_document(session_message)
         self._write(
             self._tables.messages.replace(session_id, agent_id, message_id, document),
-            missing=f"Message {message_id} of agent {agent_id!r} does not exist in session {session_id!r}.",
+            missing=f"Message {message_id} of agent {named(agent_id)} does not exist in session {named(session_id)}.",
         )
 
     def list_messages(
@@ -192,7 +194,7 @@ class PerSQLSessionRepository(SessionRepository):
         """
         self._write(
             self._tables.multi_agents.put(session_id, multi_agent.id, _state(multi_agent)),
-            missing=f"Session {session_id!r} does not exist. Create it first.",
+            missing=f"Session {named(session_id)} does not exist. Create it first.",
         )
 
     def read_multi_agent(self, session_id: str, multi_agent_id: str, **kwargs: Any) -> dict[str, Any] | None:
@@ -208,7 +210,8 @@ class PerSQLSessionRepository(SessionRepository):
         """
         self._write(
             self._tables.multi_agents.replace(session_id, multi_agent.id, _state(multi_agent)),
-            missing=f"Multi-agent {multi_agent.id!r} does not exist in session {session_id!r}. Create it first.",
+            missing=f"Multi-agent {named(multi_agent.id)} does not exist in session {named(session_id)}. Create "
+            "it first.",
         )
 
     def _write(self, statements: Sequence[Statement], *, unique: str = "", missing: str = "") -> None:
@@ -275,8 +278,9 @@ class LiveSession(PerSQLSessionRepository):
             super().create_message(session_id, agent_id, session_message, **kwargs)
         elif session_message.message_id > next_id:
             raise SessionException(
-                f"Message {session_message.message_id} would leave a gap: the next message of agent {agent_id!r} in "
-                f"session {session_id!r} is {next_id}."
+                f"Message {session_message.message_id} would leave a gap: the next message of agent "
+                f"{named(agent_id)} in "
+                f"session {named(session_id)} is {next_id}."
             )
         else:
             _message_document(session_message)  # raises what can't be stored
@@ -376,11 +380,11 @@ def _message_document(session_message: SessionMessage) -> Document:
 def _message_id(message_id: object) -> int:
     if isinstance(message_id, int) and not isinstance(message_id, bool):
         return message_id
-    raise ValueError(f"message_id must be an integer, got {message_id!r}")
+    raise ValueError(f"message_id must be an integer, got {named(message_id)}")
 
 
 def _state(multi_agent: MultiAgentBase) -> Document:
-    return Document.of(encode(multi_agent.serialize_state(), what=f"the state of multi-agent {multi_agent.id!r}"))
+    return Document.of(encode(multi_agent.serialize_state(), what=f"the state of multi-agent {named(multi_agent.id)}"))
 
 
 def _message(stored: StoredMessage) -> SessionMessage:
@@ -393,4 +397,4 @@ def _made(make: Callable[[dict[str, Any]], T], fields: dict[str, Any], *, what: 
     try:
         return make(fields)
     except (TypeError, KeyError, ValueError) as error:
-        raise SessionDataError(unreadable(what, f"it is no record of Strands' ({error})")) from error
+        raise SessionDataError(unreadable(what, f"it is no record of Strands' ({why(error)})")) from error

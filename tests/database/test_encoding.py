@@ -68,11 +68,11 @@ def test_what_only_looks_like_bytes_is_kept(data: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "place", "kind"),
     [
-        ({"content": [{"when": datetime.date(2026, 1, 1)}]}, "content[0].when", "date"),
-        ({"content": [{"set": {"secret"}}]}, "content[0].set", "set"),
+        ({"content": [{"when": datetime.date(2026, 1, 1)}]}, "content[0][key 0]", "date"),
+        ({"content": [{"set": {"secret"}}]}, "content[0][key 0]", "set"),
         ({"content": {("secret", 1): 1}}, "content", "tuple as a key"),
         ([0, [uuid.uuid4()]], "[1][0]", "UUID"),
-        ({"content": [{"a secret key": {"x": object()}}]}, "content[0].….x", "object"),
+        ({"content": [{"a secret key": {"x": object()}}]}, "content[0][key 0][key 0]", "object"),
     ],
 )
 def test_an_error_names_place_and_type_but_no_content(value: Any, place: str, kind: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from ..client import named
 from ..database.encoding import LARGEST_NUMBER
 from ..engine.options import checked_session_id
 from .values import time_of
@@ -38,7 +39,9 @@ def time(name: str, value: datetime | str) -> datetime:
     """A time with a zone: a `datetime` without one is local time, as everywhere in Python; a string without one UTC."""
     found = time_of(value) if isinstance(value, str) else value
     if found is None:
-        raise ValueError(f"{name} must be a time such as '2025-01-31' or '2025-01-31T12:00:00+00:00', got {value!r}")
+        raise ValueError(
+            f"{name} must be a time such as '2025-01-31' or '2025-01-31T12:00:00+00:00', got {named(value)}"
+        )
     return found if found.tzinfo is not None else found.astimezone()
 
 
@@ -46,5 +49,5 @@ def two_ids(session_id: str, new_id: str) -> tuple[str, str]:
     """The ids of a session and of what is to be made of it."""
     old, new = checked_session_id(session_id), checked_session_id(new_id)
     if old == new:
-        raise ValueError(f"new_id must be another id than the session's own, {old!r}")
+        raise ValueError(f"new_id must be another id than the session's own, {named(old)}")
     return old, new

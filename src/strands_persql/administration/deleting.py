@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..client import logger_of
 from ..database.faults import GUARDS, fault_of
 from ..database.query import each
 from ..database.tables import Deleting
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["delete", "prune"]
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 _MESSAGES, _PARTS = 1000, 50
 """Rows deleted in one request. Parts are of up to 1 MB."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from strands.types.exceptions import SessionException
 
+from ..client import named
 from ..database.encoding import Document, encode, mapping, now
 from ..database.faults import GUARDS, fault_of
 from ..database.query import together, unanswered
@@ -100,7 +101,8 @@ def _check_move(store: Connector[Tables], session_id: str, new_id: str, agent_id
         raise absent
     if store.ask(Deleting(store.tables).count(new_id)):
         raise SessionException(
-            f"Session {new_id!r} exists already. Choose another id, or delete that session first. Nothing was changed."
+            f"Session {named(new_id)} exists already. Choose another id, or delete that session first. Nothing "
+            "was changed."
         )
 
 
@@ -119,8 +121,8 @@ def _agent(store: Connector[Tables], session_id: str, agent_id: str | None, at: 
     if agent_id is None and len(rows) != 1:
         agents = ", ".join(repr(row.agent_id) for row in rows) or "none"
         raise SessionException(
-            f"Session {session_id!r} has {len(rows)} agents ({agents}), so `at` alone names no message: say which with "
-            "agent_id=. Nothing was changed."
+            f"Session {named(session_id)} has {len(rows)} agents ({agents}), so `at` alone names no message: "
+            "say which with agent_id=. Nothing was changed."
         )
     absent = absence(found, session_id, rows[0].agent_id if rows else agent_id, at)
     if absent is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..client import named
 from ..database.faults import GUARDS, fault_of
 from ..database.query import unanswered
 from ..errors import SessionConflictError
@@ -34,7 +35,8 @@ def written(store: Connector[Tables], statements: Sequence[Statement]) -> bool:
 def conflict(session_id: str, agent_id: str) -> SessionConflictError:
     """The error for what could not be written in as many attempts."""
     return SessionConflictError(
-        f"Session {session_id!r}: agent {agent_id!r} is being written to all the time, so it could not be changed. "
+        f"Session {named(session_id)}: agent {named(agent_id)} is being written to all the time, so it could "
+        "not be changed. "
         "Nothing of it was overwritten. Stop the agent, or call again.",
         session_id=session_id,
         agent_id=agent_id,

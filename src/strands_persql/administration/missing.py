@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from strands.types.exceptions import SessionException
 
+from ..client import named
 from ..database.tables import Reading
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def absence(
     if message_id is not None and not found.message:
         holds = "it has none yet" if found.last is None else f"its messages are 0 to {found.last}"
         return SessionException(
-            f"Message {message_id} of agent {agent_id!r} does not exist in session {session_id!r}: {holds}."
+            f"Message {message_id} of agent {named(agent_id)} does not exist in session {named(session_id)}: {holds}."
         )
     return None
 
@@ -42,13 +43,13 @@ def absence(
 def no_session(session_id: str) -> SessionException:
     """The error for a session that does not exist."""
     return SessionException(
-        f"Session {session_id!r} does not exist in this database. List the sessions to see which do, and check the "
-        "database and the table_prefix."
+        f"Session {named(session_id)} does not exist in this database. List the sessions to see which do, and "
+        "check the database and the table_prefix."
     )
 
 
 def no_agent(session_id: str, agent_id: str) -> SessionException:
     """The error for an agent that does not exist."""
     return SessionException(
-        f"Agent {agent_id!r} does not exist in session {session_id!r}. Get the session to see which do."
+        f"Agent {named(agent_id)} does not exist in session {named(session_id)}. Get the session to see which do."
     )

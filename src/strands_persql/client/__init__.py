@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._client import PerSQL
-from ._failures import brief, is_blameless, is_sql_kind
+from ._failures import brief, is_blameless, is_sql_kind, logger_of, named
 from ._files import make_private_folder, open_privately
 from ._forks import survive_forks
 from ._handle import Handle
@@ -26,7 +26,9 @@ __all__ = [
     "file_name",
     "is_blameless",
     "is_sql_kind",
+    "logger_of",
     "make_private_folder",
+    "named",
     "open_privately",
     "retries_so_far",
     "split_name",

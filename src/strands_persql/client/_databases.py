@@ -7,6 +7,7 @@ import secrets
 from typing import Any
 
 from ._answers import Answer, as_list, as_object
+from ._failures import named
 from ._local import Folder
 from ._remote import Request, Service
 
@@ -41,7 +42,7 @@ class Databases:
         if slug is None:
             slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
             if not slug:
-                raise ValueError(f"no slug can be made of {name!r}; pass slug=")
+                raise ValueError(f"no slug can be made of {named(name)}; pass slug=")
         if isinstance(self._place, Folder):
             return {"slug": slug, "name": name, "status": "active"}
         payload = {"name": name, "slug": slug}

@@ -10,6 +10,7 @@ text stays at hand in `PerSQLError.detail`, for those who ask for it.
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any, cast
 
@@ -23,10 +24,15 @@ __all__ = [
     "closed_error",
     "is_blameless",
     "is_sql_kind",
+    "logger_of",
+    "named",
     "quote_free",
     "remedy",
     "subject",
 ]
+
+LONGEST_NAME = 200
+"""Characters of an id, a key or a path that a message or a log line names."""
 
 LONGEST_TEXT = 2_000
 """Characters of an error's text that are looked at and kept: patterns take long over long ones, and nobody reads on."""
@@ -137,19 +143,38 @@ def quote_free(text: str, longest: int = 160) -> str:
     return brief(re.sub(r"\"[^\"]*(?:\"|$)|'[^']*(?:'|$)|`[^`]*(?:`|$)", "…", line), longest)
 
 
-def brief(value: object, longest: int = 100) -> str:
+def brief(value: object, longest: int = LONGEST_NAME) -> str:
     """An id, a path or another's words, as they may stand in a message or a log line: one line, and not a long one.
 
     Args:
         value: Whatever is named.
-        longest: Characters at most, before escaping.
+        longest: Characters at most, before escaping; what is left out stood in the middle.
     """
-    text = str(value)
+    text = value if isinstance(value, str) else str(value)
     if len(text) > longest:
-        text = f"{text[: longest - 1]}…"
+        text = f"{text[: longest // 2]}…{text[len(text) - (longest - 1) // 2 :]}"
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+class _OneLine(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(arg if isinstance(arg, (int, float)) else brief(arg) for arg in record.args)
+        return True
+
+
+def logger_of(module: str) -> logging.Logger:
+    """A module's logger, in whose lines whatever is named is `brief`: an id with a line break would forge a line."""
+    logger = logging.getLogger(module)
+    logger.addFilter(_OneLine())
+    return logger
+
+
+def named(value: object) -> str:
+    """An id, a key, a path or an option's value as a message names it: a text in quotation marks, escaped, and cut."""
+    return f"'{brief(value)}'" if isinstance(value, str) else brief(repr(value))
 
 
 def closed_error() -> PerSQLError:

@@ -17,7 +17,6 @@ filled anew before: where something was erased, the file is rebuilt when it is c
 
 from __future__ import annotations
 
-import logging
 import os
 import sqlite3
 import threading
@@ -29,7 +28,7 @@ from itertools import repeat
 from typing import Any, TypeVar
 
 from ..errors import PermissionDeniedError, PerSQLError
-from ._failures import closed_error
+from ._failures import closed_error, logger_of
 from ._files import make_private_folder, open_privately
 from ._forks import survive_forks
 from ._handle import Handle
@@ -40,7 +39,7 @@ from ._store import Store
 
 __all__ = ["Folder", "LocalDatabase"]
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 T = TypeVar("T")
 

@@ -9,6 +9,8 @@ from urllib.parse import unquote
 
 import httpx
 
+from ._failures import named
+
 __all__ = ["check_base_url", "file_name", "label_of_file", "name_of_file", "split_name"]
 
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]{0,127}")
@@ -26,7 +28,7 @@ def split_name(name: str) -> tuple[str, str]:
     parts = name.split("/")
     if len(parts) != 2 or not all(_PART.fullmatch(part) for part in parts):
         raise ValueError(
-            f'{name!r} is not a database name: write "namespace/slug" with one slash, each part 1 to 128 letters, '
+            f'{named(name)} is not a database name: write "namespace/slug" with one slash, each part 1 to 128 letters, '
             'digits, ".", "_", "~" or "-" and beginning with a letter, digit or "_" (e.g. "acme/agent-state")'
         )
     return parts[0], parts[1]

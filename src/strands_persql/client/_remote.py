@@ -27,7 +27,7 @@ import httpx
 from ..errors import PerSQLError, TransportError
 from ._answers import Answer, Failure, as_object, read_answer, read_result, read_results, unreadable
 from ._connections import Connections, http_clients
-from ._failures import closed_error, is_blameless
+from ._failures import closed_error, is_blameless, logger_of
 from ._forks import survive_forks
 from ._handle import Handle
 from ._names import is_loopback
@@ -38,7 +38,7 @@ from ._statements import Prepared, only_reads
 __all__ = ["RemoteDatabase", "Service", "end_requests"]
 
 T = TypeVar("T")
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 LONGEST_KEY = 200
 """Characters the service takes as an `Idempotency-Key` (docs.persql.com, agents/idempotency)."""

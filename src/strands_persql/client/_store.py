@@ -11,7 +11,6 @@ process are closed, and opened again with locks.
 
 from __future__ import annotations
 
-import logging
 import os
 import sqlite3
 import sys
@@ -22,14 +21,14 @@ from contextlib import suppress
 from typing import TypeVar
 
 from ..errors import PerSQLError
-from ._failures import classify, closed_error
+from ._failures import classify, closed_error, logger_of
 from ._file_errors import file_error
 from ._files import Identity, OpenFile, beside, create_privately, identity
 from ._forks import abandon, all_closed, is_closed, opening, survive_forks
 
 __all__ = ["BUSY_SECONDS", "Store", "write_copy"]
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 T = TypeVar("T")
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from ..client import Handle
 from ..errors import PermissionDeniedError, PerSQLError, SessionDataError
+from .decoding import number
 from .faults import fault_of
 from .query import unanswered
 from .sharing import SharedRequests, shared_requests
@@ -89,7 +90,7 @@ class Connector(Generic[L]):
         newest, statements = len(tables.steps), [tables.read_version(), *query.statements]
         versions, *answers = self._with_tables(lambda: self._batch(statements, None))
         with _reading():
-            version = int(versions[0]["version"]) if versions else newest
+            version = number(versions[0]["version"], "The layout's row", "version") if versions else newest
         if version != newest:
             self._bring_up(version, newest)
             answers = self._batch(query.statements, None)

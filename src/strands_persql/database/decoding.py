@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
+from ..client import named
 from ..errors import SessionDataError
 from .encoding import LARGEST_NUMBER, PARTS_MARKER, decode, is_message
 
@@ -182,7 +183,7 @@ class StoredMessage(StoredDocument):
     def of(cls, row: Row, agent_id: str, parts: FoundParts) -> StoredMessage:
         """The message in a row of an agent: `message_id, data`, and `live` where that is asked for."""
         position: int = row["message_id"]
-        what = f"Message {position} of agent {agent_id!r}"
+        what = f"Message {position} of agent {named(agent_id)}"
         own = parts.of(agent_id, position)
         live: str | None = row.get("live")
         return cls(
@@ -257,7 +258,7 @@ class AgentRecord(NamedTuple):
     def of(cls, row: Row, parts: FoundParts) -> AgentRecord:
         """The agent in a row: `agent_id, revision, live_window, data, last_message_id`."""
         agent_id: str = row["agent_id"]
-        document = StoredDocument(f"The row of agent {agent_id!r}", row["data"], parts.of(agent_id))
+        document = StoredDocument(f"The row of agent {named(agent_id)}", row["data"], parts.of(agent_id))
         last_time = row.get("last_time") or ""
         return cls(agent_id, row["revision"], row["live_window"], document, row["last_message_id"], last_time)
 
@@ -278,7 +279,7 @@ class StoredMultiAgent(NamedTuple):
             SessionDataError: The row can't be read.
         """
         owner: str = row["multi_agent_id"]
-        document = StoredDocument(f"The row of multi-agent {owner!r}", row["data"], parts.of(owner))
+        document = StoredDocument(f"The row of multi-agent {named(owner)}", row["data"], parts.of(owner))
         fields = document.fields()
         revision = number(row["revision"], document.what, "revision", least=1)
         return cls(revision, fields, document.text(), document.in_parts)
@@ -336,7 +337,8 @@ def number(value: object, what: str, name: str, *, least: int = 0) -> int:
     """
     if isinstance(value, int) and least <= value < LARGEST_NUMBER:
         return value
-    raise SessionDataError(unreadable(what, f"its {name} is {value!r}", column=name))
+    found = value if isinstance(value, (int, float)) else f"a {type(value).__name__}"
+    raise SessionDataError(unreadable(what, f"its {name} is {found}", column=name))
 
 
 def unreadable(what: str, why: str, *, column: str = "data") -> str:

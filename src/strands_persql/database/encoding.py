@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -35,6 +36,7 @@ __all__ = [
     "now",
     "parts_of",
     "quoted",
+    "why",
 ]
 
 Message: TypeAlias = dict[str, Any]
@@ -54,6 +56,18 @@ PARTS_MARKER = '{"persql_parts":'
 LARGEST_NUMBER = 2**53 - 2**30
 """Revisions and positions are below it: numbers are JavaScript's on the way, exact to 2^53, and go up from there."""
 
+_FIELDS = frozenset({
+    "message", "role", "content", "text", "json", "image", "document", "video", "audio", "source", "bytes",
+    "format", "name", "toolUse", "toolResult", "toolUseId", "input", "status", "reasoningContent", "reasoningText",
+    "redactedContent", "signature", "guardContent", "citationsContent", "citations", "cachePoint", "metadata",
+    "tracking_id", "state", "messages", "redact_message", "conversation_manager_state", "_internal_state",
+    "interrupt_state", "model_state", "interrupts", "context", "activated", "session_id", "agent_id", "created_at",
+    "updated_at", "type", "id", "completed_nodes", "failed_nodes", "node_results", "next_nodes_to_execute",
+    "current_task", "execution_order", "results", "result", "execution_time", "accumulated_usage",
+    "accumulated_metrics", "node_history", "shared_context", "handoff_node",
+})  # fmt: skip
+"""The keys that an error names: fields of Strands' own. Any other may be content, and is told by its place."""
+
 _BYTES_MARKER = "__bytes_encoded__"
 LEAVES = frozenset({str, int, float, bool, type(None), bytes})
 """The types whose values a structural copy shares."""
@@ -63,7 +77,7 @@ def _encode_other(value: object) -> dict[str, object]:
     if isinstance(value, (bytes, bytearray, memoryview)):
         raw = bytes(cast("bytes", value))
         return {_BYTES_MARKER: True, "data": base64.b64encode(raw).decode()}
-    raise TypeError(type(value).__name__)
+    raise TypeError(_type_name(value))
 
 
 _COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_encode_other)
@@ -87,13 +101,14 @@ def encode(value: object, *, what: str) -> str:
                 text.encode()
             except UnicodeEncodeError:  # a lone surrogate: only an escape can carry it
                 text = _ASCII.encode(value)
-    except (TypeError, ValueError, RecursionError) as error:
-        place, kind = _offender(value)
-        raise SessionDataError(
-            f"{what} can't be stored: JSON has no {kind} (at {place or 'its root'}). Put a string, number, boolean, "
-            f"list, dict, bytes or None there, for example str(value) or value.isoformat()."
-        ) from error
-    return text
+        return text
+    except (TypeError, ValueError, RecursionError):
+        pass  # what it says may hold content, so the error leads to none
+    place, kind = _offender(value)
+    raise SessionDataError(
+        f"{what} can't be stored: JSON has no {kind} (at {place or 'its root'}). Put a string, number, boolean, "
+        f"list, dict, bytes or None there, for example str(value) or value.isoformat()."
+    )
 
 
 def quoted(text: str) -> str:
@@ -107,14 +122,20 @@ def _offender(value: object) -> tuple[str, str]:
         if isinstance(item, dict):
             for key in cast("dict[object, object]", item):
                 if not (key is None or isinstance(key, (str, int, float, bool))):
-                    return place, f"{type(key).__name__} as a key"
+                    return place, f"{_type_name(key)} as a key"
         elif not (item is None or isinstance(item, (str, int, float, list, tuple, bytes, bytearray, memoryview))):
-            return place, type(item).__name__
+            return place, _type_name(item)
         if id(cast("object", item)) in ancestors:
             return place, "value that contains itself"
         if len(ancestors) > 200:
             return place[:80] + "…", "nesting this deep"
-    return "", type(value).__name__
+    return "", _type_name(value)
+
+
+def _type_name(value: object) -> str:
+    """A type's name, if a module has it: one that was made at run time may be named by content."""
+    kind = type(value)
+    return kind.__name__ if getattr(sys.modules.get(kind.__module__), kind.__name__, None) is kind else "such object"
 
 
 def _walk(value: object, place: str, ancestors: tuple[int, ...]) -> Iterator[tuple[str, object, tuple[int, ...]]]:
@@ -123,16 +144,19 @@ def _walk(value: object, place: str, ancestors: tuple[int, ...]) -> Iterator[tup
         return
     within = (*ancestors, id(value))
     if isinstance(value, dict):
-        for key, item in cast("dict[object, object]", value).items():
-            yield from _walk(item, f"{place}.{_name(key)}" if place else _name(key), within)
+        for number, (key, item) in enumerate(cast("dict[object, object]", value).items()):
+            name = f"{'.' if place else ''}{key}" if key in _FIELDS else f"[key {number}]"
+            yield from _walk(item, f"{place}{name}", within)
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(cast("list[object]", value)):
             yield from _walk(item, f"{place}[{index}]", within)
 
 
-def _name(key: object) -> str:
-    """A key, if it looks like a field's name: one that may be content has no place in an error."""
-    return key if isinstance(key, str) and key.isidentifier() and len(key) <= 40 else "…"
+def why(error: Exception) -> str:
+    """What an error of Strands' says of a document, without anything of its values."""
+    if isinstance(error, KeyError) and error.args and error.args[0] in _FIELDS:
+        return f"it has no {error.args[0]}"
+    return type(error).__name__
 
 
 def decode(text: str) -> Any:

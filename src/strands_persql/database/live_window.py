@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias, cast
 
+from ..client import named
 from ..errors import SessionDataError
 from .encoding import LARGEST_NUMBER, Message, decode, encode, is_message, is_strict, mapping
 
@@ -85,7 +86,7 @@ class LiveWindow:
             return None if text is None else cls.parse(text)
         except ValueError as error:
             raise SessionDataError(
-                f"The live window of agent {agent_id!r} can't be read ({error}). Nothing was changed. Look at the "
+                f"The live window of agent {named(agent_id)} can't be read ({error}). Nothing was changed. Look at the "
                 "column live_window of its row in the agents table; NULL there restores all its messages."
             ) from error
 

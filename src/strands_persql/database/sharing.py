@@ -14,7 +14,6 @@ comes of it is told to each, like all that would meet every session alike (a rev
 from __future__ import annotations
 
 import copy
-import logging
 import threading
 import weakref
 from collections import deque
@@ -23,7 +22,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from ..client import is_blameless, survive_forks
+from ..client import is_blameless, logger_of, survive_forks
 from ..errors import PerSQLError, TransportError
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Follower", "SharedRequests", "shared_requests"]
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 REQUESTS_AT_ONCE = 4
 """Requests to one database before writes wait for one another. The service runs them one by one; several on their way

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 from strands.types.exceptions import SessionException
 
+from ..client import logger_of
 from .agent_state import messages_of
 from .lifecycle import Listener, wait
 from .threads import awaited, submit_call
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_PENDING", "Mirror"]
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 MAX_PENDING = 10_000
 """Rows that a mirror with `on_error="log"` holds back while its store is away.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
-from ..database.encoding import Message, decode, encode, is_message, mapping
+from ..client import logger_of, named
+from ..database.encoding import Message, decode, encode, is_message, mapping, why
 from ..database.tables import Document
 from ..errors import SessionDataError
 from .copies import Copies, RedactedCopies
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MultiAgentRecorder", "agents_in"]
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 
 class MultiAgentRecorder:
@@ -65,7 +65,8 @@ class MultiAgentRecorder:
                 source.deserialize_state(state)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise SessionDataError(
-                    f"The row of multi-agent {source.id!r} can't be read as its state: {error}. Nothing was changed. "
+                    f"The row of multi-agent {named(source.id)} can't be read as its state ({why(error)}). Nothing "
+                    "was changed. "
                     "Look at the column data of that row, and mend it, delete it, or use another session id."
                 ) from error
         self._go_on_with(source, stored)
@@ -115,7 +116,7 @@ class MultiAgentRecorder:
             return None
 
     def _put(self, multi_agent_id: str, state: dict[str, Any]) -> None:
-        text = encode(state, what=f"the state of multi-agent {multi_agent_id!r}")
+        text = encode(state, what=f"the state of multi-agent {named(multi_agent_id)}")
         if text != self._recorded.get(multi_agent_id):
             self._writer.put([MultiAgentRow(multi_agent_id, Document.of(text))])
             self._recorded[multi_agent_id] = text

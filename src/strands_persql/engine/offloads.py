@@ -9,10 +9,10 @@ the history, in which there are previews. The transcript has the originals.
 from __future__ import annotations
 
 import inspect
-import logging
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from ..client import logger_of
 from ..database.encoding import Message
 from .threads import awaited, submit_call
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RETRIEVAL_TOOL", "Offloads"]
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 RETRIEVAL_TOOL = "retrieve_context"
 

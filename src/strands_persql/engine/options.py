@@ -5,6 +5,8 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Literal, TypeAlias, cast, get_args
 
+from ..client import named
+
 __all__ = ["Durability", "Written", "checked_durability", "checked_session_id"]
 
 Durability: TypeAlias = Literal["message", "overlap", "invocation"]
@@ -44,5 +46,7 @@ def checked_durability(durability: object) -> Durability:
         ValueError: It is none.
     """
     if durability not in get_args(Durability):
-        raise ValueError(f"durability must be one of {', '.join(map(repr, get_args(Durability)))}, got {durability!r}")
+        raise ValueError(
+            f"durability must be one of {', '.join(map(repr, get_args(Durability)))}, got {named(durability)}"
+        )
     return cast("Durability", durability)

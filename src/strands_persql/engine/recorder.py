@@ -8,7 +8,6 @@ so that neither a cancelled task nor a change in the meantime can tear it.
 from __future__ import annotations
 
 import gc
-import logging
 import sys
 import weakref
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from strands.types.exceptions import SessionException
 
+from ..client import logger_of, named
 from ..database.encoding import Message, copied, encode, message_document, now
 from ..database.live_window import LiveWindow
 from ..database.tables import Document
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Recorder"]
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 
 @dataclass(slots=True)
@@ -117,7 +117,7 @@ class Recorder:
             window, _ = Window.restored(
                 LiveWindow.of_row(stored.window, agent_id),
                 stored.messages,
-                what=f"agent {agent_id!r}",
+                what=f"agent {named(agent_id)}",
                 next_id=stored.next_id,
                 keeps_dropped=is_stateful(agent),
             )
@@ -145,13 +145,15 @@ class Recorder:
             gc.collect()  # an agent is part of reference cycles: it may be dead already
         if known.agent() is not None:
             raise SessionException(
-                f"The `agent_id` of an agent must be unique in a session. Agent {agent.agent_id!r} is part of session "
-                f"{self.session_id!r} already: give each agent an id of its own, Agent(agent_id='…'), or a session."
+                f"The `agent_id` of an agent must be unique in a session. Agent {named(agent.agent_id)} is part "
+                "of session "
+                f"{named(self.session_id)} already: give each agent an id of its own, Agent(agent_id='…'), or a "
+                "session."
             )
 
     def _new(self, agent: Agent) -> _Recorded:
         self._writer.known.go_on_from(agent.agent_id, 0)
-        window = Window(what=f"agent {agent.agent_id!r}", keeps_dropped=is_stateful(agent))
+        window = Window(what=f"agent {named(agent.agent_id)}", keeps_dropped=is_stateful(agent))
         return _Recorded(weakref.ref(agent), window, now())
 
     def _going_on(self, agent: Agent, stored: StoredAgent, window: Window) -> _Recorded:
@@ -239,7 +241,7 @@ class Recorder:
             self._record(agent, known, lambda: known.window.compare(messages_of(agent)))
             live = next((entry.message for entry in known.window.entries if entry.message_id == position), None)
             if live is None:
-                text = encode(message, what=f"message {position} of agent {agent.agent_id!r}")
+                text = encode(message, what=f"message {position} of agent {named(agent.agent_id)}")
                 document = message_document(text, position, created_at, now())
                 self._writer.put([MessageRow(agent.agent_id, position, document, new=False)])
                 return self._writer.send(last=True)
@@ -307,7 +309,8 @@ class Recorder:
         known = self._agents.get(agent.agent_id)
         if known is None or known.agent() is not agent:
             raise SessionException(
-                f"Agent {agent.agent_id!r} is not part of session {self.session_id!r}: pass its session manager or "
+                f"Agent {named(agent.agent_id)} is not part of session {named(self.session_id)}: pass its "
+                "session manager or "
                 "hooks to its constructor."
             )
         return known
@@ -378,4 +381,4 @@ def _storable_part(state: dict[str, Any]) -> dict[str, Any]:
 
 def _agent_text(agent_id: str, state: dict[str, Any], created_at: str) -> str:
     document = {**state, "created_at": created_at, "updated_at": now()}
-    return encode(document, what=f"the state of agent {agent_id!r}")
+    return encode(document, what=f"the state of agent {named(agent_id)}")

@@ -10,6 +10,7 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from ..client import named
 from ..errors import SessionConflictError
 from .outgoing import AgentRow, Key, MessageRow, MultiAgentRow, Row
 from .tracing import BatchSpan
@@ -119,13 +120,13 @@ class _Settlement:
         known = (self._out.known.agents if kind == "agent" else self._out.known.multi_agents).get(owner, 0)
         stored = self._found.revision(kind, owner)
         what = (
-            f"message {message_id} of agent {owner!r}"
+            f"message {message_id} of agent {named(owner)}"
             if message_id is not None
-            else f"{kind.replace('_', '-')} {owner!r}"
+            else f"{kind.replace('_', '-')} {named(owner)}"
         )
         happened = "was deleted" if stored is None and (known or deleted) else "was changed by another writer"
         return SessionConflictError(
-            f"Session {self._out.session_id!r}: {what} {happened} (revision {known} expected, {stored or 'none'} "
+            f"Session {named(self._out.session_id)}: {what} {happened} (revision {known} expected, {stored or 'none'} "
             "stored). Nothing of it was overwritten, and this writer writes no more; what it could not store is still "
             "in the agent's messages. Keep one writer per session: build a new agent with a new PerSQLSessionManager "
             "to go on from what is stored, or fork the session to go on separately.",

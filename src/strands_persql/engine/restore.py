@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from strands.agent import conversation_manager
+
+from ..client import logger_of, named
 from ..database.decoding import unreadable
-from ..database.encoding import Message, copied
+from ..database.encoding import Message, copied, why
 from ..database.live_window import LiveWindow
 from ..errors import SessionDataError
 from .agent_state import Restorable, is_stateful
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["restore_state", "restored"]
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 
 def restored(agent: Agent, stored: StoredAgent, *, session_id: str) -> Window:
@@ -33,11 +35,11 @@ def restored(agent: Agent, stored: StoredAgent, *, session_id: str) -> Window:
     Raises:
         SessionDataError: A stored row can't be read.
     """
-    what = f"agent {stored.agent_id!r}"
+    what = f"agent {named(stored.agent_id)}"
     try:
         head = restore_state(agent, stored.document, session_id=session_id)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise SessionDataError(unreadable(f"The row of {what}", f"it is no Strands agent's ({error})")) from error
+        raise SessionDataError(unreadable(f"The row of {what}", f"it is no Strands agent's ({why(error)})")) from error
     stateful = is_stateful(agent)
     live = LiveWindow.of_row(stored.window, stored.agent_id)
     window, missing = Window.restored(
@@ -101,7 +103,7 @@ def _restore_conversation_manager(agent: Agent, state: Mapping[str, Any], sessio
             "manager: messages are restored, the conversation manager starts afresh",
             session_id,
             agent.agent_id,
-            state.get("__name__"),
+            name if isinstance(name := state.get("__name__"), str) and hasattr(conversation_manager, name) else "…",
             type(manager).__name__,
         )
         return []

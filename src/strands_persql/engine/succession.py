@@ -12,7 +12,6 @@ its revisions, as it does between processes.
 
 from __future__ import annotations
 
-import logging
 import threading
 import weakref
 from collections.abc import Hashable, Iterable
@@ -20,7 +19,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ..client import survive_forks
+from ..client import logger_of, named, survive_forks
 from ..errors import SessionConflictError
 from .outgoing import MultiAgentRow, Redaction, Row
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Owner", "Succession", "owner_of"]
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 Owner: TypeAlias = "tuple[Literal['agent', 'multi_agent'], str]"
 """An agent, or a Graph or Swarm, by its id."""
@@ -227,7 +226,8 @@ class Succession:
 def _taken_over(session_id: str, owner: Owner) -> SessionConflictError:
     kind, name = owner
     return SessionConflictError(
-        f"Session {session_id!r}: {kind.replace('_', '-')} {name!r} was taken over by a newer one of this process, "
+        f"Session {named(session_id)}: {kind.replace('_', '-')} {named(name)} was taken over by a newer one "
+        "of this process, "
         "which has begun an invocation since. Nothing of it was overwritten. Keep one agent per session at work: build "
         "a new agent with a new PerSQLSessionManager to go on from what is stored, or fork the session to go on "
         "separately.",

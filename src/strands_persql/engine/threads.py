@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextvars
-import logging
 import sys
 import threading
 import time
@@ -23,12 +22,12 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import TypeVar
 
-from ..client import end_requests, survive_forks
+from ..client import end_requests, logger_of, survive_forks
 
 __all__ = ["MAX_WORKERS", "Turns", "awaited", "handed_over", "submit", "submit_call"]
 
 T = TypeVar("T")
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 MAX_WORKERS = 32
 """The most threads a process has for all its sessions: each waits for one request at a time."""

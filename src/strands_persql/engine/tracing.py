@@ -18,7 +18,6 @@ Nothing is recorded, and next to nothing spent, where no tracer provider is conf
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
@@ -27,7 +26,7 @@ from typing import TYPE_CHECKING, TypeVar
 from opentelemetry import context, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
-from ..client import retries_so_far
+from ..client import logger_of, retries_so_far
 from ..database.query import Query
 from .outgoing import MultiAgentRow
 
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchSpan", "current_context", "spans_are_recorded"]
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 T = TypeVar("T")
 

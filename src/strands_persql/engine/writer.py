@@ -12,7 +12,6 @@ a blocking call: plan, send, note what is stored. A leader may take its first st
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from strands.types.session import Session, SessionType
 
-from ..client import survive_forks
+from ..client import logger_of, named, survive_forks
 from ..database.encoding import encode
 from ..database.faults import GUARDS, fault_of
 from ..errors import SessionConflictError
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Writer"]
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 _SETTLEMENTS = 3
 """How often a refused batch is read back and sent anew: earlier attempts of ours may still arrive meanwhile."""
@@ -305,7 +304,7 @@ class Writer:
         batch = only_new_messages(rows, tables, self.session_id, self.known)
         if batch is not None:
             return [batch]
-        session = encode(self.session.to_dict(), what=f"session {self.session_id!r}")
+        session = encode(self.session.to_dict(), what=f"session {named(self.session_id)}")
         return plan(rows, tables, self.session_id, session, self.known)
 
     def _span(self, batch: Batch, since: int | None = None) -> BatchSpan:

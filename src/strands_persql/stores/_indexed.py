@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from ..client import logger_of
 from ..database.connector import Connector
 from ..database.tables import IndexedTables, MemoryTables, ObjectTables
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["IndexedStore", "create_tables"]
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 T = TypeVar("T")
 I = TypeVar("I", bound=IndexedTables)  # noqa: E741

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from ..client import named
 from ..database.encoding import parts_of
 from ..database.tables import MemoryTables
 from ..engine.threads import awaited, submit_call
@@ -256,8 +257,9 @@ class PerSQLMemoryStore:
             return {"forgotten": await self.forget(memory_id)}
 
         description = settings.get("description") or (
-            f"Delete one entry from the memory store {self.name!r} for good. Search first, and pass the _id of the "
-            "entry's metadata. Use it when the user asks to forget something, or says that an entry is wrong."
+            f"Delete one entry from the memory store {named(self.name)} for good. Search first, and pass the "
+            "_id of the entry's metadata. Use it when the user asks to forget something, or says that an entry is "
+            "wrong."
         )
         made = tool(name=settings.get("name") or "forget_memory", description=description)(forget_memory)
         return [cast("AgentTool", made)]
@@ -321,7 +323,8 @@ class PerSQLMemoryStore:
     def _check_writable(self, method: str) -> None:
         if not self.writable:
             raise ValueError(
-                f"The memory store {self.name!r} is not writable, so it takes no {method}: make it with writable=True."
+                f"The memory store {named(self.name)} is not writable, so it takes no {method}: make it with "
+                "writable=True."
             )
 
     def _memory(self, row: FoundMemory) -> Memory:
@@ -332,9 +335,9 @@ class PerSQLMemoryStore:
         except ValueError:
             pass
         raise SessionDataError(
-            f"The metadata of memory {_id_of(row.id)} (id {row.id}) in the store {self.name!r} can't be read. Nothing "
-            f"was changed. Look at the column metadata of that row of {self._store.tables.table}, and mend it, or "
-            "forget that memory."
+            f"The metadata of memory {_id_of(row.id)} (id {row.id}) in the store {named(self.name)} can't be read. "
+            f"Nothing was changed. Look at the column metadata of that row of {self._store.tables.table}, and mend "
+            "it, or forget that memory."
         )
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import builtins
 import copy
 import importlib
-import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..client import logger_of, named
 from ..database.tables import agent_prefix, session_prefix
 from ..engine.options import checked_session_id
 from ..engine.sandboxes import users_of
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["PerSQLStorage"]
 
 T = TypeVar("T")
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 MAX_KEY_BYTES = 4096
 """Bytes of UTF-8 in a key, namespaces included."""
@@ -122,7 +122,8 @@ class PerSQLStorage:
         relative = self._key(key)
         if not isinstance(data, (bytes, bytearray, memoryview)):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise self._error(
-                f"Failed to write {key!r}: a value is bytes, got {type(data).__name__}. Encode it first, for example "
+                f"Failed to write {named(key)}: a value is bytes, got {type(data).__name__}. Encode it first, "
+                "for example "
                 "text.encode()."
             )
         value = bytes(data)  # what its owner changes later is not written
@@ -133,7 +134,7 @@ class PerSQLStorage:
             try:
                 await self._search_strategy.index(self, relative, value)
             except Exception as error:
-                raise self._error(f"Wrote {key!r} but indexing failed") from error
+                raise self._error(f"Wrote {named(key)} but indexing failed") from error
 
     async def read(self, key: str) -> bytes | None:
         """The value under a key; None where there is none.
@@ -290,7 +291,7 @@ class PerSQLStorage:
                 raise
             # Errors of this package hold no content and no token; of others nobody knows.
             reason = str(error) if isinstance(error, (PerSQLError, UnreadableError)) else type(error).__name__
-            raise self._error(f"Failed to {verb} {key!r}: {reason}") from error
+            raise self._error(f"Failed to {verb} {named(key)}: {reason}") from error
 
     def _key(self, key: str) -> str:
         normalized = self._normalized(key).strip("/")
@@ -298,7 +299,8 @@ class PerSQLStorage:
             raise self._error("Storage key must not be empty")
         if len((self._prefix + normalized).encode()) > MAX_KEY_BYTES:
             raise self._error(
-                f"Invalid storage key {key[:40]!r}…: with its namespace it may have {MAX_KEY_BYTES} bytes at most. "
+                f"Invalid storage key {named(key[:40])}…: with its namespace it may have {MAX_KEY_BYTES} bytes "
+                "at most. "
                 "Shorten it, or use a hash of it."
             )
         return normalized
@@ -306,12 +308,12 @@ class PerSQLStorage:
     def _normalized(self, key: str, *, what: str = "key") -> str:
         """A key or prefix as Strands' own backends take it."""
         if "\\" in key:
-            raise self._error(f"Invalid storage {what} {key!r}: backslashes are not allowed")
+            raise self._error(f"Invalid storage {what} {named(key)}: backslashes are not allowed")
         normalized = re.sub(r"/+", "/", key).lstrip("/")
         if ".." in normalized.split("/"):
-            raise self._error(f"Invalid storage {what} {key!r}: '..' path segments are not allowed")
+            raise self._error(f"Invalid storage {what} {named(key)}: '..' path segments are not allowed")
         if "\0" in normalized or any("\ud800" <= character <= "\udfff" for character in normalized):
-            raise self._error(f"Invalid storage {what} {key!r}: NUL and lone surrogates are not allowed")
+            raise self._error(f"Invalid storage {what} {named(key)}: NUL and lone surrogates are not allowed")
         return normalized
 
 

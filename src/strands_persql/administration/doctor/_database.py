@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ...client import LocalDatabase, RemoteDatabase
+from ...client import LocalDatabase, RemoteDatabase, named
 from ...database.connector import Connector
 from ...database.query import Query
 from ...database.tables import DoctorTables, Search
@@ -51,7 +51,7 @@ def check_role(database: Database, store: Connector[DoctorTables]) -> Finding:
     if role in _CAN:
         return Finding("ok", "role", f"the token's role is {role}: {_CAN[role]}")
     if role not in ("readonly", "read"):
-        return Finding("info", "role", f"the token's role is {role!r}, which this version doesn't know")
+        return Finding("info", "role", f"the token's role is {named(role)}, which this version doesn't know")
     return Finding(
         "warning",
         "role",

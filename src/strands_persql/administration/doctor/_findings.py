@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from ...client import named
 from ...errors import SessionDataError
 
 if TYPE_CHECKING:
@@ -54,9 +55,9 @@ class Finding:
         """The place in words: `session 'a', agent 'b', message 3`."""
         if self.session_id is None:
             return "database"
-        places = [f"session {self.session_id!r}"]
+        places = [f"session {named(self.session_id)}"]
         if self.agent_id is not None:
-            places.append(f"agent {self.agent_id!r}")
+            places.append(f"agent {named(self.agent_id)}")
         if self.message_id is not None:
             places.append(f"message {self.message_id}")
         return ", ".join(places)

@@ -8,6 +8,7 @@ from shlex import quote
 
 from strands.types.session import Session, SessionType
 
+from ...client import named
 from ...database.connector import Connector
 from ...database.decoding import shown
 from ...database.encoding import LARGEST_NUMBER, encode
@@ -144,7 +145,9 @@ class Rows:
                 "its agents stand there, and its own row doesn't",
                 "Agents go on all the same; lists leave the session out. --fix adds the row.",
                 session_id=session_id,
-                mending=self._tables.add_missing_session(session_id, encode(fields, what=f"session {session_id!r}")),
+                mending=self._tables.add_missing_session(
+                    session_id, encode(fields, what=f"session {named(session_id)}")
+                ),
             ),
             self._tables.lacks_session(session_id, agent_id),
         )
@@ -216,7 +219,7 @@ class Rows:
                 yield finding
         if not whole:  # the history without these messages would only lead to more findings about them
             return
-        restored, missing = Window.restored(window, shapes, what=f"agent {row.agent_id!r}", next_id=last + 1)
+        restored, missing = Window.restored(window, shapes, what=f"agent {named(row.agent_id)}", next_id=last + 1)
         if missing and window is not None and text is not None:
             self._suspect_missing(ids, (window, text), shapes, last, missing)
         yield from check_history(ids, restored)
@@ -303,7 +306,7 @@ class Rows:
             yield Finding(
                 "error",
                 "revision",
-                f"the revision of its row is {revision!r}, after which none can come; somebody changed it by hand",
+                f"the revision of its row is {named(revision)}, after which none can come; somebody changed it by hand",
                 "--fix gives it one to begin with.",
                 session_id,
                 owner,

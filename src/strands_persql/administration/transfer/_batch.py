@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ...client import named
 from ...database.encoding import Document as Rows
 from ...database.encoding import encode
 from ...database.faults import GUARDS, fault_of
@@ -59,7 +60,7 @@ class Batch:
 
     def session(self, document: Document) -> None:
         """Add the session's own row."""
-        data = encode(document, what=f"session {self._session_id!r}")
+        data = encode(document, what=f"session {named(self._session_id)}")
         self._add([self._connection.store.tables.sessions.ensure(self._session_id, data)])
 
     def message(self, item: MessageItem) -> None:
@@ -131,7 +132,8 @@ class Batch:
             if fault_of(error) not in GUARDS:
                 raise
             raise SessionConflictError(
-                f"Session {self._session_id!r} is being written to, or was deleted, while it is imported. Nothing of "
+                f"Session {named(self._session_id)} is being written to, or was deleted, while it is imported. "
+                "Nothing of "
                 "the other writer's was changed. Import under another name (new_id=…), or delete the session first.",
                 session_id=self._session_id,
                 agent_id=self._group_of,

@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from ...client import named
 from ...engine.options import checked_session_id
 from ...errors import SessionDataError
 from ..results import Transfer
@@ -55,7 +56,7 @@ def export(
         out.discard()
         if not out.again:
             raise SessionDataError(
-                f"What was read back of session {session_id!r} is not what the database holds: its "
+                f"What was read back of session {named(session_id)} is not what the database holds: its "
                 f"checksum is {found}, the database's {checksum.hexdigest()}. Try again, or another place."
             )
         out.again = False

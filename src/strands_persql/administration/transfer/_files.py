@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Protocol
 
+from ...client import named
 from ...database.tables import Kind
 from ...errors import SessionDataError
 from ._items import (
@@ -111,7 +112,7 @@ class FilesSource(Source):
     def sessions(self, session_id: str | None) -> Iterator[SourceSession]:
         for each in self.session_ids() if session_id is None else [session_id]:
             if each != self._only and (self._only is not None or not self._files.holds(SESSION, each)):
-                raise SessionDataError(f"{self._files.place} holds no session {each!r} to import.")
+                raise SessionDataError(f"{self._files.place} holds no session {named(each)} to import.")
             yield SourceSession(each, session_items(self._files, f"{SESSION}{each}/"))
 
 

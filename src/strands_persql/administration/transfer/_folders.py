@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ...client import make_private_folder, open_privately
+from ...client import make_private_folder, named, open_privately
 from ...errors import SessionDataError
 from ._files import HEAD, SESSION, Files, FilesSource, message_path, session_items, state_path
 from ._items import (
@@ -40,7 +40,7 @@ def folder_source(path: str | os.PathLike[str]) -> FilesSource:
     folder = Path(path)
     if not folder.is_dir():
         raise SessionDataError(
-            f"There is no folder {str(folder)!r} to import from. Name the storage_dir of the FileSessionManager, "
+            f"There is no folder {named(str(folder))} to import from. Name the storage_dir of the FileSessionManager, "
             "the folder session_<id> of one session, or a .jsonl file."
         )
     if folder.name.startswith(SESSION) and ((folder / HEAD).is_file() or (folder / "agents").is_dir()):
@@ -60,7 +60,7 @@ class Folder(Files):
 
     @property
     def place(self) -> str:
-        return f"The folder {str(self._root)!r}"
+        return f"The folder {named(str(self._root))}"
 
     def where(self, path: str) -> str:
         return str(self._root / path)
@@ -117,7 +117,7 @@ class FolderTarget(Target):
     def __init__(self, path: Path, session_id: str) -> None:
         self._root = path
         if self._root.exists() and not self._root.is_dir():
-            raise ValueError(f"{str(self._root)!r} is a file. Name a folder, or a file that ends in .jsonl.")
+            raise ValueError(f"{named(str(self._root))} is a file. Name a folder, or a file that ends in .jsonl.")
         name = f"{SESSION}{_checked_name(session_id, 'session')}"
         self._final = self._root / name
         self._beside = self._root / f".{name}.part"
@@ -169,7 +169,7 @@ class FolderTarget(Target):
                 return False
         if self._in_place:
             raise SessionDataError(
-                f"{str(self._final)!r} exists already and holds something else (first seen in "
+                f"{named(str(self._final))} exists already and holds something else (first seen in "
                 f"{file.relative_to(self._final)}). Nothing was changed. Export to another folder, or move this one "
                 "away first."
             )
@@ -182,7 +182,7 @@ class FolderTarget(Target):
 def _check_no_link(path: Path) -> None:
     if path.is_symlink():
         raise SessionDataError(
-            f"{str(path)!r}, where an export writes, is a symbolic link, which leads somewhere else. Nothing was "
+            f"{named(str(path))}, where an export writes, is a symbolic link, which leads somewhere else. Nothing was "
             "written there. Remove it, or export to a folder that nobody else writes to."
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ...client import named
 from ...database.tables import Kind, SessionObjects
 from ...engine.options import checked_session_id
 from ...errors import SessionConflictError
@@ -121,7 +122,7 @@ class _Import:
         if stored == item.value:
             return
         if self._stored.states:
-            raise self._conflict(f"its object {key!r} is another one")
+            raise self._conflict(f"its object {named(key)} is another one")
         self._connection.requests += 1
         objects.write(key, item.value)
 
@@ -149,7 +150,7 @@ class _Import:
             raise self._conflict(f"it has a {more.name}, and the source has none", more.agent_id, more.message_id)
         for kind, owner in self._stored.states:
             if (kind, owner) not in self._states:
-                raise self._conflict(f"it has {owner!r}, and the source has not", owner)
+                raise self._conflict(f"it has {named(owner)}, and the source has not", owner)
 
     def _finish(self) -> None:
         fault: SessionConflictError | None = None
@@ -178,8 +179,8 @@ class _Import:
             given.windows(),
         ):
             raise fault or SessionConflictError(
-                f"What was read back of session {self._session_id!r} is not what the source holds: its checksum is "
-                f"{found.hexdigest()}, the source's {given.hexdigest()}. Somebody else wrote to the "
+                f"What was read back of session {named(self._session_id)} is not what the source holds: its "
+                f"checksum is {found.hexdigest()}, the source's {given.hexdigest()}. Somebody else wrote to the "
                 "session meanwhile, or to the source. See what it holds, and delete it or import under another name "
                 "(new_id=…).",
                 session_id=self._session_id,
@@ -188,7 +189,8 @@ class _Import:
 
     def _conflict(self, why: str, agent_id: str = "", message_id: int | None = None) -> SessionConflictError:
         return SessionConflictError(
-            f"Session {self._session_id!r} is stored here already, and it is no earlier import of this source: {why}. "
+            f"Session {named(self._session_id)} is stored here already, and it is no earlier import of this "
+            f"source: {why}. "
             "Nothing of it was changed. Import under another name (new_id=…), or delete it first.",
             session_id=self._session_id,
             agent_id=agent_id,

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, cast
 
+from ...client import brief, named
 from ...database.encoding import LARGEST_NUMBER, is_message
+from ...database.encoding import why as because
 from ...database.live_window import LiveWindow
 from ...database.tables import Kind
 from ...engine.agent_state import Restorable
@@ -94,7 +96,7 @@ class MessageItem:
     @property
     def name(self) -> str:
         """What it is, for errors: `message 3 of agent 'default'`."""
-        return f"message {self.message_id} of agent {self.agent_id!r}"
+        return f"message {self.message_id} of agent {named(self.agent_id)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,8 +269,8 @@ def malformed(where: str, why: str) -> SessionDataError:
         why: What is wrong.
     """
     return SessionDataError(
-        f"{where} can't be imported: {why}. Mend it and import again: what has been stored already stays and is not "
-        "sent twice, and no agent restores from half a session."
+        f"{brief(where)} can't be imported: {why}. Mend it and import again: what has been stored already stays and is "
+        "not sent twice, and no agent restores from half a session."
     )
 
 
@@ -312,7 +314,7 @@ def agent_item(agent_id: str, data: Document, where: str, live_window: object = 
     try:
         Restorable.of(data)
     except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
-        raise malformed(where, f"it is no agent of Strands' ({type(error).__name__}: {error})") from error
+        raise malformed(where, f"it is no agent of Strands' ({because(error)})") from error
     return StateItem("agent", agent_id, data, window)
 
 
@@ -334,7 +336,7 @@ def checked_position(value: object, where: str, *, after: int = -1) -> int:
         SessionDataError: It is something else, or not greater than the one before it.
     """
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < LARGEST_NUMBER:
-        raise malformed(where, f"a message's position is a number from 0 up, not {value!r}")
+        raise malformed(where, f"a message's position is a number from 0 up, not {named(value)}")
     if value <= after:
         raise malformed(where, f"message {value} stands after message {after}")
     return value

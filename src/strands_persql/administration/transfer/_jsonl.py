@@ -23,7 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO, cast
 
-from ...client import make_private_folder, open_privately
+from ...client import make_private_folder, named, open_privately
 from ...database.encoding import encode
 from ...database.tables import Encoded, SessionObjects, decoded
 from ...errors import SessionDataError
@@ -82,7 +82,7 @@ class JsonlSource(Source):
     def __init__(self, source: Path | Iterable[str]) -> None:
         self._source = source
         name = str(source) if isinstance(source, Path) else getattr(source, "name", None)
-        self._name = f"{name!r}" if isinstance(name, str) else "the stream"
+        self._name = named(name) if isinstance(name, str) else "the stream"
         if isinstance(source, Path) and not source.is_file():
             raise SessionDataError(f"There is no file {self._name} to import from.")
 
@@ -108,7 +108,7 @@ class JsonlSource(Source):
                 for _ in session.items:  # the rest, or all of a session that is not wanted
                     pass
         if not found:
-            which = "no session" if session_id is None else f"no session {session_id!r}"
+            which = "no session" if session_id is None else f"no session {named(session_id)}"
             raise SessionDataError(f"{self._name} holds {which} to import.")
 
     def _opened(self) -> contextlib.AbstractContextManager[Iterable[object]]:
@@ -160,7 +160,9 @@ def _items(where: str, head: Document, lines: Iterator[tuple[str, Document]]) ->
             raise malformed(where, "it is no agent, message, multi_agent, object, or end of this session")
         checksum.add(item)
         yield item
-    raise malformed(where, f"the file ends here, before the line that ends session {session_id!r}: it was cut short")
+    raise malformed(
+        where, f"the file ends here, before the line that ends session {named(session_id)}: it was cut short"
+    )
 
 
 def _checked_head(line: Document, where: str) -> Document:
@@ -169,7 +171,8 @@ def _checked_head(line: Document, where: str) -> Document:
     if line.get("version") != VERSION:
         raise malformed(
             where,
-            f"it has version {line.get('version')!r} of the format, and this version of strands-persql reads {VERSION}",
+            f"it has version {named(line.get('version'))} of the format, and this version of strands-persql "
+            f"reads {VERSION}",
         )
     return line
 
@@ -188,7 +191,7 @@ def _check_end(line: Document, checksum: Checksum, where: str) -> None:
 def _state(line: Document, where: str) -> StateItem:
     owner = line.get("agent", line.get("multi_agent"))
     if not isinstance(owner, str):
-        raise malformed(where, f"an id is a string, not {owner!r}")
+        raise malformed(where, f"an id is a string, not {named(owner)}")
     data = _data(line, where)
     if "agent" in line:
         return agent_item(owner, data, where, line.get("live_window"))
@@ -294,7 +297,7 @@ class PathTarget(Target):
         self._session_id = session_id
         if path.is_symlink() or (path.exists() and not self._is_ours()):
             raise SessionDataError(
-                f"{str(path)!r} exists already and is no export of session {session_id!r} alone. Nothing was "
+                f"{named(str(path))} exists already and is no export of session {named(session_id)} alone. Nothing was "
                 "changed. Export to another file, or move this one away first."
             )
 

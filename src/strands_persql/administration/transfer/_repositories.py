@@ -8,6 +8,7 @@ from typing import Any, cast
 from strands.session import SessionRepository
 from strands.types.session import encode_bytes_values
 
+from ...client import named
 from ...errors import SessionDataError
 from ._items import (
     HeadItem,
@@ -80,17 +81,17 @@ class RepositorySource(Source):
     def _items(self, session_id: str, agent_ids: list[str], multi_agent_ids: list[str]) -> Iterator[Item]:
         session = self._repository.read_session(session_id)
         if session is None:
-            raise SessionDataError(f"The {self._name} holds no session {session_id!r} to import.")
+            raise SessionDataError(f"The {self._name} holds no session {named(session_id)} to import.")
         yield HeadItem(encode_bytes_values(session.to_dict()))
         for agent_id in agent_ids:
-            where = f"Agent {agent_id!r} of session {session_id!r} in the {self._name}"
+            where = f"Agent {named(agent_id)} of session {named(session_id)} in the {self._name}"
             agent = self._repository.read_agent(session_id, agent_id)
             if agent is None:
                 raise malformed(where, "there is no such agent")
             yield agent_item(agent_id, encode_bytes_values(agent.to_dict()), where)
             yield from self._messages(session_id, agent_id)
         for owner in multi_agent_ids:
-            where = f"Multi-agent {owner!r} of session {session_id!r} in the {self._name}"
+            where = f"Multi-agent {named(owner)} of session {named(session_id)} in the {self._name}"
             state: Any = self._repository.read_multi_agent(session_id, owner)
             if state is None:
                 raise malformed(where, "there is no such Graph or Swarm")
@@ -101,7 +102,7 @@ class RepositorySource(Source):
         while True:
             page = self._repository.list_messages(session_id, agent_id, limit=PAGE, offset=offset)
             for message in page:
-                where = f"Message {message.message_id} of agent {agent_id!r} in the {self._name}"
+                where = f"Message {message.message_id} of agent {named(agent_id)} in the {self._name}"
                 position = checked_position(message.message_id, where, after=position)
                 yield message_item(agent_id, position, encode_bytes_values(message.to_dict()), where)
             if len(page) < PAGE:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from ...client import named
 from ._files import Files
 from ._items import Document, decoded_object, malformed
 
@@ -33,7 +34,7 @@ class Bucket(Files):
 
     @property
     def place(self) -> str:
-        return f"The bucket {self._bucket!r}"
+        return f"The bucket {named(self._bucket)}"
 
     def where(self, path: str) -> str:
         return f"s3://{self._bucket}/{self._root}{path}"

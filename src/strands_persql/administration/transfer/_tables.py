@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from ...client import named
 from ...database.decoding import unreadable
 from ...database.live_window import LiveWindow
 from ...database.tables import Kind, SessionObjects, StoredState, Tables, TransferTables
@@ -161,12 +162,12 @@ class StoredSource(Source):
         head = Head.read(self._connection, session_id)
         if head.session is None:
             raise SessionDataError(
-                f"Session {session_id!r} does not exist in this database, so there is nothing to bring over."
+                f"Session {named(session_id)} does not exist in this database, so there is nothing to bring over."
             )
         strays = [agent_id for agent_id in head.last if ("agent", agent_id) not in head.states]
         if strays:
             raise SessionDataError(
-                f"Session {session_id!r} has messages of {_listed(strays)} but no row of that agent's: an import "
+                f"Session {named(session_id)} has messages of {_listed(strays)} but no row of that agent's: an import "
                 "of it has not come to its end. Run that again, or delete the session."
             )
         yield HeadItem(head.session)
@@ -182,7 +183,7 @@ class StoredSource(Source):
         changed = sorted(owner for (kind, owner), known in head.revisions.items() if now.get((kind, owner)) != known)
         if changed:
             raise SessionConflictError(
-                f"Session {session_id!r} was written to while it was read ({_listed(changed)} changed). Nothing "
+                f"Session {named(session_id)} was written to while it was read ({_listed(changed)} changed). Nothing "
                 "was changed by this. Try again when its agents are at rest.",
                 session_id=session_id,
                 agent_id=changed[0],
@@ -199,7 +200,9 @@ class StoredSource(Source):
             try:
                 value = objects.read(key)
             except UnreadableError as error:
-                raise SessionDataError(f"Object {key!r} of session {session_id!r} can't be read: {error}") from error
+                raise SessionDataError(
+                    f"Object {named(key)} of session {named(session_id)} can't be read: {error}"
+                ) from error
             if value is not None:
                 yield ObjectItem(of_session.relative(key), value)
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from secrets import randbits
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from ...client import named
 from ..encoding import PART_BYTES, parts_of
 from ..query import Answers, Query, rows_as, unanswered
 from ._fts import NO_FTS5, FullText, IndexedTables, matching
@@ -103,7 +104,7 @@ def decoded(encoding: str, parts: Sequence[str]) -> bytes:
     if encoding == "text":
         return "".join(parts).encode()
     if encoding != "base64":
-        raise ValueError(f"unknown encoding {encoding!r}")
+        raise ValueError(f"unknown encoding {named(encoding)}")
     try:
         return b"".join(base64.b64decode(part, validate=True) for part in parts)
     except binascii.Error as error:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ...client import named
 from ..query import Query
 from ._objects import after_prefix
 from ._statements import statement
@@ -83,7 +84,7 @@ class SessionObjects:
         for place, prefix in zip(_PLACES, self.prefixes, strict=True):
             if key.startswith(prefix):
                 return place + key[len(prefix) :]
-        raise ValueError(f"{key!r} is no key of session {self.session_id!r}")
+        raise ValueError(f"{named(key)} is no key of session {named(self.session_id)}")
 
     def absolute(self, relative: str) -> str:
         """The key of an object of this session.
@@ -95,7 +96,7 @@ class SessionObjects:
         for place, prefix in zip(_PLACES if is_path else (), self.prefixes, strict=False):
             if relative.startswith(place):
                 return prefix + relative[len(place) :]
-        raise ValueError(f"{relative!r} is no key of a session's object")
+        raise ValueError(f"{named(relative)} is no key of a session's object")
 
     def of_message(self, keys: Sequence[str], agent_id: str, ids: Sequence[str]) -> list[str]:
         """Which keys of its objects are those of parts of an agent's message: offloaded results and texts.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ...client import named
 from ..decoding import StoredDocument
 from ..query import Query
 from ._session_objects import SessionObjects
@@ -42,7 +43,7 @@ class Sessions:
         """A session's own record; None where there is no such session."""
 
         def read(answers: Answers) -> StoredDocument | None:
-            what = f"The row of session {session_id!r}"
+            what = f"The row of session {named(session_id)}"
             return StoredDocument(what, answers[0][0]["data"]) if answers[0] else None
 
         row = statement(f"SELECT data FROM {self.prefix}sessions WHERE session_id = ?", session_id)

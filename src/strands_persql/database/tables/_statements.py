@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from ...client import named
+
 if TYPE_CHECKING:
     from ...client import Statement
 
@@ -26,7 +28,7 @@ def checked_prefix(prefix: object) -> str:
         return prefix
     raise ValueError(
         f"table_prefix must be a letter followed by at most 39 letters, digits or underscores (such as 'strands_'), "
-        f"and must not begin with sqlite_; got {prefix!r}"
+        f"and must not begin with sqlite_; got {named(prefix)}"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from ...client import named
 from ..decoding import FoundParts, StoredDocument, StoredMessage
 from ..query import Query, together
 from ._layout import first_revision
@@ -108,7 +109,7 @@ class TransferTables:
             parts = FoundParts(found)
             states: dict[tuple[Kind, str], StoredState] = {}
             for row in rows:
-                what = f"The row of {kind.replace('_', '-')} {row['owner']!r}"
+                what = f"The row of {kind.replace('_', '-')} {named(row['owner'])}"
                 document = StoredDocument(what, row["data"], parts.of(row["owner"]))
                 states[kind, row["owner"]] = StoredState(row["revision"], document, row["live_window"])
             return states
