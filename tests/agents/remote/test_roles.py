@@ -158,6 +158,19 @@ async def test_database_created_on_first_use(emulator: Emulator) -> None:
     assert [record.path for record in emulator.log].count("/v1/databases") == 1
 
 
+def test_a_database_is_created_by_whatever_comes_first(emulator: Emulator) -> None:
+    """A session that is read before there is an agent, too."""
+    emulator.switches.auto_create = False
+    name = emulator.name.replace("/agents", "/user-42")
+    with PerSQLSessionManager.from_token(
+        SESSION, emulator.token("admin"), name, base_url=emulator.url, create_database=True
+    ) as manager:
+        assert manager.read_session(SESSION) is None
+        agent_of(ScriptedModel(["one"]))(manager)("a")
+        assert len(manager.list_messages(SESSION, "default")) == 2
+    assert [record.path for record in emulator.log].count("/v1/databases") == 1
+
+
 async def test_database_created_by_two_at_once(emulator: Emulator) -> None:
     """The one that comes second takes the database that the first one has just created."""
     emulator.switches.auto_create = False

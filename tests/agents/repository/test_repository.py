@@ -373,7 +373,7 @@ def test_what_can_not_be_stored(repository: PerSQLSessionRepository, database: R
     """A clear error before anything is sent."""
     filled(repository)
     database.requests.clear()
-    with pytest.raises(SessionDataError, match=r"agent 'a'.*state\.when"):
+    with pytest.raises(SessionDataError, match=r"agent 'a'.*state\[key 0\]"):
         repository.update_agent("s", agent(state={"when": object()}))
     with pytest.raises(SessionDataError, match="message 1"):
         repository.update_message("s", "a", message(1, cast("str", object())))
