@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import stat
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,44 @@ def test_show_writes_a_page(place: Place, tmp_path: Path) -> None:
     missing = tmp_path / "missing.html"
     assert place.run("show", "nobody", "--html", str(missing)).code == 1
     assert not missing.exists()
+
+
+def test_a_page_replaces_a_page_alone(place: Place, tmp_path: Path) -> None:
+    """Neither what a link leads to, nor a file that is something else, is overwritten."""
+    talk(place.database, "chat")
+    page, notes, link = tmp_path / "chat.html", tmp_path / "notes.html", tmp_path / "link.html"
+    for _ in range(2):
+        assert place.run("show", "chat", "--html", str(page)).code == 0
+    notes.write_text("my notes")
+    targets = [notes]
+    if os.name == "posix":
+        link.symlink_to(notes)
+        targets.append(link)
+    for target in targets:
+        done = place.run("show", "chat", "--html", str(target))
+        assert done.code == 1 and "Nothing was written" in done.err and notes.read_text() == "my notes"
+
+
+@pytest.mark.parametrize("arguments", [("export", "chat", "-"), ("show", "chat", "--html", "-")])
+def test_what_is_utf8_stays_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]) -> None:
+    """An export or a page to a standard output of another encoding; an export comes back in the same way."""
+    from strands_persql.cli._app import run
+
+    words = "hi \U0001f389 日本 “quoted” é"
+    with PerSQL(local=tmp_path / "a.db") as client:
+        talk(client.database("local/agents"), "chat", words=words)
+    raw = io.BytesIO()
+    with io.TextIOWrapper(raw, encoding="cp1252", newline="\r\n") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        assert run([*arguments, "--local", str(tmp_path / "a.db")]) == 0
+        out.flush()
+        text = raw.getvalue().decode("utf-8")
+        monkeypatch.undo()
+    assert words in text and "\r" not in text
+    if arguments[0] == "export":
+        with io.TextIOWrapper(io.BytesIO(text.encode()), encoding="cp1252") as given:
+            monkeypatch.setattr(sys, "stdin", given)
+            assert run(["import", "-", "--local", str(tmp_path / "b.db")]) == 0
 
 
 def test_nothing_a_message_says_steers_the_terminal(place: Place) -> None:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -23,7 +23,7 @@ from rich.text import Text
 from ..administration.values import time_of
 from ..database.encoding import encode
 
-__all__ = ["Output", "ago", "plain", "progress", "size"]
+__all__ = ["Output", "ago", "in_utf8", "plain", "progress", "size"]
 
 _BIDI = "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"
 _CONTROLS = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDI}]")
@@ -43,6 +43,13 @@ def plain(text: str, *, lines: bool = False) -> str:
     if lines:
         text = text.replace("\r\n", "\n").expandtabs(4)
     return (_CONTROLS if lines else _LINE_CONTROLS).sub(_escape, text)
+
+
+def in_utf8(stream: TextIO) -> TextIO:
+    """Standard input or output, for what is UTF-8 whatever the terminal's encoding: an export, a page."""
+    if isinstance(cast("object", stream), io.TextIOWrapper):
+        cast("io.TextIOWrapper[Any]", stream).reconfigure(encoding="utf-8", errors="strict", newline="\n")
+    return stream
 
 
 class Report(Protocol):

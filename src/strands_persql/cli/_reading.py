@@ -15,8 +15,8 @@ from ..administration.sessions import PerSQLSessions
 from ..administration.values import many
 from ..client import open_privately
 from ._messages import message_text
-from ._options import SessionArgument, Settings, when
-from ._output import Output, ago, plain, size
+from ._options import Problem, SessionArgument, Settings, when
+from ._output import Output, ago, in_utf8, plain, size
 
 __all__ = ["search", "sessions", "show", "usage"]
 
@@ -101,13 +101,25 @@ def _write_html(out: Output, face: PerSQLSessions, session_id: str, target: str)
     from ..administration.viewer import write_session_html
 
     if target == "-":
-        write_session_html(face, session_id, sys.stdout)
+        write_session_html(face, session_id, in_utf8(sys.stdout))
         return
     path = Path(target)
     face.get(session_id)  # raises before a file is made
+    if path.is_symlink() or (path.exists() and not _is_page(path)):
+        raise Problem(
+            f"{target} is a link, or holds something else than a page; name another file. Nothing was written"
+        )
     with open(path, "w", encoding="utf-8", newline="", opener=open_privately) as file:
         write_session_html(face, session_id, file)
     out.line(f"{session_id} written to {target}")
+
+
+def _is_page(path: Path) -> bool:
+    """Whether a file may be overwritten: it is empty, or a page of an earlier call."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_PAGE)).lower() in (b"", _PAGE)
 
 
 def _show_json(out: Output, detail: SessionDetail, messages: Iterator[TranscriptMessage]) -> None:
@@ -152,6 +164,7 @@ def _rule(out: Output, title: str, style: str) -> None:
         out.write(f"---- {title} ----\n")
 
 
+_PAGE = b"<!doctype html>"
 _COLOURS = {"user": "green", "assistant": "blue"}
 
 

@@ -12,7 +12,7 @@ from ..administration.sessions import PerSQLSessions
 from ..administration.values import many
 from ..client import PerSQL
 from ._options import Problem, SessionArgument, Settings
-from ._output import progress
+from ._output import in_utf8, progress
 
 __all__ = ["export_session", "import_sessions"]
 
@@ -38,7 +38,7 @@ def export_session(
         raise typer.BadParameter("--json and the target - both want stdout", param_hint="TARGET")
     with settings.opened() as place:
         with progress(f"exporting {session}") as report:
-            done = place.sessions.export(session, sys.stdout if target == "-" else target, progress=report)
+            done = place.sessions.export(session, in_utf8(sys.stdout) if target == "-" else target, progress=report)
         if out.as_json:
             out.json(done)
         elif target == "-":
@@ -81,7 +81,7 @@ def import_sessions(
 
 def _source(source: str, session: str | None, stack: ExitStack) -> Any:
     if source == "-":
-        return sys.stdin
+        return in_utf8(sys.stdin)
     if source.startswith("s3://"):
         bucket, _, prefix = source.removeprefix("s3://").partition("/")
         if session is None:

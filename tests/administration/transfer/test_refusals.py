@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from strands import Agent
 from strands.session import FileSessionManager
 from strands.types.session import SessionAgent, SessionMessage
 
-from strands_persql import PerSQLSessionRepository, SessionConflictError, SessionDataError
+from strands_persql import PerSQL, PerSQLSessionRepository, PerSQLSessions, SessionConflictError, SessionDataError
 from strands_persql.administration.transfer import _batch, _jsonl, import_from, opened
 from strands_persql.administration.transfer._items import Checksum, HeadItem, Item, StateItem
 from strands_persql.database import connector as stores
 from strands_persql.database.tables import Tables
 from strands_persql.errors import PermissionDeniedError
+from strands_persql.testing import stored_rows
 
 from ...agents.harness import Store
 from ...agents.remote.places import Remote
+from ...agents.scripted import ScriptedModel
 from .material import (
     export_of,
     file_session,
@@ -598,3 +604,36 @@ def test_strands_reads_what_is_exported(local: Store, tmp_path: Path) -> None:
     assert json.dumps(agent.messages[-1]["content"]) == json.dumps(live.messages[-1]["content"])
     agent("whose are you?")
     assert import_of(local, tmp_path / "to", new_id="back").messages == len(local.messages(session_id="user-1")) + 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links take a right there")
+@pytest.mark.parametrize(
+    "at", ["", "agents", "agents/agent_default", "agents/agent_default/messages", "agents/agent_default/agent.json"]
+)
+def test_nothing_is_read_through_a_link(tmp_path: Path, at: str) -> None:
+    """Whichever folder or file of a session is one: it may lead to somebody else's session."""
+    for name in ("mine", "theirs"):
+        manager = FileSessionManager("s", storage_dir=str(tmp_path / name))
+        Agent(model=ScriptedModel(["ok"]), session_manager=manager, callback_handler=None)(f"{name} alone")
+    place, target = tmp_path / "mine" / "session_s" / at, tmp_path / "theirs" / "session_s" / at
+    shutil.rmtree(place) if place.is_dir() else place.unlink()
+    place.symlink_to(target)
+    with PerSQL(local=":memory:") as client:
+        database = client.database("a/b")
+        stores.Connector(database, Tables("strands_")).set_up()
+        with pytest.raises(SessionDataError, match="it is a symbolic link"):
+            PerSQLSessions(database).import_from(tmp_path / "mine")
+        assert "theirs alone" not in str(stored_rows(database))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this platform")
+@pytest.mark.parametrize("name", ["session.json", "agents/agent_default/messages/message_0.json"])
+def test_an_import_waits_for_no_pipe(tmp_path: Path, name: str) -> None:
+    """Reading one that nobody writes to never ends."""
+    manager = FileSessionManager("s", storage_dir=str(tmp_path))
+    Agent(model=ScriptedModel(["ok"]), session_manager=manager, callback_handler=None)("hi")
+    place = tmp_path / "session_s" / name
+    place.unlink()
+    os.mkfifo(place)
+    with PerSQL(local=":memory:") as client, pytest.raises(SessionDataError, match="it is no file"):
+        PerSQLSessions(client.database("a/b")).import_from(tmp_path)

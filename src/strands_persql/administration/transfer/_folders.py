@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -29,6 +30,9 @@ __all__ = ["Folder", "FolderTarget", "folder_source"]
 
 NAME_BYTES = 240
 """The most bytes of an id in a folder's name. File systems take 255, of which `.session_<id>.part` needs the rest."""
+
+
+_LINK = "it is a symbolic link, which may lead out of the session"
 
 
 def folder_source(path: str | os.PathLike[str]) -> FilesSource:
@@ -57,6 +61,7 @@ class Folder(Files):
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._checked: set[Path] = set()
 
     @property
     def place(self) -> str:
@@ -71,7 +76,7 @@ class Folder(Files):
             entry.name.removeprefix(start)
             for entry in self._entries(parent)
             # A manager whose process died early leaves folders without any file, in which Strands finds nothing either.
-            if entry.name.startswith(start) and entry.is_dir() and any(Path(entry.path).rglob("*.json"))
+            if entry.name.startswith(start) and self._is_folder(entry) and any(Path(entry.path).rglob("*.json"))
         )
 
     def holds(self, prefix: str, name: str) -> bool:
@@ -82,9 +87,13 @@ class Folder(Files):
 
     def read(self, path: str) -> Document:
         file = self._root / path
-        if file.is_symlink():  # Strands refuses it too, from 1.54 on
-            raise malformed(str(file), "it is a symbolic link, which may lead out of the session")
+        self._check_folder(file.parent)
         try:
+            mode = file.lstat().st_mode
+            if stat.S_ISLNK(mode):  # Strands refuses it too, from 1.54 on
+                raise malformed(str(file), _LINK)
+            if not stat.S_ISREG(mode):
+                raise malformed(str(file), "it is no file: whoever reads it might wait for ever")
             return decoded_object(file.read_bytes(), str(file))
         except FileNotFoundError as error:
             raise malformed(str(file), "there is no such file") from error
@@ -94,7 +103,22 @@ class Folder(Files):
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         path = self._root / folder
+        self._check_folder(path)
         return list(os.scandir(path)) if path.is_dir() else []
+
+    @staticmethod
+    def _is_folder(entry: os.DirEntry[str]) -> bool:
+        if entry.is_symlink():
+            raise malformed(entry.path, _LINK)
+        return entry.is_dir()
+
+    def _check_folder(self, path: Path) -> None:
+        """Refuse a folder that is reached by a link; the one that was named may be one."""
+        if path != self._root and path not in self._checked:
+            self._check_folder(path.parent)
+            if path.is_symlink():
+                raise malformed(str(path), _LINK)
+            self._checked.add(path)
 
 
 class FolderTarget(Target):
