@@ -160,7 +160,7 @@ async def test_answered_after_a_cancellation(scenario: Any) -> None:
         {"interruptResponse": {"interruptId": interrupt.id, "response": "yes"}}
         for interrupt in (await run.turn("go")).interrupts
     ]
-    # What Strands adds where the resumed run is cancelled before the tool (from 1.61 on).
+    # What newer releases of Strands add where the resumed run is cancelled before the tool.
     cancelled = tool_result("p1")
     cancelled["content"][0]["toolResult"].update(status="error", content=[{"text": "Tool execution cancelled"}])
     run.agent.messages.append(cancelled)
