@@ -29,7 +29,8 @@ class Searchable:
     ) -> SearchResult:
         """Messages that hold all words of a text, whatever their case.
 
-        With the index of `enable_search`: words that begin with the given ones, best match first. Without it: messages
+        With the index of `enable_search`: words that begin with the given ones, best match first. Without it, and for
+        words of scripts that don't part words by spaces: messages
         are scanned in the order of session, agent and position, and words are found inside others too. Either way what
         is searched is the text of messages, the input of tool uses and the text of tool results.
 
@@ -69,8 +70,8 @@ class Searchable:
         words), and its text is stored a second time. What is rewritten, erased or deleted leaves the index for good:
         at once from SQLite 3.42 on, as PerSQL has it; before, in that the index is merged, which takes the longer the
         larger it is. A local file whose index was made by 3.42 or later can't be written to by older ones. Words are
-        told apart by spaces and punctuation, which some scripts don't have: there only beginnings are found. A message
-        that holds half a surrogate pair is in no index.
+        told apart by spaces and punctuation. Chinese, Japanese, Korean, Thai and others don't have these between words:
+        whoever searches for words of theirs has messages scanned.
 
         Args:
             progress: Called after each page with the number of messages looked at so far.

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..database.decoding import shown
 from ..database.query import each, together
-from ..database.tables import MessageKey, lacks_secure_deletion
+from ..database.tables import EXCERPT, MessageKey, lacks_secure_deletion
 from ..errors import PermissionDeniedError, SessionDataError
 from ..stores import Objects
+from ..stores.words import has_unparted
 from .missing import no_session
 from .results import SearchHit, SearchResult
 
 if TYPE_CHECKING:
     from ..database.connector import Connector
-    from ..database.tables import ScannedMessage, Search, Tables
+    from ..database.tables import FoundMessage, ScannedMessage, Search, Tables
 
 __all__ = ["create_index", "drop_index", "has_index", "scrub_index", "search"]
 
@@ -129,7 +130,9 @@ def search(
         if session is None:
             raise no_session(session_id)
     searched = _Search(store, index, text, session_id, limit)
-    return searched.by_index(max(1, max_scanned // _IN_PARTS)) if state.complete else searched.by_scan(max_scanned)
+    # FTS5 finds the beginnings of words: of scripts that don't part words, it would miss most.
+    by_index = state.complete and not has_unparted(text)
+    return searched.by_index(max(1, max_scanned // _IN_PARTS)) if by_index else searched.by_scan(max_scanned)
 
 
 class _Search:
@@ -145,11 +148,13 @@ class _Search:
     def by_index(self, max_scanned: int) -> SearchResult:
         found, in_parts = self._store.ask(
             together(
-                self._index.search(self._words, session_id=self._session_id, limit=self._limit + 1),
+                self._index.search(
+                    self._words, session_id=self._session_id, limit=self._limit + 1, around=_first(self._words[0])
+                ),
                 self._index.find_in_parts(session_id=self._session_id, limit=max_scanned + 1),
             )
         )
-        hits = [SearchHit(**one._replace(snippet=" ".join(one.snippet.split()))._asdict()) for one in found]
+        hits = [self._found(one) for one in found]
         complete = len(hits) <= self._limit and len(in_parts) <= max_scanned
         scanned = 0
         for key, document in self._documents(in_parts[:max_scanned]):
@@ -159,6 +164,13 @@ class _Search:
             hit = self._match(key, document) if document is not None else None
             hits += [hit] if hit is not None else []
         return SearchResult(tuple(hits[: self._limit]), "index", scanned, complete and len(hits) <= self._limit)
+
+    def _found(self, message: FoundMessage) -> SearchHit:
+        place = self._patterns[0].search(message.excerpt.casefold())
+        snippet = _snippet(message.excerpt, *(place.span() if place is not None else (0, 0)))
+        cut = "" if len(message.excerpt) < EXCERPT or snippet.startswith("…") else "…"
+        ids = (message.session_id, message.agent_id, message.message_id)
+        return SearchHit(*ids, message.role, cut + snippet, message.created_at, message.score)
 
     def by_scan(self, max_scanned: int) -> SearchResult:
         hits: list[SearchHit] = []
@@ -222,6 +234,12 @@ def _texts(value: Any, path: tuple[str, ...]) -> Iterator[str]:
     elif isinstance(value, list):
         for item in cast("list[Any]", value):
             yield from _texts(item, path)
+
+
+def _first(word: str) -> str:
+    """The first letters and digits of a word."""
+    found = _WORD.search(word)
+    return found[0] if found else word
 
 
 def _pattern(word: str) -> re.Pattern[str]:

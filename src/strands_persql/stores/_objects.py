@@ -7,8 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from ..database.faults import fault_of
-from ..database.tables import Encoded, ObjectTables, decoded, first_number
+from ..database.tables import Encoded, IndexEntry, ObjectTables, decoded, first_number
 from ._indexed import IndexedStore
+from .words import has_unparted, words_of
 
 if TYPE_CHECKING:
     from ..client import Database
@@ -86,7 +87,8 @@ class Objects:
         for start in range(0, early, PARTS_A_REQUEST):
             batch = parts[start : min(start + PARTS_A_REQUEST, early)]
             self._store.carry_out(partial(ObjectTables.put_parts, key=key, parts=batch))
-        self._store.carry_out(lambda tables: tables.put(key, value, first, parts[early:]))
+        entry = _entry(key, value.parts[0] if value.encoding == "text" else "")
+        self._store.carry_out(lambda tables: tables.put(key, value, first, parts[early:], entry))
 
     def read(self, key: str) -> bytes | None:
         """Read a value; more than one request where it is longer than a few megabytes."""
@@ -168,7 +170,11 @@ class Objects:
         self._store.carry_out(ObjectTables.drop_orphans)
         for start in range(0, len(keys), KEYS_A_BATCH):
             batch = keys[start : start + KEYS_A_BATCH]
-            self._store.carry_out(partial(ObjectTables.reindex_many, keys=batch))
+            entries = {key: _entry(key, "") for key in batch}
+            for key in self._ask(partial(ObjectTables.find_not_ascii, keys=batch)) or ():
+                for found in self._ask(partial(ObjectTables.read_many, keys=[key])) or ():
+                    entries[key] = _entry(key, found.data)
+            self._store.carry_out(partial(ObjectTables.reindex_many, entries=entries))
         self._store.carry_out(ObjectTables.scrub)
 
     def _ask(self, build: Callable[[ObjectTables], Query[T]]) -> T | None:
@@ -179,3 +185,14 @@ class Objects:
             if fault_of(error) != "unknown_table":
                 raise
             return None
+
+
+def _entry(key: str, text: str) -> IndexEntry:
+    """What an index is to know of an object with this text: FTS5 finds no words that spaces don't part."""
+    name = key.rpartition("/")[2]
+    stem, dot, _ = name.rpartition(".")  # `md` must not find each .md
+    name = stem if dot and stem else name
+    return IndexEntry(
+        " ".join(words_of(name)) if has_unparted(name) else name,
+        " ".join(words_of(text)) if has_unparted(text) else None,
+    )

@@ -23,6 +23,7 @@ from ..engine.threads import awaited, submit_call
 from ..errors import PerSQLError
 from ._calls import Calls
 from ._objects import KEYS_A_BATCH, Objects, UnreadableError
+from .words import has_unparted, words_to_find
 
 if TYPE_CHECKING:
     from strands.storage.search import SearchStrategy, StorageSearchResult
@@ -192,7 +193,8 @@ class PerSQLStorage:
             ) from error
         if self._objects.indexed:
             stop_words: frozenset[str] = getattr(keyword, "STOP_WORDS", frozenset())  # Strands left none out at first
-            words = sorted(set(re.findall(r"\w+", query.lower())) - stop_words)[:MOST_WORDS]
+            words = sorted(set(re.findall(r"\w+", query.lower())) - stop_words)
+            words = [piece for word in words for piece in _pieces(word)][:MOST_WORDS]
             searching = submit_call(partial(self._objects.search, words, self._prefix))
             found = await self._outcome("search", query, awaited(searching))
             if found is not None:
@@ -358,6 +360,11 @@ class _Scan:
             logger.warning("key=<%s>, error=<%s> | left out of the search", key, value)
             return None
         return value
+
+
+def _pieces(word: str) -> builtins.list[str]:
+    """A word as the index has it: of scripts that don't part words, the pairs of letters."""
+    return words_to_find(word, most=MOST_WORDS) if has_unparted(word) else [word]
 
 
 def _storage_error() -> type[Exception]:

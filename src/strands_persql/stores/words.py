@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["cleaned", "words_of", "words_to_find"]
+__all__ = ["cleaned", "has_unparted", "words_of", "words_to_find"]
 
 # Scripts that don't part words by spaces, or put so much into one word that only its parts are found again: Thai, Lao,
 # Burmese, Khmer, Hangul, Kana, Han.
@@ -32,6 +32,11 @@ _COMMON = frozenset(
 def cleaned(text: str) -> str:
     """A text without lone surrogates, which don't survive the way to UTF-8."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def has_unparted(text: str) -> bool:
+    """Whether there are letters of scripts that don't part words by spaces."""
+    return not text.isascii() and _UNPARTED.search(unicodedata.normalize("NFKD", text)) is not None
 
 
 def words_of(text: str) -> list[str]:

@@ -60,7 +60,7 @@ def fill(place: Place, ids: list[str], *, messages: int = 2, time: str = OLD) ->
                         ],
                     },
                     {
-                        "sql": "INSERT INTO strands_messages SELECT ?, 'default', value, "
+                        "sql": "INSERT INTO strands_messages (session_id, agent_id, message_id, data) SELECT ?, 'default', value, "
                         "json_object('message', json(?), 'message_id', value, 'created_at', ?, 'updated_at', ?) "
                         "FROM json_each(?)",
                         "params": [sid, json.dumps(user("hi")), time, time, json.dumps(list(range(messages)))],
@@ -151,7 +151,7 @@ def test_a_page_reads_only_its_own_rows(remote: Place, emulator: Any) -> None:
             "INSERT INTO strands_agents VALUES (?, 'a', 1, NULL, ?)", ((f"user-{n:06}", session) for n in range(count))
         )
         connection.executemany(
-            "INSERT INTO strands_messages VALUES (?, 'a', ?, ?)",
+            "INSERT INTO strands_messages (session_id, agent_id, message_id, data) VALUES (?, 'a', ?, ?)",
             ((f"user-{n:06}", message, session) for n in range(count) for message in range(2)),
         )
         connection.execute("COMMIT")

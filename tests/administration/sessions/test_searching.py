@@ -217,13 +217,38 @@ def test_long_messages_are_searched_without_the_index(place: Place, indexed: boo
     assert [hit.message_id for hit in bounded.hits] == [0] and not bounded.complete and bounded.scanned == 1
 
 
-def test_a_scan_finds_what_no_index_takes(place: Place) -> None:
-    """A message with a lone surrogate is found by a scan, and one that only spells its escape by an index too."""
-    place.agent("s", text("ok \ud800 lone"), text("a path: C:\\udder"))("hi")
-    place.agent("t", text("a path: C:\\udder"))("hi")
+def test_odd_characters_hide_no_words(place: Place, indexed: bool) -> None:
+    """Words behind a NUL or half a surrogate pair are found, and a text that only spells such escapes is its own."""
+    place.agent("s", text("ok \ud800 lone"))("before \0 behind \\u0000 spelt")
+    place.agent("t", text("a path: C:\\udder \0"))("hi")
     assert found(place, "lone") == [("s", 1)] and found(place, "udder") == [("t", 1)]
-    place.sessions.enable_search()
-    assert found(place, "udder") == [("t", 1)]
+    assert found(place, "before") == found(place, "behind") == found(place, "spelt") == [("s", 0)]
+    assert found(place, "u0000") == [("s", 0)]
+
+
+SCRIPTS = {
+    "怀孕": "元宝老婆刚怀孕", "サンドボックス": "これはサンドボックス修正テストです", "주소": "서울주소변경",
+    "ภาษา": "ผมพูดภาษาไทย",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("word", SCRIPTS)
+def test_words_that_no_space_parts(place: Place, indexed: bool, word: str) -> None:
+    """Words of scripts that don't part them are found inside a sentence."""
+    place.agent("s", text(SCRIPTS[word]))("hi")
+    result = place.sessions.search(word)
+    assert [hit.message_id for hit in result.hits] == [1] and result.complete
+
+
+def test_a_word_that_a_message_has_often(local: Place) -> None:
+    """The time that a search by the index takes does not grow by the square of a word's occurrences."""
+    log = "\n".join(f"{number} ERROR worker, retry" for number in range(4000))
+    local.agent("s", text(f"{'.' * 5000} {log}"))("hi")
+    local.sessions.enable_search()
+    local.database.clear()
+    (hit,) = local.sessions.search("error").hits
+    assert hit.snippet.startswith("…") and "0 ERROR worker, retry 1 ERROR" in hit.snippet and len(hit.snippet) < 200
+    assert not any("snippet(" in sql for request in local.database.requests for sql, _ in request.statements)
 
 
 def test_a_scan_is_bounded_and_says_so(place: Place) -> None:
@@ -290,7 +315,8 @@ def test_messages_without_text_cost_nothing(local: Place) -> None:
     local.run("UPDATE strands_messages SET data = json_set(data, '$.message', json(?))", json.dumps(message))
     assert local.run("SELECT text FROM strands_search_texts") == [{"text": ""}]
     local.run(
-        "INSERT INTO strands_messages VALUES ('s', 'default', 1, ?)", json.dumps({"message": message, "message_id": 1})
+        "INSERT INTO strands_messages (session_id, agent_id, message_id, data) VALUES ('s', 'default', 1, ?)",
+        json.dumps({"message": message, "message_id": 1}),
     )
     assert len(local.run("SELECT text FROM strands_search_texts")) == 1
 

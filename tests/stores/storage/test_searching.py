@@ -98,6 +98,19 @@ async def test_an_index_follows_every_change(place: Place) -> None:
         assert connection.execute("SELECT count(*) FROM strands_objects_index_content").fetchone() == (0,)
 
 
+async def test_words_that_no_space_parts(place: Place) -> None:
+    """Words of scripts that don't part them are found in texts and names, written with the index or before it."""
+    texts = {"元宝老婆刚怀孕": "怀孕", "これはサンドボックス修正テストです": "サンドボックス", "서울주소변경": "주소"}
+    for number, text in enumerate(texts):
+        await (place.storage() if number else place.storage(index=True)).write(f"k{number}", text.encode())
+    await place.storage().write("身份.md", b"\xff")
+    indexed = place.storage(index=True)
+    await indexed.rebuild_index()
+    for number, word in enumerate(texts.values()):
+        assert [each.key for each in await indexed.search(word)] == [f"k{number}"]
+    assert [each.key for each in await indexed.search("身份")] == ["身份.md"]
+
+
 async def test_no_word_is_left_in_the_index(place: Place) -> None:
     """What was overwritten, deleted or rebuilt stands in no page of the index, on any SQLite."""
 

@@ -33,17 +33,18 @@ from ._fts import IndexedTables, lacks_secure_deletion
 from ._layout import STEPS, first_revision, revision_step
 from ._listing import Listing, SessionRow
 from ._memories import FoundMemory, MemoryTables, MemoryText, memory_id
-from ._objects import Encoded, KeyScore, KeySize, ObjectTables, after_prefix, decoded, first_number
+from ._objects import Encoded, IndexEntry, KeyScore, KeySize, ObjectTables, after_prefix, decoded, first_number
 from ._parts import ChunkKind
 from ._reading import Found, MessagePage, Reading
 from ._restore import CHUNKS_AT_ONCE, MESSAGES_AT_ONCE
-from ._search import FoundMessage, IndexState, MessageKey, ScannedMessage, Search
+from ._search import EXCERPT, FoundMessage, IndexState, MessageKey, ScannedMessage, Search
 from ._session_objects import SessionObjects, agent_prefix, session_prefix
 from ._tables import Tables
 from ._transfer import Kind, PagedMessage, SessionHead, StoredState, TransferTables
 
 __all__ = [
     "CHUNKS_AT_ONCE",
+    "EXCERPT",
     "MESSAGES_AT_ONCE",
     "STEPS",
     "CheckedAgent",
@@ -61,6 +62,7 @@ __all__ = [
     "Found",
     "FoundMemory",
     "FoundMessage",
+    "IndexEntry",
     "IndexState",
     "IndexedTables",
     "KeyScore",

@@ -18,7 +18,7 @@ import base64
 import binascii
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from secrets import randbits
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -32,7 +32,7 @@ from ._statements import statement
 if TYPE_CHECKING:
     from ...client import Statement
 
-__all__ = ["OBJECT_COLUMNS", "Encoded", "ObjectTables", "after_prefix", "decoded", "first_number"]
+__all__ = ["OBJECT_COLUMNS", "Encoded", "IndexEntry", "ObjectTables", "after_prefix", "decoded", "first_number"]
 
 Encoding = Literal["text", "base64"]
 
@@ -111,6 +111,18 @@ def decoded(encoding: str, parts: Sequence[str]) -> bytes:
         raise ValueError(f"no base64: {error}") from error
 
 
+class IndexEntry(NamedTuple):
+    """What the index is to know of an object.
+
+    Attributes:
+        name: The words of its name.
+        body: The words of its text; None for the text itself, which the table has.
+    """
+
+    name: str
+    body: str | None = None
+
+
 class ObjectRows(NamedTuple):
     """What the first rows of an object say.
 
@@ -171,7 +183,9 @@ class ObjectTables(IndexedTables):
 
     # Writing
 
-    def put(self, key: str, value: Encoded, first: int, last_parts: Sequence[tuple[int, str]]) -> Query[None]:
+    def put(
+        self, key: str, value: Encoded, first: int, last_parts: Sequence[tuple[int, str]], entry: IndexEntry
+    ) -> Query[None]:
         """Write an object, in the place of the one under its key, in one transaction.
 
         Where parts of it were written before this transaction and are gone, it fails with a NOT NULL violation.
@@ -181,6 +195,7 @@ class ObjectTables(IndexedTables):
             value: The value.
             first: The number of its second part (see `first_number`).
             last_parts: Those of its further parts, with their numbers, that go along in this transaction.
+            entry: What an index is to know of it.
         """
         following = len(value.parts) - 1
         # NULL in a NOT NULL column undoes the whole batch.
@@ -199,8 +214,8 @@ class ObjectTables(IndexedTables):
             *(len(value.parts), first if following else 0, value.encoding, value.size, value.parts[0]),
         )
         parts = self.put_parts(key, last_parts).statements
-        entry = [] if self.index is None else [*self._forget(key), self._learn(self.index, key)]
-        return unanswered(replaced, *parts, put, *entry)
+        indexed = [] if self.index is None else [*self._forget(key), self._learn(self.index, key, entry)]
+        return unanswered(replaced, *parts, put, *indexed)
 
     def put_parts(self, key: str, parts: Sequence[tuple[int, str]]) -> Query[None]:
         """Write further parts of a value, by their numbers. Fails with a UNIQUE violation where a number is taken."""
@@ -268,21 +283,28 @@ class ObjectTables(IndexedTables):
         # Where there was no entry, the merge would rewrite the whole index for nothing.
         return [] if self.index is None else self.index.forgetting(self._unlearn(key), merge_if="changes() > 0")
 
-    def _learn(self, index: FullText, key: str) -> Statement:
-        name = key.rpartition("/")[2]
-        stem, dot, _ = name.rpartition(".")  # `md` must not find each .md
-        entry = (
-            "SELECT CAST(? AS INTEGER), key, ?, CASE encoding WHEN 'text' THEN data ELSE '' END "
-            f"FROM {self.table} WHERE key = ? AND part = 0"
-        )
-        return statement(index.add(entry), _entry(key), stem if dot and stem else name, key)
+    def _learn(self, index: FullText, key: str, entry: IndexEntry) -> Statement:
+        of_table = "CASE encoding WHEN 'text' THEN data ELSE '' END"
+        body, words = (of_table, ()) if entry.body is None else ("?", (entry.body,))
+        row = f"SELECT CAST(? AS INTEGER), key, ?, {body} FROM {self.table} WHERE key = ? AND part = 0"
+        return statement(index.add(row), _entry(key), entry.name, *words, key)
 
-    def reindex_many(self, keys: Sequence[str]) -> Query[None]:
-        """Make the entries of at most 49 objects anew, from the table; `scrub` clears the index's pages of the old."""
+    def find_not_ascii(self, keys: Sequence[str]) -> Query[list[str]]:
+        """Which of at most 100 objects are text that is not ASCII alone."""
+        marks = ", ".join("?" * len(keys))
+        select = (
+            f"SELECT key FROM {self.table} WHERE part = 0 AND encoding = 'text' "
+            f"AND length(data) <> length(CAST(data AS BLOB)) AND key IN ({marks})"
+        )
+        return Query([statement(select, *keys)], lambda answers: [row["key"] for row in answers[0]])
+
+    def reindex_many(self, entries: Mapping[str, IndexEntry]) -> Query[None]:
+        """Make the entries of at most 49 objects anew, by their keys; `scrub` clears the index's pages of the old."""
         if self.index is None:
             return unanswered()
-        entries = [*map(self._unlearn, keys), *(self._learn(self.index, key) for key in keys)]
-        return unanswered(*self.index.before_deletions(), *entries)
+        index = self.index
+        learnt = [self._learn(index, key, entry) for key, entry in entries.items()]
+        return unanswered(*index.before_deletions(), *map(self._unlearn, entries), *learnt)
 
     def scrub(self) -> Query[None]:
         """Clear the index's pages of deleted words, where SQLite has not done it by itself."""
