@@ -435,7 +435,8 @@ def test_a_half_deleted_interrupt_is_over(local: Place) -> None:
     """An agent that waited for an answer when its deletion was killed takes a prompt."""
     local.agent("s", tools(use("ask", {"question": "sure?"})))("go")
     local.run(
-        "INSERT INTO strands_messages (session_id, agent_id, message_id, data) SELECT 's', 'default', value, '{}' FROM json_each(?)",
+        "INSERT INTO strands_messages (session_id, agent_id, message_id, data) "
+        "SELECT 's', 'default', value, '{}' FROM json_each(?)",
         json.dumps(list(range(2, 1500))),
     )
     local.database.clear()

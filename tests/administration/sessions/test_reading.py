@@ -60,7 +60,8 @@ def fill(place: Place, ids: list[str], *, messages: int = 2, time: str = OLD) ->
                         ],
                     },
                     {
-                        "sql": "INSERT INTO strands_messages (session_id, agent_id, message_id, data) SELECT ?, 'default', value, "
+                        "sql": "INSERT INTO strands_messages (session_id, agent_id, message_id, data) "
+                        "SELECT ?, 'default', value, "
                         "json_object('message', json(?), 'message_id', value, 'created_at', ?, 'updated_at', ?) "
                         "FROM json_each(?)",
                         "params": [sid, json.dumps(user("hi")), time, time, json.dumps(list(range(messages)))],
