@@ -286,7 +286,7 @@ class LiveSession(PerSQLSessionRepository):
             _message_document(session_message)  # raises what can't be stored
             agent.messages.append(session_message.to_message())
             ensure_tracking_ids(agent)
-            self._recording.writer.block(lambda: self._recording.agents.ended(agent))
+            self._recording.writer.block(lambda: self._recording.agents.synced(agent))
 
     def update_message(self, session_id: str, agent_id: str, session_message: SessionMessage, **kwargs: Any) -> None:
         """Store a message's new content; its `created_at` stays. A live agent's history gets it too.
@@ -323,7 +323,7 @@ class LiveSession(PerSQLSessionRepository):
             super().update_agent(session_id, session_agent, **kwargs)
         else:
             restore_state(agent, vars(session_agent), session_id=session_id)
-            self._recording.writer.block(lambda: self._recording.agents.ended(agent))
+            self._recording.writer.block(lambda: self._recording.agents.synced(agent))
 
     def create_multi_agent(self, session_id: str, multi_agent: MultiAgentBase, **kwargs: Any) -> None:
         """Store a Graph's or Swarm's state.

@@ -7,6 +7,7 @@ import inspect
 
 import pytest
 import strands.hooks
+import strands.hooks.registry
 from strands import Agent, hooks
 from strands.agent.conversation_manager import SlidingWindowConversationManager
 from strands.types import content, session
@@ -24,6 +25,7 @@ def needs(present: bool, what: str) -> pytest.MarkDecorator:
 
 
 needs_tracking_ids = needs(TRACKING_IDS, "tracking ids")
+needs_order = needs(hasattr(strands.hooks.registry, "HookOrder"), "order of callbacks")
 needs_pins = needs("pin_first" in _window_options, "pins")
 needs_interventions = needs(importlib.util.find_spec("strands.interventions") is not None, "interventions")
 needs_context_manager = needs("context_manager" in _agent_options, "context managers")

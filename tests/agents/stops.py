@@ -131,7 +131,7 @@ async def stopped_at_random(database: Any, durability: Durability, *, users: int
         nonlocal stopped
         await asyncio.sleep(chance.random() / 10)
         for number in range(rounds):
-            patience = 0.001 + chance.random() / 5
+            patience = 0.001 + chance.random() * users / 50  # they share the processor
             answered = await ask(http, f"{address}/{name}", f"q{number}", patience=patience)
             stopped += not answered
         assert await ask(http, f"{address}/{name}", f"q{rounds}", patience=120), (name, chat.errors)

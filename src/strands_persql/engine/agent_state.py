@@ -14,7 +14,8 @@ from strands.agent.state import AgentState
 from strands.types.content import Message as StrandsMessage
 from strands.types.session import SessionAgent
 
-from ..database.encoding import Message
+from ..database.encoding import Message, encode
+from ..errors import SessionDataError
 
 if TYPE_CHECKING:
     from strands import Agent
@@ -30,6 +31,7 @@ __all__ = [
     "messages_of",
     "scrub_interrupts",
     "session_agent_of",
+    "storable_part",
 ]
 
 STATE_FIELDS = tuple(field.name for field in fields(SessionAgent) if field.name not in ("created_at", "updated_at"))
@@ -162,3 +164,15 @@ def _initialize(session_agent: SessionAgent, agent: Agent) -> None:
         of_bidi(agent)
     else:
         session_agent.initialize_internal_state(agent)
+
+
+def storable_part(state: dict[str, Any]) -> dict[str, Any]:
+    """An agent's state with nothing in the place of each field that can't be stored."""
+    part: dict[str, Any] = {}
+    for name, value in state.items():
+        try:
+            encode(value, what=name)
+            part[name] = value
+        except SessionDataError:
+            part[name] = {}
+    return part

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -32,7 +33,7 @@ from ..database.encoding import mapping
 from .guardrails import watch
 from .multi_agents import agents_in
 from .offloads import RETRIEVAL_TOOL
-from .ordering import BUILT, FIRST, LAST, adder
+from .ordering import BUILT, FIRST, LAST, adder, is_ordered
 from .threads import awaited, submit_call
 
 if TYPE_CHECKING:
@@ -72,9 +73,12 @@ class Listener:
         self.recording.settle(("agent", agent.agent_id))
         self.agents.restore(agent)
 
-    async def began(self, agent: Agent) -> None:
-        """An invocation begins."""
-        await self._begun(("agent", agent.agent_id), lambda: self.agents.attach(agent))
+    async def began(self, subject: Any) -> None:
+        """An invocation of an agent, or a run of a Graph or Swarm, begins."""
+        if hasattr(subject, "nodes"):
+            await self._begun(("multi_agent", subject.id), lambda: self.multi_agents.attach(subject))
+        else:
+            await self._begun(("agent", subject.agent_id), lambda: self.agents.attach(subject))
 
     async def added(self, agent: Agent) -> None:
         """A message was added to its history."""
@@ -95,7 +99,15 @@ class Listener:
 
     async def updated(self, agent: Agent, message: Message) -> None:
         """A message was replaced by a later content of it."""
-        await wait(self.agents.synced(agent, [message]))
+        await wait(self.agents.changed(agent, [message]))
+
+    def ending(self, subject: Any) -> None:
+        """An invocation of an agent, or a run of a Graph or Swarm, is about to end."""
+        if hasattr(subject, "nodes"):
+            with suppress(Exception):  # it is met again when it has ended
+                self.multi_agents.recorded(subject, last=True)
+        else:
+            self.agents.ending(subject)
 
     async def ended(self, agent: Agent, *, cut_off: bool) -> None:
         """An invocation, or a bidirectional conversation, has ended."""
@@ -111,10 +123,6 @@ class Listener:
         await self.recording.settled(("multi_agent", source.id))
         await awaited(submit_call(lambda: self.multi_agents.restore(source)))
 
-    async def multi_agent_began(self, source: MultiAgentBase) -> None:
-        """A run of it begins."""
-        await self._begun(("multi_agent", source.id), lambda: self.multi_agents.attach(source))
-
     async def node_ended(self, source: MultiAgentBase) -> None:
         """A node of it has run."""
         await wait(self.multi_agents.recorded(source, last=False))
@@ -129,7 +137,10 @@ class Listener:
 
     async def _begun(self, owner: Owner, attach: Callable[[], None]) -> None:
         """Take over from an earlier agent that was cut off, and go on behind what it has written since."""
-        if self.recording.writer.succession.begins(owner):
+        writer = self.recording.writer
+        if writer.durability == "invocation" and writer.holds(owner):
+            writer.send(last=True)  # an invocation before this one was left in its midst
+        if writer.succession.begins(owner):
             await self.recording.settled(owner)
             await awaited(submit_call(attach))
 
@@ -164,7 +175,7 @@ def register(registry: HookRegistry, listener: Listener) -> None:
 
     # The last step of an agent's constructor. Strands takes only a synchronous callback here. Late, so that a mirror
     # sees what another manager has restored.
-    on(AgentInitializedEvent, _initialized(listener), order=BUILT)
+    on(AgentInitializedEvent, _initialized(listener, registry), order=BUILT)
     # From now on it is this agent that goes on with the session, before any hook changes it.
     on(BeforeInvocationEvent, _of_agent(listener.began), order=FIRST)
     # A message is stored before the agent goes on; its tool's changes to the agent's state go along.
@@ -176,13 +187,17 @@ def register(registry: HookRegistry, listener: Listener) -> None:
     on(AfterModelCallEvent, _after_model_call(listener))
     # Trimming, interrupts and the user's own edits have no event: the whole history is compared, after all other hooks.
     on(AfterInvocationEvent, _ended(listener), order=LAST)
+    # A hook that fails, or a wait that is cancelled, keeps those behind it from being called: what there is to store is
+    # handed over before all of them.
+    on(AfterInvocationEvent, _ending(listener), order=FIRST)
 
     # A Graph's or Swarm's constructor runs this one in a loop of its own.
     on(MultiAgentInitializedEvent, _of_source(listener.multi_agent_initialized))
-    on(BeforeMultiAgentInvocationEvent, _of_source(listener.multi_agent_began), order=FIRST)
+    on(BeforeMultiAgentInvocationEvent, _of_source(listener.began), order=FIRST)
     # A node has run: should the process die now, the run goes on behind it.
     on(AfterNodeCallEvent, _of_source(listener.node_ended))
     on(AfterMultiAgentInvocationEvent, _of_source(listener.multi_agent_ended), order=LAST)
+    on(AfterMultiAgentInvocationEvent, _ending(listener), order=FIRST)
 
     # A BidiAgent appends its transcripts empty and replaces them as they grow (Strands 1.58 on).
     for event_type in filter(None, [getattr(strands.hooks, "MessageUpdatedEvent", None)]):
@@ -190,7 +205,7 @@ def register(registry: HookRegistry, listener: Listener) -> None:
     # It has events of its own up to 1.55, and no invocation: its end is its stop.
     bidi = _bidi_events()
     for event_type in bidi("BidiAgentInitializedEvent"):
-        on(event_type, _initialized(listener), order=BUILT)
+        on(event_type, _initialized(listener, registry), order=BUILT)
     for event_type in bidi("BidiMessageAddedEvent"):
         on(event_type, _of_agent(listener.added))
     for event_type in bidi("BidiAfterInvocationEvent", "BidiAgentStopEvent"):
@@ -217,9 +232,18 @@ def _of_source(respond: Callable[[MultiAgentBase], Awaitable[None]]) -> Callable
     return callback
 
 
-def _initialized(listener: Listener) -> Callable[[Any], None]:
+def _initialized(listener: Listener, registry: HookRegistry) -> Callable[[Any], None]:
     def callback(event: Any) -> None:
         listener.initialized(event.agent)
+        if not is_ordered(registry):  # then those that are registered last are the first to hear of an end
+            registry.add_callback(AfterInvocationEvent, _ending(listener))
+
+    return callback
+
+
+def _ending(listener: Listener) -> Any:
+    def callback(event: Any) -> None:
+        listener.ending(event.agent if hasattr(event, "agent") else event.source)
 
     return callback
 

@@ -82,7 +82,14 @@ class Mirror(Listener):
 
     async def updated(self, agent: Agent, message: Message) -> None:
         """A message was replaced by a later content of it."""
-        await self._record(agent, lambda agent: self.agents.synced(agent, [message]))
+        await self._record(agent, lambda agent: self.agents.changed(agent, [message]))
+
+    def ending(self, subject: Any) -> None:
+        """An invocation of an agent, or a run of a Graph or Swarm, is about to end."""
+        is_multi_agent = hasattr(subject, "nodes")
+        known = self.multi_agents.knows(subject) if is_multi_agent else self.agents.live(subject.agent_id) is subject
+        if known and self.recording.pending < MAX_PENDING:
+            super().ending(subject)
 
     async def ended(self, agent: Agent, *, cut_off: bool) -> None:
         """An invocation, or a bidirectional conversation, has ended."""

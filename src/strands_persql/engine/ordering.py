@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from strands.hooks import HookRegistry
 
-__all__ = ["BUILT", "FIRST", "LAST", "adder"]
+__all__ = ["BUILT", "FIRST", "LAST", "adder", "is_ordered"]
 
 FIRST, LAST = -math.inf, math.inf
 """Before and after all hooks of the user's, whatever order they choose."""
@@ -23,9 +23,14 @@ order, which read what was restored."""
 def adder(registry: HookRegistry) -> Callable[..., None]:
     """`add(event_type, callback, order=…)` for a registry; without a known order, it is that of registration."""
     add_callback: Callable[..., None] = registry.add_callback
-    ordered = "order" in inspect.signature(add_callback).parameters
+    ordered = is_ordered(registry)
 
     def add(event_type: type[Any], callback: Callable[[Any], Any], *, order: float = 0) -> None:
         add_callback(event_type, callback, **({"order": order} if ordered and order else {}))
 
     return add
+
+
+def is_ordered(registry: HookRegistry) -> bool:
+    """Whether a registry knows an order."""
+    return "order" in inspect.signature(registry.add_callback).parameters

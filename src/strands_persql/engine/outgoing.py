@@ -302,10 +302,6 @@ class Outgoing:
             row.key for row in self.rows.values() if not isinstance(row, Redaction) and row.has_parts
         )
 
-    def was_sent(self, key: Key) -> bool:
-        """Whether a row's content has left this process, or is leaving it."""
-        return key in self.rows or key in self.attempts.rows
-
     def attempted(self, batch: Batch) -> None:
         """A batch was sent, and may be stored although it failed."""
         self.attempts.add([self.rows[key] for key in batch.completes], batch)

@@ -22,7 +22,15 @@ from ..database.encoding import Message, copied, encode, message_document, now
 from ..database.live_window import LiveWindow
 from ..database.tables import Document
 from ..errors import SessionDataError
-from .agent_state import STATE_FIELDS, StateReader, ensure_tracking_ids, is_stateful, messages_of, scrub_interrupts
+from .agent_state import (
+    STATE_FIELDS,
+    StateReader,
+    ensure_tracking_ids,
+    is_stateful,
+    messages_of,
+    scrub_interrupts,
+    storable_part,
+)
 from .collector import collector_paused
 from .copies import RedactedCopies
 from .offloads import Offloads
@@ -55,6 +63,7 @@ class _Recorded:
     storable: dict[str, Any] | None = None  # the same, as last seen in a form that can be stored
     stored: bool = False  # its row is written, or on its way
     held: list[Row] = field(default_factory=lambda: [])  # rows that wait for the model's answer
+    error: Exception | None = None  # what the end of its invocation is to raise
     reader: StateReader = field(default_factory=StateReader)
 
 
@@ -78,7 +87,7 @@ class Recorder:
     def restore(self, agent: Agent) -> None:
         """Bring an agent to where its stored session is, or begin one; at most one request for either.
 
-        Messages that a new session's agent was built with are stored at once, in one more.
+        Messages that a new session's agent was built with are stored as the durability asks, in one more.
 
         Raises:
             SessionException: Another live agent of this session has the same id.
@@ -101,7 +110,7 @@ class Recorder:
             self._agents[agent_id] = known
         if stored is None and agent.messages:
             ensure_tracking_ids(agent)
-            self._writer.block(lambda: self.synced(agent))
+            self._writer.block(lambda: self.changed(agent))
 
     def attach(self, agent: Agent, built_with: int | None = None) -> None:
         """Go on from what is stored of an agent, and leave the agent as it is; one request.
@@ -197,18 +206,37 @@ class Recorder:
             self._record(agent, known, lambda: known.window.compare(messages_of(agent)))
             return self._writer.send()
 
-    def synced(self, agent: Agent, said: Sequence[Message] = ()) -> Written:
-        """Anything may have changed; what is written is waited for in every durability but `"invocation"`.
+    def changed(self, agent: Agent, said: Sequence[Message] = ()) -> Written:
+        """Anything may have changed: it is stored when the durability asks for it.
 
         Args:
             agent: The agent.
             said: The messages that Strands has replaced by a later content of theirs.
         """
-        return self._compared(agent, said, last=self._writer.durability != "invocation")
+        return self._compared(agent, said, last=False)
+
+    def synced(self, agent: Agent) -> Written:
+        """Anything may have changed, and all of it is to be stored, whatever the durability."""
+        return self._compared(agent, last=True)
+
+    def ending(self, agent: Agent) -> None:
+        """An invocation is about to end: all of it is handed over, and nothing raised before `ended`."""
+        with self._writer.lock:
+            try:
+                self.synced(agent)
+            except Exception as error:
+                if self.live(agent.agent_id) is agent:
+                    self._agents[agent.agent_id].error = error
+                self._writer.send(last=True)
 
     def ended(self, agent: Agent) -> Written:
-        """An invocation has ended: all of it is to be stored."""
-        return self._compared(agent, last=True)
+        """An invocation has ended: what has changed since `ending` is stored too."""
+        with self._writer.lock:
+            written, known = self.synced(agent), self._known(agent)
+            error, known.error = known.error, None
+        if error is not None:
+            raise error
+        return written
 
     def _compared(self, agent: Agent, said: Sequence[Message] = (), *, last: bool) -> Written:
         with self._writer.lock:
@@ -224,7 +252,7 @@ class Recorder:
             if not any(message is other for other in history):
                 history = [*history, message]
             self._record(agent, known, lambda: known.window.add(history))
-            return self._writer.send()
+            return self._writer.send(last=True)
 
     def updated(self, agent: Agent, position: int, message: Message, *, created_at: str, redacts: bool) -> Written:
         """A message of the transcript is given another content by hand; where it is in the history, there too.
@@ -344,7 +372,7 @@ class Recorder:
                 error = error or unstorable
                 text = None
                 if not known.stored:  # no message can be stored without it
-                    known.storable = _storable_part(candidate)
+                    known.storable = storable_part(candidate)
                 if known.storable is not None and (change.window is not None or not known.stored):
                     text = _agent_text(agent.agent_id, known.storable, known.created_at)
             if text is not None:
@@ -365,18 +393,6 @@ class Recorder:
             self._writer.put(rows)
         if error is not None:
             raise error
-
-
-def _storable_part(state: dict[str, Any]) -> dict[str, Any]:
-    """An agent's state with nothing in the place of each field that can't be stored."""
-    part: dict[str, Any] = {}
-    for name, value in state.items():
-        try:
-            encode(value, what=name)
-            part[name] = value
-        except SessionDataError:
-            part[name] = {}
-    return part
 
 
 def _agent_text(agent_id: str, state: dict[str, Any], created_at: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .leftovers import abandon
 from .multi_agents import MultiAgentRecorder
 from .opening import Opening
 from .options import Durability, checked_durability, checked_session_id
@@ -38,6 +39,10 @@ class Recording:
         self.opening = Opening(connector, self.session_id)
         self.agents = Recorder(self.writer, self.opening)
         self.multi_agents = MultiAgentRecorder(self.writer, self.opening)
+
+    def __del__(self) -> None:
+        if hasattr(self, "writer"):
+            abandon(self.writer)
 
     def settle(self, owner: Owner) -> None:
         """Wait, before an agent, Graph or Swarm is read, for all that this process has yet to store of it. Blocks.

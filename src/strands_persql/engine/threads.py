@@ -57,7 +57,7 @@ class _Pool:
         """A child process starts threads of its own."""
         _of_thread.bell = None
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the garbage collector may hand over work amid this
         self._threads: list[threading.Thread] = []
         self._busy = 0  # pieces of work that are queued or under way
         self._ended = False

@@ -26,8 +26,9 @@ from ..client import logger_of, named, survive_forks
 from ..database.encoding import encode
 from ..database.faults import GUARDS, fault_of
 from ..errors import SessionConflictError
+from .leftovers import tell_lost, watch
 from .options import Durability, Written
-from .outgoing import Batch, Joined, Key, MessageRow, Outgoing, Redaction, Row, Rows, merged, only_new_messages
+from .outgoing import Batch, Joined, MessageRow, Outgoing, Redaction, Row, Rows, merged, only_new_messages
 from .planner import plan
 from .redaction import search
 from .refusal import conflict_again, settle
@@ -63,6 +64,8 @@ class Writer:
         known: What is stored, as far as it knows.
         session: Its own row, written with the first agent, Graph or Swarm.
         succession: What it may write, beside the other writers of its session in this process.
+        has_failed: What is pending could not be stored.
+        is_watched, is_abandoned: See `strands_persql.engine.leftovers`.
     """
 
     def __init__(self, connector: Connector[Tables], session_id: str, durability: Durability = "message") -> None:
@@ -74,6 +77,7 @@ class Writer:
         self._out = Outgoing(session_id)
         self.known = self._out.known
         self._lost: SessionConflictError | None = None
+        self.has_failed = self.is_abandoned = False
         self._context: Context | None = None  # of the event that asked for the next turn
         self._turns = Turns(self._hand_over)
         self.succession = Succession(self, (connector.identity, connector.tables.prefix, session_id))
@@ -87,6 +91,7 @@ class Writer:
         self._behind: Written = None  # the write of what was handed over last
         self._fresh = False  # something was put since
         self._at_once = False
+        self.is_watched = False
         self.succession.after_fork()
         self._joined: Joined | None = None  # what a leader has taken along
         self._alone = False  # it was refused by itself: it would spoil the requests of others
@@ -102,6 +107,11 @@ class Writer:
             return len(self._pending.keys() | self._out.rows.keys())
 
     @property
+    def has_unsent(self) -> bool:
+        """Whether something waits for its turn; takes no lock."""
+        return bool(self._pending)
+
+    @property
     def has_rewrites(self) -> bool:
         """Whether something pending replaces what is stored, or may be."""
         with self._lock:
@@ -113,13 +123,6 @@ class Writer:
             rows = [*self._pending.values(), *self._out.rows.values()]
         return bool(rows) if owner is None else any(owner_of(row) == owner for row in rows)
 
-    def is_unsent(self, agent_id: str, message_id: int) -> bool:
-        """Whether a message's content has never left this process."""
-        key: Key = ("message", agent_id, message_id)
-        with self._lock:
-            row = self._pending.get(key)
-            return isinstance(row, MessageRow) and row.new and not self._out.was_sent(key)
-
     def put(self, rows: Iterable[Row]) -> None:
         """Add rows to what is pending; nothing is sent.
 
@@ -129,11 +132,11 @@ class Writer:
         with self._lock:
             if self._lost is not None:
                 raise conflict_again(self._lost)
+            if not self.is_watched:
+                watch(self)
             for row in self.succession.admitted(rows):
                 self._fresh = True
-                key = row.key
-                older = self._pending.get(key)
-                self._pending[key] = row if older is None else merged(older, row)
+                self._pending[row.key] = merged(self._pending.get(row.key), row)
 
     # When a write begins, and what the agent waits for
 
@@ -239,6 +242,9 @@ class Writer:
             if isinstance(error, SessionConflictError):
                 self._lost = self._lost or error
             self._take_back()
+            self.has_failed = error is not None
+        if self.has_failed and self.is_abandoned:
+            tell_lost(self)
         self._turns.end(error)
 
     def _take_back(self) -> None:
