@@ -189,6 +189,6 @@ def test_nothing_is_kept_of_what_is_closed(tmp_path: Path) -> None:
     database = PerSQL(local=tmp_path / "agents.db").database("acme/a")
     database.query("SELECT 1")
     store = database._store  # type: ignore[union-attr]
-    assert store in _forks._closables._open
+    assert store in _forks.closables()
     del database
-    assert store not in _forks._closables._open
+    assert store not in _forks.closables()

@@ -21,6 +21,7 @@ from typing import TextIO
 
 from ..engine.options import checked_session_id
 from . import arguments, deleting, erasing, forking
+from .backing_up import back_up
 from .listing import Chosen, list_sessions, read_detail
 from .results import Deletion, SessionDetail, SessionPage, SessionSummary, TranscriptMessage, Transfer, Usage
 from .searchable import Searchable
@@ -330,3 +331,21 @@ class PerSQLSessions(Searchable):
             ValueError: The session's id, or an agent's, can't be a folder's name.
         """
         return export(self._store, session_id, target, progress=progress)
+
+    def backup(self, path: str | PathLike[str]) -> None:
+        """Copy the database into a local SQLite file, while agents use it; `PerSQL(local=path)` opens the copy.
+
+        A local database is copied whole, as it is at one moment, by SQLite's online backup. Of any other, the sessions
+        are read page by page, each with what it stores, and compared by their checksums. The file is its owner's alone,
+        and replaces an earlier copy once it is whole.
+
+        Args:
+            path: The file. Its folder is made where it is missing.
+
+        Raises:
+            SessionConflictError: An agent wrote to a session while it was read; call again.
+            PerSQLError: The database refused, or could not be reached; call again.
+            ValueError: At this path stands something else than a file, or a database that is in use.
+            OSError: The file can't be written.
+        """
+        back_up(self, self._store, path)

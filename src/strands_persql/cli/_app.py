@@ -64,6 +64,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "rewind": _admin.rewind,
     "rename": _admin.rename,
     "index": _admin.search_index,
+    "backup": _transfers.backup,
     "export": _transfers.export_session,
     "import": _transfers.import_sessions,
     "delete": _removal.delete,

@@ -14,7 +14,7 @@ from ..client import PerSQL
 from ._options import Problem, SessionArgument, Settings
 from ._output import in_utf8, progress
 
-__all__ = ["export_session", "import_sessions"]
+__all__ = ["backup", "export_session", "import_sessions"]
 
 _SQLITE = b"SQLite format 3\0"
 
@@ -45,6 +45,16 @@ def export_session(
             out.note(f"{_told(done)} exported; checksum {done.checksum}")
         else:
             out.line(f"{_told(done)} exported to {target}; checksum {done.checksum}")
+
+
+def backup(
+    settings: Settings,
+    target: Annotated[str, typer.Argument(metavar="FILE", help="The copy: a SQLite file.", show_default=False)],
+) -> None:
+    """Copy the database into a SQLite file, while agents use it. An earlier copy is replaced by a whole one."""
+    with settings.opened() as place:
+        place.sessions.backup(target)
+        settings.output.answer({"file": target}, f"{place.name} copied to {target}")
 
 
 def import_sessions(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._client import PerSQL
 from ._failures import brief, is_blameless, is_sql_kind, logger_of, named
-from ._files import make_private_folder, open_privately
+from ._files import make_private_folder, open_privately, whole
 from ._forks import survive_forks
 from ._handle import Handle
 from ._local import LocalDatabase
@@ -12,6 +12,7 @@ from ._names import file_name, split_name
 from ._protocol import Database, QueryResult, Statement
 from ._remote import RemoteDatabase, end_requests
 from ._retry import retries_so_far
+from ._store import is_open
 
 __all__ = [
     "Database",
@@ -25,6 +26,7 @@ __all__ = [
     "end_requests",
     "file_name",
     "is_blameless",
+    "is_open",
     "is_sql_kind",
     "logger_of",
     "make_private_folder",
@@ -33,4 +35,5 @@ __all__ = [
     "retries_so_far",
     "split_name",
     "survive_forks",
+    "whole",
 ]

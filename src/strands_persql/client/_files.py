@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from typing import Literal, NamedTuple, TypeAlias
 
 __all__ = [
     "Identity",
     "OpenFile",
-    "beside",
     "create_privately",
     "identity",
     "make_private_folder",
     "open_privately",
+    "whole",
 ]
 
 Identity: TypeAlias = tuple[int, int]
@@ -60,10 +61,30 @@ def make_private_folder(path: str | os.PathLike[str]) -> None:
             os.chmod(path, 0o700)
 
 
-def beside(path: str) -> str:
-    """A new file's name in the same folder, from which it is moved to its place once it is whole."""
+@contextmanager
+def whole(path: str, *, over: bool) -> Generator[str, None, None]:
+    """An empty file in the same folder, its owner's alone, which is moved to its place at the end, whole or not at all.
+
+    Args:
+        path: Its place.
+        over: Whether a file that stands there is replaced.
+
+    Raises:
+        FileExistsError: One stands there.
+        OSError: It can't be created, or not be moved.
+    """
     folder, name = os.path.split(path)
-    return os.path.join(folder, f".{name[:200]}.{secrets.token_hex(4)}.part")
+    part = os.path.join(folder, f".{name[:200]}.{secrets.token_hex(4)}.part")
+    create_privately(part)
+    try:
+        yield part
+        if over:
+            os.replace(part, path)
+        else:
+            os.link(part, path)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(part)
 
 
 def identity(path: str) -> Identity | None:

@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Protocol
 from weakref import WeakSet
 
-__all__ = ["abandon", "all_closed", "is_closed", "opening", "survive_forks"]
+__all__ = ["abandon", "all_closed", "closables", "is_closed", "opening", "survive_forks"]
 
 
 class Survivor(Protocol):
@@ -67,23 +67,23 @@ class _Closables:
     def __init__(self) -> None:
         self._one_at_a_time = threading.RLock()
         self._gate = threading.RLock()
-        self._open: set[Closable] = set()
+        self.all: set[Closable] = set()
         self._held: list[Closable] = []
 
     @contextmanager
     def opening(self, closable: Closable) -> Generator[None, None, None]:
         with self._gate:
-            self._open.add(closable)
+            self.all.add(closable)
             yield
 
     def is_closed(self, closable: Closable) -> None:
-        self._open.discard(closable)
+        self.all.discard(closable)
 
     def close_all(self) -> None:
         self._one_at_a_time.acquire()
         while True:
             self._gate.acquire()
-            others = self._open.difference(self._held)
+            others = self.all.difference(self._held)
             if not others:
                 return  # with the gate closed
             self._gate.release()
@@ -105,6 +105,11 @@ _closables = _Closables()
 def opening(closable: Closable) -> AbstractContextManager[None]:
     """Begin to open something; its own lock is held by this thread. Inside, no other thread opens anything."""
     return _closables.opening(closable)
+
+
+def closables() -> list[Closable]:
+    """What is open now."""
+    return list(_closables.all)
 
 
 def is_closed(closable: Closable) -> None:

@@ -94,6 +94,10 @@ class LocalDatabase(Handle):
             return self._store.use(lambda connection: _transaction(connection, statements, _run))
         return self._store.use(lambda connection: [_run(connection, statement) for statement in statements])
 
+    def copy_to(self, path: str) -> None:
+        """Write all of it into an empty file, by SQLite's online backup, while other calls go on."""
+        self._store.copy_to(path)
+
     def wipe(self) -> None:
         self._store.wipe()
 

@@ -21,12 +21,12 @@ from contextlib import suppress
 from typing import TypeVar
 
 from ..errors import PerSQLError
-from ._failures import classify, closed_error, logger_of
+from ._failures import brief, classify, closed_error, logger_of
 from ._file_errors import file_error
-from ._files import Identity, OpenFile, beside, create_privately, identity
-from ._forks import abandon, all_closed, is_closed, opening, survive_forks
+from ._files import Identity, OpenFile, create_privately, identity, whole
+from ._forks import abandon, all_closed, closables, is_closed, opening, survive_forks
 
-__all__ = ["BUSY_SECONDS", "Store", "write_copy"]
+__all__ = ["BUSY_SECONDS", "Store", "is_open"]
 
 logger = logger_of(__name__)
 
@@ -66,7 +66,7 @@ class Store:
         prepare: Callable[[], None] = lambda: None,
         opened: Callable[[Store], None] = lambda store: None,
     ) -> None:
-        self.place = path or "memory"
+        self.place = brief(path, 300) or "memory"
         self.used = 0.0
         self.path = path
         self._prepare = prepare
@@ -105,6 +105,14 @@ class Store:
         if there:
             self._looked = now
         return there
+
+    def copy_to(self, path: str) -> None:
+        """Write all of it into an empty file; of a file, calls of other threads go on meanwhile."""
+        source = Store(self.path) if self.path else self
+        try:
+            source.use(lambda connection: _copy(connection, path))
+        finally:
+            source.rest()
 
     def wipe(self) -> None:
         """What has been overwritten or deleted is to be gone from the file's bytes once it is closed."""
@@ -234,7 +242,10 @@ class Store:
     def _write_anew(self, connection: sqlite3.Connection, file: OpenFile) -> None:
         try:
             self._prepare()
-            copy = write_copy(connection, os.path.realpath(self.path), lambda: _drop_log(file))
+            with whole(os.path.realpath(self.path), over=False) as part:
+                _copy(connection, part)
+                copy = identity(part)
+                _drop_log(file)
         except (sqlite3.Error, OSError) as cause:
             reason = getattr(cause, "strerror", None) or str(cause)
             raise PerSQLError(
@@ -242,7 +253,8 @@ class Store:
                 f"({reason}). What is stored is still open in this process: make its folder writable again, and call "
                 "again."
             ) from cause
-        _moved[file.device, file.inode] = copy
+        if copy is not None:
+            _moved[file.device, file.inode] = copy
         logger.warning(
             "file=<%s> | the file was deleted or moved away while in use: all of it was written anew", self.place
         )
@@ -287,39 +299,19 @@ _CARRIED = (
 )
 
 
-def write_copy(
-    connection: sqlite3.Connection, path: str, at_last: Callable[[], object] = lambda: None, *, over: bool = False
-) -> Identity:
-    """Write all of a database to a file that is its owner's alone, whole or not at all; which file that is.
+def is_open(path: str) -> bool:
+    """Whether this process has the file at a path open as a database: a raw read of it would drop its locks."""
+    found = identity(path)
+    return found is not None and any(identity(store.path) == found for store in closables() if isinstance(store, Store))
 
-    Args:
-        connection: To the database.
-        path: The file.
-        at_last: Called right before the whole copy is moved to its place.
-        over: Replace a file that stands there.
 
-    Raises:
-        FileExistsError: One stands there.
-        OSError, sqlite3.Error: It can't be written, or not be read.
-    """
-    part = beside(path)
-    create_privately(part)
+def _copy(connection: sqlite3.Connection, path: str) -> None:
+    """Write all of a database into an empty file, by SQLite's online backup."""
+    target = sqlite3.connect(path)
     try:
-        target = sqlite3.connect(part)
-        try:
-            connection.backup(target)
-        finally:
-            target.close()
-        found = os.stat(part)
-        at_last()
-        if over:
-            os.replace(part, path)
-        else:
-            os.link(part, path)
+        connection.backup(target)
     finally:
-        with suppress(FileNotFoundError):
-            os.unlink(part)
-    return found.st_dev, found.st_ino
+        target.close()
 
 
 def _drop_log(file: OpenFile) -> None:

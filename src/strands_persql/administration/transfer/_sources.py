@@ -9,8 +9,10 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 from strands.session import FileSessionManager, RepositorySessionManager, SessionManager, SessionRepository
 
+from ...client import brief, is_open
 from ...database.connector import Connector
 from ...database.tables import Tables
+from ...errors import SessionDataError
 from ._files import FilesSource
 from ._folders import folder_source
 from ._items import Source
@@ -81,6 +83,10 @@ def _listing(source: Any) -> Source | None:
         return FilesSource(Bucket(client, bucket, prefix))
     if isinstance(source, (str, os.PathLike)):
         path = Path(cast("str", source))
+        if is_open(str(path)):  # reading it as bytes would drop this process's locks on it
+            raise SessionDataError(
+                f"{brief(path, 300)!r} is a database that this process has open. Pass PerSQLSessions(…) of it."
+            )
         is_lines = path.suffix == ".jsonl" and not path.is_dir()
         return JsonlSource(path) if is_lines or path.is_file() else folder_source(path)
     if isinstance(source, Iterable) and not isinstance(source, (bytes, bytearray, SessionRepository)):
