@@ -377,12 +377,19 @@ def test_a_failure_that_may_be_a_part_s_is_split_at_once(error: BaseException, c
 
 @pytest.mark.parametrize(
     "fault",
-    [faults.failing(500), faults.failing(502, html=True), faults.failing(503), faults.failing(413), faults.cut()],
+    [
+        faults.failing(500),
+        faults.failing(502, html=True),
+        faults.failing(503),
+        faults.failing(413),
+        faults.cut(),
+        faults.stalled(),
+    ],
     ids=lambda fault: f"{fault.name} {fault.status}",
 )
 def test_nobody_waits_for_another_s_retries(emulator: Emulator, fault: Fault) -> None:
     """A session that the service fails on is retried by itself: its neighbours are stored before that has ended."""
-    client = emulator.client(max_retries=3)
+    client = emulator.client(max_retries=3, timeout=0.5 if fault.how == "stall" else 10.0)
     database = client.database(emulator.name)
     writers = [Writer(Connector(database, Tables()), f"session-{number}") for number in range(12)]
     for writer in writers:
@@ -399,8 +406,9 @@ def test_nobody_waits_for_another_s_retries(emulator: Emulator, fault: Fault) ->
     assert [number for number, outcome in enumerate(outcomes) if outcome is not None] == [5]
     requests = [str(record.statements) for record in emulator.log]
     assert sum("POISON" in request for request in requests) <= 1 + 4
+    most = 3 if fault.runs else 2  # where it was carried out, its rows are found in their places
     for number in (each for each in range(12) if each != 5):
-        assert sum(f"session-{number}'" in request for request in requests) <= 2, number
+        assert sum(f"session-{number}'" in request for request in requests) <= most, number
 
 
 @pytest.mark.parametrize(
