@@ -13,7 +13,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..client import survive_forks
+from ..client import logger_of, survive_forks
 from .threads import handed_over
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["abandon", "tell_lost", "watch"]
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 
 class _Leftovers:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 from strands.session import FileSessionManager, RepositorySessionManager, SessionManager, SessionRepository
 
-from ...client import brief, is_open
+from ...client import brief, is_open, named
 from ...database.connector import Connector
 from ...database.tables import Tables
 from ...errors import SessionDataError
@@ -85,7 +85,7 @@ def _listing(source: Any) -> Source | None:
         path = Path(cast("str", source))
         if is_open(str(path)):  # reading it as bytes would drop this process's locks on it
             raise SessionDataError(
-                f"{brief(path, 300)!r} is a database that this process has open. Pass PerSQLSessions(…) of it."
+                f"{named(brief(path, 300))} is a database that this process has open. Pass PerSQLSessions(…) of it."
             )
         is_lines = path.suffix == ".jsonl" and not path.is_dir()
         return JsonlSource(path) if is_lines or path.is_file() else folder_source(path)
