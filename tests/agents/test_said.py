@@ -114,7 +114,7 @@ async def test_reference_called_by_hand(store: Store) -> None:
 @needs_stash
 async def test_reference_to_a_long_document(store: Store) -> None:
     """The same for a result that is stored in parts, which restoring doesn't read."""
-    length = 2 * PART_BYTES
+    length = PART_BYTES
     model, run = await offloaded(store)
     model.play(tools(use("long_answer", {"length": length}, "u2")), "done")
     await run.turn("go")
@@ -159,7 +159,7 @@ async def test_durable_stash(store: Store, durability: str) -> None:
 @pytest.mark.parametrize("context_manager", ["auto", "agentic", "stale", "strategies"])
 async def test_strategies(store: Store, context_manager: str) -> None:
     """Whatever takes results out, now or later, the transcript keeps them."""
-    length = 60_000
+    length = 40_000
     configured: Any = {
         "stale": {"strategies": ["stale_tool_cleanup"]},
         "strategies": {"strategies": ["large_tool_offloading", "proactive_summarization", "overflow_protection"]},
@@ -275,12 +275,12 @@ async def test_redacted_in_parts(store: Store, durability: Any) -> None:
     store.durability = durability
     model = ScriptedModel(["one", redact_user("[redacted]"), "two"])
     run = Scenario(store, agent_of(model), "async")
-    await run.turn("RAW-SECRET " * (PART_BYTES // 5))
-    run.agent.messages[0]["content"] = [{"text": "OTHER-SECRET " * (PART_BYTES // 6)}]
+    await run.turn("RAW-SECRET " * (PART_BYTES // 10))
+    run.agent.messages[0]["content"] = [{"text": "OTHER-SECRET " * (PART_BYTES // 12)}]
     run.manager.sync_agent(run.agent)
     run.manager.flush()
     run.restart()
-    await run.turn("OTHER-SECRET " * (PART_BYTES // 6))
+    await run.turn("OTHER-SECRET " * (PART_BYTES // 12))
     assert not store.holds("SECRET")
     with store.sqlite() as connection:
         assert connection.execute("SELECT count(*) FROM strands_chunks").fetchone() == (0,)
@@ -289,11 +289,11 @@ async def test_redacted_in_parts(store: Store, durability: Any) -> None:
 async def test_long_versions(store: Store) -> None:
     """Either version may be stored in parts; those of the one that is gone go too."""
     run = Scenario(store, agent_of(ScriptedModel(["one", "two", "three"])), "async")
-    await run.turn("long " * PART_BYTES)
+    await run.turn("long " * (PART_BYTES // 4))
     count = "SELECT kind, count(*) FROM strands_chunks GROUP BY kind"
     with store.sqlite() as connection:
         (before,) = connection.execute(count).fetchall()
-    for length in (2 * PART_BYTES, 3 * PART_BYTES, 1):
+    for length in (PART_BYTES, 2 * PART_BYTES, 1):
         run.agent.messages[0]["content"] = [{"text": "x" * length}]
         run.manager.sync_agent(run.agent)
         run.manager.flush()
@@ -303,7 +303,7 @@ async def test_long_versions(store: Store) -> None:
         assert found.pop("live", 0) == (0 if length == 1 else length // PART_BYTES + 1)
         assert found == dict([before])
         run.restart()
-    assert words_of(store.messages())[0] == "long " * PART_BYTES
+    assert words_of(store.messages())[0] == "long " * (PART_BYTES // 4)
 
 
 @needs_stash

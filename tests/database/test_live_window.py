@@ -134,6 +134,9 @@ def test_windows_of_another_form_are_told(text: str, plain: bool) -> None:
         ('[{"message":5}]', "inline message"),
         ('[{"message":{"role":"user"}}]', "inline message"),
         ('[{"message":{"role":"user","content":"text"}}]', "inline message"),
+        ("[[0,9],[0,9],[9,9]]", "message 9 more than twice"),
+        ("[[0,null],[0,4],[7,null],[3,8]]", "message 3 more than twice"),
+        (f"[{','.join(['[0,39]'] * 10_000)}]", "message 0 more than twice"),
         ('[{"encoded":1}]', "inline message"),
         ('[{"encoded":"nonsense"}]', "Expecting value"),
         ("[" * 100_000, "nested too deeply"),
@@ -145,6 +148,20 @@ def test_what_is_no_window_is_refused(text: str, reason: str) -> None:
         LiveWindow.parse(text)
     with pytest.raises(SessionDataError, match=rf"live window of agent 'a' can't be read \(.*{reason}"):
         LiveWindow.of_row(text, "a")
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9) | st.none()), max_size=6), st.integers(0, 12))
+def test_what_ranges_hold(ranges: list[tuple[int, int | None]], position: int) -> None:
+    """A position is in a window if it is in any of its ranges, whatever their order, and however they overlap."""
+    window = LiveWindow(tuple(Range(*ends) for ends in ranges))
+    assert window.holds(position) is any(found.holds(position) for found in window.ranges)
+    named = [sum(found.holds(at) for found in window.ranges) for at in range(20)]
+    text = json.dumps([list(ends) for ends in ranges])
+    if max(named, default=0) <= 2:
+        assert LiveWindow.parse(text).ranges == window.ranges
+    else:
+        with pytest.raises(ValueError, match=f"names message {next(at for at in range(20) if named[at] > 2)} more"):
+            LiveWindow.parse(text)
 
 
 def test_a_row_may_have_no_window() -> None:

@@ -66,18 +66,19 @@ def _erasure(
     stored = message_row.record()
     message: Message = shown(stored)
     blank = erased(message)
+    versions = [message] if message_row.live is None else [message, shown(message_row.live.record())]
     own: list[Row] = []
-    if blank != message or message_row.in_parts:
+    if [blank] != versions or message_row.in_parts:
         fields = {**stored, "message": blank, "redact_message": None, "updated_at": now()}
         own.append(MessageRow(agent_id, message_id, _laid_out(fields), new=False))
     if message_row.in_parts:
         known.in_parts.add(("message", agent_id, message_id))
     if agent.row.document.in_parts:
         known.in_parts.add(("agent", agent_id, 0))
-    copies: list[Row] = _agent_without(message, agent)
+    copies: list[Row] = _agent_without(versions, agent)
     for owner, multi_agent in multi_agents.items():
         known.multi_agents[owner] = multi_agent.revision
-        state = without_copies(multi_agent.state, message)
+        state = _without(multi_agent.state, versions)
         if state != multi_agent.state:
             row = MultiAgentRow(owner, Document.of(encode(state, what="a changed document")))
             copies.append(row)
@@ -94,14 +95,21 @@ def _erasure(
     return gone, [*batches, *plan(own, tables, session_id, "", known)]
 
 
-def _agent_without(message: Message, agent: Agent) -> list[Row]:
+def _without(document: Any, versions: list[Message]) -> Any:
+    """A document without the copies of a message, as it was said or as it is seen now."""
+    for message in versions:
+        document = without_copies(document, message)
+    return document
+
+
+def _agent_without(versions: list[Message], agent: Agent) -> list[Row]:
     """An agent's row without the copies of a message in its live window and its document; nothing where none are."""
     kept = {name: value for name, value in agent.document.items() if name != "state"}  # the user's own
-    blank = {**agent.document, **without_copies(kept, message)}
+    blank = {**agent.document, **_without(kept, versions)}
     text = agent.row.window
     window = LiveWindow.of_row(text, agent.agent_id)
     if window is not None:
-        changed = window.with_inline(lambda inline: without_copies(inline, message))
+        changed = window.with_inline(lambda inline: _without(inline, versions))
         text = text if changed == window else changed.render()
     if blank == agent.document and text == agent.row.window:
         return []

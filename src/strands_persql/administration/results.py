@@ -123,10 +123,13 @@ class TranscriptMessage:
     Attributes:
         agent_id: Whose.
         message_id: Its position in the transcript; None for one that stands in the live window alone (a summary).
-        message: The message as Strands has it: `role`, `content`, and more.
+        message: The message as Strands has it: `role`, `content`, and more. Of a transcript, as it was said; of a live
+            window, as the model sees it now.
         created_at: When it was stored first: ISO 8601, UTC; empty where nothing tells.
         updated_at: When its row was written last.
         live: Whether the model sees it.
+        seen: What the model sees now where that is something else than what was said, since it was truncated, offloaded
+            or edited; else None.
     """
 
     agent_id: str
@@ -135,6 +138,7 @@ class TranscriptMessage:
     created_at: str
     updated_at: str
     live: bool
+    seen: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

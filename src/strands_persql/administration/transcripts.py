@@ -39,22 +39,23 @@ def _pages(
     store: Connector[Tables], session_id: str, agents: list[Agent], *, live: bool, page_size: int
 ) -> Iterator[list[TranscriptMessage]]:
     for agent in agents:
-        yield from _Transcript(store, session_id, agent, page_size).pages(live=live)
+        yield from _Transcript(store, session_id, agent, page_size, live=live).pages()
 
 
 class _Transcript:
     """The messages of one agent."""
 
-    def __init__(self, store: Connector[Tables], session_id: str, agent: Agent, page_size: int) -> None:
+    def __init__(self, store: Connector[Tables], session_id: str, agent: Agent, page_size: int, *, live: bool) -> None:
         self._store = store
         self._reading = Reading(store.tables)
         self._session_id = session_id
         self._agent = agent
         self._page_size = page_size
+        self._live = live
 
-    def pages(self, *, live: bool) -> Iterator[list[TranscriptMessage]]:
+    def pages(self) -> Iterator[list[TranscriptMessage]]:
         self._find_first()
-        if live:
+        if self._live:
             yield from self._window()
         elif self._agent.row.last >= 0:
             yield from self._ranges([Range(0, self._agent.row.last)])
@@ -119,11 +120,13 @@ class _Transcript:
 
     def _message(self, stored: StoredMessage) -> TranscriptMessage:
         record = stored.record()
+        seen = None if stored.live is None else shown(stored.live.record())
         return TranscriptMessage(
             agent_id=self._agent.agent_id,
             message_id=stored.position,
-            message=shown(record),
+            message=seen if seen is not None and self._live else shown(record),
             created_at=str(record.get("created_at", "")),
             updated_at=str(record.get("updated_at", "")),
             live=self._agent.window.holds(stored.position),
+            seen=seen,
         )

@@ -1,10 +1,10 @@
 """The commands that read: sessions, show, search, usage."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.rule import Rule
@@ -177,7 +177,14 @@ def _show_message(out: Output, message: TranscriptMessage, *, full: bool) -> Non
     dim = "" if message.live else "dim "
     out.console.print()
     out.line(Text(plain(head), style=f"{dim}bold {_COLOURS.get(role, 'magenta')}"))
-    for text, style in message_text(message.message, full=full):
+    _show_blocks(out, message.message, dim, full=full)
+    if message.seen is not None and message.seen != message.message:
+        out.line(Text("the model sees in its place:", style=f"{dim}cyan"))
+        _show_blocks(out, message.seen, dim, full=full)
+
+
+def _show_blocks(out: Output, message: Mapping[str, Any], dim: str, *, full: bool) -> None:
+    for text, style in message_text(message, full=full):
         out.console.print(Text(plain(text, lines=True), style=f"{dim}{style}".strip()), soft_wrap=not out.is_terminal)
 
 

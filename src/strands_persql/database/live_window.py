@@ -16,9 +16,10 @@ manager's summary, then all messages but the first `removed_message_count`.
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from ..client import named
@@ -53,6 +54,7 @@ class LiveWindow:
 
     items: tuple[Item, ...] = (Range(0, None),)
     is_open: bool = field(init=False, repr=False, compare=False)
+    _sorted: tuple[list[int], list[int]] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         last = self.items[-1] if self.items else None
@@ -71,7 +73,9 @@ class LiveWindow:
             items = decode(value) if isinstance(value, str) else value
             if not isinstance(items, list):
                 raise ValueError("not a list")
-            return cls(tuple(_parsed(item) for item in cast("list[Any]", items)))
+            window = cls(tuple(_parsed(item) for item in cast("list[Any]", items)))
+            _check_repeats(window.ranges)
+            return window
         except RecursionError as error:
             raise ValueError("it is nested too deeply") from error
 
@@ -152,7 +156,13 @@ class LiveWindow:
 
     def holds(self, position: int) -> bool:
         """Whether a message of the transcript is in it."""
-        return any(found.holds(position) for found in self.ranges)
+        if self._sorted is None:  # made once: whoever reads a transcript asks for each message
+            ends = sorted((low, LARGEST_NUMBER if high is None else high) for low, high in self.ranges)
+            highs = list(accumulate((high for _, high in ends), max))
+            object.__setattr__(self, "_sorted", ([low for low, _ in ends], highs))
+        lows, highs = self._sorted or ([], [])
+        place = bisect_right(lows, position) - 1
+        return place >= 0 and position <= highs[place]
 
     @property
     def size(self) -> int:
@@ -209,10 +219,13 @@ class LiveWindow:
             last: The position of the transcript's last message.
         """
         ranges = self.closed(last).ranges
-        if not seen:
+        if not seen or not ranges:
             return ranges
         # The database answers range after range, each in order. Should it ever not, all is read once more.
-        places = [next((place for place, range_ in enumerate(ranges) if range_.holds(at)), -1) for at in seen]
+        by_low = sorted(range(len(ranges)), key=lambda place: ranges[place])
+        lows = [ranges[place].low for place in by_low]
+        found = [by_low[bisect_right(lows, at) - 1] for at in seen]
+        places = [place if ranges[place].holds(at) else -1 for place, at in zip(found, seen, strict=True)]
         in_order = list(zip(places, seen, strict=True))
         if -1 in places or in_order != sorted(in_order):
             return ranges
@@ -227,6 +240,19 @@ class LiveWindow:
         if isinstance(last, Range) and last.high == next_id - 1:
             return LiveWindow((*self.items[:-1], Range(last.low, None)))
         return LiveWindow((*self.items, Range(next_id, None)))
+
+
+def _check_repeats(ranges: Sequence[Range]) -> None:
+    """Check that a history is not many times as long as its transcript.
+
+    Raises:
+        ValueError: A message is named more than twice.
+    """
+    named = [(low, LARGEST_NUMBER if high is None else high) for low, high in ranges if high is None or high >= low]
+    ends = sorted([*((low, 1) for low, _ in named), *((high + 1, -1) for _, high in named)])
+    for (position, _), count in zip(ends, accumulate(change for _, change in ends), strict=True):
+        if count > 2:
+            raise ValueError(f"it names message {position} more than twice")
 
 
 def removed_by_rule(document: Mapping[str, Any]) -> int:

@@ -228,7 +228,8 @@ def test_lines_can_be_read_by_people(local: Store, tmp_path: Path) -> None:
     assert (agent["agent"], agent["live_window"]) == ("default", None)
     assert [message["message"] for message in messages] == [0, 1]
     windows = hashlib.sha256(b"null\n").hexdigest()
-    assert end == {"end": "long", "messages": 2, "checksum": transfer.checksum, "windows": windows}
+    sums = {"checksum": transfer.checksum, "windows": windows, "objects": hashlib.sha256().hexdigest()}
+    assert end == {"end": "long", "messages": 2, **sums}
 
 
 def test_progress_is_told(place: Store, tmp_path: Path) -> None:

@@ -274,7 +274,9 @@ class Rows:
         if stored is None:
             return
         try:
-            shape = shape_of(Entry.stored(shown(stored.record()), row.message_id, "").message)
+            versions = [stored] if stored.live is None else [stored, stored.live]
+            *_, seen = [Entry.stored(shown(version.record()), row.message_id, "") for version in versions]
+            shape = shape_of(seen.message)
         except SessionDataError as error:
             outcome = "so the agent can't be restored" if live else "outside the live window, so the agent can go on"
             yield Finding(

@@ -67,10 +67,15 @@ class Batch:
         """Add a message: its parts, then its row, among others where it is short."""
         rows = _rows(item.data, item.name)
         ids = (self._session_id, item.agent_id)
-        self._add(self._connection.store.tables.parts.add(ids[0], "message", ids[1], item.message_id, rows))
-        if len(rows.data) > LARGE_BYTES:
+        parts = self._connection.store.tables.parts
+        self._add(parts.add(ids[0], "message", ids[1], item.message_id, rows))
+        live = None if item.live is None else _rows(item.live, item.name)
+        if live is not None:
+            self._add(parts.add(ids[0], "live", ids[1], item.message_id, live))
+        if live is not None or len(rows.data) > LARGE_BYTES:
             self._close_group()
-            self._add([self._connection.tables.import_message(*ids, item.message_id, rows.data)], messages=1)
+            seen = None if live is None else live.data
+            self._add([self._connection.tables.import_message(*ids, item.message_id, rows.data, seen)], messages=1)
             return
         text = json.dumps(rows.data, ensure_ascii=False)
         size = _size(text) + 20

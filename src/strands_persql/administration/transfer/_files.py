@@ -110,9 +110,11 @@ class FilesSource(Source):
         )
 
     def sessions(self, session_id: str | None) -> Iterator[SourceSession]:
+        if session_id not in (None, self._only) and (
+            self._only is not None or not self._files.holds(SESSION, str(session_id))
+        ):
+            raise SessionDataError(f"{self._files.place} holds no session {named(str(session_id))} to import.")
         for each in self.session_ids() if session_id is None else [session_id]:
-            if each != self._only and (self._only is not None or not self._files.holds(SESSION, each)):
-                raise SessionDataError(f"{self._files.place} holds no session {named(each)} to import.")
             yield SourceSession(each, session_items(self._files, f"{SESSION}{each}/"))
 
 

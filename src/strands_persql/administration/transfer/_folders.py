@@ -160,7 +160,7 @@ class FolderTarget(Target):
             if isinstance(item, HeadItem):
                 self._write(folder / HEAD, item.data)
             elif isinstance(item, MessageItem):
-                written += self._write(folder / message_path(item.agent_id, item.message_id), item.data)
+                written += self._write(folder / message_path(item.agent_id, item.message_id), item.both)
             elif isinstance(item, StateItem):  # Strands' folders have no place for objects
                 owner = _checked_name(item.owner, item.kind.replace("_", "-"))
                 file = folder / state_path(item.kind, owner)

@@ -131,7 +131,10 @@ class _Import:
         place = (item.agent_id, item.message_id)
         stored = next(self._stored_messages, None)
         if stored is not None:
-            if (stored.agent_id, stored.message_id) != place or canonical(stored.data) != text:
+            if (stored.agent_id, stored.message_id) != place or (canonical(stored.data), stored.live) != (
+                text,
+                item.live,
+            ):
                 raise self._conflict(f"{stored.name} is another one", stored.agent_id, stored.message_id)
             self._end = place
             self._progress.add(1)

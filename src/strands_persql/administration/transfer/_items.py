@@ -87,16 +87,29 @@ class StateItem:
 
 @dataclass(frozen=True, slots=True)
 class MessageItem:
-    """A message of the agent before it."""
+    """A message of the agent before it.
+
+    Attributes:
+        agent_id: The agent.
+        message_id: Its position.
+        data: Its document, as it was said.
+        live: The document of what the model sees in its place, where that is something else.
+    """
 
     agent_id: str
     message_id: int
     data: Document
+    live: Document | None = None
 
     @property
     def name(self) -> str:
         """What it is, for errors: `message 3 of agent 'default'`."""
         return f"message {self.message_id} of agent {named(self.agent_id)}"
+
+    @property
+    def both(self) -> Document:
+        """Its document with what the model sees, as exports have it: readers of Strands' pass over the field."""
+        return self.data if self.live is None else {**self.data, "live": self.live}
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +198,9 @@ class Target(Protocol):
 class Checksum:
     """SHA-256 over a session: its messages in order, then the documents of its agents, Graphs and Swarms.
 
-    Each document is added as canonical JSON, so that its spelling doesn't count; neither does the session's name. The
-    live windows have a checksum of their own, because Strands' formats have none, and so have the session's objects.
+    Each document is added as canonical JSON, so that its spelling doesn't count; neither does the session's name. What
+    the model sees has a checksum of its own, live windows and messages in the place of others: Strands has neither. So
+    have the session's objects.
 
     Attributes:
         agents: How many agents were added.
@@ -197,7 +211,8 @@ class Checksum:
     def __init__(self) -> None:
         self.agents = self.messages = self.multi_agents = 0
         self._sha = hashlib.sha256()
-        self._windows = hashlib.sha256()
+        self._windows, self._live = hashlib.sha256(), hashlib.sha256()
+        self._has_live = False
         self._objects = hashlib.sha256()
         self._documents: list[str] = []
 
@@ -226,12 +241,16 @@ class Checksum:
     def add_message(self, item: MessageItem, text: str) -> None:
         """Add a message whose canonical text is known."""
         self.messages += 1
+        if item.live is not None:
+            self._has_live = True
+            self._live.update(f"[{json.dumps(item.agent_id)},{item.message_id},{canonical(item.live)}]\n".encode())
         self._sha.update(f"[{json.dumps(item.agent_id)},{item.message_id},{text}]\n".encode())
 
     def of_messages(self) -> Checksum:
         """A new checksum that begins with the messages added so far, and no other documents."""
         other = Checksum()
         other.messages, other._sha = self.messages, self._sha.copy()
+        other._live, other._has_live = self._live.copy(), self._has_live
         return other
 
     def hexdigest(self) -> str:
@@ -242,8 +261,11 @@ class Checksum:
         return sha.hexdigest()
 
     def windows(self) -> str:
-        """The checksum of the live windows of the agents added so far, in their order."""
-        return self._windows.hexdigest()
+        """The checksum of what the model sees of the agents added so far: their live windows, and messages' `live`."""
+        sha = self._windows.copy()
+        if self._has_live:
+            sha.update(self._live.digest())
+        return sha.hexdigest()
 
     def objects(self) -> str:
         """The checksum of the session's objects, in their order."""
@@ -319,14 +341,17 @@ def agent_item(agent_id: str, data: Document, where: str, live_window: object = 
 
 
 def message_item(agent_id: str, message_id: int, data: Document, where: str) -> MessageItem:
-    """A message, from its document.
+    """A message, from its document, perhaps with what the model sees in its place (see `MessageItem.both`).
 
     Raises:
         SessionDataError: The document is no message of Strands'.
     """
-    if is_message(data.get("redact_message") or data.get("message")):
-        return MessageItem(agent_id, message_id, data)
-    raise malformed(where, "it holds no message with a role and a list of content blocks")
+    said = {name: value for name, value in data.items() if name != "live"}
+    live: Document | None = data["live"] if isinstance(data.get("live"), dict) else None
+    for document in (said, live):
+        if document is not None and not is_message(document.get("redact_message") or document.get("message")):
+            raise malformed(where, "it holds no message with a role and a list of content blocks")
+    return MessageItem(agent_id, message_id, said, live)
 
 
 def checked_position(value: object, where: str, *, after: int = -1) -> int:

@@ -9,8 +9,10 @@
 {"object":"context/{session}/scopes/agent/default/use-1_0","encoding":"text","data":"…"}
 {"end":"user-42","messages":2,"checksum":"…","windows":"…","objects":"…"}
 ```
-An agent's messages follow its line. A file may hold several sessions, one after the other. The checksum is the same in
-every form of the session; beside it stand those of the live windows, and of the session's objects.
+An agent's messages follow its line, each as it was said; where the model sees something else in its place, that is the
+field `live` of its `data`. A file may hold several sessions, one after the other. The checksum is the same in every
+form of the session; beside it stand those of what the model sees, and of the session's
+objects.
 """
 
 from __future__ import annotations
@@ -19,7 +21,6 @@ import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -229,8 +230,8 @@ def lines_of(items: Iterable[Item], session_id: str, total: int | None, written:
             yield _line({**head, "session": item.data})
             continue
         if isinstance(item, MessageItem):
-            line = _line({"message": item.message_id, "data": item.data})
-            written.add(replace(item, data=json.loads(line)["data"]))
+            line = _line({"message": item.message_id, "data": item.both})
+            written.add(message_item(item.agent_id, item.message_id, json.loads(line)["data"], "a line"))
         elif isinstance(item, ObjectItem):
             value = Encoded.of(item.value, part_bytes=len(item.value) * 2 + 4)
             line = _line({"object": item.key, "encoding": value.encoding, "data": value.parts[0]})

@@ -10,14 +10,15 @@ from ...client import named
 from ...database.decoding import unreadable
 from ...database.live_window import LiveWindow
 from ...database.tables import Kind, SessionObjects, StoredState, Tables, TransferTables
+from ...engine.opening import whole_message
 from ...errors import SessionConflictError, SessionDataError
 from ...stores import Objects, UnreadableError
 from ._items import Document, HeadItem, Item, MessageItem, ObjectItem, Source, SourceSession, StateItem
 
 if TYPE_CHECKING:
     from ...database.connector import Connector
+    from ...database.decoding import StoredMessage
     from ...database.query import Query
-    from ...database.tables import PagedMessage
 
 __all__ = ["START", "Connection", "Head", "StoredSource"]
 
@@ -28,9 +29,6 @@ PAGE_CHARACTERS = 2_000_000
 
 SMALLEST_PAGE, LARGEST_PAGE = 50, 2_000
 """Messages in a page: more as pages come in whole, fewer as their size cuts them."""
-
-PARTS = 4
-"""Parts of a long document that are asked for at a time, 1 MB each."""
 
 SESSIONS = 1_000
 """Sessions whose ids are asked for at a time."""
@@ -110,19 +108,16 @@ class Head:
             for paged in page:
                 after = (paged.agent_id, paged.message.position)
                 if paged.message.position <= self.last.get(paged.agent_id, -1):
-                    yield MessageItem(*after, self._whole(connection, paged))
+                    yield self._item(connection, *paged)
             limit = min(2 * limit, LARGEST_PAGE) if len(page) == limit else max(len(page), SMALLEST_PAGE)
 
-    def _whole(self, connection: Connection, paged: PagedMessage) -> Document:
-        """A message's document, with its parts, of which a few are read at a time."""
-        agent_id, message = paged
-        parts = connection.store.tables.parts
-        while numbers := message.missing(PARTS):
-            found = connection.ask(parts.some(self.session_id, agent_id, message, numbers))
-            message = message.with_parts(found)
-            if message.missing(1) == numbers[:1]:
-                break  # the part does not exist, which `record` reports
-        return message.record(with_bytes=False)
+    def _item(self, connection: Connection, agent_id: str, message: StoredMessage) -> MessageItem:
+        def whole(version: StoredMessage) -> Document:
+            tables = connection.store.tables
+            return whole_message(connection.ask, tables, self.session_id, agent_id, version).record(with_bytes=False)
+
+        said = {name: value for name, value in whole(message).items() if name != "live"}
+        return MessageItem(agent_id, message.position, said, None if message.live is None else whole(message.live))
 
 
 class StoredSource(Source):

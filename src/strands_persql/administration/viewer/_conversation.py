@@ -56,6 +56,16 @@ class Entry(Shown):
 
 
 @dataclass(frozen=True, slots=True)
+class Seen(Shown):
+    """What the model sees now of a message, where that is something else than what was said."""
+
+    message_id: int | None
+    blocks: tuple[Shown, ...]
+    live: bool
+    at: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Edge(Shown):
     """Where the model's window begins or ends; `live` is whether the model sees what follows."""
 
@@ -112,7 +122,7 @@ def conversation(messages: Iterable[TranscriptMessage], name: str, *, stored: bo
         if item.at and item.at.iso and item.at.day != day:
             day = item.at.day
             yield Day(day, item.at.iso[:10])
-        yield item if stored else replace(item, inline=False)
+        yield item if stored or isinstance(item, Seen) else replace(item, inline=False)
 
 
 class _Ahead:
@@ -136,7 +146,7 @@ class _Ahead:
         return self._read.popleft() if self.at(0) else None
 
 
-def _entries(messages: Iterable[TranscriptMessage], name: str) -> Iterator[Entry]:
+def _entries(messages: Iterable[TranscriptMessage], name: str) -> Iterator[Entry | Seen]:
     ahead = _Ahead(messages)
     while taken := ahead.take():
         message, shown_elsewhere = taken
@@ -155,6 +165,8 @@ def _entries(messages: Iterable[TranscriptMessage], name: str) -> Iterator[Entry
         blocks = blocks_of(content, results=results, shown_elsewhere=shown_elsewhere)
         if blocks or not shown_elsewhere:
             yield _entry(message, blocks, name)
+        if message.seen is not None:
+            yield Seen(message.message_id, blocks_of(message.seen.get("content")), message.live)
 
 
 def _results(message: TranscriptMessage, name: str, wanted: set[str]) -> dict[str, Result]:

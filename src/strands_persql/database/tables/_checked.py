@@ -63,7 +63,8 @@ class CheckedMessage(NamedTuple):
     """A message's row.
 
     `sound` is 0 where it is no message, has a redaction, or is stored in parts; `has_parts` tells whether they are all
-    there. `blocks` counts its content blocks; `uses` and `results` are the ids of its tool uses and results, as JSON.
+    there. What the model sees in its place has to be sound too; where it stands in parts, `has_parts` is 0. `blocks`
+    counts the content blocks that the model sees, `uses` and `results` are the ids of its tool uses and results.
     """
 
     session_id: str
@@ -97,7 +98,7 @@ class CheckedParts(NamedTuple):
     @property
     def place(self) -> tuple[str, int | None]:
         """The agent, Graph or Swarm; and the position of the message, where the document is one."""
-        return self.owner, self.message_id if self.kind == "message" else None
+        return self.owner, self.message_id if self.kind in ("live", "message") else None
 
 
 def _sound(*types: tuple[str, str]) -> str:
@@ -106,32 +107,46 @@ def _sound(*types: tuple[str, str]) -> str:
     return f"CASE WHEN json_valid(data) THEN {checks} ELSE 0 END"
 
 
-def _in_json(sql: str) -> str:
-    return f"CASE WHEN json_valid(data) THEN {sql} END"
+def _in_json(sql: str, document: str = "data") -> str:
+    return f"CASE WHEN json_valid({document}) THEN {sql} END"
 
 
-_BLOCKS = "json_each(data, '$.message.content') AS b"
+_SEEN = "coalesce(live, data)"
+
+
+def _blocks(document: str) -> str:
+    return f"json_each({document}, '$.message.content') AS b"
+
+
+def _is_message(document: str) -> str:
+    return (
+        f"CASE WHEN json_valid({document}) THEN coalesce(json_type({document}, '$.redact_message'), 'null') = 'null' "
+        f"AND coalesce(json_type({document}, '$.message.role'), '') = 'text' "
+        f"AND coalesce(json_type({document}, '$.message.content'), '') = 'array' "
+        f"AND NOT EXISTS (SELECT 1 FROM {_blocks(document)} WHERE b.type <> 'object') ELSE 0 END"
+    )
 
 
 def _tool_ids(block: str) -> str:
     """The ids of a message's tool uses, or of its results, as a JSON array; NULL where it can't have any."""
     return (
-        "CASE WHEN json_valid(data) AND instr(data, '\"tool') > 0 THEN "
-        f"(SELECT json_group_array(json_extract(b.value, '$.{block}.toolUseId')) FROM {_BLOCKS} "
+        f"CASE WHEN json_valid({_SEEN}) AND instr({_SEEN}, '\"tool') > 0 THEN "
+        f"(SELECT json_group_array(json_extract(b.value, '$.{block}.toolUseId')) FROM {_blocks(_SEEN)} "
         f"WHERE CASE WHEN b.type = 'object' THEN json_type(b.value, '$.{block}') IS NOT NULL END) END"
     )
 
 
-def _is_marker(row: str) -> str:
-    return f"substr({row}.data, 1, {len(PARTS_MARKER)}) = '{PARTS_MARKER}'"
+def _is_marker(document: str) -> str:
+    return f"substr({document}, 1, {len(PARTS_MARKER)}) = '{PARTS_MARKER}'"
 
 
-def _names_parts(row: str) -> str:
-    return f"json_type({row}.data, '$.persql_parts') = 'integer' AND json_type({row}.data, '$.generation') = 'text'"
+def _names_parts(document: str) -> str:
+    return f"json_type({document}, '$.persql_parts') = 'integer' AND json_type({document}, '$.generation') = 'text'"
 
 
 _HAS_PARTS = (
-    f"CASE WHEN {_is_marker('t')} AND json_valid(t.data) THEN coalesce({_names_parts('t')} "
+    f"CASE WHEN {_is_marker('t.data')} AND json_valid(t.data) AND NOT coalesce({_is_marker('t.live')}, 0) "
+    f"THEN coalesce({_names_parts('t.data')} "
     "AND (SELECT count(*) FROM {p}chunks AS c WHERE c.session_id = t.session_id AND c.kind = 'message' "
     "AND c.owner = t.agent_id AND c.message_id = t.message_id "
     "AND c.generation = json_extract(t.data, '$.generation')) >= json_extract(t.data, '$.persql_parts'), 0) ELSE 0 END"
@@ -141,6 +156,7 @@ OWNERS = {
     "agent": ("agents", "agent_id"),
     "multi_agent": ("multi_agents", "multi_agent_id"),
     "message": ("messages", "agent_id"),
+    "live": ("messages", "agent_id"),
 }
 """The table of the rows that name parts of each kind, and its column for their `owner`."""
 
@@ -148,16 +164,17 @@ OWNERS = {
 def _is_named(kind: str) -> str:
     """Whether a row names the parts `t`, or may: one whose marker can't be read keeps all parts of its document."""
     table, column = OWNERS[kind]
-    position = " AND r.message_id = t.message_id" if kind == "message" else ""
-    other = f"coalesce({_names_parts('r')} AND json_extract(r.data, '$.generation') <> t.generation, 0)"
+    position = " AND r.message_id = t.message_id" if table == "messages" else ""
+    document = "r.live" if kind == "live" else "r.data"
+    other = f"coalesce({_names_parts(document)} AND json_extract({document}, '$.generation') <> t.generation, 0)"
     return (
         f"EXISTS (SELECT 1 FROM {{p}}{table} AS r WHERE t.kind = '{kind}' AND r.session_id = t.session_id "
-        f"AND r.{column} = t.owner{position} AND {_is_marker('r')} "
-        f"AND NOT CASE WHEN json_valid(r.data) THEN {other} ELSE 0 END)"
+        f"AND r.{column} = t.owner{position} AND {_is_marker(document)} "
+        f"AND NOT CASE WHEN json_valid({document}) THEN {other} ELSE 0 END)"
     )
 
 
-ORPHANED = f"(t.kind IN ('agent', 'multi_agent', 'message') AND NOT ({' OR '.join(map(_is_named, OWNERS))}))"
+ORPHANED = f"(t.kind IN ('agent', 'live', 'message', 'multi_agent') AND NOT ({' OR '.join(map(_is_named, OWNERS))}))"
 _DELETABLE = (
     "(CASE t.kind WHEN 'multi_agent' "
     "THEN EXISTS (SELECT 1 FROM {p}multi_agents AS r WHERE r.session_id = t.session_id AND r.multi_agent_id = t.owner) "
@@ -209,13 +226,10 @@ LOOKS: Mapping[type, Look] = {
         MESSAGE_KEY,
         CheckedMessage._fields,
         {
-            "sound": "CASE WHEN json_valid(data) THEN coalesce(json_type(data, '$.redact_message'), 'null') = 'null' "
-            "AND coalesce(json_type(data, '$.message.role'), '') = 'text' "
-            "AND coalesce(json_type(data, '$.message.content'), '') = 'array' "
-            f"AND NOT EXISTS (SELECT 1 FROM {_BLOCKS} WHERE b.type <> 'object') ELSE 0 END",
+            "sound": f"{_is_message('data')} AND (live IS NULL OR {_is_message('live')})",
             "has_parts": _HAS_PARTS,
-            "role": _in_json("json_extract(data, '$.message.role')"),
-            "blocks": _in_json("json_array_length(data, '$.message.content')"),
+            "role": _in_json(f"json_extract({_SEEN}, '$.message.role')", _SEEN),
+            "blocks": _in_json(f"json_array_length({_SEEN}, '$.message.content')", _SEEN),
             "uses": _tool_ids("toolUse"),
             "results": _tool_ids("toolResult"),
         },

@@ -141,7 +141,7 @@ class DoctorTables(Tables):
         is changed.
         """
         p = self.prefix
-        table, column = OWNERS["agent" if found.kind == "message" else found.kind]
+        table, column = OWNERS["agent" if found.kind in ("live", "message") else found.kind]
         key = (found.session_id, found.kind, found.owner, found.message_id, found.generation)
         where = (
             "session_id = ? AND kind = ? AND owner = ? AND message_id = ? AND generation = ? "

@@ -43,9 +43,9 @@ class Listing:
     def __init__(self, tables: Tables) -> None:
         self._prefix = tables.prefix
         self._bytes = " + ".join(
-            f"(SELECT coalesce(sum(length(CAST(b.data AS BLOB))), 0) FROM {tables.prefix}{name} AS b "
+            f"(SELECT coalesce(sum(length(CAST(b.{column} AS BLOB))), 0) FROM {tables.prefix}{name} AS b "
             "WHERE b.session_id = page.session_id)"
-            for name in ALL_TABLES
+            for name, column in (*((name, "data") for name in ALL_TABLES), ("messages", "live"))
         )
 
     def page(

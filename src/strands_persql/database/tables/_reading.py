@@ -138,16 +138,19 @@ class Reading:
         return Query([nth], lambda answers: next((row["message_id"] for row in answers[0]), None))
 
     def page(self, session_id: str, agent_id: str, ranges: Sequence[Range], limit: int) -> Query[MessagePage]:
-        """Messages of ranges of positions, each with both ends, in their order.
+        """Messages of ranges of positions, each with both ends, in their order: as they were said, and as seen now.
 
         Of several ranges, all together hold no more than `limit` positions; of one, the page holds its first `limit`
         messages.
         """
         p = self._prefix
+        in_parts = (
+            f"'{PARTS_MARKER}' IN (substr(m.data, 1, {len(PARTS_MARKER)}), substr(m.live, 1, {len(PARTS_MARKER)}))"
+        )
         size = (
-            f"length(m.data) + CASE WHEN substr(m.data, 1, {len(PARTS_MARKER)}) = '{PARTS_MARKER}' THEN "
-            f"coalesce((SELECT sum(length(c.data)) FROM {p}chunks AS c WHERE c.session_id = m.session_id "
-            "AND c.kind = 'message' AND c.owner = m.agent_id AND c.message_id = m.message_id), 0) ELSE 0 END AS size"
+            f"length(m.data) + coalesce(length(m.live), 0) + CASE WHEN {in_parts} THEN "
+            f"coalesce((SELECT sum(length(c.data)) FROM {p}chunks AS c WHERE c.session_id = m.session_id AND c.kind IN "
+            "('live', 'message') AND c.owner = m.agent_id AND c.message_id = m.message_id), 0) ELSE 0 END AS size"
         )
         params: tuple[str | int | None, ...]
         if len(ranges) == 1:
@@ -165,15 +168,15 @@ class Reading:
             )
             params = (json.dumps(ranges), session_id, agent_id)
         page = (
-            "FROM (SELECT place, message_id, data, count(*) OVER () AS found, "
+            "FROM (SELECT place, message_id, data, live, count(*) OVER () AS found, "
             "sum(size) OVER (ORDER BY place, message_id) - size AS preceding "
-            f"FROM (SELECT {place} AS place, m.message_id AS message_id, m.data AS data, {size} {source})) "
-            f"WHERE preceding < {PAGE_BYTES}"
+            f"FROM (SELECT {place} AS place, m.message_id AS message_id, m.data AS data, m.live AS live, {size} "
+            f"{source})) WHERE preceding < {PAGE_BYTES}"
         )
         statements = [
-            statement(f"SELECT place, message_id, data, found {page} ORDER BY place, message_id", *params),
+            statement(f"SELECT place, message_id, data, live, found {page} ORDER BY place, message_id", *params),
             statement(
-                f"SELECT {_PARTS} FROM {p}chunks WHERE session_id = ? AND kind = 'message' AND owner = ? "
+                f"SELECT {_PARTS} FROM {p}chunks WHERE session_id = ? AND kind IN ('live', 'message') AND owner = ? "
                 f"AND message_id IN (SELECT message_id {page})",
                 session_id,
                 agent_id,

@@ -75,15 +75,15 @@ class TransferTables:
         # An earlier attempt whose answer was lost wrote the same row. Over any other, the value is NULL.
         same = (
             "ON CONFLICT (session_id, agent_id, message_id) DO UPDATE SET data = "
-            f"CASE WHEN {p}messages.data = excluded.data THEN excluded.data END"
+            f"CASE WHEN {p}messages.data = excluded.data AND {p}messages.live IS excluded.live THEN excluded.data END"
         )
         self._import_messages = (
             f"INSERT INTO {p}messages (session_id, agent_id, message_id, data) "
             f"SELECT ?, ?, {unclaimed.format('CAST(key AS INTEGER)')}, value FROM json_each(?) WHERE true {same}"
         )
         self._import_message = (
-            f"INSERT INTO {p}messages (session_id, agent_id, message_id, data) "
-            f"VALUES (?, ?, {unclaimed.format('?')}, ?) {same}"
+            f"INSERT INTO {p}messages (session_id, agent_id, message_id, data, live) "
+            f"VALUES (?, ?, {unclaimed.format('?')}, ?, ?) {same}"
         )
 
     # Reading
@@ -153,7 +153,7 @@ class TransferTables:
         return Query([rows], lambda answers: [row["session_id"] for row in answers[0]])
 
     def page(self, session_id: str, after: tuple[str, int], *, limit: int, size: int) -> Query[list[PagedMessage]]:
-        """The messages of all agents after one, in the order of agents and positions; of parts, none.
+        """The messages of all agents after one, in the order of agents and positions, in both versions; of parts, none.
 
         Args:
             session_id: The session.
@@ -168,9 +168,10 @@ class TransferTables:
         # The inner SELECT adds up lengths alone, so that SQLite never holds more documents than it answers. Its result
         # is a LIMIT, because SQLite would search for a bound on two columns up to the end of the agent.
         rows = statement(
-            f"SELECT agent_id, message_id, data FROM {p}messages WHERE {rest} {order} LIMIT ("
+            f"SELECT agent_id, message_id, data, live FROM {p}messages WHERE {rest} {order} LIMIT ("
             f"SELECT count(*) FROM (SELECT {before} AS before FROM ("
-            f"SELECT agent_id, message_id, length(data) AS length FROM {p}messages WHERE {rest} {order} LIMIT ?)) "
+            "SELECT agent_id, message_id, length(data) + coalesce(length(live), 0) AS length "
+            f"FROM {p}messages WHERE {rest} {order} LIMIT ?)) "
             "WHERE before IS NULL OR before < ?)",
             session_id,
             *after,
@@ -203,10 +204,12 @@ class TransferTables:
         documents = "{" + ",".join(f'"{position}":{data}' for position, data in messages) + "}"
         return statement(self._import_messages, *ids, session_id, *ids, documents)
 
-    def import_message(self, session_id: str, agent_id: str, message_id: int, data: str) -> Statement:
-        """One message, as `import_messages`."""
+    def import_message(
+        self, session_id: str, agent_id: str, message_id: int, data: str, live: str | None = None
+    ) -> Statement:
+        """One message, as `import_messages`, and what the model sees in its place."""
         ids = (session_id, agent_id)
-        return statement(self._import_message, *ids, session_id, *ids, message_id, data)
+        return statement(self._import_message, *ids, session_id, *ids, message_id, data, live)
 
     def import_agent(
         self, session_id: str, agent_id: str, document: Document, *, live_window: str | None, last: int | None
