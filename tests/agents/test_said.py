@@ -201,7 +201,7 @@ async def test_truncated_costs(store: Store, durability: Any) -> None:
         await run.turn("go", check=False)
     rewritten = {"messages": 5, "agents": 1} if durability == "message" else {"messages": 4}
     assert Counter(written) == Counter(rewritten)
-    assert len(run.database.requests) == (5 if durability == "message" else 1)
+    assert len(run.database.requests) == (5 if durability == "message" else 2)  # Strands syncs when it overflows
 
 
 async def test_edited_and_back(store: Store) -> None:

@@ -231,6 +231,23 @@ def test_doctor_on_shapes(local: Place) -> None:
     assert [check for _, check in findings(local)] == ["empty-messages"]
 
 
+def test_window_that_repeats(local: Place, tmp_path: Path) -> None:
+    """A window that names its messages again and again is refused everywhere, and the doctor mends it."""
+    place = local.agent("s", text("one"))
+    place("a")
+    local.sessions.export("s", tmp_path / "s.jsonl")
+    window = json.dumps([[0, 1]] * 10_000)
+    lines = (tmp_path / "s.jsonl").read_text().replace("[[0,null]]", window)
+    (tmp_path / "t.jsonl").write_text(lines)
+    with pytest.raises(SessionDataError, match="message 0 more than twice"):
+        local.sessions.import_from(tmp_path / "t.jsonl", new_id="t")
+    local.run("UPDATE strands_agents SET live_window = ?", window)
+    for read in (lambda: local.agent("s"), lambda: local.pages("s", live=True), lambda: local.sessions.get("s")):
+        with pytest.raises(SessionDataError, match="message 0 more than twice"):
+            read()
+    assert [check for _, check in findings(local)] == ["unreadable-window"]
+
+
 def test_column(local: Place) -> None:
     """The column comes last, and is NULL for a message that the model sees as it was said."""
     edited(local)
