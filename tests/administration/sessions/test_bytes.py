@@ -87,7 +87,9 @@ def delete_object(database: Any) -> None:
 
 def forget_memories(database: Any) -> None:
     """Forget what a memory store holds."""
-    memory = pytest.importorskip("strands_persql.stores.memory")
+    pytest.importorskip("strands.memory")
+    from strands_persql.stores import memory
+
     asyncio.run(memory.PerSQLMemoryStore(database, name="facts", scope="s").forget_all())
 
 
