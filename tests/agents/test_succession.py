@@ -12,6 +12,7 @@ import anyio
 import pytest
 from strands import Agent
 from strands.multiagent import GraphBuilder
+from strands.types.exceptions import SessionException
 
 from strands_persql import PerSQL, PerSQLHooks, PerSQLSessionManager, SessionConflictError
 from strands_persql.testing import stored_rows
@@ -204,6 +205,33 @@ async def test_graphs(db: RecordingDatabase) -> None:
     await second.invoke_async("three")
     [row] = stored_rows(db)["multi_agents"]
     assert row["data"]["current_task"] == "three"
+
+
+@pytest.mark.parametrize("kind", ["manager", "mirror"])
+def test_two_graphs_of_one_id(db: RecordingDatabase, kind: str) -> None:
+    """Two live Graphs with one id would overwrite each other: the second can't be built."""
+    manager = PerSQLSessionManager("ada", db)
+    mirror = PerSQLHooks("ada", db, on_error="log")
+
+    def graph_of(graph_id: str) -> Any:
+        builder = GraphBuilder()
+        builder.add_node(Agent(model=ScriptedModel(["ok", "ok"]), agent_id=graph_id, callback_handler=None), "n")
+        builder.set_execution_timeout(60)
+        builder.set_graph_id(graph_id)
+        if kind == "manager":
+            builder.set_session_manager(manager)
+        else:
+            builder.set_hook_providers([mirror])
+        return builder.build()
+
+    first, other = graph_of("one"), graph_of("other")
+    with pytest.raises(SessionException, match="'one' is part of session 'ada' already"):
+        graph_of("one")
+    first("go on")
+    del first
+    again = graph_of("one")
+    again("go on")
+    assert again.id != other.id
 
 
 def test_a_forked_child_has_its_sessions_to_itself(db: RecordingDatabase) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import strands.telemetry.tracer
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -17,7 +18,8 @@ from strands_persql import PerSQL, PerSQLSessionManager
 from strands_persql.engine import tracing
 
 from ..emulator import faults
-from .scripted import ScriptedModel
+from .agents import agent_of
+from .scripted import ScriptedModel, tools, use
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def test_each_batch_has_a_span(spans: InMemorySpanExporter, emulator: Any) -> No
     assert first.attributes is not None
     assert second.attributes is not None
     assert dict(first.attributes) | {"strands_persql.bytes": 0} == {
-        "session.id": "user-42",
+        "strands_persql.session_id": "user-42",
         "db.system.name": "persql",
         "db.operation.batch.size": 3,
         "strands_persql.agent_ids": ("a",),
@@ -85,7 +87,11 @@ async def test_a_span_belongs_to_the_event_it_came_from(spans: InMemorySpanExpor
     }
     for number, _ in enumerate(ids):
         name = f"session {number}"
-        own = [span for span in spans.get_finished_spans() if (span.attributes or {}).get("session.id") == name]
+        own = [
+            span
+            for span in spans.get_finished_spans()
+            if (span.attributes or {}).get("strands_persql.session_id") == name
+        ]
         assert len([span for span in own if span.name == "persql.restore"]) == 1
         assert len([span for span in own if span.name == "persql.write"]) == 4
         assert {span.context.trace_id for span in own} == {trace_of[name]}
@@ -162,3 +168,39 @@ def test_a_worker_keeps_no_context(spans: InMemorySpanExporter) -> None:
         traces.append(span.get_span_context().trace_id)
         assert set(parents) == {traces[-1]}
     assert len(set(traces)) == 2
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+@pytest.mark.parametrize("convention", ["", "gen_ai_latest_experimental"])
+async def test_an_evaluation_reads_the_agents_spans(
+    spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch, convention: str, mode: str
+) -> None:
+    """strands-evals makes the same of an agent's trace with our spans in it and without."""
+    mappers = pytest.importorskip("strands_evals.mappers")
+    monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", convention)
+    trajectories: list[Any] = []
+    for manager in (None, PerSQLSessionManager("user-42", PerSQL(local=":memory:").database("a/b"))):
+        monkeypatch.setattr(strands.telemetry.tracer, "_tracer_instance", None)
+        spans.clear()
+        model = ScriptedModel([tools(use("add", {"a": 1, "b": 2}, "u")), "three"])
+        agent = agent_of(model)(manager)
+        _ = agent("1 + 2?") if mode == "sync" else await agent.invoke_async("1 + 2?")
+        session = mappers.StrandsInMemorySessionMapper().map_to_session(list(spans.get_finished_spans()), "case-1")
+        trajectories.append([[_shape(span) for span in each.spans] for each in session.traces])
+    assert trajectories[0] == trajectories[1]
+    assert len(trajectories[0][0]) == 4
+
+
+def _shape(span: Any) -> tuple[str, str]:
+    """What an evaluation reads of a span, its times and ids apart."""
+    fields = span.model_dump(exclude={"span_info", "agent_span_id"})
+    return type(span).__name__, str(fields)
+
+
+def test_the_newer_convention_is_told(spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The span that ends first, which is ours, says which convention the trace follows; none has a session's id."""
+    monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", "other, gen_ai_latest_experimental")
+    agent_of(ScriptedModel(["one!"]))(PerSQLSessionManager("s", PerSQL(local=":memory:").database("a/b")))("one")
+    ours = [span.attributes or {} for span in spans.get_finished_spans() if span.name.startswith("persql.")]
+    assert {each.get("gen_ai.provider.name") for each in ours} == {"strands-agents"}
+    assert not any("session.id" in each for each in ours)

@@ -679,7 +679,7 @@ def test_spans_tell_nothing_of_the_others(monkeypatch: pytest.MonkeyPatch) -> No
         crowd.database.go()
         assert any(done(futures)) is failed
         spans = exporter.get_finished_spans()
-        assert sorted(str((span.attributes or {})["session.id"]) for span in spans) == sorted(crowd.ids)
+        assert sorted(str((span.attributes or {})["strands_persql.session_id"]) for span in spans) == sorted(crowd.ids)
         assert sum(not span.status.is_ok for span in spans) == (12 - REQUESTS_AT_ONCE if failed else 0)
         assert all(span.parent is None for span in spans)
         assert all(span.end_time >= span.start_time for span in spans if span.end_time and span.start_time)

@@ -98,6 +98,7 @@ class Mirror(Listener):
 
     async def multi_agent_initialized(self, source: MultiAgentBase) -> None:
         """A Graph or Swarm was built."""
+        self.multi_agents.check_unique(source)  # never only logged, either
         self.watch_nodes(source)
         try:
             await self._attach_multi_agent(source)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
+
+from strands.types.exceptions import SessionException
 
 from ..client import logger_of, named
 from ..database.encoding import Message, decode, encode, is_message, mapping, why
@@ -50,8 +53,10 @@ class MultiAgentRecorder:
         """Bring a Graph or Swarm to where its stored session is; one request.
 
         Raises:
+            SessionException: Another live one of this session has the same id.
             SessionDataError: Its stored row can't be read.
         """
+        self.check_unique(source)
         stored = self._opening.multi_agent(source.id)
         if stored is not None:
             logger.debug(
@@ -70,6 +75,25 @@ class MultiAgentRecorder:
                     "Look at the column data of that row, and mend it, delete it, or use another session id."
                 ) from error
         self._go_on_with(source, stored)
+
+    def check_unique(self, source: MultiAgentBase) -> None:
+        """See to it that no other live Graph or Swarm has the id of one.
+
+        Raises:
+            SessionException: One has.
+        """
+
+        def is_taken() -> bool:
+            return any(other.id == source.id and other is not source for other in self._sources)
+
+        if is_taken():
+            gc.collect()  # it is part of reference cycles: it may be dead already
+        if is_taken():
+            raise SessionException(
+                f"The id of a Graph or Swarm must be unique in a session. {named(source.id)} is part of session "
+                f"{named(self._writer.session_id)} already: give each an id of its own, set_graph_id('…') or "
+                "Swarm(id='…'), or a session."
+            )
 
     def attach(self, source: MultiAgentBase) -> None:
         """Go on from what is stored of a Graph or Swarm, and leave it as it is; one request."""

@@ -8,8 +8,8 @@ persql.redact     rows are read that may hold what is to be redacted
 ```
 
 All are client spans under the span in which the event came: an agent's messages are stored inside its invocation. Their
-attributes: `session.id`, `db.system.name`, `db.operation.batch.size` (statements, as OpenTelemetry's conventions name
-it), and by names of our own `strands_persql.agent_ids`, `strands_persql.rows` (written or read),
+attributes: `db.system.name`, `db.operation.batch.size` (statements, as OpenTelemetry's conventions name it), and by
+names of our own `strands_persql.session_id`, `strands_persql.agent_ids`, `strands_persql.rows` (written or read),
 `strands_persql.bytes` (of parameters), `strands_persql.retries` (requests sent again). A failed one has the status
 `ERROR` and `error.type`.
 
@@ -18,6 +18,7 @@ Nothing is recorded, and next to nothing spent, where no tracer provider is conf
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
@@ -88,8 +89,9 @@ class BatchSpan(AbstractContextManager["BatchSpan"]):
         params = [value for statement in statements for value in statement.get("params", ())]
         self._span.set_attributes(
             {
-                "session.id": session_id,
+                **_convention(),
                 "db.system.name": "persql",
+                "strands_persql.session_id": session_id,
                 "db.operation.batch.size": len(statements),
                 "strands_persql.agent_ids": sorted(set(agent_ids)),
                 "strands_persql.bytes": sum(
@@ -164,3 +166,13 @@ class BatchSpan(AbstractContextManager["BatchSpan"]):
             self._span.end()
         except Exception:  # an exporter that fails: what it was to tell of is stored all the same
             logger.warning("span=<%s> | a span could not be exported", self._name, exc_info=True)
+
+
+def _convention() -> dict[str, str]:
+    """What tells the convention of a trace whose agent's own spans follow the newer one for generative AI.
+
+    strands-evals (`StrandsInMemorySessionMapper`) looks for it in the span that ends first, which is one of ours. It
+    also drops each span without `session.id` where any has one: none of ours does.
+    """
+    opted = os.environ.get("OTEL_SEMCONV_STABILITY_OPT_IN", "")
+    return {"gen_ai.provider.name": "strands-agents"} if "gen_ai_latest_experimental" in opted else {}

@@ -182,7 +182,7 @@ async def test_each_write_has_a_span_of_its_own(emulator: Emulator, monkeypatch:
     spans = exporter.get_finished_spans()
     trace_of = {span.name: span.context.trace_id for span in spans if span.name.startswith("turn")}
     for number in range(12):
-        own = [span for span in spans if (span.attributes or {}).get("session.id") == f"s{number}"]
+        own = [span for span in spans if (span.attributes or {}).get("strands_persql.session_id") == f"s{number}"]
         assert [span.name for span in own] == ["persql.write"] * 2
         assert {span.context.trace_id for span in own} == {trace_of[f"turn {number}"]}
         assert [(span.attributes or {})["strands_persql.rows"] for span in own] == [1, 1]
