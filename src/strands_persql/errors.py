@@ -46,6 +46,30 @@ class _Told(TypedDict, total=False):
     request_id: str | None
 
 
+LONGEST_NAME = 200
+"""Characters of an id, a key or a path that a message or a log line names."""
+
+
+def brief(value: object, longest: int = LONGEST_NAME) -> str:
+    """An id, a path or another's words, as they may stand in a message or a log line: one line, and not a long one.
+
+    Args:
+        value: Whatever is named.
+        longest: Characters at most, before escaping; what is left out stood in the middle.
+    """
+    text = value if isinstance(value, str) else str(value)
+    if len(text) > longest:
+        text = f"{text[: longest // 2]}…{text[len(text) - (longest - 1) // 2 :]}"
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def named(value: object) -> str:
+    """An id, a key, a path or an option's value as a message names it: a text in quotation marks, escaped, and cut."""
+    return f"'{brief(value)}'" if isinstance(value, str) else brief(repr(value))
+
+
 class PerSQLError(Exception):
     """The database refused a request.
 

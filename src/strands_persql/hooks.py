@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from strands.hooks import HookProvider, HookRegistry
 
-from .client import named
 from .database.connector import Connector
 from .database.tables import Tables
 from .engine.closing import Closing
@@ -14,6 +13,7 @@ from .engine.guardrails import watch
 from .engine.lifecycle import register
 from .engine.mirror import MAX_PENDING, Mirror
 from .engine.recording import Recording
+from .errors import named
 
 if TYPE_CHECKING:
     from .client import Database

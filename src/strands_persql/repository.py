@@ -10,7 +10,6 @@ from strands.session import SessionRepository
 from strands.types.exceptions import SessionException
 from strands.types.session import Session, SessionAgent, SessionMessage
 
-from .client import named
 from .database.connector import Connector
 from .database.decoding import StoredMessage, unreadable
 from .database.encoding import Document, encode, is_message, why
@@ -19,7 +18,7 @@ from .database.query import unanswered
 from .database.tables import Tables
 from .engine.agent_state import ensure_tracking_ids
 from .engine.restore import restore_state
-from .errors import SessionDataError
+from .errors import SessionDataError, named
 
 if TYPE_CHECKING:
     from strands import Agent

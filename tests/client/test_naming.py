@@ -12,9 +12,8 @@ import pytest
 
 import strands_persql
 from strands_persql import PerSQL, PerSQLSessionManager, PerSQLSessions, SessionDataError
-from strands_persql.client import brief, named
-from strands_persql.client._failures import LONGEST_NAME
 from strands_persql.database.encoding import encode, why
+from strands_persql.errors import LONGEST_NAME, brief, named
 
 from ..agents.agents import agent_of
 from ..agents.scripted import ScriptedModel

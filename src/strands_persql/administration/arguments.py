@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ..client import named
 from ..database.encoding import LARGEST_NUMBER
 from ..engine.options import checked_session_id
+from ..errors import named
 from .values import time_of
 
 __all__ = ["count", "position", "text", "time", "two_ids"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ..client import LocalDatabase, PerSQL, is_open, make_private_folder, named, whole
+from ..client import LocalDatabase, PerSQL, is_open, make_private_folder, whole
 from ..database.connector import Connector
 from ..database.tables import Tables
+from ..errors import named
 from .transfer import import_from, opened
 
 __all__ = ["back_up"]

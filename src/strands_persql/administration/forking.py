@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from strands.types.exceptions import SessionException
 
-from ..client import named
 from ..database.encoding import Document, encode, mapping, now
 from ..database.faults import GUARDS, fault_of
 from ..database.query import together, unanswered
 from ..database.tables import Copying, Cut, Deleting, Reading
 from ..engine.outgoing import AgentRow, Stored
 from ..engine.planner import plan
+from ..errors import named
 from .agents import Agent
 from .guards import ATTEMPTS, conflict, written
 from .listing import summary_of

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..client import named
 from ..database.faults import GUARDS, fault_of
 from ..database.query import unanswered
-from ..errors import SessionConflictError
+from ..errors import SessionConflictError, named
 
 if TYPE_CHECKING:
     from ..client import Statement

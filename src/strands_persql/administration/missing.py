@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from strands.types.exceptions import SessionException
 
-from ..client import named
 from ..database.tables import Reading
+from ..errors import named
 
 if TYPE_CHECKING:
     from ..database.connector import Connector

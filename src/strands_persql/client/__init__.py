@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._client import PerSQL
-from ._failures import brief, is_blameless, is_sql_kind, logger_of, named
+from ._failures import is_blameless, is_sql_kind, logger_of
 from ._files import make_private_folder, open_privately, whole
 from ._forks import survive_forks
 from ._handle import Handle
@@ -22,7 +22,6 @@ __all__ = [
     "QueryResult",
     "RemoteDatabase",
     "Statement",
-    "brief",
     "end_requests",
     "file_name",
     "is_blameless",
@@ -30,7 +29,6 @@ __all__ = [
     "is_sql_kind",
     "logger_of",
     "make_private_folder",
-    "named",
     "open_privately",
     "retries_so_far",
     "split_name",

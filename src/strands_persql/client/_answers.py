@@ -17,8 +17,9 @@ from ..errors import (
     PerSQLError,
     RateLimitError,
     TransportError,
+    brief,
 )
-from ._failures import LONGEST_TEXT, brief, classify, is_sql_kind, quote_free, remedy, subject
+from ._failures import LONGEST_TEXT, classify, is_sql_kind, quote_free, remedy, subject
 from ._protocol import QueryResult
 from ._retry import retry_after_seconds
 

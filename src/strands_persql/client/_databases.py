@@ -6,8 +6,8 @@ import re
 import secrets
 from typing import Any
 
+from ..errors import named
 from ._answers import Answer, as_list, as_object
-from ._failures import named
 from ._local import Folder
 from ._remote import Request, Service
 

@@ -14,25 +14,20 @@ import logging
 import re
 from typing import Any, cast
 
-from ..errors import PerSQLError
+from ..errors import PerSQLError, brief
 
 __all__ = [
     "KINDS",
     "LONGEST_TEXT",
-    "brief",
     "classify",
     "closed_error",
     "is_blameless",
     "is_sql_kind",
     "logger_of",
-    "named",
     "quote_free",
     "remedy",
     "subject",
 ]
-
-LONGEST_NAME = 200
-"""Characters of an id, a key or a path that a message or a log line names."""
 
 LONGEST_TEXT = 2_000
 """Characters of an error's text that are looked at and kept: patterns take long over long ones, and nobody reads on."""
@@ -143,21 +138,6 @@ def quote_free(text: str, longest: int = 160) -> str:
     return brief(re.sub(r"\"[^\"]*(?:\"|$)|'[^']*(?:'|$)|`[^`]*(?:`|$)", "…", line), longest)
 
 
-def brief(value: object, longest: int = LONGEST_NAME) -> str:
-    """An id, a path or another's words, as they may stand in a message or a log line: one line, and not a long one.
-
-    Args:
-        value: Whatever is named.
-        longest: Characters at most, before escaping; what is left out stood in the middle.
-    """
-    text = value if isinstance(value, str) else str(value)
-    if len(text) > longest:
-        text = f"{text[: longest // 2]}…{text[len(text) - (longest - 1) // 2 :]}"
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-
-
 class _OneLine(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
@@ -170,11 +150,6 @@ def logger_of(module: str) -> logging.Logger:
     logger = logging.getLogger(module)
     logger.addFilter(_OneLine())
     return logger
-
-
-def named(value: object) -> str:
-    """An id, a key, a path or an option's value as a message names it: a text in quotation marks, escaped, and cut."""
-    return f"'{brief(value)}'" if isinstance(value, str) else brief(repr(value))
 
 
 def closed_error() -> PerSQLError:

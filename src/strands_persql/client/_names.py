@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import httpx
 
-from ._failures import named
+from ..errors import named
 
 __all__ = ["check_base_url", "file_name", "label_of_file", "name_of_file", "split_name"]
 

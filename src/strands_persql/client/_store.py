@@ -20,8 +20,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from ..errors import PerSQLError
-from ._failures import brief, classify, closed_error, logger_of
+from ..errors import PerSQLError, brief
+from ._failures import classify, closed_error, logger_of
 from ._file_errors import file_error
 from ._files import Identity, OpenFile, create_privately, identity, whole
 from ._forks import abandon, all_closed, closables, is_closed, opening, survive_forks

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
-from ..client import named
-from ..errors import SessionDataError
+from ..errors import SessionDataError, named
 from .encoding import LARGEST_NUMBER, PARTS_MARKER, decode, is_message
 
 if TYPE_CHECKING:

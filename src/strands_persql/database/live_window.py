@@ -22,8 +22,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple, TypeAlias, cast
 
-from ..client import named
-from ..errors import SessionDataError
+from ..errors import SessionDataError, named
 from .encoding import LARGEST_NUMBER, Message, decode, encode, is_message, is_strict, mapping
 
 __all__ = ["LiveWindow", "Range", "removed_by_rule"]

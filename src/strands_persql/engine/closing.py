@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -41,17 +40,21 @@ class Closing:
 
     def close(self) -> None:
         """Store all that is pending, then let go of what is this object's own."""
-        self._closed().result()
+        try:
+            self.flush()
+        finally:
+            self._release()
 
     async def aclose(self) -> None:
         """`close()`, without blocking the event loop."""
-        await wait(self._closed())
-
-    def _closed(self) -> Future[None]:
-        stored = self._recording.writer.drain(at_once=True)
-        # Whoever is cancelled now stops waiting; what is being written still needs its client.
+        stored = self._recording.writer.drain()
+        # Whoever is cancelled stops waiting; what is being written still needs its client.
         stored.add_done_callback(lambda _: self._release())
-        return stored
+        try:
+            await wait(stored)
+        finally:
+            if stored.done():  # its callbacks may still be waiting for their turn
+                self._release()
 
     def _release(self) -> None:
         """Let go of what is this object's own: nothing, as a rule."""

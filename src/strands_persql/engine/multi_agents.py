@@ -9,10 +9,10 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from strands.types.exceptions import SessionException
 
-from ..client import logger_of, named
+from ..client import logger_of
 from ..database.encoding import Message, decode, encode, is_message, mapping, why
 from ..database.tables import Document
-from ..errors import SessionDataError
+from ..errors import SessionDataError, named
 from .copies import Copies, RedactedCopies
 from .outgoing import MultiAgentRow
 

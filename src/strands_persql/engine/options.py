@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Literal, TypeAlias, cast, get_args
 
-from ..client import named
+from ..errors import named
 
 __all__ = ["Durability", "Written", "checked_durability", "checked_session_id"]
 

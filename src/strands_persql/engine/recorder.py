@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from strands.types.exceptions import SessionException
 
-from ..client import logger_of, named
+from ..client import logger_of
 from ..database.encoding import Message, copied, encode, message_document, now
 from ..database.live_window import LiveWindow
 from ..database.tables import Document
-from ..errors import SessionDataError
+from ..errors import SessionDataError, named
 from .agent_state import (
     STATE_FIELDS,
     StateReader,

@@ -10,8 +10,7 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ..client import named
-from ..errors import SessionConflictError
+from ..errors import SessionConflictError, named
 from .outgoing import AgentRow, Key, MessageRow, MultiAgentRow, Row
 from .tracing import BatchSpan
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from strands.agent import conversation_manager
 
-from ..client import logger_of, named
+from ..client import logger_of
 from ..database.decoding import unreadable
 from ..database.encoding import Message, copied, why
 from ..database.live_window import LiveWindow
-from ..errors import SessionDataError
+from ..errors import SessionDataError, named
 from .agent_state import Restorable, is_stateful
 from .reader import StoredAgent
 from .repair import repair

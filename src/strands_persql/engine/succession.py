@@ -19,8 +19,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ..client import logger_of, named, survive_forks
-from ..errors import SessionConflictError
+from ..client import logger_of, survive_forks
+from ..errors import SessionConflictError, named
 from .outgoing import MultiAgentRow, Redaction, Row
 
 if TYPE_CHECKING:

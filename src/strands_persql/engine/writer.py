@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING
 
 from strands.types.session import Session, SessionType
 
-from ..client import logger_of, named, survive_forks
+from ..client import logger_of, survive_forks
 from ..database.encoding import encode
 from ..database.faults import GUARDS, fault_of
-from ..errors import SessionConflictError
+from ..errors import SessionConflictError, named
 from .leftovers import tell_lost, watch
 from .options import Durability, Written
 from .outgoing import Batch, Joined, MessageRow, Outgoing, Redaction, Row, Rows, merged, only_new_messages

@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from ..client import named
 from ..database.encoding import parts_of
 from ..database.tables import MemoryTables
 from ..engine.threads import awaited, submit_call
-from ..errors import SessionDataError
+from ..errors import SessionDataError, named
 from ._indexed import IndexedStore
 from ._memories import MAX_CONTENT_BYTES, Memories, checked_text
 from .words import cleaned, words_to_find

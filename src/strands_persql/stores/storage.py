@@ -15,12 +15,12 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..client import logger_of, named
+from ..client import logger_of
 from ..database.tables import agent_prefix, session_prefix
 from ..engine.options import checked_session_id
 from ..engine.sandboxes import users_of
 from ..engine.threads import awaited, submit_call
-from ..errors import PerSQLError
+from ..errors import PerSQLError, named
 from ._calls import Calls
 from ._objects import KEYS_A_BATCH, Objects, UnreadableError
 from .words import has_unparted, words_to_find

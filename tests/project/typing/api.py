@@ -259,6 +259,7 @@ async def every_manager(manager: PerSQLSessionManager, agent: Agent, message: Me
         manager.create_message("user-42", "writer", message_0)
         manager.update_message("user-42", "writer", message_0)
     manager.delete_session("user-42")
+    every_kind: PerSQLStorage = manager.storage(index=True)
     every_repository(manager.session_repository, graph)
     kind: SessionType = manager.session.session_type
     waiting: int = manager.pending
@@ -266,7 +267,7 @@ async def every_manager(manager: PerSQLSessionManager, agent: Agent, message: Me
     await manager.aflush()
     manager.close()
     await manager.aclose()
-    print(opened, owner, session, messages, state, kind, waiting)
+    print(opened, owner, session, messages, state, every_kind, kind, waiting)
 
 
 async def every_mirror(mirror: PerSQLHooks) -> None:
@@ -303,6 +304,7 @@ def every_repository(tables: PerSQLSessionRepository, graph: Graph) -> None:
 def every_administration(sessions: PerSQLSessions) -> None:
     """What people do with stored sessions."""
     since = datetime(2025, 1, 1, tzinfo=timezone.utc)
+    sessions.backup("copy.db")
     after: str | None = sessions.list(since=since, until="2025-02-01", after="user-41").after
     agents: list[str] = [agent.agent_id for agent in sessions.get("user-42").agents]
     seen = [message.live for page in sessions.transcript("user-42", live=True, page_size=10) for message in page]
@@ -338,6 +340,7 @@ async def every_memory(store: PerSQLMemoryStore, messages: list[Message]) -> Non
 async def every_storage(storage: PerSQLStorage) -> None:
     """Objects by their keys."""
     inner: PerSQLStorage = storage.namespace("offloaded")
+    own: PerSQLStorage = storage.for_sandbox(object())
     await storage.write("offloaded/key", b"data")
     data: bytes | None = await inner.read("key")
     same: bytes | None = await storage.read("offloaded/key")
@@ -345,4 +348,4 @@ async def every_storage(storage: PerSQLStorage) -> None:
     found: list[str] = [result.key for result in await storage.search("words")]
     entered: int = await storage.rebuild_index()
     await storage.delete("offloaded/key")
-    print(data, same, keys, found, entered)
+    print(data, same, keys, found, entered, own)

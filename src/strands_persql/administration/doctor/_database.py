@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ...client import LocalDatabase, RemoteDatabase, named
+from ...client import LocalDatabase, RemoteDatabase
 from ...database.connector import Connector
 from ...database.query import Query
 from ...database.tables import DoctorTables, Search
-from ...errors import PermissionDeniedError, PerSQLError
+from ...errors import PermissionDeniedError, PerSQLError, named
 from ..values import many
 from . import _pages
 from ._findings import Finding, line_of

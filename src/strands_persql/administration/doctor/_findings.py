@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from ...client import named
-from ...errors import SessionDataError
+from ...errors import SessionDataError, named
 
 if TYPE_CHECKING:
     from ...database.query import Query

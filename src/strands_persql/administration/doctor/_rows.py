@@ -8,7 +8,6 @@ from shlex import quote
 
 from strands.types.session import Session, SessionType
 
-from ...client import named
 from ...database.connector import Connector
 from ...database.decoding import shown
 from ...database.encoding import LARGEST_NUMBER, encode
@@ -26,7 +25,7 @@ from ...database.tables import (
 from ...engine.agent_state import Restorable
 from ...engine.entries import Entry
 from ...engine.window import Window
-from ...errors import SessionDataError
+from ...errors import SessionDataError, named
 from ..values import many
 from ._findings import Finding, line_of, reason_of, unreadable_row
 from ._history import check_history, shape_of, shape_of_row

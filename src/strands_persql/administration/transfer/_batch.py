@@ -7,13 +7,12 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ...client import named
 from ...database.encoding import Document as Rows
 from ...database.encoding import encode
 from ...database.faults import GUARDS, fault_of
 from ...database.query import unanswered
 from ...engine.outgoing import MAX_STATEMENTS
-from ...errors import SessionConflictError
+from ...errors import SessionConflictError, named
 from ._items import Document, MessageItem, StateItem
 from ._progress import Reporter
 from ._tables import Connection

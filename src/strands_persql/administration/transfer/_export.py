@@ -8,9 +8,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from ...client import named
 from ...engine.options import checked_session_id
-from ...errors import SessionDataError
+from ...errors import SessionDataError, named
 from ..results import Transfer
 from ._folders import FolderTarget
 from ._items import Checksum, Item, MessageItem, Progress, Target

@@ -16,9 +16,8 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Protocol
 
-from ...client import named
 from ...database.tables import Kind
-from ...errors import SessionDataError
+from ...errors import SessionDataError, named
 from ._items import (
     Document,
     HeadItem,

@@ -10,8 +10,8 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ...client import make_private_folder, named, open_privately
-from ...errors import SessionDataError
+from ...client import make_private_folder, open_privately
+from ...errors import SessionDataError, named
 from ._files import HEAD, SESSION, Files, FilesSource, message_path, session_items, state_path
 from ._items import (
     Checksum,

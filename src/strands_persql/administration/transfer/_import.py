@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ...client import named
 from ...database.tables import Kind, SessionObjects
 from ...engine.options import checked_session_id
-from ...errors import SessionConflictError
+from ...errors import SessionConflictError, named
 from ...stores import Objects
 from ..results import Transfer
 from ._batch import Batch

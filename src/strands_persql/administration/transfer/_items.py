@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, cast
 
-from ...client import brief, named
 from ...database.encoding import LARGEST_NUMBER, is_message
 from ...database.encoding import why as because
 from ...database.live_window import LiveWindow
 from ...database.tables import Kind
 from ...engine.agent_state import Restorable
-from ...errors import SessionDataError
+from ...errors import SessionDataError, brief, named
 from ..results import Transfer
 
 __all__ = [

@@ -24,10 +24,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TextIO, cast
 
-from ...client import make_private_folder, named, open_privately
+from ...client import make_private_folder, open_privately
 from ...database.encoding import encode
 from ...database.tables import Encoded, SessionObjects, decoded
-from ...errors import SessionDataError
+from ...errors import SessionDataError, named
 from ._items import (
     Checksum,
     Document,

@@ -8,8 +8,7 @@ from typing import Any, cast
 from strands.session import SessionRepository
 from strands.types.session import encode_bytes_values
 
-from ...client import named
-from ...errors import SessionDataError
+from ...errors import SessionDataError, named
 from ._items import (
     HeadItem,
     Item,

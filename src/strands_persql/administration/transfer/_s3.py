@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from ...client import named
+from ...errors import named
 from ._files import Files
 from ._items import Document, decoded_object, malformed
 

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 from strands.session import FileSessionManager, RepositorySessionManager, SessionManager, SessionRepository
 
-from ...client import brief, is_open, named
+from ...client import is_open
 from ...database.connector import Connector
 from ...database.tables import Tables
-from ...errors import SessionDataError
+from ...errors import SessionDataError, brief, named
 from ._files import FilesSource
 from ._folders import folder_source
 from ._items import Source

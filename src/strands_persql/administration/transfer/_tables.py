@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from ...client import named
 from ...database.decoding import unreadable
 from ...database.live_window import LiveWindow
 from ...database.tables import Kind, SessionObjects, StoredState, Tables, TransferTables
 from ...engine.opening import whole_message
-from ...errors import SessionConflictError, SessionDataError
+from ...errors import SessionConflictError, SessionDataError, named
 from ...stores import Objects, UnreadableError
 from ._items import Document, HeadItem, Item, MessageItem, ObjectItem, Source, SourceSession, StateItem
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from secrets import randbits
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from ...client import named
+from ...errors import named
 from ..encoding import PART_BYTES, parts_of
 from ..query import Answers, Query, rows_as, unanswered
 from ._fts import NO_FTS5, FullText, IndexedTables, matching

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...client import named
+from ...errors import named
 from ..query import Query
 from ._objects import after_prefix
 from ._statements import statement

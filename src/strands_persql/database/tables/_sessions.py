@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...client import named
+from ...errors import named
 from ..decoding import StoredDocument
 from ..query import Query
 from ._session_objects import SessionObjects

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ...client import named
+from ...errors import named
 
 if TYPE_CHECKING:
     from ...client import Statement

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from ...client import named
+from ...errors import named
 from ..decoding import FoundParts, StoredDocument, StoredMessage
 from ..query import Query, together
 from ._layout import first_revision
