@@ -116,8 +116,8 @@ def test_one_database(tmp_path: Path) -> None:
     assert counts == ["12", "14", "12"]
     assert "  0 messages restored." in third
     assert all('Once you told me: "I get seasick, so no ferries."' in part for part in (second, third))
-    keys = re.findall(r"^- (\w+)/", printed, re.MULTILINE)
-    assert keys == ["offloader", "session", "session", "session"]
+    keys = re.findall(r"^- sessions/(\w+/\w+)/", printed, re.MULTILINE)
+    assert keys == ["summer/offloader", "summer/session", "summer/session", "winter/session"]
     memories = "- memories of ada: ['I get seasick, so no ferries.']\n- memories of bob: []\n"
     assert printed.endswith(memories)
 
