@@ -201,10 +201,8 @@ class Recorder:
         """The model has answered: a hook or a guardrail may have changed the end of the history."""
         with self._writer.lock:
             known = self._known(agent)
-            if not known.held and not known.window.tail_changed(messages_of(agent)):
-                return None
-            self._record(agent, known, lambda: known.window.compare(messages_of(agent)))
-            return self._writer.send()
+            is_changed = known.held or known.window.tail_changed(messages_of(agent))
+            return self._compared(agent, last=False) if is_changed else None
 
     def changed(self, agent: Agent, said: Sequence[Message] = ()) -> Written:
         """Anything may have changed: it is stored when the durability asks for it.
@@ -223,7 +221,8 @@ class Recorder:
         """An invocation is about to end: all of it is handed over, and nothing raised before `ended`."""
         with self._writer.lock:
             try:
-                self.synced(agent)
+                # The whole is compared once where rows have gone out before, and in `ended`: after the users' hooks.
+                self._compared(agent, last=True, tail_only=self._writer.durability != "invocation")
             except Exception as error:
                 if self.live(agent.agent_id) is agent:
                     self._agents[agent.agent_id].error = error
@@ -238,10 +237,11 @@ class Recorder:
             raise error
         return written
 
-    def _compared(self, agent: Agent, said: Sequence[Message] = (), *, last: bool) -> Written:
+    def _compared(self, agent: Agent, said: Sequence[Message] = (), *, last: bool, tail_only: bool = False) -> Written:
         with self._writer.lock:
-            known = self._known(agent)
-            self._record(agent, known, lambda: known.window.compare(messages_of(agent), said=said))
+            known, messages = self._known(agent), messages_of(agent)
+            is_whole = not tail_only or known.held or known.window.tail_changed(messages)
+            self._record(agent, known, lambda: known.window.compare(messages, said=said) if is_whole else Change())
             return self._writer.send(last=last)
 
     def appended(self, agent: Agent, message: Message) -> Written:
