@@ -135,7 +135,8 @@ def remedy(detail: dict[str, Any]) -> str:
 def quote_free(text: str, longest: int = 160) -> str:
     """A text on one line, without what stands in quotation marks, and cut."""
     line = " ".join(text[:LONGEST_TEXT].split())
-    return brief(re.sub(r"\"[^\"]*(?:\"|$)|'[^']*(?:'|$)|`[^`]*(?:`|$)", "…", line), longest)
+    line = re.sub(r"\"[^\"]*(?:\"|$)|'[^']*(?:'|$)|`[^`]*(?:`|$)", "…", line)
+    return brief(line if len(line) <= longest else f"{line[: longest - 1]}…", longest)
 
 
 class _OneLine(logging.Filter):
