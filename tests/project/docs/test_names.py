@@ -63,7 +63,7 @@ def test_names_exist(page: Path) -> None:
     assert mentioned <= set(strands_persql.__all__)
 
 
-ATTRIBUTES = {f"strands_persql.{name}" for name in ("agent_ids", "rows", "bytes", "retries")}
+ATTRIBUTES = {f"strands_persql.{name}" for name in ("session_id", "agent_ids", "rows", "bytes", "retries")}
 """What spans are described by."""
 
 
