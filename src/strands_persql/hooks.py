@@ -9,7 +9,6 @@ from strands.hooks import HookProvider, HookRegistry
 from .database.connector import Connector
 from .database.tables import Tables
 from .engine.closing import Closing
-from .engine.guardrails import watch
 from .engine.lifecycle import register
 from .engine.mirror import MAX_PENDING, Mirror
 from .engine.recording import Recording
@@ -77,4 +76,3 @@ class PerSQLHooks(Closing, HookProvider):
     def register_hooks(self, registry: HookRegistry, **kwargs: Any) -> None:
         """Register the callbacks, once for each agent: see `strands_persql.engine.lifecycle`."""
         register(registry, self._listener)
-        watch(registry, self._listener)

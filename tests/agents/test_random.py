@@ -151,7 +151,12 @@ class Walk:
         return self.choice.randint(0, len(self.messages))
 
     async def edit(self) -> None:
-        plain = [each for each in self.messages if all("text" in block for block in each["content"])]
+        # A secret stays below an edit, in the row of what was said: a redaction of it takes the edit away as well.
+        plain = [
+            each
+            for each in self.messages
+            if all("text" in block and "SECRET" not in block["text"] for block in each["content"])
+        ]
         for message in self.choice.sample(plain, min(len(plain), self.choice.randint(1, 3))):
             message["content"] = [{"text": f"edited {self.count}"}]
             message["content"] += [{"text": "and more"}] * self.choice.randrange(2)

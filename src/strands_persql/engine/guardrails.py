@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
-from strands.hooks import AfterModelCallEvent, BeforeModelCallEvent, HookRegistry, MessageAddedEvent
+from strands.hooks import (
+    AfterModelCallEvent,
+    AgentInitializedEvent,
+    BeforeModelCallEvent,
+    HookRegistry,
+    MessageAddedEvent,
+)
 
 from ..database.encoding import Message, copied
 from .agent_state import messages_of
-from .ordering import FIRST, LAST, adder
+from .ordering import FIRST, LAST, adder, is_ordered
 
 if TYPE_CHECKING:
     from strands import Agent
@@ -46,6 +52,9 @@ class _Watch:
         is_prompt = bool(history) and history[-1].get("role") == "user"
         self._asked = (history[-1], copied(history[-1])) if is_prompt else None
 
+    def built(self, event: Any) -> None:
+        event.agent.hooks.add_callback(AfterModelCallEvent, self.after)
+
     async def after(self, event: Any) -> None:
         asked, self._asked = self._asked, None
         if asked is not None and asked[0]["content"] != asked[1]["content"]:
@@ -59,12 +68,13 @@ class _Watch:
 _watched: WeakKeyDictionary[HookRegistry, _Watch] = WeakKeyDictionary()
 
 
-def watch(registry: HookRegistry, told: Told) -> None:
+def watch(registry: HookRegistry, told: Told, *, is_built: bool = False) -> None:
     """Have somebody told of the redactions of an agent.
 
     Args:
         registry: The agent's: its callbacks can't be taken back, so each registry gets them once.
         told: Who; it is not kept alive.
+        is_built: The agent's constructor has ended.
     """
     watch = _watched.get(registry)
     if watch is None:
@@ -72,5 +82,8 @@ def watch(registry: HookRegistry, told: Told) -> None:
         on = adder(registry)
         on(MessageAddedEvent, watch.added, order=FIRST)
         on(BeforeModelCallEvent, watch.before, order=LAST)  # after hooks that change the prompt themselves
-        on(AfterModelCallEvent, watch.after, order=FIRST)
+        if is_built or is_ordered(registry):
+            on(AfterModelCallEvent, watch.after, order=FIRST)
+        else:  # those that are registered last are the first to hear of it
+            on(AgentInitializedEvent, watch.built)
     watch.told.add(told)

@@ -147,7 +147,7 @@ class Listener:
     def watch_nodes(self, source: MultiAgentBase) -> None:
         """Be told when a guardrail blocks what a Graph or Swarm gives one of its nodes."""
         for agent in agents_in(source):
-            watch(agent.hooks, self)
+            watch(agent.hooks, self, is_built=True)
 
     def withheld(self, agent: Agent, message: Message) -> bool:
         """Redact a prompt that a node was given, if another node's guardrail has blocked it in this run."""

@@ -37,9 +37,11 @@ REPOSITORY = dict.fromkeys(
 EPHEMERAL = "it asserts that the storage does not outlive the process: this one does"
 PRIVATE = "it writes into a private field of InMemoryStorage"
 NAMED = "it asserts the name of the class InMemoryStorage"
+PATCHED = "it puts a method into the storage that it has given: an offloader uses its session's part, another object"
 
 STORAGE = {
     "test_save_includes_inline_stash_for_ephemeral_storage": EPHEMERAL,
+    "test_eviction_debug_log_on_delete_failure": PATCHED,
     "test_save_omits_stash_when_empty": EPHEMERAL,
     "test_immutable_snapshot_includes_stash": EPHEMERAL,
     "test_ephemeral_detection_survives_namespacing": EPHEMERAL,
