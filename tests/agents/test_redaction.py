@@ -12,7 +12,7 @@ from strands.hooks import AfterModelCallEvent
 
 from .agents import agent_of
 from .features import needs_pins
-from .harness import assert_same, assistant, restored, soon, user, words_of
+from .harness import Scenario, Store, assert_same, assistant, restored, soon, user, words_of
 from .scripted import Pause, ScriptedModel, fail, overflow, redact_user, text, tools, use
 
 RAW = "MY-RAW-SECRET"
@@ -330,3 +330,16 @@ async def test_odd_replacement(scenario: Any) -> None:
     await run.turn(RAW)
     assert words_of(run.agent.messages)[0] == odd
     assert not run.store.holds(RAW)
+
+
+async def test_what_has_left_and_was_redacted_is_new_when_it_comes_back(store: Store) -> None:
+    """A message that left the history is not referred to once its row may have been overwritten."""
+    run = Scenario(store, agent_of(ScriptedModel(["one", redact_user(SAFE)])))
+    await run.turn(RAW)
+    run.agent.messages.clear()
+    run.manager.sync_agent(run.agent)
+    await run.turn(RAW)
+    assert not store.holds(RAW)
+    run.agent.messages[:] = [user(RAW)]  # type: ignore[list-item]
+    run.manager.sync_agent(run.agent)
+    run.check()

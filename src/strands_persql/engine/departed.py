@@ -53,6 +53,11 @@ class Departed:
         self._left: dict[int, _Left] = {}  # by row, in the order in which they left
         self._found_by: dict[object, _Left] = {}
 
+    def clear(self) -> None:
+        """Know of none any more."""
+        self._left.clear()
+        self._found_by.clear()
+
     def add(self, entries: Sequence[Entry], there: Sequence[Entry]) -> None:
         """Keep what has left a history of these entries, of which some are still `there`."""
         stayed = {id(entry) for entry in there}

@@ -306,7 +306,10 @@ class Recorder:
             if copies.is_empty:
                 self._record(agent, known, lambda: known.window.compare(messages_of(agent)))
                 return self._writer.send(last=self._writer.durability == "message")
-            before = {agent_id: other.window.next_id for agent_id, other in self._agents.items()}
+            before: dict[str, int] = {}
+            for agent_id, other in self._agents.items():
+                before[agent_id] = other.window.next_id
+                other.window.departed.clear()  # their rows may be overwritten, too
             others = [(known, agent)]
             overwritten = [message]
             if target is not None:
@@ -314,18 +317,15 @@ class Recorder:
                 others += [(other, live) for other, live in alive if live is not None]
                 for other, live in others:
                     scrub_interrupts(live, copies)
-                    for entry in other.window.entries:
-                        if entry is target:
-                            continue
+                    for entry in (each for each in other.window.entries if each is not target):
                         redacted = copies.message(entry.content) or (message if entry.says_what(target) else None)
                         if redacted is not None:
                             entry.message["content"] = copied(redacted["content"])
                             overwritten.append(entry.message)
             rows: list[Row] | None = [Redaction(agent.agent_id, copies, before)]
             for other, live in others:
-                self._record(
-                    live, other, partial(other.window.compare, messages_of(live), overwritten=overwritten), rows
-                )
+                look = partial(other.window.compare, messages_of(live), overwritten=overwritten)
+                self._record(live, other, look, rows)
                 rows = None
             # What was sent raw is overwritten before the model's next step, whatever the durability.
             at_once = self._writer.has_rewrites or (target is not None and target.message_id is None)

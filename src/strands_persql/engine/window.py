@@ -223,7 +223,7 @@ class Window:
                 entry.message = message
             entries.append(entry)
         self._keep_inline_small(entries, change)
-        if not self._keeps_dropped:
+        if not self._keeps_dropped and not overwritten:
             self.departed.add(self.entries, entries)
         self.entries = entries
         self._contents = [entry.content for entry in entries]
