@@ -245,6 +245,8 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
     def initialize(self, agent: Agent, **kwargs: Any) -> None:
         """Restore an agent, or begin its session; blocks for one request, or none after `open`.
 
+        What earlier agents of this id in this process have yet to store is waited for, too.
+
         Raises:
             SessionException: Another live agent of this session has the same id.
             SessionDataError: A stored row can't be read.

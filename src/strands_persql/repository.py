@@ -277,9 +277,8 @@ class LiveSession(PerSQLSessionRepository):
             super().create_message(session_id, agent_id, session_message, **kwargs)
         elif session_message.message_id > next_id:
             raise SessionException(
-                f"Message {session_message.message_id} would leave a gap: the next message of agent "
-                f"{named(agent_id)} in "
-                f"session {named(session_id)} is {next_id}."
+                f"Message {session_message.message_id} would leave a gap: the next message of agent {named(agent_id)} "
+                f"in session {named(session_id)} is {next_id}."
             )
         else:
             _message_document(session_message)  # raises what can't be stored

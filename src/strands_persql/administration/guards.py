@@ -34,9 +34,8 @@ def written(store: Connector[Tables], statements: Sequence[Statement]) -> bool:
 def conflict(session_id: str, agent_id: str) -> SessionConflictError:
     """The error for what could not be written in as many attempts."""
     return SessionConflictError(
-        f"Session {named(session_id)}: agent {named(agent_id)} is being written to all the time, so it could "
-        "not be changed. "
-        "Nothing of it was overwritten. Stop the agent, or call again.",
+        f"Session {named(session_id)}: agent {named(agent_id)} is being written to all the time, so it could not be "
+        "changed. Nothing of it was overwritten. Stop the agent, or call again.",
         session_id=session_id,
         agent_id=agent_id,
     )

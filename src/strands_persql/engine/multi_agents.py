@@ -70,9 +70,8 @@ class MultiAgentRecorder:
                 source.deserialize_state(state)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise SessionDataError(
-                    f"The row of multi-agent {named(source.id)} can't be read as its state ({why(error)}). Nothing "
-                    "was changed. "
-                    "Look at the column data of that row, and mend it, delete it, or use another session id."
+                    f"The row of multi-agent {named(source.id)} can't be read as its state ({why(error)}). Nothing was "
+                    "changed. Look at the column data of that row, and mend it, delete it, or use another session id."
                 ) from error
         self._go_on_with(source, stored)
 

@@ -154,10 +154,9 @@ class Recorder:
             gc.collect()  # an agent is part of reference cycles: it may be dead already
         if known.agent() is not None:
             raise SessionException(
-                f"The `agent_id` of an agent must be unique in a session. Agent {named(agent.agent_id)} is part "
-                "of session "
-                f"{named(self.session_id)} already: give each agent an id of its own, Agent(agent_id='…'), or a "
-                "session."
+                f"The `agent_id` of an agent must be unique in a session. Agent {named(agent.agent_id)} is part of "
+                f"session {named(self.session_id)} already: give each agent an id of its own, Agent(agent_id='…'), or "
+                "a session."
             )
 
     def _new(self, agent: Agent) -> _Recorded:
@@ -337,9 +336,8 @@ class Recorder:
         known = self._agents.get(agent.agent_id)
         if known is None or known.agent() is not agent:
             raise SessionException(
-                f"Agent {named(agent.agent_id)} is not part of session {named(self.session_id)}: pass its "
-                "session manager or "
-                "hooks to its constructor."
+                f"Agent {named(agent.agent_id)} is not part of session {named(self.session_id)}: pass its session "
+                "manager or hooks to its constructor."
             )
         return known
 

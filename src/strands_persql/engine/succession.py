@@ -226,11 +226,10 @@ class Succession:
 def _taken_over(session_id: str, owner: Owner) -> SessionConflictError:
     kind, name = owner
     return SessionConflictError(
-        f"Session {named(session_id)}: {kind.replace('_', '-')} {named(name)} was taken over by a newer one "
-        "of this process, "
-        "which has begun an invocation since. Nothing of it was overwritten. Keep one agent per session at work: build "
-        "a new agent with a new PerSQLSessionManager to go on from what is stored, or fork the session to go on "
-        "separately.",
+        f"Session {named(session_id)}: {kind.replace('_', '-')} {named(name)} was taken over by a newer one of this "
+        "process, which has begun an invocation since. Nothing of it was overwritten. Keep one agent per session at "
+        "work: build a new agent with a new PerSQLSessionManager to go on from what is stored, or fork the session "
+        "to go on separately.",
         session_id=session_id,
         agent_id=name,
     )

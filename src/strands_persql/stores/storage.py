@@ -123,9 +123,8 @@ class PerSQLStorage:
         relative = self._key(key)
         if not isinstance(data, (bytes, bytearray, memoryview)):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise self._error(
-                f"Failed to write {named(key)}: a value is bytes, got {type(data).__name__}. Encode it first, "
-                "for example "
-                "text.encode()."
+                f"Failed to write {named(key)}: a value is bytes, got {type(data).__name__}. Encode it first, for "
+                "example text.encode()."
             )
         value = bytes(data)  # what its owner changes later is not written
         full = self._prefix + relative
@@ -301,9 +300,8 @@ class PerSQLStorage:
             raise self._error("Storage key must not be empty")
         if len((self._prefix + normalized).encode()) > MAX_KEY_BYTES:
             raise self._error(
-                f"Invalid storage key {named(key[:40])}…: with its namespace it may have {MAX_KEY_BYTES} bytes "
-                "at most. "
-                "Shorten it, or use a hash of it."
+                f"Invalid storage key {named(key[:40])}…: with its namespace it may have {MAX_KEY_BYTES} bytes at "
+                "most. Shorten it, or use a hash of it."
             )
         return normalized
 

@@ -137,8 +137,8 @@ class Batch:
                 raise
             raise SessionConflictError(
                 f"Session {named(self._session_id)} is being written to, or was deleted, while it is imported. "
-                "Nothing of "
-                "the other writer's was changed. Import under another name (new_id=…), or delete the session first.",
+                "Nothing of the other writer's was changed. Import under another name (new_id=…), or delete the "
+                "session first.",
                 session_id=self._session_id,
                 agent_id=self._group_of,
             ) from error

@@ -191,9 +191,8 @@ class _Import:
 
     def _conflict(self, why: str, agent_id: str = "", message_id: int | None = None) -> SessionConflictError:
         return SessionConflictError(
-            f"Session {named(self._session_id)} is stored here already, and it is no earlier import of this "
-            f"source: {why}. "
-            "Nothing of it was changed. Import under another name (new_id=…), or delete it first.",
+            f"Session {named(self._session_id)} is stored here already, and it is no earlier import of this source: "
+            f"{why}. Nothing of it was changed. Import under another name (new_id=…), or delete it first.",
             session_id=self._session_id,
             agent_id=agent_id,
             message_id=message_id,
