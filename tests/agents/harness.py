@@ -14,7 +14,7 @@ import copy
 import re
 import sqlite3
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -25,6 +25,8 @@ from strands.types.exceptions import SessionException
 from strands.types.session import SessionAgent
 
 from strands_persql import PerSQL, PerSQLSessionManager
+from strands_persql.client import Handle, Statement
+from strands_persql.client._local import LocalDatabase
 from strands_persql.errors import PerSQLError, TransportError
 
 DATABASE = "test/sessions"
@@ -84,8 +86,7 @@ class RecordingDatabase:
         options: dict[str, Any] = {"transaction": transaction}
         if idempotency_key is not None:
             options["idempotency_key"] = idempotency_key
-        listed = [(each["sql"], tuple(each.get("params", ()))) for each in statements]
-        return self._call("batch", listed, transaction, lambda: self._inner.batch(statements, **options))
+        return self._call("batch", _listed(statements), transaction, lambda: self._inner.batch(statements, **options))
 
     def _call(
         self, call: Any, statements: list[tuple[str, tuple[Any, ...]]], transaction: bool, run: Callable[[], Any]
@@ -101,6 +102,14 @@ class RecordingDatabase:
         if committed:
             run()
         raise error
+
+    def commit_now(self, statements: Sequence[Statement]) -> bool:
+        """Let a transaction be made at once, where it can be; it counts as a call if it was, or was to fail."""
+        fault = self._faults.get(len(self.requests) + 1) or self._outage
+        if fault is None and not self._inner.commit_now(statements):
+            return False
+        self._call("batch", _listed(statements), True, lambda: fault and self._inner.commit(statements))
+        return True
 
     def fail_call(self, number: int, *, committed: bool = False, error: BaseException | None = None) -> None:
         """Let the call of this number, counted from 1, fail once: before it runs, or after it has committed."""
@@ -134,6 +143,41 @@ class RecordingDatabase:
         return [request.kinds for request in self.requests]
 
 
+def _listed(statements: Any) -> list[tuple[str, tuple[Any, ...]]]:
+    return [(each["sql"], tuple(each.get("params", ()))) for each in statements]
+
+
+class RecordingHandle(RecordingDatabase, Handle):
+    """The same as one of this package's own handles: what is small is written at once, on the event's thread."""
+
+    loses_answers = False
+
+    def __init__(self, inner: LocalDatabase) -> None:
+        RecordingDatabase.__init__(self, inner)
+        self.name = inner.name
+
+    query, batch = Handle.query, Handle.batch
+
+    @property
+    def identity(self) -> Hashable:
+        identity: Hashable = self._inner.identity
+        return identity
+
+    def commit(self, statements: Sequence[Statement], **options: Any) -> None:
+        self._call("batch", _listed(statements), True, lambda: self._inner.commit(statements, **options))
+
+    def wipe(self) -> None:
+        self._inner.wipe()
+
+    def _query(self, statement: Any) -> Any:
+        return self._call("query", [statement], False, lambda: self._inner._query(statement))
+
+    def _batch(self, statements: Any, transaction: bool, key: str | None) -> Any:
+        return self._call(
+            "batch", list(statements), transaction, lambda: self._inner._batch(statements, transaction, key)
+        )
+
+
 def broken(committed: bool) -> BaseException:
     """The error of a call that failed: refused outright, or carried out with its answer lost."""
     if committed:
@@ -149,11 +193,12 @@ class Store:
     durability: Durability = "message"
     _open: list[Any] = field(default_factory=list)
 
-    def database(self) -> RecordingDatabase:
-        """A handle over a client of its own."""
+    def database(self, *, at_once: bool = False) -> RecordingDatabase:
+        """A handle over a client of its own; with `at_once` what is small is written on the event's thread."""
         client = PerSQL(local=str(self.path))
         self._open.append(client)
-        return RecordingDatabase(client.database(DATABASE))
+        database: Any = client.database(DATABASE)
+        return RecordingHandle(database) if at_once else RecordingDatabase(database)
 
     def manager(
         self, database: Any = None, *, session_id: str = SESSION, durability: Durability | None = None
@@ -321,7 +366,7 @@ class Scenario:
 
     def restart(self) -> None:
         """Go on in a new process: the live agent is left behind as it is."""
-        self.database = self.store.database()
+        self.database = self.store.database(at_once=self.mode == "async")
         self.manager = self.store.manager(self.database)
         self.agent = self.build(self.manager)
 

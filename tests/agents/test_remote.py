@@ -21,7 +21,7 @@ class Remote(Store):
 
     emulator: Any = None
 
-    def database(self) -> RecordingDatabase:
+    def database(self, *, at_once: bool = False) -> RecordingDatabase:
         return RecordingDatabase(self.emulator.database())
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:

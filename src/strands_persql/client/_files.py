@@ -118,18 +118,24 @@ class OpenFile(NamedTuple):
             log, log_inode = path, file.st_ino
         return cls(path, file.st_dev, file.st_ino, min(file.st_size, 1), log, log_inode)
 
-    def is_there(self) -> bool:
-        """Whether file and log stand where they did."""
+    @property
+    def has_log(self) -> bool:
+        """Whether it is in WAL mode."""
+        return self.log != self.path
+
+    def log_size(self) -> int | None:
+        """The bytes of its log; None where file and log don't stand where they did."""
         try:
             file, log = os.stat(self.path), os.stat(self.log)
         except OSError:
-            return False
-        return (
+            return None
+        is_there = (
             file.st_ino == self.inode
             and log.st_ino == self.log_inode
             and file.st_dev == self.device
             and file.st_size >= self.size
         )
+        return log.st_size if is_there else None
 
     def change(self) -> Change | None:
         """What has happened to it: it is gone, another one stands in its place, or its content or log was cut."""
@@ -138,4 +144,4 @@ class OpenFile(NamedTuple):
             return "gone"
         if found != (self.device, self.inode):
             return "another"
-        return None if self.is_there() else "reopen"
+        return "reopen" if self.log_size() is None else None

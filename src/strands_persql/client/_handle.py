@@ -98,6 +98,17 @@ class Handle(ABC):
             PerSQLError: As `batch` does.
         """
 
+    def commit_now(self, statements: Sequence[Statement]) -> bool:
+        """Run statements as `commit` does, if that can't wait for anything: for an event loop's own thread.
+
+        Returns:
+            Whether they were run; if not, nothing was done. Never over a network.
+
+        Raises:
+            Exception: They failed.
+        """
+        return False
+
     def wipe(self) -> None:
         """What has been overwritten or deleted in it is to be gone from the bytes of a local file once it is closed."""
         return

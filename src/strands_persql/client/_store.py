@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,10 +20,13 @@ from contextlib import suppress
 from typing import TypeVar
 
 from ..errors import PerSQLError, brief
+from ._checkpoints import Checkpoints, copy_log, restart_log
 from ._failures import classify, closed_error, logger_of
 from ._file_errors import file_error
-from ._files import Identity, OpenFile, create_privately, identity, whole
+from ._files import Identity, OpenFile, create_privately, identity
 from ._forks import abandon, all_closed, closables, is_closed, opening, survive_forks
+from ._gone import copy_database, empty_log, keep_log, was_written_anew, write_anew
+from ._pace import Pace
 
 __all__ = ["BUSY_SECONDS", "Store", "is_open"]
 
@@ -39,8 +41,6 @@ LOOK_SECONDS = 0.002
 CACHED_STATEMENTS = 512
 """Prepared statements kept per connection (sqlite3's default: 128)."""
 
-_moved: dict[Identity, Identity] = {}
-"""The files that were written anew, by those that were gone."""
 _carried: set[Identity] = set()
 """The files on which this process has connections of the one that it was forked from."""
 
@@ -52,6 +52,7 @@ class Store:
         path: Its file; empty for one in memory.
         prepare: Called before its file is opened; makes its folder, for example.
         opened: Called when its file has been opened.
+        takes_in_log: Whether it takes a long log into the file; another one does that for a connection in passing.
 
     Attributes:
         place: What to call it.
@@ -65,6 +66,7 @@ class Store:
         *,
         prepare: Callable[[], None] = lambda: None,
         opened: Callable[[Store], None] = lambda store: None,
+        takes_in_log: bool = True,
     ) -> None:
         self.place = brief(path, 300) or "memory"
         self.used = 0.0
@@ -76,6 +78,10 @@ class Store:
         self._connection: sqlite3.Connection | None = None
         self._file: OpenFile | None = None
         self._looked = 0.0
+        self._log_size = 0
+        self._waits = True  # the connection waits for others' locks
+        self._pace = Pace()
+        self._checkpoints = Checkpoints(self._checkpoint) if takes_in_log else None
         self._refusal: str | None = None
         self._closed = False
         self._wiped = False
@@ -90,6 +96,7 @@ class Store:
                     connection = self._connection or self._open()
                     if now - self._looked < LOOK_SECONDS or self._is_there(now):
                         self._in_use = True
+                        self._wait_for_locks(True)
                         return work(connection)
                 except (sqlite3.Error, sqlite3.Warning) as cause:
                     # Up to Python 3.11 a second statement in the string is a "warning".
@@ -99,18 +106,84 @@ class Store:
             with all_closed():
                 self._leave()  # for its error
 
+    def use_now(self, work: Callable[[sqlite3.Connection], object]) -> bool:
+        """Do something with the connection if that can't wait for anything, and has been quick lately.
+
+        Nothing waits for a thread, a process, or a disk: the connection is open and free, its file is in WAL mode (or
+        it is in memory), its log has begun, and no other process holds the write lock.
+
+        Returns:
+            Whether it was done. If not, nothing of it was.
+
+        Raises:
+            sqlite3.Error: `work` has failed.
+        """
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            now = time.monotonic()
+            connection = self._connection
+            if connection is None or self._in_use or not self._pace.is_quick(now) or not self._is_ready(now):
+                return False
+            self.used, self._in_use = now, True
+            self._wait_for_locks(False)
+            try:
+                work(connection)
+            finally:
+                self._in_use = False
+                finished = time.monotonic()
+                self._pace.tried(finished - now, finished)
+            return True
+        finally:
+            self._lock.release()
+
+    def _is_ready(self, now: float) -> bool:
+        if self._file is None:
+            return not self.path
+        there = now - self._looked < LOOK_SECONDS or self._is_there(now)
+        # The first write to a log waits for the disk: SQLite syncs its header.
+        return there and self._file.has_log and self._log_size > 0
+
     def _is_there(self, now: float) -> bool:
-        """Look whether the file that is open still stands at its path."""
-        there = self._file is None or self._file.is_there()
-        if there:
-            self._looked = now
-        return there
+        """Look whether the file that is open still stands at its path, and how long its log is."""
+        if self._file is None:
+            return True
+        size = self._file.log_size()
+        if size is None:
+            return False
+        self._looked, self._log_size = now, size
+        if self._checkpoints is not None and self._file.has_log:
+            self._checkpoints.grown(size)
+        return True
+
+    def _wait_for_locks(self, waits: bool) -> None:
+        """Whether the connection waits for what other processes have locked."""
+        if waits is not self._waits and self.path and self._connection is not None:
+            self._connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000) if waits else 0}")
+            self._waits = waits
+
+    def _checkpoint(self) -> int:
+        """Take the log into the file; how many bytes are left in it."""
+        side = Store(self.path, takes_in_log=False)
+        try:
+            side.use(copy_log)
+        finally:
+            side.rest()
+        with self._lock:
+            if self._connection is None or self._in_use:
+                return self._log_size
+            self._in_use = True
+            try:
+                self._wait_for_locks(False)
+                return 0 if restart_log(self._connection) else self._log_size
+            finally:
+                self._in_use = False
 
     def copy_to(self, path: str) -> None:
         """Write all of it into an empty file; of a file, calls of other threads go on meanwhile."""
-        source = Store(self.path) if self.path else self
+        source = Store(self.path, takes_in_log=False) if self.path else self
         try:
-            source.use(lambda connection: _copy(connection, path))
+            source.use(lambda connection: copy_database(connection, path))
         finally:
             source.rest()
 
@@ -135,6 +208,7 @@ class Store:
         except BaseException:
             is_closed(self)
             raise
+        self._waits = True
         if self.path:
             self._file = OpenFile.at(self.path)
             self._opened(self)
@@ -156,6 +230,7 @@ class Store:
             connection.execute("PRAGMA synchronous = FULL")
             if self.path and _has_wal(connection):
                 connection.execute("PRAGMA synchronous = NORMAL")
+                connection.execute("PRAGMA wal_autocheckpoint = 0")  # see `_checkpoints`
                 connection.execute("PRAGMA schema_version").fetchone()  # the first to read opens the log
         except BaseException:
             connection.close()
@@ -228,36 +303,17 @@ class Store:
             return
         change = None if file is None else file.change()
         if file is not None and change == "gone":
-            self._write_anew(connection, file)
+            self._prepare()
+            write_anew(connection, file, place=self.place)
         elif file is not None and change == "another":
-            if _moved.get((file.device, file.inode)) != identity(self.path):
+            if not was_written_anew(file):
                 self._refusal = _REPLACED.format(file=self.place)
-            _empty_log(connection, file)
+            empty_log(connection, file)
         elif change == "reopen" and file is not None and identity(file.log) is not None:
-            _keep_log(connection)  # of another connection, it may be
+            keep_log(connection)  # of another connection, it may be
         connection.close()
         self._connection = self._file = None
         is_closed(self)
-
-    def _write_anew(self, connection: sqlite3.Connection, file: OpenFile) -> None:
-        try:
-            self._prepare()
-            with whole(os.path.realpath(self.path), over=False) as part:
-                _copy(connection, part)
-                copy = identity(part)
-                _drop_log(file)
-        except (sqlite3.Error, OSError) as cause:
-            reason = getattr(cause, "strerror", None) or str(cause)
-            raise PerSQLError(
-                f"{self.place} is gone: it was deleted or moved away while in use, and can't be written anew "
-                f"({reason}). What is stored is still open in this process: make its folder writable again, and call "
-                "again."
-            ) from cause
-        if copy is not None:
-            _moved[file.device, file.inode] = copy
-        logger.warning(
-            "file=<%s> | the file was deleted or moved away while in use: all of it was written anew", self.place
-        )
 
     def _wipe(self) -> None:
         """Rebuild the file where something in it was overwritten or deleted: no page keeps bytes of it."""
@@ -282,6 +338,8 @@ class Store:
         self._connection = self._file = None
         self._lock = threading.RLock()
         self._in_use = self._wiped = False
+        if self._checkpoints is not None:
+            self._checkpoints.after_fork()
 
 
 _REPLACED = (
@@ -303,36 +361,6 @@ def is_open(path: str) -> bool:
     """Whether this process has the file at a path open as a database: a raw read of it would drop its locks."""
     found = identity(path)
     return found is not None and any(identity(store.path) == found for store in closables() if isinstance(store, Store))
-
-
-def _copy(connection: sqlite3.Connection, path: str) -> None:
-    """Write all of a database into an empty file, by SQLite's online backup."""
-    target = sqlite3.connect(path)
-    try:
-        connection.backup(target)
-    finally:
-        target.close()
-
-
-def _drop_log(file: OpenFile) -> None:
-    """Delete the log of a file that is gone: SQLite would take it into the one that comes in its place."""
-    if file.log != file.path and identity(file.log) == (file.device, file.log_inode):
-        for name in (file.log, f"{file.log.removesuffix('-wal')}-shm"):
-            with suppress(OSError):
-                os.unlink(name)
-
-
-def _empty_log(connection: sqlite3.Connection, file: OpenFile) -> None:
-    """Take the log into the file that is open: SQLite would take it into the one that stands in its place."""
-    if file.log != file.path and identity(file.log) == (file.device, file.log_inode):
-        with suppress(sqlite3.Error):
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def _keep_log(connection: sqlite3.Connection) -> None:
-    """Have a connection that is closed leave the log alone, where Python knows how (3.12)."""
-    if sys.version_info >= (3, 12):
-        connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
 
 
 def _has_wal(connection: sqlite3.Connection) -> bool:

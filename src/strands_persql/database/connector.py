@@ -123,6 +123,10 @@ class Connector(Generic[L]):
         else:
             self._commit(statements, key, patient, after)
 
+    def commit_now(self, statements: Sequence[Statement]) -> bool:
+        """Run statements as `commit` does, if that can't wait for anything; False where nothing was done."""
+        return self._own is not None and self._own.commit_now(statements)
+
     def wipe(self) -> None:
         """What is overwritten or deleted now is to be gone from the bytes of a local file once it is closed."""
         if isinstance(self.database, Handle):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -262,7 +263,7 @@ class Attempts:
 
 @dataclass(slots=True)
 class Joined:
-    """A turn's one batch, as a leader has taken it along.
+    """A turn's one batch, as a leader has taken it along, or as it was stored at once.
 
     Attributes:
         batch: The batch.
@@ -271,7 +272,7 @@ class Joined:
     """
 
     batch: Batch
-    since: int
+    since: int = field(default_factory=time.time_ns)
     span: BatchSpan | None = None
 
 

@@ -236,6 +236,14 @@ class Turns:
             self._queue()
         return future
 
+    def begin_now(self) -> bool:
+        """Begin a turn that nobody has asked for; False where one is under way, or asked for."""
+        with self._lock:
+            if self._under_way or self._waiting:
+                return False
+            self._under_way = True
+        return True
+
     def begin(self) -> bool:
         """Begin a turn; False where another one is under way, or has served all."""
         with self._lock:

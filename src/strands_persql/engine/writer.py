@@ -13,28 +13,23 @@ a blocking call: plan, send, note what is stored. A leader may take its first st
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from strands.types.session import Session, SessionType
-
 from ..client import logger_of, survive_forks
-from ..database.encoding import encode
 from ..database.faults import GUARDS, fault_of
-from ..errors import SessionConflictError, named
+from ..errors import SessionConflictError
 from .leftovers import tell_lost, watch
 from .options import Durability, Written
-from .outgoing import Batch, Joined, MessageRow, Outgoing, Redaction, Row, Rows, merged, only_new_messages
-from .planner import plan
-from .redaction import search
-from .refusal import conflict_again, settle
+from .outgoing import Batch, Joined, MessageRow, Outgoing, Redaction, Row, Rows, merged
+from .refusal import conflict_again
+from .sender import Sender
 from .succession import Owner, Succession, owner_of
 from .threads import Turns, handed_over, submit
-from .tracing import BatchSpan, current_context, spans_are_recorded
+from .tracing import current_context, spans_are_recorded
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -46,9 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["Writer"]
 
 logger = logger_of(__name__)
-
-_SETTLEMENTS = 3
-"""How often a refused batch is read back and sent anew: earlier attempts of ours may still arrive meanwhile."""
 
 
 class Writer:
@@ -72,9 +64,10 @@ class Writer:
         self.connector = connector
         self.session_id = session_id
         self.durability = durability
-        self.session = Session(session_id=session_id, session_type=SessionType.AGENT)
         self._pending: Rows = {}
         self._out = Outgoing(session_id)
+        self._sender = Sender(connector, self._out)
+        self.session = self._sender.session
         self.known = self._out.known
         self._lost: SessionConflictError | None = None
         self.has_failed = self.is_abandoned = False
@@ -87,7 +80,7 @@ class Writer:
     def after_fork(self) -> None:
         """Begin anew in a child process: what was being sent is the parent's to finish, and is recognised if it did."""
         self.lock = threading.RLock()
-        self._lock = threading.RLock()
+        self._lock = self._sender.lock = threading.RLock()
         self._behind: Written = None  # the write of what was handed over last
         self._fresh = False  # something was put since
         self._at_once = False
@@ -162,8 +155,33 @@ class Writer:
             behind = self._behind = None
         if (self._fresh or self._at_once or behind is None) and self.holds():
             self._fresh = False
+            if behind is None and self.connector.is_local and self._written_now():
+                return None
             behind = self._behind = self.drain(at_once=self._at_once)
         return behind
+
+    def _written_now(self) -> bool:
+        """Store all that is pending at once, on this thread, where that can't wait for anything.
+
+        Where it can't be, or fails, everything is pending as before: a worker does it, with all that may be needed.
+        """
+        if not self._turns.begin_now():
+            return False
+        self._take()
+        joined: Joined | None = None
+        try:
+            if self._lost is None:
+                joined = self._sender.send_now()
+        except Exception as error:
+            logger.debug("session_id=<%s>, error=<%s> | a worker writes", self.session_id, type(error).__name__)
+        except BaseException as error:  # Ctrl-C
+            self._ends(error)
+            raise
+        if joined is None:
+            self._give_back()
+        else:
+            self._is_stored(joined)
+        return joined is not None
 
     def block(self, record: Callable[[], Written]) -> None:
         """Record something, and block until it is stored: it waits for no request of other sessions."""
@@ -210,11 +228,14 @@ class Writer:
         """Take what is pending; False where another turn does that, or has."""
         if not self._turns.begin():
             return False
+        self._take()
+        return True
+
+    def _take(self) -> None:
         with self._lock:
             # What the turn before has left was taken back: nothing is being sent.
             self._out.rows, self._pending = self._pending, {}
             self._out.parent, self._context = self._context, None
-        return True
 
     def _finish(
         self, joined: Joined | None = None, *, refusal: BaseException | None = None, after: BaseException | None = None
@@ -230,7 +251,7 @@ class Writer:
         try:
             if self._lost is not None:
                 raise conflict_again(self._lost)
-            self._send(joined, refusal, after)
+            self._sender.send(joined, refusal, after)
         except BaseException as caught:
             error = caught
         self._alone = error is not None
@@ -247,79 +268,18 @@ class Writer:
             tell_lost(self)
         self._turns.end(error)
 
+    def _give_back(self) -> None:
+        """End a turn that has come to nothing."""
+        with self._lock:
+            self._take_back()
+        self._turns.end()
+
     def _take_back(self) -> None:
         self._out.parent = None  # a span that has ended is not to be kept
         unsent, self._out.rows = self._out.rows, {}
         for key, row in self._pending.items():
             unsent[key] = merged(unsent.get(key), row)
         self._pending = unsent
-
-    # By itself
-
-    def _send(self, joined: Joined | None, refusal: BaseException | None, after: BaseException | None) -> None:
-        for row in list(self._out.rows.values()):
-            if isinstance(row, Redaction):
-                search(self._out, row, self.connector, self._lock)
-        if refusal is None and joined is not None:
-            refusal = self._send_batch(joined.batch, joined.span, after)
-        elif refusal is None:
-            refusal = self._send_batches()
-        for _ in range(_SETTLEMENTS):
-            if refusal is None or not settle(self._out, self.connector, self._lock):
-                break
-            refusal = self._send_batches()
-        if refusal is not None:
-            raise refusal
-        attempts = self._out.attempts
-        if attempts.rows or attempts.agents or attempts.multi_agents:
-            attempts.clear()
-
-    def _send_batches(self) -> BaseException | None:
-        """Plan and send all batches; the refusal of one that was built on something no longer stored."""
-        batches = self._planned()
-        if any(batch.has_parts for batch in batches):
-            self._out.sends_parts()
-        for batch in batches:
-            refusal = self._send_batch(batch)
-            if refusal is not None:
-                return refusal
-        return None
-
-    def _send_batch(
-        self, batch: Batch, span: BatchSpan | None = None, after: BaseException | None = None
-    ) -> BaseException | None:
-        try:
-            if span is not None or spans_are_recorded():
-                with span or self._span(batch) as span:
-                    self.connector.commit(batch.statements, after=after)
-                    span.rows(len(batch.completes))
-            else:
-                self.connector.commit(batch.statements, after=after)
-        except Exception as error:
-            if getattr(error, "sent", True):  # a refused connection has carried nothing
-                self._out.attempted(batch)
-            if fault_of(error) in GUARDS:
-                return error
-            raise
-        self._note(batch)
-        return None
-
-    def _planned(self) -> list[Batch]:
-        rows = list(self._out.rows.values())
-        tables = self.connector.tables
-        batch = only_new_messages(rows, tables, self.session_id, self.known)
-        if batch is not None:
-            return [batch]
-        session = encode(self.session.to_dict(), what=f"session {named(self.session_id)}")
-        return plan(rows, tables, self.session_id, session, self.known)
-
-    def _span(self, batch: Batch, since: int | None = None) -> BatchSpan:
-        return BatchSpan.of(self._out, "persql.write", batch.statements, since=since)
-
-    def _note(self, batch: Batch) -> None:
-        """A batch was carried out."""
-        with self._lock:
-            self._out.noted(batch)
 
     # With others, by a leader
 
@@ -329,11 +289,11 @@ class Writer:
             return ()
         try:
             whole = self._lost is None and not any(isinstance(row, Redaction) for row in self._out.rows.values())
-            batches = self._planned() if whole else []
+            batches = self._sender.planned() if whole else []
             if len(batches) == 1:
                 if batches[0].has_parts:
                     self._out.sends_parts()
-                self._joined = Joined(batches[0], time.time_ns())
+                self._joined = Joined(batches[0])
                 return batches[0].statements
         except BaseException as error:
             self._ends(error)
@@ -348,15 +308,18 @@ class Writer:
         if joined is None or not spans_are_recorded():
             yield
         else:
-            joined.span = joined.span or self._span(joined.batch, joined.since)
+            joined.span = joined.span or self._sender.span(joined.batch, joined.since)
             with joined.span.current():
                 yield
 
     def stored(self) -> None:
         """The leader's request was carried out."""
-        joined = self._left()
+        self._is_stored(self._left())
+
+    def _is_stored(self, joined: Joined) -> None:
+        """All that the turn has taken is stored."""
         try:
-            self._note(joined.batch)
+            self._sender.note(joined.batch)
             self._out.attempts.clear()
             self._tell(joined, None)
         finally:
@@ -392,7 +355,7 @@ class Writer:
     def _tell(self, joined: Joined, error: BaseException | None) -> None:
         """Have the request that this session has joined recorded as a span of its own."""
         if spans_are_recorded():
-            span = joined.span or self._span(joined.batch, joined.since)
+            span = joined.span or self._sender.span(joined.batch, joined.since)
             if error is None:
                 span.rows(len(joined.batch.completes))
             span.end(error)

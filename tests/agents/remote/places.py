@@ -73,7 +73,7 @@ class Remote(Store):
     options: dict[str, Any] = field(default_factory=dict)
     sdk: bool = False
 
-    def database(self, role: Any = "admin") -> Any:
+    def database(self, role: Any = "admin", *, at_once: bool = False) -> Any:
         if not self.sdk:
             return self.emulator.database(role=role, **self.options)
         handle = SdkDatabase(self.emulator, role)

@@ -1,0 +1,78 @@
+"""Checkpoints of a local file's write-ahead log, on a thread of their own.
+
+SQLite takes a log into its file amid the commit that makes it long: some 30 ms, and two calls that wait for the disk,
+on whatever thread that is. So its own checkpoints are turned off, and a thread makes them once the log has
+`LOG_BYTES`. The long part needs no lock, and commits go on meanwhile. Then, with the connection to itself, it takes in
+the rest, cuts the log, and makes the first write to the new log, which waits for the disk (SQLite syncs its header).
+"""
+
+from __future__ import annotations
+
+import contextvars
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+from ..errors import PerSQLError
+from ._failures import logger_of
+
+__all__ = ["LOG_BYTES", "Checkpoints", "copy_log", "restart_log"]
+
+logger = logger_of(__name__)
+
+LOG_BYTES = 4_000_000
+"""How long a log gets before it is taken into its file: as with SQLite's own rule of 1,000 pages. What is written
+meanwhile comes on top. A reader of another process that keeps its transaction open keeps the log growing; then it is
+tried again after as many bytes more."""
+
+
+class Checkpoints:
+    """When a store's log is taken into its file.
+
+    Args:
+        make: Makes a checkpoint, and tells how many bytes are left in the log. Called on a thread of its own.
+    """
+
+    def __init__(self, make: Callable[[], int]) -> None:
+        self._make = make
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """In a child process no thread runs."""
+        self._due_at = LOG_BYTES
+        self._thread: threading.Thread | None = None
+
+    def grown(self, size: int) -> None:
+        """The log has so many bytes; the store's lock is held."""
+        if size < self._due_at or self._thread is not None:
+            return
+        self._due_at = size + LOG_BYTES
+        thread = threading.Thread(target=self._run, name="persql-checkpoint", daemon=True)
+        with suppress(RuntimeError):  # the interpreter is ending, or the system has no more threads
+            self._thread = thread
+            contextvars.Context().run(thread.start)
+            return
+        self._thread = None
+
+    def _run(self) -> None:
+        try:
+            self._due_at = self._make() + LOG_BYTES
+        except (PerSQLError, sqlite3.Error) as error:
+            logger.debug("error=<%s> | a log was not taken into its file", error)
+        finally:
+            self._thread = None
+
+
+def copy_log(connection: sqlite3.Connection) -> None:
+    """Take a log into its file, as far as no reader needs the older pages, while others write."""
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
+
+def restart_log(connection: sqlite3.Connection) -> bool:
+    """Take in the rest of a log, cut it, and begin the new one; whether nobody stood in the way."""
+    busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    if not busy:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        connection.execute(f"PRAGMA user_version = {version:d}")  # the smallest write: a page that holds the same
+    return not busy

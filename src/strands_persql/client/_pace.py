@@ -1,0 +1,37 @@
+"""Whether a local file is quick enough to be written on an event loop's own thread.
+
+A commit to a file in WAL mode takes less time than handing it to a worker thread and back, as long as the disk, the
+container or the network folder under it is quick. Where a write has taken long, the workers write for a while: the
+longer, the more often that was so.
+"""
+
+from __future__ import annotations
+
+__all__ = ["SLOW_SECONDS", "Pace"]
+
+SLOW_SECONDS = 0.002
+"""A write that takes longer than this would be felt by whatever else runs on the loop."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0
+"""Seconds for which the workers write after a slow one, at first and at most. A busy machine delays one in a thousand
+writes, and a short pause costs little then; each further slow one makes it four times as long, each quick one half."""
+
+
+class Pace:
+    """How long the latest writes have taken. One thread at a time."""
+
+    def __init__(self) -> None:
+        self._pause = FIRST_PAUSE
+        self._resumes = 0.0
+
+    def is_quick(self, now: float) -> bool:
+        """Whether the next write may be tried on the loop's thread, at a time in seconds."""
+        return now >= self._resumes
+
+    def tried(self, seconds: float, now: float) -> None:
+        """A write on the loop's thread has taken so many seconds, until `now`."""
+        if seconds > SLOW_SECONDS:
+            self._resumes = now + self._pause
+            self._pause = min(4 * self._pause, LONGEST_PAUSE)
+        elif self._pause > FIRST_PAUSE:
+            self._pause = max(self._pause / 2, FIRST_PAUSE)

@@ -1,0 +1,138 @@
+"""Small writes to a local file are made on the event's own thread, and all else as ever."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+from typing import Any
+
+import pytest
+
+from strands_persql import PerSQL, PerSQLSessionManager, SessionConflictError
+from strands_persql.client import _pace
+
+from .agents import agent_of
+from .harness import Durability, RecordingDatabase, Store, soon, words_of
+from .scripted import ScriptedModel, text, tools, use
+
+EVERY: list[Any] = ["message", "overlap", "invocation"]
+
+
+@pytest.fixture(autouse=True)
+def a_busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No write of a test is slow because something else runs."""
+    monkeypatch.setattr(_pace, "SLOW_SECONDS", 30.0)
+
+
+def threads_of(database: RecordingDatabase) -> set[int]:
+    """Who has written."""
+    return {request.thread for request in database.requests if request.writes}
+
+
+async def begun(store: Store, database: RecordingDatabase, durability: Durability, replies: list[Any]) -> Any:
+    """An agent that has been asked once, which has opened the file and begun its log."""
+    manager = store.manager(database, durability=durability)
+    agent: Any = agent_of(ScriptedModel(["hello!", *replies]))(manager)
+    await agent.invoke_async("hello")
+    manager.flush()
+    database.clear()
+    return agent
+
+
+@pytest.mark.parametrize("durability", EVERY)
+async def test_a_turn_hands_nothing_over(store: Store, durability: Durability) -> None:
+    """Neither messages nor state: they are stored when the event is over, in as many requests as ever."""
+    database = store.database(at_once=True)
+    agent = await begun(store, database, durability, [tools(use("add", {"a": 1, "b": 2})), "three"])
+    agent.state.set("asked", "one and two")
+    await agent.invoke_async("one and two?")
+    assert threads_of(database) == {threading.get_ident()}
+    assert len(database.requests) == (1 if durability == "invocation" else 4)
+    assert store.messages() == agent.messages
+    assert store.rows()["agents"][0]["data"]["state"] == {"asked": "one and two"}
+
+
+@pytest.mark.parametrize("durability", EVERY)
+async def test_a_file_that_another_process_is_writing(store: Store, durability: Durability) -> None:
+    """The loop goes on meanwhile; a worker waits, and what comes after it waits behind it."""
+    database = store.database(at_once=True)
+    agent = await begun(store, database, durability, ["one!", "two!"])
+    with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        asked = asyncio.ensure_future(agent.invoke_async("one"))
+        while not threads_of(database) - {threading.get_ident()}:
+            await asyncio.sleep(0.01)
+        assert not asked.done()
+        assert words_of(store.messages()) == ["hello", "hello!"]
+        other.execute("COMMIT")
+        await soon(asked)
+    await agent.invoke_async("two")
+    assert words_of(store.messages())[2:] == ["one", "one!", "two", "two!"]
+
+
+@pytest.mark.parametrize("durability", EVERY)
+async def test_a_rival(store: Store, durability: Durability) -> None:
+    """Whoever comes second is told so, and has overwritten nothing."""
+    database = store.database(at_once=True)
+    agent = await begun(store, database, durability, ["late!"])
+    # A process of its own, which this one's knowledge of its sessions doesn't reach.
+    client: Any = database._inner
+    with store.sqlite() as connection:
+        connection.execute("UPDATE strands_agents SET revision = revision + 1")
+    assert client.commit_now([{"sql": "UPDATE strands_sessions SET data = data"}])
+    with pytest.raises(SessionConflictError):
+        await agent.invoke_async("late")
+    assert words_of(store.messages()) == ["hello", "hello!"]
+
+
+@pytest.mark.parametrize("durability", EVERY)
+async def test_a_write_that_fails(store: Store, durability: Durability) -> None:
+    """It stays pending, the error surfaces, and the next event writes it along."""
+    database = store.database(at_once=True)
+    agent = await begun(store, database, durability, [text("one!"), text("two!")])
+    with database.outage(), pytest.raises(Exception, match="out of order"):
+        await agent.invoke_async("one")
+    await agent.invoke_async("two")
+    assert "two" in words_of(agent.messages)
+    assert store.messages() == agent.messages
+
+
+@pytest.mark.parametrize("committed", [False, True])
+async def test_an_answer_that_is_lost(store: Store, committed: bool) -> None:
+    """A worker tries it again, and knows what is stored of it."""
+    database = store.database(at_once=True)
+    agent = await begun(store, database, "message", ["one!"])
+    database.fail_next(1, committed=committed)
+    await agent.invoke_async("one")
+    assert words_of(store.messages())[2:] == ["one", "one!"]
+
+
+async def test_a_long_message_goes_to_a_worker(store: Store) -> None:
+    """And the next short one is written at once again."""
+    database = store.database(at_once=True)
+    agent = await begun(store, database, "message", ["short!"])
+    await agent.invoke_async("long" * 50_000)
+    here = threading.get_ident()
+    assert [request.thread == here for request in database.requests if request.writes] == [False, True]
+
+
+def test_memory() -> None:
+    """A database in memory, too."""
+    with PerSQL(local=":memory:") as client:
+        database: Any = client.database("acme/agents")
+        agent = agent_of(ScriptedModel(["one!", "two!"]))(PerSQLSessionManager("s", database))
+        agent("one")
+        threads: list[int] = []
+        note = lambda: threads.append(threading.get_ident())  # noqa: E731
+        database._store.use(lambda connection: connection.create_function("note", 0, note))
+        database.query("CREATE TRIGGER told AFTER INSERT ON strands_messages BEGIN SELECT note(); END")
+        asked: list[int] = []
+
+        async def ask() -> None:
+            asked.append(threading.get_ident())
+            await agent.invoke_async("two")
+
+        asyncio.run(ask())
+        assert threads == [*asked, *asked]
