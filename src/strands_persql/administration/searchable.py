@@ -29,17 +29,19 @@ class Searchable:
     ) -> SearchResult:
         """Messages that hold all words of a text, whatever their case.
 
-        With the index of `enable_search`: words that begin with the given ones, best match first. Without it, and for
-        words of scripts that don't part words by spaces: messages
-        are scanned in the order of session, agent and position, and words are found inside others too. Either way what
-        is searched is the text of messages, the input of tool uses and the text of tool results.
+        With the index of `enable_search`: words that begin with the given ones, best match first; after these come
+        messages that hold Chinese, Thai or another script without spaces between words, in which words are found
+        wherever they stand. Without it messages are scanned in the order of session, agent and position, and words are
+        found inside others too. Either way what is searched is the text of messages, the input of tool uses and the
+        text of tool results.
 
         Args:
             text: Words. Nothing in it is syntax.
             session_id: Search this session alone.
             limit: The most hits, 1 to 1000.
-            max_scanned: The most messages to look at without an index; with one, the most of those stored in parts
-                (longer than a row may be), which no index holds.
+            max_scanned: The most messages to read without an index; with one, the most of those that hold all words
+                and a script without spaces, and a hundredth of it of those stored in parts (longer than a row may be),
+                which no index holds.
 
         Raises:
             ValueError: `text` holds no word, or a number is out of range.
@@ -69,9 +71,7 @@ class Searchable:
         Each new message then writes about eleven rows where it wrote one (measured with SQLite 3.40 and messages of 50
         words), and its text is stored a second time. What is rewritten, erased or deleted leaves the index for good:
         at once from SQLite 3.42 on, as PerSQL has it; before, in that the index is merged, which takes the longer the
-        larger it is. A local file whose index was made by 3.42 or later can't be written to by older ones. Words are
-        told apart by spaces and punctuation. Chinese, Japanese, Korean, Thai and others don't have these between words:
-        whoever searches for words of theirs has messages scanned.
+        larger it is. A local file whose index was made by 3.42 or later can't be written to by older ones.
 
         Args:
             progress: Called after each page with the number of messages looked at so far.

@@ -8,16 +8,23 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from ..database.decoding import shown
-from ..database.query import each, together
-from ..database.tables import EXCERPT, MessageKey, lacks_secure_deletion
+from ..database.query import each, together, unanswered
+from ..database.tables import (
+    EXCERPT,
+    MessageKey,
+    ObjectTables,
+    find_indexes,
+    lacks_secure_deletion,
+    without_deleted_words,
+)
 from ..errors import PermissionDeniedError, SessionDataError
-from ..stores import Objects
-from ..stores.words import has_unparted
+from ..stores import fill
 from .missing import no_session
 from .results import SearchHit, SearchResult
 
 if TYPE_CHECKING:
     from ..database.connector import Connector
+    from ..database.query import Query
     from ..database.tables import FoundMessage, ScannedMessage, Search, Tables
 
 __all__ = ["create_index", "drop_index", "has_index", "scrub_index", "search"]
@@ -45,43 +52,25 @@ _WORD = re.compile(r"[^\W_]+")
 
 def has_index(store: Connector[Tables], index: Search) -> bool:
     """Whether the database has the full-text index, and all messages are in it."""
-    return store.ask(index.find(), versioned=True).complete
+    return bool(store.ask(index.find(), versioned=True))
 
 
 def create_index(store: Connector[Tables], index: Search, progress: Callable[[int], None] | None) -> int:
     """Create the index where there is none, and fill it; see `PerSQLSessions.enable_search`."""
-    state = store.ask(index.find(), versioned=True)
+    is_complete = store.ask(index.find(), versioned=True)
     with _explained("create"):
-        if not state.current:
-            store.carry_out(index.create())
-            # Before any trigger: no message may be entered into an index that keeps deleted words.
-            store.carry_out(index.create_triggers(merging=not _deletes_securely(store, index)))
-    seen = _fill(store, index, progress)
+        if not is_complete:
+            try:
+                store.carry_out(unanswered(*index.create(secure=True)))
+            except Exception as error:
+                if not lacks_secure_deletion(error):
+                    raise
+                store.carry_out(unanswered(*index.create(secure=False)))
+    seen = fill(lambda after, limit: store.carry_out(index.fill(after, limit)), _START, PAGE, progress)
     with _explained("create"):
-        if not state.complete:
+        if not is_complete:
             store.carry_out(index.mark_complete())
     return seen
-
-
-def _fill(store: Connector[Tables], index: Search, progress: Callable[[int], None] | None) -> int:
-    seen, after = 0, _START
-    while (end := store.carry_out(index.fill(after, PAGE))) is not None:
-        seen, after = seen + end.messages, end.key
-        if progress is not None:
-            progress(seen)
-        if end.messages < PAGE:
-            break
-    return seen
-
-
-def _deletes_securely(store: Connector[Tables], index: Search) -> bool:
-    try:
-        store.carry_out(index.delete_securely())
-    except Exception as error:
-        if not lacks_secure_deletion(error):
-            raise
-        return False
-    return True
 
 
 def drop_index(store: Connector[Tables], index: Search) -> None:
@@ -108,12 +97,10 @@ def _explained(what: str) -> Generator[None, None, None]:
 
 
 def scrub_index(store: Connector[Tables], index: Search) -> None:
-    """Clear the indexes of the words of deleted messages, where SQLite has not done it, and of deleted objects."""
-    state = store.ask(index.find(), versioned=True)
-    if state.needs_merging:
-        store.carry_out(index.merge())
-    if state.of_objects:
-        Objects(store.database, store.tables.prefix, index=True).forget_deleted()
+    """Clear the indexes of the words of deleted messages and objects, where SQLite has not done it."""
+    names = store.ask(find_indexes(index.name, ObjectTables(store.tables.prefix).index_name), versioned=True)
+    if names:
+        store.carry_out(unanswered(*map(without_deleted_words, names)))
 
 
 # Searching
@@ -124,19 +111,25 @@ def search(
 ) -> SearchResult:
     """Find messages; see `PerSQLSessions.search`."""
     if session_id is None:
-        state = store.ask(index.find(), versioned=True)
+        is_complete = store.ask(index.find(), versioned=True)
     else:
-        state, session = store.ask(together(index.find(), store.tables.sessions.read(session_id)), versioned=True)
+        is_complete, session = store.ask(together(index.find(), store.tables.sessions.read(session_id)), versioned=True)
         if session is None:
             raise no_session(session_id)
-    searched = _Search(store, index, text, session_id, limit)
-    # FTS5 finds the beginnings of words: of scripts that don't part words, it would miss most.
-    by_index = state.complete and not has_unparted(text)
-    return searched.by_index(max(1, max_scanned // _IN_PARTS)) if by_index else searched.by_scan(max_scanned)
+    searched = _Search(store, index, text, session_id, limit, max_scanned)
+    return searched.by_index() if is_complete else searched.by_scan()
 
 
 class _Search:
-    def __init__(self, store: Connector[Tables], index: Search, text: str, session_id: str | None, limit: int) -> None:
+    def __init__(
+        self,
+        store: Connector[Tables],
+        index: Search,
+        text: str,
+        session_id: str | None,
+        limit: int,
+        max_scanned: int,
+    ) -> None:
         self._store = store
         self._index = index
         # FTS5 folds letters by its own rules, not by Python's: to it, `ß` is no `ss`.
@@ -144,26 +137,71 @@ class _Search:
         self._patterns = [_pattern(word) for word in self._words]
         self._session_id = session_id
         self._limit = limit
+        self._max_scanned = max_scanned
+        self._scanned = 0
 
-    def by_index(self, max_scanned: int) -> SearchResult:
-        found, in_parts = self._store.ask(
+    def by_index(self) -> SearchResult:
+        most_in_parts = max(1, self._max_scanned // _IN_PARTS)
+        pieces = [piece for word in self._words for piece in _WORD.findall(word.lower())]
+        # SQLite knows no case but ASCII's.
+        pieces = [piece for piece in pieces if piece.isascii() or piece.upper() == piece]
+        found, in_parts, page = self._store.ask(
             together(
                 self._index.search(
                     self._words, session_id=self._session_id, limit=self._limit + 1, around=_first(self._words[0])
                 ),
-                self._index.find_in_parts(session_id=self._session_id, limit=max_scanned + 1),
+                self._index.find_in_parts(session_id=self._session_id, limit=most_in_parts + 1),
+                self._scan(self._start, holding=pieces),
             )
         )
-        hits = [self._found(one) for one in found]
-        complete = len(hits) <= self._limit and len(in_parts) <= max_scanned
-        scanned = 0
-        for key, document in self._documents(in_parts[:max_scanned]):
+        hits = {_key(hit): hit for hit in map(self._found, found)}
+        for key, document in self._documents(in_parts[:most_in_parts]):
             if len(hits) > self._limit:
                 break
-            scanned += 1
+            self._scanned += 1
             hit = self._match(key, document) if document is not None else None
-            hits += [hit] if hit is not None else []
-        return SearchResult(tuple(hits[: self._limit]), "index", scanned, complete and len(hits) <= self._limit)
+            if hit is not None:
+                hits[key] = hit
+        while page and len(hits) <= self._limit and self._scanned < self._max_scanned:
+            for hit in self._matching(page):
+                hits.setdefault(_key(hit), hit)
+            page = self._store.ask(self._scan(page[-1].key, holding=pieces))
+        complete = len(hits) <= self._limit and len(in_parts) <= most_in_parts and not page
+        return SearchResult(tuple(hits.values())[: self._limit], "index", self._scanned, complete)
+
+    def by_scan(self) -> SearchResult:
+        hits: list[SearchHit] = []
+        page = self._store.ask(self._scan(self._start))
+        while page:
+            hits += self._matching(page)
+            if len(hits) > self._limit or self._scanned >= self._max_scanned:
+                break
+            page = self._store.ask(self._scan(page[-1].key))
+        complete = len(hits) <= self._limit and (not page or not self._store.ask(self._scan(page[-1].key, most=1)))
+        return SearchResult(tuple(hits[: self._limit]), "scan", self._scanned, complete)
+
+    @property
+    def _start(self) -> MessageKey:
+        return _START if self._session_id is None else MessageKey(self._session_id, "", -1)
+
+    def _scan(
+        self, after: MessageKey, *, most: int = PAGE, holding: Sequence[str] | None = None
+    ) -> Query[list[ScannedMessage]]:
+        limit = max(1, min(most, self._max_scanned - self._scanned))
+        return self._index.scan(after, session_id=self._session_id, limit=limit, holding=holding)
+
+    def _matching(self, page: Sequence[ScannedMessage]) -> Iterator[SearchHit]:
+        """Those of a page that hold all words."""
+        documents = dict(self._documents([message.key for message in page if message.unread]))
+        for message in page:
+            self._scanned += 1
+            document = documents.get(message.key)
+            if document is not None:
+                hit = self._match(message.key, document)
+            else:
+                hit = self._hit(message.key, message.text, message.role, message.created_at)
+            if hit is not None:
+                yield hit
 
     def _found(self, message: FoundMessage) -> SearchHit:
         place = self._patterns[0].search(message.excerpt.casefold())
@@ -171,32 +209,6 @@ class _Search:
         cut = "" if len(message.excerpt) < EXCERPT or snippet.startswith("…") else "…"
         ids = (message.session_id, message.agent_id, message.message_id)
         return SearchHit(*ids, message.role, cut + snippet, message.created_at, message.score)
-
-    def by_scan(self, max_scanned: int) -> SearchResult:
-        hits: list[SearchHit] = []
-        scanned = 0
-        after = _START if self._session_id is None else MessageKey(self._session_id, "", -1)
-        while scanned < max_scanned:
-            page = self._scan(after, min(PAGE, max_scanned - scanned))
-            if not page:
-                return SearchResult(tuple(hits), "scan", scanned, complete=True)
-            documents = dict(self._documents([message.key for message in page if message.unread]))
-            for message in page:
-                scanned += 1
-                document = documents.get(message.key)
-                if document is not None:
-                    hit = self._match(message.key, document)
-                else:
-                    hit = self._hit(message.key, message.text, message.role, message.created_at)
-                if hit is not None:
-                    if len(hits) == self._limit:
-                        return SearchResult(tuple(hits), "scan", scanned, complete=False)
-                    hits.append(hit)
-            after = page[-1].key
-        return SearchResult(tuple(hits), "scan", scanned, complete=not self._scan(after, 1))
-
-    def _scan(self, after: MessageKey, limit: int) -> list[ScannedMessage]:
-        return self._store.ask(self._index.scan(after, session_id=self._session_id, limit=limit))
 
     def _match(self, key: MessageKey, document: Mapping[str, Any]) -> SearchHit | None:
         message = shown(document)
@@ -220,6 +232,10 @@ class _Search:
                     yield key, None if stored is None else stored.record()
                 except SessionDataError:
                     yield key, None
+
+
+def _key(hit: SearchHit) -> MessageKey:
+    return MessageKey(hit.session_id, hit.agent_id, hit.message_id)
 
 
 def _texts(value: Any, path: tuple[str, ...]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._indexed import create_tables
+from ._indexed import create_tables, fill
 from ._objects import Objects, UnreadableError
 
-__all__ = ["Objects", "UnreadableError", "create_tables"]
+__all__ = ["Objects", "UnreadableError", "create_tables", "fill"]

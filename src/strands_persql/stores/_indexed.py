@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ..client import logger_of
@@ -12,8 +12,9 @@ from ..database.tables import IndexedTables, MemoryTables, ObjectTables
 if TYPE_CHECKING:
     from ..client import Database
     from ..database.query import Query
+    from ..database.tables import PageEnd
 
-__all__ = ["IndexedStore", "create_tables"]
+__all__ = ["IndexedStore", "create_tables", "fill"]
 
 logger = logger_of(__name__)
 
@@ -71,6 +72,30 @@ class IndexedStore(Generic[I]):
                     "table_prefix=<%s>, reason=<%s> | no full-text index is used", lesser.prefix, lesser.lacks
                 )
             self.tables = self._creating.tables = self._existing.tables = lesser
+
+
+def fill(
+    enter: Callable[[Sequence[str | int], int], PageEnd | None],
+    after: Sequence[str | int],
+    limit: int,
+    progress: Callable[[int], None] | None = None,
+) -> int:
+    """Enter all rows that an index lacks, page by page; how many rows were looked at.
+
+    Args:
+        enter: Enters those of the page behind a key (see `Texts.fill`).
+        after: The key before the first.
+        limit: Rows in a page.
+        progress: Called after each page with the number of rows looked at so far.
+    """
+    seen = 0
+    while (end := enter(after, limit)) is not None:
+        seen, after = seen + end.rows, end.key
+        if progress is not None:
+            progress(seen)
+        if end.rows < limit:
+            break
+    return seen
 
 
 def create_tables(database: Database, table_prefix: str) -> None:

@@ -7,14 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from ..database.faults import fault_of
-from ..database.tables import Encoded, IndexEntry, ObjectTables, decoded, first_number
-from ._indexed import IndexedStore
-from .words import has_unparted, words_of
+from ..database.query import Query
+from ..database.tables import Encoded, ObjectTables, decoded, first_number
+from ._indexed import IndexedStore, fill
 
 if TYPE_CHECKING:
     from ..client import Database
-    from ..database.query import Query
-    from ..database.tables import KeyScore, KeySize
+    from ..database.tables import KeyScore, KeySize, PageEnd
 
 __all__ = ["KEYS_A_BATCH", "Objects", "UnreadableError"]
 
@@ -30,7 +29,7 @@ KEYS_A_PAGE = 2_000
 """Keys that one request lists."""
 
 KEYS_A_BATCH = 45
-"""Objects that one request reads, or enters into the index by two statements each."""
+"""Objects that one request reads, or enters into the index."""
 
 MOST_FOUND = 1_000
 """The most that a search by the index answers."""
@@ -60,7 +59,7 @@ class Objects:
     @property
     def indexed(self) -> bool:
         """Whether a full-text index is kept."""
-        return self._store.tables.index is not None
+        return self._store.tables.indexed
 
     def write(self, key: str, data: bytes) -> None:
         """Store a value; more than one request where it is longer than a few megabytes."""
@@ -87,8 +86,7 @@ class Objects:
         for start in range(0, early, PARTS_A_REQUEST):
             batch = parts[start : min(start + PARTS_A_REQUEST, early)]
             self._store.carry_out(partial(ObjectTables.put_parts, key=key, parts=batch))
-        entry = _entry(key, value.parts[0] if value.encoding == "text" else "")
-        self._store.carry_out(lambda tables: tables.put(key, value, first, parts[early:], entry))
+        self._store.carry_out(lambda tables: tables.put(key, value, first, parts[early:]))
 
     def read(self, key: str) -> bytes | None:
         """Read a value; more than one request where it is longer than a few megabytes."""
@@ -160,22 +158,16 @@ class Objects:
         """Search by the index; None where there is none."""
         return self._ask(lambda tables: tables.search(words, prefix, MOST_FOUND)) if words else []
 
-    def forget_deleted(self) -> None:
-        """Take out of the index what was deleted by others; three requests."""
-        self._store.carry_out(ObjectTables.drop_orphans)
+    def fill_index(self) -> None:
+        """Enter the objects that the index lacks; several requests."""
+        fill(self._fill, ("",), KEYS_A_BATCH)
         self._store.carry_out(ObjectTables.scrub)
 
-    def reindex(self, keys: Sequence[str]) -> None:
-        """Enter objects into the index anew; several requests."""
-        self._store.carry_out(ObjectTables.drop_orphans)
-        for start in range(0, len(keys), KEYS_A_BATCH):
-            batch = keys[start : start + KEYS_A_BATCH]
-            entries = {key: _entry(key, "") for key in batch}
-            for key in self._ask(partial(ObjectTables.find_not_ascii, keys=batch)) or ():
-                for found in self._ask(partial(ObjectTables.read_many, keys=[key])) or ():
-                    entries[key] = _entry(key, found.data)
-            self._store.carry_out(partial(ObjectTables.reindex_many, entries=entries))
-        self._store.carry_out(ObjectTables.scrub)
+    def _fill(self, after: Sequence[str | int], limit: int) -> PageEnd | None:
+        def build(tables: ObjectTables) -> Query[PageEnd | None]:
+            return tables.texts.fill(after, limit) if tables.indexed else Query((), lambda answers: None)
+
+        return self._store.carry_out(build)
 
     def _ask(self, build: Callable[[ObjectTables], Query[T]]) -> T | None:
         """What a query finds; None where there is no table: a token that may only read can't create one."""
@@ -185,14 +177,3 @@ class Objects:
             if fault_of(error) != "unknown_table":
                 raise
             return None
-
-
-def _entry(key: str, text: str) -> IndexEntry:
-    """What an index is to know of an object with this text: FTS5 finds no words that spaces don't part."""
-    name = key.rpartition("/")[2]
-    stem, dot, _ = name.rpartition(".")  # `md` must not find each .md
-    name = stem if dot and stem else name
-    return IndexEntry(
-        " ".join(words_of(name)) if has_unparted(name) else name,
-        " ".join(words_of(text)) if has_unparted(text) else None,
-    )

@@ -108,8 +108,8 @@ class PerSQLMemoryStore:
         forget_tool: Give the model a tool `forget_memory`, or one of another name or description.
         table_prefix: Starts the names of the tables.
         create_tables: Create the tables when a statement finds none; False sends no DDL ever.
-        full_text: Keep a full-text index. False saves the index's own writes (1 row for a memory in place of 7 to 10,
-            as SQLite 3.40 counts them), and scans: for few memories that are seldom searched.
+        full_text: Make a full-text index, where there is none. False saves the index's own writes (1 row for a memory
+            in place of 7 to 10, as SQLite 3.40 counts them), and scans: for few memories that are seldom searched.
 
     Raises:
         ImportError: This release of Strands has no memory stores.

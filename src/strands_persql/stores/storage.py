@@ -74,11 +74,12 @@ class PerSQLStorage:
         session_id: The session whose objects these are; None for a storage of no session.
         table_prefix: Starts the name of the table, `{table_prefix}objects`.
         index: Keep a full-text index (FTS5) of the objects' names, less their extensions, and of the first megabyte of
-            those that are text, so that `search` is one request. Each write then costs several more rows. Everybody who
-            writes to the table has to keep it; see `rebuild_index` for objects from before. What is overwritten or
+            those that are text, so that `search` is one request. Each write then costs several more rows, whoever
+            makes it: triggers keep the index. See `rebuild_index` for objects from before. What is overwritten or
             deleted leaves it for good: at once from SQLite 3.42 on, as PerSQL has it; before, in that the index is
-            merged, which takes the longer the larger it is. A local file whose index was written to by 3.42 or later
-            can't be written to by older ones. Where the database has no FTS5, search goes without.
+            merged, which takes the longer the larger it is, and which only a storage with `index=True` does when it
+            deletes. A local file whose index was made by 3.42 or later can't be written to by older ones. Where the
+            database has no FTS5, search goes without.
         search_strategy: One of Strands' `SearchStrategy` (Strands 1.56 on): told of each write, and asked by `search`.
         create_tables: Create the table when a write finds none; False sends no DDL ever.
 
@@ -205,9 +206,9 @@ class PerSQLStorage:
         return results
 
     async def rebuild_index(self) -> int:
-        """Make the full-text index anew, for objects that were written without; the number of objects in it.
+        """Add the objects to the full-text index that were written before it was made; the number of this storage's.
 
-        In a namespace it enters those of the namespace. Objects may be written meanwhile.
+        Objects may be written meanwhile.
 
         Raises:
             StorageError: The database failed.
@@ -215,9 +216,8 @@ class PerSQLStorage:
         """
         if not self._objects.indexed:
             raise ValueError("This storage keeps no index. Make it with PerSQLStorage(…, index=True).")
-        keys = [self._prefix + key for key in await self.list("")]
-        await self._outcome("index", self._prefix, awaited(submit_call(partial(self._objects.reindex, keys))))
-        return len(keys)
+        await self._outcome("index", self._prefix, awaited(submit_call(self._objects.fill_index)))
+        return len(await self.list(""))
 
     def namespace(self, prefix: str) -> PerSQLStorage:
         """The same storage with a prefix before all keys: whoever has it sees nothing else.

@@ -95,7 +95,7 @@ async def test_an_index_follows_every_change(place: Place) -> None:
     await storage.delete("k")
     assert await storage.search("secondword") == []
     with place.sqlite() as connection:
-        assert connection.execute("SELECT count(*) FROM strands_objects_index_content").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM strands_objects_index_docsize").fetchone() == (0,)
 
 
 async def test_words_that_no_space_parts(place: Place) -> None:
@@ -109,6 +109,25 @@ async def test_words_that_no_space_parts(place: Place) -> None:
     for number, word in enumerate(texts.values()):
         assert [each.key for each in await indexed.search(word)] == [f"k{number}"]
     assert [each.key for each in await indexed.search("身份")] == ["身份.md"]
+    await indexed.write("glued/用deploy做的", "これはSTRANDSです".encode())
+    await indexed.write("strands", b"apart")
+    assert {each.key for each in await indexed.search("Strands")} == {"glued/用deploy做的", "strands"}
+    assert [each.key for each in await indexed.namespace("glued").search("deploy strands")] == ["用deploy做的"]
+
+
+async def test_an_index_is_kept_by_everybody(place: Place) -> None:
+    """Whoever writes or deletes; and values of several rows, over one another, have one entry."""
+    indexed, plain = place.storage(index=True), place.storage()
+    await indexed.write("a/k.md", b"zebra " + b"x" * 3_000_000)
+    await plain.write("a/k.md", b"apple " + b"y" * 5_000_000)
+    await plain.write("l", b"lion")
+    assert await indexed.search("zebra") == []
+    assert {each.key for each in await indexed.search("apple lion")} == {"a/k.md", "l"}
+    assert [each.key for each in await indexed.search("k")] == ["a/k.md"]
+    await plain.delete("a/k.md")
+    assert await indexed.search("apple k") == []
+    with place.sqlite() as connection:
+        connection.execute("INSERT INTO strands_objects_index (strands_objects_index) VALUES ('integrity-check')")
 
 
 async def test_no_word_is_left_in_the_index(place: Place) -> None:
@@ -149,7 +168,7 @@ async def test_an_index_can_be_made_later(place: Place) -> None:
     assert await storage.search("deployment") == []
     assert await storage.rebuild_index() == len(NOTES) - 2
     with place.sqlite() as connection:
-        assert connection.execute("SELECT count(*) FROM strands_objects_index_content").fetchone() == (len(NOTES) - 2,)
+        assert connection.execute("SELECT count(*) FROM strands_objects_index_docsize").fetchone() == (len(NOTES) - 2,)
     with pytest.raises(ValueError, match="index=True"):
         await place.storage().rebuild_index()
 

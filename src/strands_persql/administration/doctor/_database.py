@@ -129,11 +129,11 @@ def _lay_out(store: Connector[DoctorTables], version: int) -> Query[bool]:
 
 def check_index(store: Connector[DoctorTables]) -> Iterator[Finding]:
     """Whether the full-text index, where there is one, has all messages."""
-    state = store.ask(Search(store.tables.prefix).find())
-    if not state.begun:
+    is_complete = store.ask(Search(store.tables.prefix).find())
+    if is_complete is None:
         return
     remedy = "Run `strands-persql index on` with an admin token: it goes on where it was cut off."
-    if not state.complete:
+    if not is_complete:
         yield Finding(
             "warning", "search-index", "the search index was never finished, so nothing is found by it", remedy
         )

@@ -29,17 +29,18 @@ from ._checked import CheckedAgent, CheckedMessage, CheckedMultiAgent, CheckedPa
 from ._copying import Copying, Cut
 from ._deleting import Deleting
 from ._doctor import DoctorTables
-from ._fts import IndexedTables, lacks_secure_deletion
+from ._fts import IndexedTables, lacks_secure_deletion, without_deleted_words
 from ._layout import STEPS, first_revision, revision_step
 from ._listing import Listing, SessionRow
 from ._memories import FoundMemory, MemoryTables, MemoryText, memory_id
-from ._objects import Encoded, IndexEntry, KeyScore, KeySize, ObjectTables, after_prefix, decoded, first_number
+from ._objects import Encoded, KeyScore, KeySize, ObjectTables, after_prefix, decoded, first_number
 from ._parts import ChunkKind
 from ._reading import Found, MessagePage, Reading
 from ._restore import CHUNKS_AT_ONCE, MESSAGES_AT_ONCE
-from ._search import EXCERPT, FoundMessage, IndexState, MessageKey, ScannedMessage, Search
+from ._search import EXCERPT, FoundMessage, MessageKey, ScannedMessage, Search
 from ._session_objects import SessionObjects, agent_prefix, session_prefix
 from ._tables import Tables
+from ._texts import PageEnd, Texts, find_indexes
 from ._transfer import Kind, PagedMessage, SessionHead, StoredState, TransferTables
 
 __all__ = [
@@ -62,8 +63,6 @@ __all__ = [
     "Found",
     "FoundMemory",
     "FoundMessage",
-    "IndexEntry",
-    "IndexState",
     "IndexedTables",
     "KeyScore",
     "KeySize",
@@ -74,6 +73,7 @@ __all__ = [
     "MessageKey",
     "MessagePage",
     "ObjectTables",
+    "PageEnd",
     "PagedMessage",
     "Reading",
     "ScannedMessage",
@@ -83,14 +83,17 @@ __all__ = [
     "SessionRow",
     "StoredState",
     "Tables",
+    "Texts",
     "TransferTables",
     "after_prefix",
     "agent_prefix",
     "decoded",
+    "find_indexes",
     "first_number",
     "first_revision",
     "lacks_secure_deletion",
     "memory_id",
     "revision_step",
     "session_prefix",
+    "without_deleted_words",
 ]

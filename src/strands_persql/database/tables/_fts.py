@@ -1,83 +1,108 @@
 """The full-text index (SQLite's FTS5) that messages, objects and memories may each have.
 
-An index is a table of FTS5's beside the table that holds the texts. What it can do depends on the SQLite that runs the
-database: FTS5 may be missing, an index that a newer SQLite wrote may be unreadable, and before 3.42 deleted words stay
-in the index's pages until these are merged.
+An index is a table of FTS5's over a table that holds texts. Triggers on that table keep it current, whoever writes.
+
+What an index can do depends on the SQLite that runs the database: FTS5 may be missing, an index that a newer SQLite
+wrote may be unreadable, and before 3.42 deleted words stay in the index's pages until these are merged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
+from ...errors import PerSQLError
 from ..query import Query, unanswered
 from ._statements import checked_prefix, statement
 
 if TYPE_CHECKING:
     from ...client import Statement
 
-__all__ = ["FullText", "IndexedTables", "lacks_secure_deletion", "matching"]
+__all__ = ["FullText", "IndexedTables", "lacks_secure_deletion", "matching", "without_deleted_words"]
 
-NO_FTS5 = ("no such module: fts5", "this SQLite has no FTS5")
-NEWER_INDEX = ("invalid fts5 file format", "the index was written by a newer SQLite")
+LACKING = (
+    ("no such module: fts5", "this SQLite has no FTS5"),
+    ("invalid fts5 file format", "the index was written by a newer SQLite"),
+)
 """Each: SQLite's words in an error, and the reason in ours."""
 
 T = TypeVar("T", bound="IndexedTables")
 
 
 class FullText:
-    """One index: its table, and the statements that make it, write to it and clear it of deleted words.
+    """One index over a table of texts.
 
     Args:
         name: The index's table.
-        columns: Its columns, as FTS5 declares them.
+        table: The table of texts.
+        number: Its column that numbers the rows.
+        columns: The index's columns, and SQL for the text of each, in which `{row}` stands for the row. The last is a
+            column of the table, too.
         options: The tokenizer, and where FTS5 finds the texts, as FTS5 declares them.
-        secure: Have deleted words dropped from the index's pages as they go (SQLite 3.42 on); else merge the pages.
     """
 
-    def __init__(self, name: str, columns: Sequence[str], *options: str, secure: bool = True) -> None:
+    def __init__(self, name: str, table: str, number: str, columns: Mapping[str, str], *options: str) -> None:
         self.name = name
-        self.secure = secure
-        self._columns = ", ".join(column.split()[0] for column in columns)
+        self._table = table
+        self._number = number
+        self._columns = columns
+        self._names = ", ".join(columns)
         self._declared = ", ".join((*columns, *options))
 
-    def create(self) -> Statement:
-        """Create the index; harmless where it exists."""
-        return statement(f"CREATE VIRTUAL TABLE IF NOT EXISTS {self.name} USING fts5({self._declared})")
+    def create(self, *, secure: bool) -> list[Statement]:
+        """Create the index, and the triggers that keep it current; harmless where they exist.
 
-    def add(self, source: str) -> str:
-        """SQL that enters texts; the source is `VALUES` or a `SELECT`, of the row's number and the columns."""
-        return f"INSERT INTO {self.name} (rowid, {self._columns}) {source}"
-
-    def remove(self, source: str) -> str:
-        """SQL that takes texts out of an index that keeps no copy: 'delete', the number and the texts as entered."""
-        return f"INSERT INTO {self.name} ({self.name}, rowid, {self._columns}) {source}"
-
-    def merge(self, condition: str = "1") -> Statement:
-        """Merge the index's pages, so that deleted words stand in none: this rewrites the whole index."""
-        return statement(f"INSERT INTO {self.name} ({self.name}) SELECT 'optimize' WHERE {condition}")
-
-    def delete_securely(self) -> Statement:
-        """Have deleted words dropped from the pages from now on; fails before SQLite 3.42 (sqlite.org/fts5.html).
-
-        The setting stays with the index: repeated, the statement writes nothing.
+        Args:
+            secure: Have deleted words dropped from the index's pages as they go, from now on. It fails before
+                SQLite 3.42 (sqlite.org/fts5.html), where the pages are merged instead.
         """
+        name, texts = self.name, list(self._columns)[-1]
+        # FTS5 must not be told to delete an entry that it doesn't have.
+        forget = (
+            f"INSERT INTO {name} ({name}, rowid, {self._names}) SELECT 'delete', {self._entry('old')} "
+            f"WHERE EXISTS (SELECT 1 FROM {name}_docsize WHERE id = old.{self._number});"
+        )
+        learn = f"INSERT INTO {name} (rowid, {self._names}) VALUES ({self._entry('new')});"
+        merge = f"{without_deleted_words(name)['sql']};"
+        triggers = {
+            "learnt": (f"INSERT ON {self._table}", learn),
+            "forgotten": (f"DELETE ON {self._table}", forget),
+            "rewritten": (
+                f"UPDATE OF {texts} ON {self._table} WHEN old.{texts} <> new.{texts}",
+                f"{forget} {learn} {merge}",
+            ),
+        }
+        return [
+            statement(f"CREATE VIRTUAL TABLE IF NOT EXISTS {name} USING fts5({self._declared})"),
+            *([statement(f"INSERT INTO {name} ({name}, rank) VALUES ('secure-delete', 1)")] if secure else []),
+            *create_triggers(name, triggers),
+        ]
+
+    def fill(self) -> Statement:
+        """Enter all rows of the table that the index lacks."""
         return statement(
-            f"INSERT INTO {self.name} ({self.name}, rank) SELECT 'secure-delete', 1 "
-            f"WHERE NOT EXISTS (SELECT 1 FROM {self.name}_config WHERE k = 'secure-delete')"
+            f"INSERT INTO {self.name} (rowid, {self._names}) SELECT {self._entry('t')} FROM {self._table} AS t "
+            f"WHERE NOT EXISTS (SELECT 1 FROM {self.name}_docsize WHERE id = t.{self._number})"
         )
 
-    def before_deletions(self) -> list[Statement]:
-        """What precedes deletions: `delete_securely`, where that is the way.
+    def _entry(self, row: str) -> str:
+        """SQL for what the index has of a row: its number and its texts."""
+        texts = [text.replace("{row}", row) for text in self._columns.values()]
+        return ", ".join((f"{row}.{self._number}", *texts))
 
-        It isn't said when the index is made, since the SQLite that makes it may be an older one.
-        """
-        return [self.delete_securely()] if self.secure else []
 
-    def forgetting(self, deletion: Statement, merge_if: str = "1") -> list[Statement]:
-        """A deletion of entries, after which no page holds their words; a merge may be made on a condition."""
-        merging = [] if self.secure else [self.merge(merge_if)]
-        return [*self.before_deletions(), deletion, *merging]
+def create_triggers(index: str, triggers: Mapping[str, tuple[str, str]]) -> list[Statement]:
+    """Create triggers of an index: by the ends of their names, what each follows and what it does."""
+    return [
+        statement(f"CREATE TRIGGER IF NOT EXISTS {index}_{name} AFTER {event} BEGIN {body} END")
+        for name, (event, body) in triggers.items()
+    ]
+
+
+def without_deleted_words(index: str) -> Statement:
+    """Merge the pages of an index whose SQLite leaves deleted words in them; this rewrites the whole index."""
+    is_secure = f"EXISTS (SELECT 1 FROM {index}_config WHERE k = 'secure-delete' AND v)"
+    return statement(f"INSERT INTO {index} ({index}) SELECT 'optimize' WHERE NOT {is_secure}")
 
 
 class IndexedTables:
@@ -85,12 +110,12 @@ class IndexedTables:
 
     Args:
         prefix: Starts the name of each table.
-        indexed: Whether the index is kept.
-        secure: See `FullText`.
+        indexed: Whether there is to be an index.
+        secure: See `FullText.create`.
 
     Attributes:
-        index: The index; None where it is not kept.
-        lacks: Why it is not kept, where SQLite is the reason; else empty.
+        indexed: Whether there is to be an index.
+        lacks: Why there is none, where SQLite is the reason; else empty.
 
     Raises:
         ValueError: The prefix is not safe inside SQL.
@@ -100,46 +125,58 @@ class IndexedTables:
     COLUMNS: ClassVar[str]
     """The table's name behind the prefix, and its columns."""
 
-    INDEX: ClassVar[tuple[str, Sequence[str], Sequence[str]]]
-    """The index's name behind the prefix, its columns and its options."""
-
-    GOES_WITHOUT: ClassVar[Sequence[tuple[str, str]]]
-    """The errors of SQLite's upon which these tables are used without an index."""
-
     def __init__(self, prefix: str = "strands_", *, indexed: bool, secure: bool = True) -> None:
         self.prefix = checked_prefix(prefix)
         self.table = f"{self.prefix}{self.TABLE}"
-        name, columns, options = self.INDEX
-        self.index_name = f"{self.prefix}{name}"
-        self.index = FullText(self.index_name, columns, *options, secure=secure) if indexed else None
+        self.index_name = f"{self.table}_index"
+        self.indexed = indexed
         self.lacks = ""
+        self._secure = secure
+
+    def create_index(self, *, secure: bool) -> list[Statement]:
+        """The statements that create the index; see `FullText.create`."""
+        raise NotImplementedError
 
     def lay_out(self, version: int = 0) -> list[Statement]:
         """The statements that create the tables; harmless where they exist."""
         table = statement(f"CREATE TABLE IF NOT EXISTS {self.table} ({self.COLUMNS}) WITHOUT ROWID")
-        return [table] if self.index is None else [table, self.index.create()]
+        return [table, *(self.create_index(secure=self._secure) if self.indexed else [])]
+
+    def without_deleted_words(self) -> list[Statement]:
+        """What follows deletions where there is an index: see `without_deleted_words`."""
+        return [without_deleted_words(self.index_name)] if self.indexed else []
 
     def probe(self) -> Query[None]:
         """Read nothing of each table: this fails where one is missing."""
-        names = [self.table, *([] if self.index is None else [self.index_name])]
+        names = [self.table, *([self.index_name] if self.indexed else [])]
         return unanswered(*(statement(f"SELECT 1 FROM {name} LIMIT 0") for name in names))
 
     def lesser(self: T, error: BaseException) -> T | None:
-        """The same tables with what this SQLite has of FTS5, after an error; None where the error has another cause."""
-        if self.index is None:
+        """The same tables with what this SQLite has of FTS5, after an error; None where the error has another cause.
+
+        Raises:
+            PerSQLError: There is an index, which this SQLite can't keep.
+        """
+        reason = next((reason for words, reason in LACKING if words in _said(error)), "")
+        if not self.indexed:
+            if reason:
+                raise PerSQLError(
+                    f"The table {self.table} has a full-text index, and {reason}: nothing was changed, for the index "
+                    "would not know. Use a Python whose SQLite has FTS5 and is not older than the one that wrote the "
+                    "index; or another table_prefix."
+                ) from error
             return None
-        if self.index.secure and lacks_secure_deletion(error):
+        if self._secure and lacks_secure_deletion(error):
             return type(self)(self.prefix, indexed=True, secure=False)
-        for words, reason in self.GOES_WITHOUT:
-            if words in _said(error):
-                tables = type(self)(self.prefix, indexed=False)
-                tables.lacks = reason
-                return tables
-        return None
+        if not reason:
+            return None
+        tables = type(self)(self.prefix, indexed=False)
+        tables.lacks = reason
+        return tables
 
 
 def lacks_secure_deletion(error: BaseException) -> bool:
-    """Whether an error is how FTS5 says that it doesn't know the setting of `FullText.delete_securely`."""
+    """Whether an error is how FTS5 says that it can't delete words securely."""
     return "logic error" in _said(error)
 
 

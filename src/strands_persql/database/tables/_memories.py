@@ -7,8 +7,7 @@
 row number too.
 
 The words of a content are made by the package (`stores.words.words_of`). The table stores them because an index without
-a copy deletes an entry only when it is given the entry's exact text: so one request forgets a memory, and the index can
-be filled from the table alone.
+a copy deletes an entry only when it is given the entry's exact text.
 
 The index stores a memory's store and scope as one more word, by which a search narrows its matches. The table's own
 columns decide in the end.
@@ -19,20 +18,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
-from ...errors import PerSQLError
-from ..query import Answers, Query, rows_as
-from ._fts import NEWER_INDEX, NO_FTS5, IndexedTables, matching
+from ..query import Query, rows_as
+from ._fts import FullText, IndexedTables, matching
 from ._statements import statement
 
 if TYPE_CHECKING:
     from ...client import Statement
 
 __all__ = ["FoundMemory", "MemoryTables", "MemoryText", "memory_id"]
-
-T = TypeVar("T")
 
 SCANNED = 5_000
 """The most memories of one scope that a search without an index looks at, the newest first."""
@@ -70,53 +65,24 @@ class FoundMemory(NamedTuple):
 
 
 class MemoryTables(IndexedTables):
-    """The statements over the memories of one prefix; without an index, a search looks at each memory of its scope.
+    """The statements over the memories of one prefix; without an index, a search looks at each memory of its scope."""
 
-    A writer that keeps no index changes nothing where the database has one, which would go out of step: such queries
-    raise a `PerSQLError`.
-    """
-
-    # The tokenizer `ascii` parts the words at the spaces and leaves other letters alone; `porter` takes the endings off
-    # English words.
     TABLE = "memories"
     COLUMNS = (
         "name TEXT NOT NULL, scope TEXT NOT NULL, id INTEGER NOT NULL, content TEXT NOT NULL, words TEXT NOT NULL, "
         "metadata TEXT, created_at TEXT NOT NULL, PRIMARY KEY (name, scope, id)"
     )
-    INDEX = ("memories_index", ("owner", "words"), ("content=''", "tokenize='porter ascii'"))
-    GOES_WITHOUT = (NO_FTS5, NEWER_INDEX)
 
     def __init__(self, prefix: str = "strands_", *, indexed: bool = True, secure: bool = True) -> None:
         super().__init__(prefix, indexed=indexed, secure=secure)
-        self._entry = f"m.id, hex(m.name) || 'x' || hex(m.scope), m.words FROM {self.table} AS m"
-        self._find_index = f"SELECT 1 FROM sqlite_master WHERE name = '{self.index_name}'"
-        self._may_change = "1" if indexed else f"NOT EXISTS ({self._find_index})"
 
-    def lay_out(self, version: int = 0) -> list[Statement]:
-        """The statements that create the tables, and fill a new index from the table. Harmless where they exist."""
-        return [*super().lay_out(version), *self._fill("1")]
-
-    def _fill(self, which: str, *bounds: str | int) -> list[Statement]:
-        """Enter the memories of a condition that the index lacks, in one statement: FTS5 writes its pages for each."""
-        if self.index is None:
-            return []
-        lacking = f"NOT EXISTS (SELECT 1 FROM {self.index_name} WHERE rowid = m.id)"
-        return [statement(self.index.add(f"SELECT {self._entry} WHERE {which} AND {lacking}"), *bounds)]
-
-    def _change(self, query: Query[T]) -> Query[T]:
-        """A query that changes memories, and fails where the database has an index that this writer doesn't keep."""
-
-        def read(answers: Answers) -> T:
-            *rest, index = answers
-            if index:
-                raise PerSQLError(
-                    f"The memories in {self.table} have a full-text index, which this writer doesn't keep, so "
-                    "nothing was changed. Use full_text=True (the default), with a Python whose SQLite has FTS5 and "
-                    "is not older than the one that wrote the index; or another table_prefix."
-                )
-            return query.read(rest)
-
-        return query if self.index is not None else Query([*query.statements, statement(self._find_index)], read)
+    def create_index(self, *, secure: bool) -> list[Statement]:
+        """The statements that create the index, and fill it from the table; see `FullText.create`."""
+        # The tokenizer `ascii` parts the words at the spaces and leaves other letters alone; `porter` takes the endings
+        # off English words.
+        columns = {"owner": "hex({row}.name) || 'x' || hex({row}.scope)", "words": "{row}.words"}
+        index = FullText(self.index_name, self.table, "id", columns, "content=''", "tokenize='porter ascii'")
+        return [*index.create(secure=secure), index.fill()]
 
     # Remembering
 
@@ -131,26 +97,24 @@ class MemoryTables(IndexedTables):
             memories: At most 90, by their ids.
             created_at: The time.
         """
-        # An id that another scope's memory has in the index is taken.
-        free = f"NOT EXISTS (SELECT 1 FROM {self.index_name} WHERE rowid = ?)"
-        insert = (
+        is_free = "1"
+        if self.indexed:  # an id that another scope's memory has in the index is taken
+            is_free = f"NOT EXISTS (SELECT 1 FROM {self.index_name}_docsize WHERE id = json_extract(e.value, '$[0]'))"
+        # In one statement and in the order of ids, since FTS5 writes its pages anew for what comes otherwise. SQLite
+        # ends a text in JSON at a NUL, of which the contents alone may have one.
+        items = sorted(memories.items())
+        contents = " ".join(f"WHEN {place} THEN ?" for place in range(len(items)))
+        insert = statement(
             f"INSERT INTO {self.table} (name, scope, id, content, words, metadata, created_at) "
-            f"SELECT ?, ?, ?, ?, ?, ?, ? WHERE {self._may_change if self.index is None else free} "
-            "ON CONFLICT (name, scope, id) DO NOTHING"
+            f"SELECT ?, ?, json_extract(e.value, '$[0]'), CASE e.key {contents} END, json_extract(e.value, '$[1]'), "
+            f"json_extract(e.value, '$[2]'), ? FROM json_each(?) AS e WHERE {is_free} "
+            "ON CONFLICT (name, scope, id) DO NOTHING",
+            *(name, scope, *(text.content for _, text in items), created_at),
+            json.dumps([(number, text.words, text.metadata) for number, text in items], ensure_ascii=False),
         )
-        inserts = [
-            statement(insert, name, scope, number, *text, created_at, *(() if self.index is None else (number,)))
-            for number, text in memories.items()
-        ]
-        key: list[str | int] = [name, scope, *memories]
-        these = f"m.name = ? AND m.scope = ? AND m.id IN ({', '.join('?' for _ in memories)})"
-        stored = statement(f"SELECT id, content FROM {self.table} AS m WHERE {these}", *key)
-        return self._change(
-            Query(
-                [*inserts, *self._fill(these, *key), stored],
-                lambda answers: {row["id"]: row["content"] for row in answers[-1]},
-            )
-        )
+        these = f"name = ? AND scope = ? AND id IN ({', '.join('?' for _ in memories)})"
+        stored = statement(f"SELECT id, content FROM {self.table} WHERE {these}", name, scope, *memories)
+        return Query([insert, stored], lambda answers: {row["id"]: row["content"] for row in answers[-1]})
 
     # Finding
 
@@ -167,7 +131,7 @@ class MemoryTables(IndexedTables):
         """
         columns = "m.id, m.content, m.metadata, m.created_at"
         best = "ORDER BY score DESC, m.created_at DESC, m.id LIMIT ?"
-        if self.index is not None:
+        if self.indexed:
             index = self.index_name
             bm25 = f"bm25({index}, 0.0, 1.0)"  # less than 0, smaller is better
             found = statement(
@@ -208,16 +172,9 @@ class MemoryTables(IndexedTables):
         return self._forget(name, scope, f"m.id IN ({first})", name, scope, limit)
 
     def _forget(self, name: str, scope: str, which: str, *bounds: str | int) -> Query[int]:
-        which = f"m.name = ? AND m.scope = ? AND {which}"
-        entries = []
-        if self.index is not None:
-            # FTS5 must not be told to delete an entry that it doesn't have.
-            entered = f"EXISTS (SELECT 1 FROM {self.index_name} WHERE {self.index_name} MATCH ? AND rowid = m.id)"
-            remove = self.index.remove(f"SELECT 'delete', {self._entry} WHERE {which} AND {entered}")
-            entries = self.index.forgetting(statement(remove, name, scope, *bounds, _owned(name, scope)))
-        delete = f"DELETE FROM {self.table} AS m WHERE {which} AND {self._may_change} RETURNING id"
-        deleted = statement(delete, name, scope, *bounds)
-        return replace(self._change(Query([*entries, deleted], lambda answers: len(answers[-1]))), erases=True)
+        delete = f"DELETE FROM {self.table} AS m WHERE m.name = ? AND m.scope = ? AND {which} RETURNING id"
+        statements = [statement(delete, name, scope, *bounds), *self.without_deleted_words()]
+        return Query(statements, lambda answers: len(answers[0]), erases=True)
 
 
 def _owned(name: str, scope: str) -> str:

@@ -1,7 +1,7 @@
 """The tables of objects, which are bytes under keys: their layout, how a value is stored, and the statements over them.
 
     {prefix}objects        (key, part)   part 0 is the object: size, encoding, and the first megabyte of the value
-    {prefix}objects_index  FTS5 over the objects' text, by a number made of the key; only where it is asked for
+    {prefix}objects_index  FTS5 over the objects' names and texts; only where it is asked for
 
 A value that is UTF-8 without NUL, as snapshots, memories and most tool results are, is stored as text: any SQLite tool
 can read and search such rows. Other values are stored as base64, since PerSQL takes no BLOB.
@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
+import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from secrets import randbits
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -26,13 +26,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from ...errors import named
 from ..encoding import PART_BYTES, parts_of
 from ..query import Answers, Query, rows_as, unanswered
-from ._fts import NO_FTS5, FullText, IndexedTables, matching
+from ._fts import IndexedTables, matching
 from ._statements import statement
+from ._texts import Texts, unparted
 
 if TYPE_CHECKING:
     from ...client import Statement
 
-__all__ = ["OBJECT_COLUMNS", "Encoded", "IndexEntry", "ObjectTables", "after_prefix", "decoded", "first_number"]
+__all__ = ["OBJECT_COLUMNS", "Encoded", "ObjectTables", "after_prefix", "decoded", "first_number"]
 
 Encoding = Literal["text", "base64"]
 
@@ -111,18 +112,6 @@ def decoded(encoding: str, parts: Sequence[str]) -> bytes:
         raise ValueError(f"no base64: {error}") from error
 
 
-class IndexEntry(NamedTuple):
-    """What the index is to know of an object.
-
-    Attributes:
-        name: The words of its name.
-        body: The words of its text; None for the text itself, which the table has.
-    """
-
-    name: str
-    body: str | None = None
-
-
 class ObjectRows(NamedTuple):
     """What the first rows of an object say.
 
@@ -165,27 +154,28 @@ class KeyScore(NamedTuple):
 class ObjectTables(IndexedTables):
     """The statements over the objects of one prefix; each object written to an index costs its rows too.
 
-    Without an index the statements over it are none.
+    An index has the objects that were written since it was made, whoever writes them, and those of `texts.fill`.
     """
 
     TABLE = "objects"
     COLUMNS = OBJECT_COLUMNS
-    INDEX = ("objects_index", ("key UNINDEXED", "name", "body"), ("tokenize='unicode61 remove_diacritics 2'",))
-    GOES_WITHOUT = (NO_FTS5,)
 
     def __init__(self, prefix: str = "strands_", *, indexed: bool = False, secure: bool = True) -> None:
         super().__init__(prefix, indexed=indexed, secure=secure)
         self._insert = f"INSERT INTO {self.table} (key, part, parts, first, encoding, size, data)"
-        # FTS5 takes no floating-point number for a rowid, and a number may arrive as one.
-        self._remove_entry = f"DELETE FROM {self.index_name} WHERE rowid = CAST(? AS INTEGER)"
-        owner = f"SELECT 1 FROM {self.table} AS o WHERE o.key = {self.index_name}.key AND o.part = 0"
-        self._is_orphan = f"NOT EXISTS ({owner})"
+
+    def create_index(self, *, secure: bool) -> list[Statement]:
+        """The statements that create the index; see `FullText.create`."""
+        return self.texts.create(secure=secure)
+
+    @property
+    def texts(self) -> Texts:
+        """The texts of objects, which the index is of."""
+        return Texts(self.index_name, self.table, {"key": "TEXT"}, _text, "{row}part = 0")
 
     # Writing
 
-    def put(
-        self, key: str, value: Encoded, first: int, last_parts: Sequence[tuple[int, str]], entry: IndexEntry
-    ) -> Query[None]:
+    def put(self, key: str, value: Encoded, first: int, last_parts: Sequence[tuple[int, str]]) -> Query[None]:
         """Write an object, in the place of the one under its key, in one transaction.
 
         Where parts of it were written before this transaction and are gone, it fails with a NOT NULL violation.
@@ -195,7 +185,6 @@ class ObjectTables(IndexedTables):
             value: The value.
             first: The number of its second part (see `first_number`).
             last_parts: Those of its further parts, with their numbers, that go along in this transaction.
-            entry: What an index is to know of it.
         """
         following = len(value.parts) - 1
         # NULL in a NOT NULL column undoes the whole batch.
@@ -214,8 +203,8 @@ class ObjectTables(IndexedTables):
             *(len(value.parts), first if following else 0, value.encoding, value.size, value.parts[0]),
         )
         parts = self.put_parts(key, last_parts).statements
-        indexed = [] if self.index is None else [*self._forget(key), self._learn(self.index, key, entry)]
-        return unanswered(replaced, *parts, put, *indexed)
+        # An index that is missing is noticed, and made.
+        return unanswered(*self.probe().statements, replaced, *parts, put)
 
     def put_parts(self, key: str, parts: Sequence[tuple[int, str]]) -> Query[None]:
         """Write further parts of a value, by their numbers. Fails with a UNIQUE violation where a number is taken."""
@@ -230,7 +219,7 @@ class ObjectTables(IndexedTables):
     def delete(self, key: str) -> Query[None]:
         """Delete every row of an object, those of broken-off writes too."""
         delete = statement(f"DELETE FROM {self.table} WHERE key = ?", key)
-        return replace(unanswered(delete, *self._forget(key)), erases=True)
+        return replace(unanswered(delete, *self.without_deleted_words()), erases=True)
 
     # Reading
 
@@ -276,64 +265,33 @@ class ObjectTables(IndexedTables):
 
     # The index
 
-    def _unlearn(self, key: str) -> Statement:
-        return statement(self._remove_entry, _entry(key))
-
-    def _forget(self, key: str) -> list[Statement]:
-        # Where there was no entry, the merge would rewrite the whole index for nothing.
-        return [] if self.index is None else self.index.forgetting(self._unlearn(key), merge_if="changes() > 0")
-
-    def _learn(self, index: FullText, key: str, entry: IndexEntry) -> Statement:
-        of_table = "CASE encoding WHEN 'text' THEN data ELSE '' END"
-        body, words = (of_table, ()) if entry.body is None else ("?", (entry.body,))
-        row = f"SELECT CAST(? AS INTEGER), key, ?, {body} FROM {self.table} WHERE key = ? AND part = 0"
-        return statement(index.add(row), _entry(key), entry.name, *words, key)
-
-    def find_not_ascii(self, keys: Sequence[str]) -> Query[list[str]]:
-        """Which of at most 100 objects are text that is not ASCII alone."""
-        marks = ", ".join("?" * len(keys))
-        select = (
-            f"SELECT key FROM {self.table} WHERE part = 0 AND encoding = 'text' "
-            f"AND length(data) <> length(CAST(data AS BLOB)) AND key IN ({marks})"
-        )
-        return Query([statement(select, *keys)], lambda answers: [row["key"] for row in answers[0]])
-
-    def reindex_many(self, entries: Mapping[str, IndexEntry]) -> Query[None]:
-        """Make the entries of at most 49 objects anew, by their keys; `scrub` clears the index's pages of the old."""
-        if self.index is None:
-            return unanswered()
-        index = self.index
-        learnt = [self._learn(index, key, entry) for key, entry in entries.items()]
-        return unanswered(*index.before_deletions(), *map(self._unlearn, entries), *learnt)
-
     def scrub(self) -> Query[None]:
         """Clear the index's pages of deleted words, where SQLite has not done it by itself."""
-        return unanswered() if self.index is None or self.index.secure else unanswered(self.index.merge())
-
-    def drop_orphans(self) -> Query[None]:
-        """Delete the entries of objects that are gone, as `reindex_many` does."""
-        if self.index is None:
-            return unanswered()
-        drop = statement(f"DELETE FROM {self.index_name} WHERE {self._is_orphan}")
-        return unanswered(*self.index.before_deletions(), drop)
+        return unanswered(*self.without_deleted_words())
 
     def search(self, words: Sequence[str], prefix: str, limit: int) -> Query[list[KeyScore]]:
         """Find the objects that hold any of some words, best first; with an index alone.
 
-        A word of three letters or more finds longer ones that begin with it too.
+        A word of three letters or more finds longer ones that begin with it too. In texts of which the index can't tell
+        all words (see `unparted`), words are found inside others; the score is then the share of the words found.
 
         Args:
-            words: Letters, digits and underscores; at least one.
+            words: Letters, digits and underscores, in small letters; at least one.
             prefix: How the keys begin; empty for all.
             limit: The most to answer.
         """
-        name = self.index_name
-        until, end = _until("key", prefix)
+        name, texts = self.index_name, self.texts.table
+        until, end = _until("s.key", prefix)
+        held = "(SELECT count(*) FROM json_each(?) AS w WHERE instr(lower(s.text), w.value) > 0)"
         select = (
-            f"SELECT key, -bm25({name}) AS score FROM {name} WHERE {name} MATCH ? AND key >= ?{until} "
-            f"AND NOT {self._is_orphan} ORDER BY bm25({name}), key LIMIT CAST(? AS INTEGER)"
+            f"SELECT key, max(score) AS score FROM (SELECT s.key AS key, -{name}.rank AS score FROM {name} "
+            f"CROSS JOIN {texts} AS s ON s.id = {name}.rowid WHERE {name} MATCH ? AND s.key >= ?{until} UNION ALL "
+            f"SELECT s.key, {held} * 1.0 / {len(words)} FROM {texts} AS s "
+            f"WHERE s.key >= ?{until} AND {unparted('s.text')}) WHERE score > 0 "
+            "GROUP BY key ORDER BY max(score) DESC, key LIMIT CAST(? AS INTEGER)"
         )
-        return rows_as(KeyScore, statement(select, matching(words, "OR", prefix_from=3), prefix, *end, limit))
+        indexed = (matching(words, "OR", prefix_from=3), prefix, *end)
+        return rows_as(KeyScore, statement(select, *indexed, json.dumps(words), prefix, *end, limit))
 
 
 def _until(column: str, prefix: str) -> tuple[str, tuple[str, ...]]:
@@ -342,6 +300,10 @@ def _until(column: str, prefix: str) -> tuple[str, tuple[str, ...]]:
     return ("", ()) if end is None else (f" AND {column} < ?", (end,))
 
 
-def _entry(key: str) -> int:
-    """The number of a key's entry in the index: 52 bits of its hash, since JavaScript's numbers are exact to 2^53."""
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 12
+def _text(row: str) -> str:
+    """SQL for what an object is found by: its name, less its extension, and what its first row holds of a text."""
+    key, body = f"{row}key", f"CASE {row}encoding WHEN 'text' THEN {row}data ELSE '' END"
+    name = f"substr({key}, 1 + length(rtrim({key}, replace({key}, '/', ''))))"
+    dot = "length(rtrim(name, replace(name, '.', '')))"  # `md` must not find each .md
+    stem = f"CASE WHEN {dot} > 1 THEN substr(name, 1, {dot} - 1) ELSE name END"
+    return f"(SELECT {stem} || char(10) || {body} FROM (SELECT {name} AS name))"
