@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from ..client import LocalDatabase, PerSQL, is_open, make_private_folder, whole
 from ..database.connector import Connector
-from ..database.tables import Tables
-from ..errors import named
-from .transfer import import_from, opened
+from ..database.query import unanswered
+from ..database.tables import Tables, find_stored
+from ..errors import SessionConflictError, named
+from ..stores import create_tables
+from .guards import ATTEMPTS
+
+if TYPE_CHECKING:
+    from ..client import Database
+    from ..database.query import Row
+    from ..database.tables import StoredTable
 
 __all__ = ["back_up"]
 
+_ROWS = 100
+"""Rows that one transaction writes."""
 
-def back_up(sessions: Any, store: Connector[Tables], target: str | os.PathLike[str]) -> None:
+
+def back_up(store: Connector[Tables], target: str | os.PathLike[str]) -> None:
     """See `PerSQLSessions.backup`."""
     path = os.path.abspath(target)
     # A link leads somewhere else, and the log of another database would be taken into the copy.
@@ -28,6 +39,67 @@ def back_up(sessions: Any, store: Connector[Tables], target: str | os.PathLike[s
             store.database.copy_to(part)
         else:
             with PerSQL(local=part) as client:
-                copy = Connector(client.database("local/agents"), Tables(store.tables.prefix))
-                copy.set_up()
-                import_from(copy, opened(sessions))
+                _copy(store, client.database("local/agents"))
+
+
+def _copy(source: Connector[Tables], database: Database) -> None:
+    """Copy all rows into an empty database.
+
+    Raises:
+        SessionConflictError: Something was written to all the time.
+    """
+    prefix = source.tables.prefix
+    copy = Connector(database, Tables(prefix))
+    copy.set_up()
+    create_tables(database, prefix)
+    source.ask(unanswered(), versioned=True)
+    tables = source.ask(find_stored(prefix))
+    for table in tables:
+        _copy_table(source, copy, table)
+    attempts = 0
+    while changed := _changed(source, copy, tables):
+        attempts += 1
+        if attempts > ATTEMPTS:
+            raise SessionConflictError(
+                f"The database is being written to all the time (by {named(changed[0][1])}, for one), so it could not "
+                "be copied. Nothing was changed by this. Try again when there is less to do.",
+                session_id=changed[0][1],
+                agent_id="",
+            )
+        for column, owner in changed:
+            for table in tables:
+                if table.key[0] == column:
+                    copy.carry_out(table.delete(owner))
+                    _copy_table(source, copy, table, owner)
+
+
+def _copy_table(
+    source: Connector[Tables], copy: Connector[Tables], table: StoredTable, owner: str | None = None
+) -> None:
+    after: Row | None = None
+    while page := source.ask(table.page(after, owner)):
+        after = page[-1]
+        for start in range(0, len(page), _ROWS):
+            copy.carry_out(table.insert(page[start : start + _ROWS]))
+
+
+def _changed(
+    source: Connector[Tables], copy: Connector[Tables], tables: Sequence[StoredTable]
+) -> list[tuple[str, str]]:
+    """Whose rows were written anew since they were copied: the column that says whose they are, and its value."""
+    return sorted(
+        {
+            (table.key[0], owner)
+            for table in tables
+            if table.version
+            for owner, _ in {*_versions(source, table)} ^ {*_versions(copy, table)}
+        }
+    )
+
+
+def _versions(store: Connector[Tables], table: StoredTable) -> Iterator[tuple[str, tuple[object, ...]]]:
+    """Each row's owner, with its key and version."""
+    after: Row | None = None
+    while page := store.ask(table.versions(after)):
+        after = page[-1]
+        yield from ((row[table.key[0]], tuple(row.values())) for row in page)

@@ -335,17 +335,18 @@ class PerSQLSessions(Searchable):
     def backup(self, path: str | PathLike[str]) -> None:
         """Copy the database into a local SQLite file, while agents use it; `PerSQL(local=path)` opens the copy.
 
-        A local database is copied whole, as it is at one moment, by SQLite's online backup. Of any other, the sessions
-        are read page by page, each with what it stores, and compared by their checksums. The file is its owner's alone,
-        and replaces an earlier copy once it is whole.
+        A local database is copied whole, as it is at one moment, by SQLite's online backup. Of any other, all rows of
+        this package's tables are read page by page: sessions, objects and memories. What was written to meanwhile is
+        read again, so that each session is as it was at one moment. The full-text indexes of messages and objects are
+        not copied (see `enable_search`). The file is its owner's alone, and replaces an earlier copy once it is whole.
 
         Args:
             path: The file. Its folder is made where it is missing.
 
         Raises:
-            SessionConflictError: An agent wrote to a session while it was read; call again.
+            SessionConflictError: A session was written to each time that it was read; call again.
             PerSQLError: The database refused, or could not be reached; call again.
             ValueError: At this path stands something else than a file, or a database that is in use.
             OSError: The file can't be written.
         """
-        back_up(self, self._store, path)
+        back_up(self._store, path)

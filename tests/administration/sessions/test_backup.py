@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 from pathlib import Path
@@ -9,12 +10,24 @@ from typing import Any
 
 import pytest
 
-from strands_persql import PerSQL, PerSQLError, PerSQLSessionManager, PerSQLSessions, SessionDataError
+from strands_persql import (
+    PerSQL,
+    PerSQLError,
+    PerSQLMemoryStore,
+    PerSQLSessionManager,
+    PerSQLSessions,
+    PerSQLStorage,
+    SessionConflictError,
+    SessionDataError,
+)
 from strands_persql.client import is_open
 from strands_persql.testing import stored_rows
 
 from ...agents.agents import agent_of
+from ...agents.harness import Request
 from ...agents.scripted import ScriptedModel, text
+from ...stores.memory.features import needs_memory
+from ...stores.storage.features import needs_storage
 from .conftest import Place
 
 
@@ -43,6 +56,119 @@ def test_a_copy_has_every_session(place: Place, tmp_path: Path) -> None:
     assert [path.name for path in target.parent.iterdir()] == ["copy.db"]
     if os.name == "posix":
         assert [stat.S_IMODE(path.stat().st_mode) for path in (target, target.parent)] == [0o600, 0o700]
+
+
+KEYS = {
+    "sessions": "session_id", "agents": "session_id, agent_id", "messages": "session_id, agent_id, message_id",
+    "multi_agents": "session_id, multi_agent_id", "objects": "key, part", "memories": "name, scope, id",
+    "chunks": "session_id, kind, owner, message_id, generation, part", "schema": "version",
+}  # fmt: skip
+
+
+def tables(database: Any, prefix: str = "strands_") -> dict[str, list[Any]]:
+    """Each row of each table, as it is."""
+    select = "SELECT * FROM {}{} ORDER BY {}"
+    return {name: database.query(select.format(prefix, name, key))["data"] for name, key in KEYS.items()}
+
+
+def filled(place: Place, prefix: str = "strands_") -> Any:
+    """A database with something in each of the tables; a message of three versions, in parts."""
+    database = place.store.database()
+    agent = agent_of(ScriptedModel([text("one"), text("two"), text("x" * 2_500_000)]))(
+        PerSQLSessionManager("s", database, table_prefix=prefix)
+    )
+    agent("hello")
+    agent.messages[0]["content"][0]["text"] = "cut"
+    agent("y" * 1_200_000)
+    agent("long")
+    database.query(f"INSERT INTO {prefix}multi_agents VALUES ('s', 'graph', 7, '{{}}')")
+    for number in range(60):
+        database.query(
+            f"INSERT INTO {prefix}messages VALUES ('many', 'default', ?, ?, NULL)", [number, '{"a":"\\u0000ü"}']
+        )
+    for session_id, key, size in (("s", "of/session", 10), (None, "free", 3_500_000), (None, "bytes", 0)):
+        storage = PerSQLStorage(database, session_id=session_id, table_prefix=prefix)
+        asyncio.run(storage.write(key, b"z" * size or b"\xff\x00"))
+    memories = PerSQLMemoryStore(database, name="facts", scope="ada", table_prefix=prefix)
+    for content in ("green tea", "nul \0 inside", "茶"):
+        asyncio.run(memories.add(content, {"a": 1}))
+    return database
+
+
+@needs_memory
+@needs_storage
+@pytest.mark.parametrize("prefix", ["strands_", "other_"])
+def test_a_copy_has_every_row(remote: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
+    """Of the service's database: sessions, objects of them and of none, memories; row by row, in pages; for use."""
+    monkeypatch.setattr("strands_persql.database.tables._backup.VERSIONS_AT_ONCE", 2)
+    monkeypatch.setattr("strands_persql.database.tables._backup.PAGE_BYTES", 1_000_000)
+    database = filled(remote, prefix)
+    PerSQLSessions(remote.database, table_prefix=prefix).backup(tmp_path / "copy.db")
+    with PerSQL(local=tmp_path / "copy.db") as client:
+        copy = client.database("any/name")
+        assert tables(copy, prefix) == tables(database, prefix)
+        assert all(tables(copy, prefix).values())
+        facts = PerSQLMemoryStore(copy, name="facts", scope="ada", table_prefix=prefix)
+        assert [entry.content for entry in asyncio.run(facts.search("teas"))] == ["green tea"]
+        again = agent_of(ScriptedModel([text("in the copy")]))(PerSQLSessionManager("s", copy, table_prefix=prefix))
+        assert len(again.messages) == 6 and len(str(again.messages[5])) > 2_500_000
+        again("go on")
+
+
+def test_a_copy_of_what_is_written_meanwhile(remote: Place, tmp_path: Path) -> None:
+    """What changes between two pages is read again; where it changes all the time, no copy is made."""
+    remote.agent("s", text("one"))("hello")
+    remote.agent("t", text("one"))("x" * 1_200_000)
+    database = remote.store.database()
+    changes = [
+        "UPDATE strands_agents SET revision = revision + 1 WHERE session_id = 's'",
+        "UPDATE strands_chunks SET generation = 'new' WHERE session_id = 't'",
+        "DELETE FROM strands_sessions WHERE session_id = 't'",
+        "DELETE FROM strands_agents WHERE session_id = 't'",
+    ]
+
+    def change(request: Request) -> None:
+        if changes and "FROM strands_messages" in request.statements[0][0]:
+            database.query(changes.pop(0))
+
+    remote.database.on_call = change
+    remote.sessions.backup(tmp_path / "copy.db")
+    assert not changes
+    with PerSQL(local=tmp_path / "copy.db") as client:
+        copy = client.database("any/name")
+        for name in ("sessions", "agents", "messages", "chunks"):
+            select = f"SELECT * FROM strands_{name} ORDER BY {KEYS[name]}"
+            assert copy.query(select)["data"] == database.query(select)["data"], name
+    (tmp_path / "copy.db").unlink()
+    changes += ["UPDATE strands_agents SET revision = revision + 1 WHERE session_id = 's'"] * 100
+    with pytest.raises(SessionConflictError, match="written to all the time"):
+        remote.sessions.backup(tmp_path / "copy.db")
+    assert changes and not [*tmp_path.glob("*copy*"), *tmp_path.glob(".copy*")]
+
+
+def test_a_copy_that_is_broken_off_leaves_nothing(remote: Place, tmp_path: Path) -> None:
+    """Whatever request fails: no file is left, and an earlier copy stays as it was."""
+    remote.agent("s", text("one"))("hello")
+    target = tmp_path / "copies" / "copy.db"
+    failed = 0
+    for number in range(1, 40):
+        remote.database.clear()
+        remote.database.fail_next(number)
+        try:
+            remote.sessions.backup(target)
+        except PerSQLError:
+            failed += 1
+            assert [*target.parent.iterdir()] == []
+        else:
+            break
+        finally:
+            remote.database.heal()
+    assert failed > 8
+    before = target.read_bytes()
+    remote.database.fail_next(3)
+    with pytest.raises(PerSQLError):
+        remote.sessions.backup(target)
+    assert [path.name for path in target.parent.iterdir()] == ["copy.db"] and target.read_bytes() == before
 
 
 def test_a_local_copy_is_the_whole_database(tmp_path: Path) -> None:

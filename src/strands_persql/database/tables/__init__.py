@@ -25,6 +25,7 @@ it the whole batch. That is how a second writer is stopped without reading first
 from __future__ import annotations
 
 from ..encoding import Document
+from ._backup import StoredTable, find_stored
 from ._checked import CheckedAgent, CheckedMessage, CheckedMultiAgent, CheckedParts, CheckedSession
 from ._copying import Copying, Cut
 from ._deleting import Deleting
@@ -82,6 +83,7 @@ __all__ = [
     "SessionObjects",
     "SessionRow",
     "StoredState",
+    "StoredTable",
     "Tables",
     "Texts",
     "TransferTables",
@@ -89,6 +91,7 @@ __all__ = [
     "agent_prefix",
     "decoded",
     "find_indexes",
+    "find_stored",
     "first_number",
     "first_revision",
     "lacks_secure_deletion",
