@@ -1,20 +1,30 @@
 """What erasing a message leaves of it, and of the documents that hold copies of it. Pure: no I/O, no agent.
 
-What a model needs to take the history stays: roles, the ids of tool uses and results, the names of tools.
+What a model needs to take the history stays: roles, the ids of tool uses and results, the names of tools; but for those
+that hold what is erased, or that the model made up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from ..database.encoding import Message, mapping
 from ..engine.copies import Copies, canonical
 
-__all__ = ["ERASED", "erased", "ids_of", "without_copies"]
+__all__ = ["ERASED", "Renaming", "erased", "ids_of", "without_copies"]
 
 ERASED = "[erased]"
 """What stands where content was."""
+
+_RENAMED = "erased"
+"""The name of a tool that takes the place of another, and the beginning of such ids; as models take them."""
+
+_UNKNOWN = "Unknown tool: "
+"""How a result begins that Strands gives in the place of a tool that there isn't (1.42 to 1.62)."""
+
+_SHORTEST = 4
+"""Characters that a text has at least that is looked for in names and ids."""
 
 _FACTS = ("usage", "metrics")  # of a message's metadata: numbers alone
 
@@ -76,6 +86,78 @@ def _erased_use(use: dict[str, Any]) -> dict[str, Any]:
 
 def _erased_result(result: dict[str, Any]) -> dict[str, Any]:
     return {**{name: result[name] for name in ("toolUseId", "status") if name in result}, "content": [{"text": ERASED}]}
+
+
+class Renaming:
+    """Names of tools and ids of tool uses that go with an erased message, and what takes their places.
+
+    A name goes with its id where the message's result says that there is no such tool: the model made both up. A name
+    or id goes where it holds a text, or a string of a tool's input, of the message. Use and result get the same new id.
+
+    Args:
+        messages: The message and those beside it, in which its tool uses or results may be: each version, by position.
+        said: The versions of the message that is erased.
+    """
+
+    def __init__(self, messages: Mapping[int, Sequence[Mapping[str, Any]]], said: Sequence[Mapping[str, Any]]) -> None:
+        blocks = [
+            (f"{_RENAMED}_{position}_{at}", mapping(block.get("toolUse") or block.get("toolResult")))
+            for position in sorted(messages)
+            for message in messages[position]
+            for at, block in enumerate(message["content"])
+        ]
+        unknown = {(block.get("toolUseId"), _unknown_tool(block)) for _, block in blocks}
+        secrets = [text for message in said for text in _strings(message["content"]) if len(text) >= _SHORTEST]
+        self._names: set[str] = set()
+        """The ids of the uses whose tools' names go."""
+        self._texts: set[str] = set()
+        """The results that quote these names."""
+        self.ids: dict[str, str] = {}
+        """The ids that go, and their successors."""
+        for successor, block in blocks:
+            number, name = str(block.get("toolUseId", "")), str(block.get("name", ""))
+            is_made_up = bool(name) and (number, name) in unknown
+            if is_made_up or any(secret in name for secret in secrets):
+                self._names.add(number)
+                self._texts.add(f"{_UNKNOWN}{name}")
+            if number and (is_made_up or any(secret in number for secret in secrets)):
+                self.ids.setdefault(number, successor)
+
+    def applied(self, value: Any) -> Any:
+        """A copy of a document, in which they are renamed."""
+        if not self._names and not self.ids:
+            return value
+        if isinstance(value, str):
+            if value in self._texts:
+                return f"{_UNKNOWN}{_RENAMED}"
+            # As Strands' interrupt ids hold the id of the tool use: v1:tool_call:<toolUseId>:<uuid>.
+            found = next((number for number in self.ids if f":{number}:" in value or value == number), None)
+            return value if found is None else value.replace(found, self.ids[found])
+        if isinstance(value, list):
+            return [self.applied(item) for item in cast("list[Any]", value)]
+        if not isinstance(value, dict):
+            return value
+        item = cast("dict[str, Any]", value)
+        new = {self.applied(name): self.applied(each) for name, each in item.items()}
+        return {**new, "name": _RENAMED} if "name" in item and item.get("toolUseId") in self._names else new
+
+
+def _unknown_tool(result: Mapping[str, Any]) -> str:
+    """The name of the tool of which a result says that there is none."""
+    blocks = cast("list[Any]", result.get("content") or [])
+    texts = (str(mapping(block).get("text", "")) for block in blocks)
+    return next((text.removeprefix(_UNKNOWN) for text in texts if text.startswith(_UNKNOWN)), "")
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """The texts of content blocks, and the strings in tools' inputs and results."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        item = cast("dict[str, Any] | list[Any]", value)
+        for name, each in item.items() if isinstance(item, dict) else enumerate(item):
+            if name not in ("name", "toolUseId", "status"):
+                yield from _strings(each)
 
 
 class _ErasedCopies(Copies):

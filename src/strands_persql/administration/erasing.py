@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..database.decoding import shown
 from ..database.encoding import Document, Message, encode, now
 from ..database.live_window import LiveWindow
-from ..database.query import together
+from ..database.query import each, together
 from ..database.tables import Reading, SessionObjects
 from ..engine.outgoing import AgentRow, Batch, MessageRow, MultiAgentRow, Row, Stored
 from ..engine.planner import plan
+from ..errors import SessionDataError
 from .agents import Agent
-from .blanking import erased, ids_of, without_copies
+from .blanking import Renaming, erased, ids_of, without_copies
 from .guards import ATTEMPTS, conflict, written
 from .missing import absence
 from .searching import scrub_index
 
 if TYPE_CHECKING:
     from ..database.connector import Connector
+    from ..database.decoding import StoredMessage
     from ..database.tables import Search, Tables
 
 __all__ = ["erase"]
@@ -48,10 +52,11 @@ def _erasure(
     """
     tables, reading = store.tables, Reading(store.tables)
     objects = SessionObjects(tables.prefix, session_id)
-    (found, keys), message_row, agents, multi_agents = store.ask(
+    places = [message_id, message_id - 1, message_id + 1]  # a tool's use and its result stand beside each other
+    (found, keys), messages, agents, multi_agents = store.ask(
         together(
             together(reading.find(session_id, agent_id, message_id), objects.keys()),
-            tables.messages.read(session_id, agent_id, message_id),
+            each([tables.messages.read(session_id, agent_id, place) for place in places]),
             reading.agents(session_id, agent_id),
             tables.multi_agents.read(session_id),
         ),
@@ -60,31 +65,30 @@ def _erasure(
     absent = absence(found, session_id, agent_id, message_id)
     if absent is not None:
         raise absent
-    assert message_row is not None
+    assert messages[0] is not None
+    row, *beside = [_Versions(messages[0]), *_readable(messages[1:])]
     agent = Agent.of(agents[0])
     known = Stored({agent_id: agent.row.revision}, next_ids={agent_id: agent.row.last + 1})
-    stored = message_row.record()
-    message: Message = shown(stored)
-    blank = erased(message)
-    versions = [message] if message_row.live is None else [message, shown(message_row.live.record())]
-    own: list[Row] = []
-    if [blank] != versions or message_row.in_parts:
-        fields = {**stored, "message": blank, "redact_message": None, "updated_at": now()}
-        own.append(MessageRow(agent_id, message_id, _laid_out(fields), new=False))
-    if message_row.in_parts:
-        known.in_parts.add(("message", agent_id, message_id))
+    renaming = Renaming({one.position: one.messages for one in (row, *beside)}, row.messages)
+    own = _messages_without(agent_id, row, beside, renaming)
+    known.in_parts.update(("message", agent_id, one.position) for one in (row, *beside) if one.in_parts)
     if agent.row.document.in_parts:
         known.in_parts.add(("agent", agent_id, 0))
-    copies: list[Row] = _agent_without(versions, agent)
+
+    def without(document: Any) -> Any:
+        for version in row.messages:
+            document = without_copies(document, version)
+        return renaming.applied(document)
+
+    copies: list[Row] = _agent_without(without, agent)
     for owner, multi_agent in multi_agents.items():
         known.multi_agents[owner] = multi_agent.revision
-        state = _without(multi_agent.state, versions)
+        state = without(multi_agent.state)
         if state != multi_agent.state:
-            row = MultiAgentRow(owner, Document.of(encode(state, what="a changed document")))
-            copies.append(row)
+            copies.append(MultiAgentRow(owner, Document.of(encode(state, what="a changed document"))))
             if multi_agent.in_parts:
-                known.in_parts.add(row.key)
-    offloaded = objects.of_message(keys, agent_id, ids_of(message))
+                known.in_parts.add(copies[-1].key)
+    offloaded = objects.of_message(keys, agent_id, [*ids_of(row.messages[0]), *renaming.ids])
     gone = [Batch([objects.delete_keys(offloaded[start : start + _KEYS])]) for start in range(0, len(offloaded), _KEYS)]
     batches = plan([*copies, *own], tables, session_id, "", known)
     if len(batches) < 2 or not copies:
@@ -95,21 +99,50 @@ def _erasure(
     return gone, [*batches, *plan(own, tables, session_id, "", known)]
 
 
-def _without(document: Any, versions: list[Message]) -> Any:
-    """A document without the copies of a message, as it was said or as it is seen now."""
-    for message in versions:
-        document = without_copies(document, message)
-    return document
+class _Versions:
+    """A message as it is stored: as it was said, and as it is seen now, where that is something else.
+
+    Raises:
+        SessionDataError: It can't be read.
+    """
+
+    def __init__(self, stored: StoredMessage) -> None:
+        self.position = stored.position
+        self.in_parts = stored.in_parts
+        self.fields = [version.record() for version in (stored, stored.live) if version is not None]
+        self.messages: list[Message] = [shown(fields) for fields in self.fields]
 
 
-def _agent_without(versions: list[Message], agent: Agent) -> list[Row]:
+def _readable(messages: Iterable[StoredMessage | None]) -> Iterator[_Versions]:
+    for message in messages:
+        with suppress(SessionDataError):  # what stands beside a message that is erased may be damaged
+            if message is not None:
+                yield _Versions(message)
+
+
+def _messages_without(agent_id: str, row: _Versions, beside: Sequence[_Versions], renaming: Renaming) -> list[Row]:
+    """The rows of an erased message, and of those beside it that hold a name or id which goes with it."""
+    rows: list[Row] = []
+    blank = renaming.applied(erased(row.messages[0]))
+    if [blank] != row.messages or row.in_parts:
+        fields = {**row.fields[0], "message": blank, "redact_message": None, "updated_at": now()}
+        rows.append(MessageRow(agent_id, row.position, _laid_out(fields), new=False))
+    for other in beside:
+        renamed = [renaming.applied(fields) for fields in other.fields]
+        if renamed != other.fields:
+            said, *live = map(_laid_out, renamed)
+            rows.append(MessageRow(agent_id, other.position, said, new=False, live=live[0] if live else None))
+    return rows
+
+
+def _agent_without(without: Callable[[Any], Any], agent: Agent) -> list[Row]:
     """An agent's row without the copies of a message in its live window and its document; nothing where none are."""
     kept = {name: value for name, value in agent.document.items() if name != "state"}  # the user's own
-    blank = {**agent.document, **_without(kept, versions)}
+    blank = {**agent.document, **without(kept)}
     text = agent.row.window
     window = LiveWindow.of_row(text, agent.agent_id)
     if window is not None:
-        changed = window.with_inline(lambda inline: _without(inline, versions))
+        changed = window.with_inline(without)
         text = text if changed == window else changed.render()
     if blank == agent.document and text == agent.row.window:
         return []

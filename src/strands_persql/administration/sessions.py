@@ -237,10 +237,11 @@ class PerSQLSessions(Searchable):
         """Overwrite the content of one message for good: its row and parts, the search index, and every copy of it.
 
         Copies stand in the live window, and in what the agent's interrupts and the session's Graphs and Swarms keep.
-        Texts, inputs and results become `"[erased]"`; the ids of tool uses and results stay, so that models take the
-        history. Other messages that hold the same words are left alone: a summary, `agent.state`, forks, and so are
-        backups of the database. A live agent gets `SessionConflictError`, so that it can't write the content back.
-        Harmless when run again.
+        Texts, inputs and results become `"[erased]"`; the ids of tool uses and results and the names of tools stay, so
+        that models take the history. Those that hold a text of the message, or that the model made up (there is no such
+        tool), are renamed, in the message that has the other half too. Other messages that hold the same words are left
+        alone: a summary, `agent.state`, forks, and so are backups of the database. A live agent gets
+        `SessionConflictError`, so that it can't write the content back. Harmless when run again.
 
         Args:
             session_id: The session.

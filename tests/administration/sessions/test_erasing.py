@@ -79,6 +79,73 @@ def test_tools_keep_their_ids(place: Place) -> None:
     assert len(again.messages) == 6
 
 
+SECRETS = [
+    (f"{SECRET}_tool", {}, f"{SECRET}_tool", None),  # a tool that there isn't
+    ("add", {"a": 1, "b": 2, "why": [SECRET]}, f"call-{SECRET}-1", None),
+    ("add", {"a": 1, "b": 2}, f"call-{SECRET}-1", SECRET),
+]
+
+
+@pytest.mark.parametrize("erased_first", [1, 2])
+@pytest.mark.parametrize(("name", "arguments", "number", "words"), SECRETS)
+def test_names_and_ids_that_hold_what_is_erased(
+    place: Place, name: str, arguments: Any, number: str, words: str | None, erased_first: int
+) -> None:
+    """They are renamed, on use and result alike, so that a model takes the history; other names and ids stay."""
+    other = use("add", {"a": 3, "b": 4}, "call-2")
+    agent = place.agent(
+        "s", tools({"name": name, "arguments": arguments, "id": number}, other, words=words), text("ok")
+    )
+    agent("go")
+    if erased_first == 2 and name == "add":
+        place.run(
+            "UPDATE strands_messages SET data = json_set(data, '$.message.content[0].toolResult.content[0].text', ?) "
+            "WHERE message_id = 2",
+            SECRET,
+        )
+    place.sessions.erase("s", "default", erased_first)
+    messages = place.agent("s", text("fine")).messages
+    uses = [block["toolUse"] for block in messages[1]["content"] if "toolUse" in block]
+    results = [block["toolResult"] for block in messages[2]["content"]]
+    assert [each["toolUseId"] for each in uses] == [each["toolUseId"] for each in results]
+    assert (uses[1]["toolUseId"], uses[1]["name"]) == ("call-2", "add")
+    assert SECRET not in uses[0]["toolUseId"] + uses[0]["name"] + json.dumps([results[0], messages[erased_first]])
+    assert uses[0]["name"] == ("add" if name == "add" else "erased")
+    place.sessions.erase("s", "default", 3 - erased_first)
+    assert not place.store.holds(SECRET)
+    before = place.store.rows()
+    for message_id in (1, 2):
+        place.sessions.erase("s", "default", message_id)
+    assert place.store.rows() == before
+    again = place.agent("s", text("fine"))
+    again("go on")
+    assert_rows_sound(place.store)
+
+
+def test_ids_that_hold_what_is_erased_in_other_rows(place: Place) -> None:
+    """In what the model sees now, in interrupt state, in a summary, in a Graph's row, and as names of objects."""
+    number = f"call-{SECRET}"
+    asked = tools({"name": "ask", "arguments": {"question": SECRET}, "id": number})
+    result: Any = place.agent("s", asked)("go")
+    inline = json.dumps({"role": "user", "content": [{"toolResult": {"toolUseId": number, "content": []}}]})
+    place.run("UPDATE strands_agents SET live_window = ?", f'[{{"message":{inline}}},[0,null]]')
+    place.run("UPDATE strands_messages SET live = data WHERE message_id = 1")
+    graph = json.dumps(
+        {"interrupts": {number: 1}, "results": [{"toolUseId": number, "content": [], "status": "error"}]}
+    )
+    place.run("INSERT INTO strands_multi_agents VALUES ('s', 'graph', 5, ?)", graph)
+    columns = "key, part, parts, first, encoding, size, data"
+    key = f"sessions/s/agents/default/offloader/{number}_0"
+    place.run(f"INSERT INTO strands_objects ({columns}) VALUES (?, 0, 1, 0, 'text', 1, 'x')", key)
+    place.sessions.erase("s", "default", 1)
+    assert not place.store.holds(SECRET)
+    (graph_row,) = place.run("SELECT data FROM strands_multi_agents")
+    assert json.loads(graph_row["data"])["interrupts"] == {"erased_1_0": 1}
+    state = place.run("SELECT data FROM strands_agents")[0]["data"]
+    old = result.interrupts[0].id
+    assert old not in state and old.replace(number, "erased_1_0") in state
+
+
 def test_a_message_in_parts_is_erased_with_them(place: Place) -> None:
     """The parts of a long message go with it."""
     place.agent("s", text("noted"))(f"{SECRET} " + "x" * 1_200_000)
