@@ -36,6 +36,13 @@ def summary(samples: Sequence[float], *, unit: float = 1e3, digits: int = 4) -> 
     }
 
 
+def tail(samples: Sequence[float], *, unit: float = 1e3) -> dict[str, float]:
+    """The median of samples and their worst ones: the 99th and 99.9th percentile, and the maximum."""
+    ranked = sorted(samples)
+    places = {"p50": 0.5, "p99": 0.99, "p99_9": 0.999, "worst": 1.0}
+    return {name: round(ranked[max(0, math.ceil(place * len(ranked)) - 1)] * unit, 3) for name, place in places.items()}
+
+
 def ratio(above: Sequence[float], below: Sequence[float]) -> dict[str, float] | None:
     """The ratio of two medians and its 95 % interval, by resampling; None where there is none."""
     if not above or not below or statistics.median(below) <= 0:

@@ -113,6 +113,22 @@ def _stalls(records: list[Record]) -> list[Table]:
     return tables
 
 
+def _soak(records: list[Record]) -> list[Table]:
+    if not records:
+        return []
+    table = _table(
+        f"The event loop's longest stall in each of {records[0]['turns']:,} local turns, ms",
+        *("contender", "median", "99 %", "99.9 %", "worst", "99.9 %, above none", "longest log, MB"),
+    )
+    for each in records:
+        figures = (each[key] for key in ("p50", "p99", "p99_9", "worst"))
+        above = f"{each['above']['p99_9']:.2f}" if each["contender"] != "none" else ""
+        table.add_row(
+            each["contender"], *(f"{figure:.2f}" for figure in figures), above, f"{each['log_bytes'] / 1e6:.1f}"
+        )
+    return [table]
+
+
 def _overlaps(records: list[Record]) -> list[Table]:
     if not records:
         return []
@@ -237,6 +253,7 @@ TABLES: dict[str, Callable[[list[Record]], list[Table]]] = {
     "turns": _turns,
     "restores": _restores,
     "stalls": _stalls,
+    "soak": _soak,
     "overlaps": _overlaps,
     "crowds": _crowds,
     "costs": _costs,

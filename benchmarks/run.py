@@ -27,6 +27,7 @@ class Scale:
         allowance: Seconds a peer, `FileSessionManager` aside, may take in one cell before it takes part in one round of
             four only.
         stall_turns: Turns on a watched event loop.
+        soak_turns: Turns of each in local files that others lock.
         latency: Seconds a request to a remote storage takes.
         thinking: Seconds the model takes, where overlap is measured.
         overlap_turns: Turns there.
@@ -42,6 +43,7 @@ class Scale:
     windows: dict[int, int]
     allowance: float
     stall_turns: int
+    soak_turns: int
     latency: float
     thinking: float
     overlap_turns: int
@@ -58,6 +60,7 @@ FULL = Scale(
     windows={40: 20, 10_000: 20, 100_000: 20},
     allowance=4.0,
     stall_turns=20,
+    soak_turns=20_000,
     latency=0.02,
     thinking=0.2,
     overlap_turns=20,
@@ -73,6 +76,7 @@ QUICK = Scale(
     windows={40: 6, 10_000: 6},
     allowance=0.3,
     stall_turns=5,
+    soak_turns=1_000,
     latency=0.02,
     thinking=0.2,
     overlap_turns=5,
@@ -88,6 +92,7 @@ TINY = Scale(
     windows={40: 2, 60: 2},
     allowance=5.0,
     stall_turns=2,
+    soak_turns=25,
     latency=0.001,
     thinking=0.01,
     overlap_turns=2,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import costs, crowds, footprints, overlaps, restores, stalls, turns
+from . import costs, crowds, footprints, overlaps, restores, soak, stalls, turns
 from .run import Run
 
 Section = Callable[[Run], list[dict[str, Any]]]
@@ -14,6 +14,7 @@ SECTIONS: dict[str, Section] = {
     "turns": turns.run,
     "restores": restores.run,
     "stalls": stalls.run,
+    "soak": soak.run,
     "overlaps": overlaps.run,
     "crowds": crowds.run,
     "costs": costs.run,
