@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from strands_persql.client import PerSQL, Statement, _checkpoints, _local, _pace
-from strands_persql.client._pace import FIRST_PAUSE, LONGEST_PAUSE, Pace
+from strands_persql.client._pace import ENOUGH, FIRST_PAUSE, LONGEST_PAUSE, Pace
 from strands_persql.client._store import LOOK_SECONDS
 
 CHECKPOINT = "persql-checkpoint"
@@ -216,7 +216,7 @@ def test_a_slow_file_is_left_to_the_workers() -> None:
         now += LONGEST_PAUSE
     assert pauses[:5] == [FIRST_PAUSE * 4**n for n in range(5)]
     assert pauses[-1] <= 4 * LONGEST_PAUSE
-    for _ in range(10):
+    for _ in range(ENOUGH):
         pace.tried(0.0001, now)
     pace.tried(2 * SLOW_SECONDS, now)
     assert pace.is_quick(now + FIRST_PAUSE)

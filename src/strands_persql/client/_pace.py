@@ -13,8 +13,11 @@ SLOW_SECONDS = 0.002
 """A write that takes longer than this would be felt by whatever else runs on the loop."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0
-"""Seconds for which the workers write after a slow one, at first and at most. A busy machine delays one in a thousand
-writes, and a short pause costs little then; each further slow one makes it four times as long, each quick one half."""
+"""Seconds for which the workers write after a slow one, at first and at most: four times as long each time the loop's
+writes were slow again at once. A busy machine delays one in a hundred writes, and such a pause is short."""
+
+ENOUGH = 5
+"""So many quick writes, one after the other, and the pause is the first one again."""
 
 
 class Pace:
@@ -22,6 +25,7 @@ class Pace:
 
     def __init__(self) -> None:
         self._pause = FIRST_PAUSE
+        self._quick = ENOUGH
         self._resumes = 0.0
 
     def is_quick(self, now: float) -> bool:
@@ -30,8 +34,9 @@ class Pace:
 
     def tried(self, seconds: float, now: float) -> None:
         """A write on the loop's thread has taken so many seconds, until `now`."""
-        if seconds > SLOW_SECONDS:
-            self._resumes = now + self._pause
-            self._pause = min(4 * self._pause, LONGEST_PAUSE)
-        elif self._pause > FIRST_PAUSE:
-            self._pause = max(self._pause / 2, FIRST_PAUSE)
+        if seconds <= SLOW_SECONDS:
+            self._quick += 1
+            return
+        self._pause = FIRST_PAUSE if self._quick >= ENOUGH else min(4 * self._pause, LONGEST_PAUSE)
+        self._resumes = now + self._pause
+        self._quick = 0
