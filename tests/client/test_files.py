@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shutil
 import sqlite3
@@ -230,6 +231,47 @@ def test_open_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert databases[4].query("SELECT * FROM t")["data"] == []
         assert len(databases[0].query("SELECT * FROM t")["data"]) == 10
         assert len(list(tmp_path.glob("*-wal"))) == 3
+
+
+def test_files_that_nobody_has_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service has a file for each of its users, and each of them comes back."""
+    monkeypatch.setattr(_local, "MAX_OPEN", 3)
+    with PerSQL(local=f"{tmp_path}/") as client:
+        place: Any = client._place
+        for number in range(20):
+            client.database(f"acme/user-{number}").query("CREATE TABLE t (a)")
+            client.database(f"acme/user-{number}").query(INSERT, [f"of user {number}"])
+        gc.collect()
+        assert len(place._stores) == len(place._kept.stores) == 3
+        for number in range(20):
+            found = client.database(f"acme/user-{number}").query("SELECT a FROM t")["data"]
+            assert found == [{"a": f"of user {number}"}]
+        client.database("acme/user-7").close()
+        gc.collect()
+        client.database("acme/user-1").query(INSERT, ["again"])
+        assert len(place._stores) == 3
+    with PerSQL(local=":memory:") as memory:
+        memory.database("acme/a").query("CREATE TABLE t (a)")
+        gc.collect()
+        assert memory.database("acme/a").query("SELECT a FROM t")["data"] == []
+
+
+def test_what_was_erased_from_a_forgotten_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its bytes are wiped when the client is closed, although its file has made room for others long ago."""
+    monkeypatch.setattr(_local, "MAX_OPEN", 1)
+    with PerSQL(local=f"{tmp_path}/") as client:
+        erased = client.database("acme/erased")
+        erased.query("CREATE TABLE t (a)")
+        for number in range(200):
+            erased.query(INSERT, [f"SECRET-{number} " * 30])
+        erased.wipe()
+        erased.query("DELETE FROM t WHERE rowid % 2")
+        del erased
+        for number in range(3):
+            client.database(f"acme/user-{number}").query("CREATE TABLE t (a)")
+        gc.collect()
+        before = (tmp_path / "acme.erased.db").stat().st_size
+    assert (tmp_path / "acme.erased.db").stat().st_size < before
 
 
 def test_one_database_can_be_closed(tmp_path: Path) -> None:

@@ -28,14 +28,9 @@ tried again after as many bytes more."""
 
 
 class Checkpoints:
-    """When a store's log is taken into its file.
+    """When a store's log is taken into its file."""
 
-    Args:
-        make: Makes a checkpoint, and tells how many bytes are left in the log. Called on a thread of its own.
-    """
-
-    def __init__(self, make: Callable[[], int]) -> None:
-        self._make = make
+    def __init__(self) -> None:
         self.after_fork()
 
     def after_fork(self) -> None:
@@ -43,21 +38,26 @@ class Checkpoints:
         self._due_at = LOG_BYTES
         self._thread: threading.Thread | None = None
 
-    def grown(self, size: int) -> None:
-        """The log has so many bytes; the store's lock is held."""
+    def grown(self, size: int, make: Callable[[], int]) -> None:
+        """The log has so many bytes; the store's lock is held.
+
+        Args:
+            size: The bytes.
+            make: Makes a checkpoint, and tells how many bytes are left in the log. Called on a thread of its own.
+        """
         if size < self._due_at or self._thread is not None:
             return
         self._due_at = size + LOG_BYTES
-        thread = threading.Thread(target=self._run, name="persql-checkpoint", daemon=True)
+        thread = threading.Thread(target=self._run, args=[make], name="persql-checkpoint", daemon=True)
         with suppress(RuntimeError):  # the interpreter is ending, or the system has no more threads
             self._thread = thread
             contextvars.Context().run(thread.start)
             return
         self._thread = None
 
-    def _run(self) -> None:
+    def _run(self, make: Callable[[], int]) -> None:
         try:
-            self._due_at = self._make() + LOG_BYTES
+            self._due_at = make() + LOG_BYTES
         except (PerSQLError, sqlite3.Error) as error:
             logger.debug("error=<%s> | a log was not taken into its file", error)
         finally:

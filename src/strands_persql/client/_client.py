@@ -6,6 +6,7 @@ import os
 import re
 import threading
 from typing import TYPE_CHECKING, NoReturn
+from weakref import WeakValueDictionary
 
 from ._databases import Databases
 from ._failures import closed_error
@@ -68,7 +69,7 @@ class PerSQL:
         else:
             address, token = check_base_url(base_url), _check_token(token or "")
             self._place = Service(address, token, timeout=timeout, max_retries=max_retries)
-        self._handles: dict[str, RemoteDatabase | LocalDatabase] = {}
+        self._handles: WeakValueDictionary[str, RemoteDatabase | LocalDatabase] = WeakValueDictionary()
         self._lock = threading.Lock()
         self._closed = False
 
@@ -88,7 +89,9 @@ class PerSQL:
         return cls(token, base_url=base_url, timeout=timeout, max_retries=max_retries)
 
     def database(self, name: str) -> RemoteDatabase | LocalDatabase:
-        """A handle of the database `"namespace/slug"`; the same one each time. Nothing is opened or sent.
+        """A handle of the database `"namespace/slug"`; the same one as long as anybody has it.
+
+        Nothing is opened or sent.
 
         Raises:
             ValueError: For a name that isn't of that form.

@@ -143,12 +143,13 @@ class Folder:
         self._path = "" if self._memory else os.path.abspath(text)
         self._is_folder = not self._memory and (ends_in_slash or os.path.isdir(self._path))
         self._lock = threading.Lock()
-        self._stores: dict[str, Store] = {}
-        self._open = _OpenFiles()
+        # A file's store is there while anybody has it, or it is open: a service has a file for each of its users.
+        self._stores: weakref.WeakValueDictionary[str, Store] = weakref.WeakValueDictionary()
+        self._kept = _Kept()
         self._closed = False
         survive_forks(self)
         # A client that was dropped without close(), or is still there when the interpreter ends.
-        weakref.finalize(self, _close_unused, self._stores)
+        weakref.finalize(self, _close_unused, self._kept)
 
     def store(self, namespace: str, slug: str) -> Store:
         """The store of a database; opened by the first call on it."""
@@ -162,10 +163,13 @@ class Folder:
         with self._lock:
             if self._closed:
                 raise closed_error()
-            if key not in self._stores:
+            store = self._stores.get(key)
+            if store is None:
                 prepare = partial(_prepare, path, name) if self._is_folder else _nothing
-                self._stores[key] = Store(path, prepare=prepare, opened=self._open.add)
-            return self._stores[key]
+                store = self._stores[key] = Store(path, prepare=prepare, opened=self._kept.add)
+                if self._memory:
+                    self._kept.stores.add(store)
+            return store
 
     def names(self) -> list[str]:
         """The databases that exist: the folder's files, or those of memory that this client has used."""
@@ -194,7 +198,7 @@ class Folder:
         """Close all files; databases in memory are gone."""
         with self._lock:
             self._closed = True
-            stores = list(self._stores.values())
+            stores = {*self._stores.values(), *self._kept.stores}
         with ExitStack() as closing:  # all of them, whatever one of them raises
             for store in stores:
                 closing.callback(store.close)
@@ -203,24 +207,30 @@ class Folder:
         return f"local={':memory:' if self._memory else self._path!r}"
 
 
-class _OpenFiles:
-    """The files of a client that are open, of which those used longest ago make room for others."""
+class _Kept:
+    """The stores of a client that are there although nobody may have them any more.
+
+    Those in memory, the files that are open, of which those used longest ago make room for others, and the files from
+    which something is to be wiped when the client is closed.
+    """
 
     def __init__(self) -> None:
-        self._stores: set[Store] = set()
+        self.stores: set[Store] = set()
 
     def add(self, store: Store) -> None:
-        """One more has been opened."""
-        self._stores.add(store)
-        surplus = len(self._stores) - MAX_OPEN
-        if surplus > 0:
-            for old in sorted(self._stores.copy(), key=lambda each: each.used)[:surplus]:
-                if old is not store and old.gives_way():
-                    self._stores.discard(old)
+        """One more file has been opened."""
+        self.stores.add(store)
+        stores = sorted(self.stores.copy(), key=lambda each: each.used)
+        surplus = sum(each.is_open for each in stores) - MAX_OPEN
+        for old in stores:
+            if old is not store and surplus > 0 and old.is_open:
+                surplus -= old.gives_way()
+            if not old.is_kept:
+                self.stores.discard(old)
 
 
-def _close_unused(stores: dict[str, Store]) -> None:
-    for store in list(stores.values()):
+def _close_unused(kept: _Kept) -> None:
+    for store in kept.stores.copy():
         try:
             store.drop()
         except PerSQLError as error:

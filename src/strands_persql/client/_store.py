@@ -81,7 +81,7 @@ class Store:
         self._log_size = 0
         self._waits = True  # the connection waits for others' locks
         self._pace = Pace()
-        self._checkpoints = Checkpoints(self._checkpoint) if takes_in_log else None
+        self._checkpoints = Checkpoints() if takes_in_log else None
         self._refusal: str | None = None
         self._closed = False
         self._wiped = False
@@ -153,7 +153,7 @@ class Store:
             return False
         self._looked, self._log_size = now, size
         if self._checkpoints is not None and self._file.has_log:
-            self._checkpoints.grown(size)
+            self._checkpoints.grown(size, self._checkpoint)
         return True
 
     def _wait_for_locks(self, waits: bool) -> None:
@@ -186,6 +186,16 @@ class Store:
             source.use(lambda connection: copy_database(connection, path))
         finally:
             source.rest()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has a file, and that is open."""
+        return bool(self.path) and self._connection is not None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it has something that would be lost with it: memory, an open file, or bytes that are to be wiped."""
+        return not self.path or self._connection is not None or self._wiped
 
     def wipe(self) -> None:
         """What has been overwritten or deleted is to be gone from the file's bytes once it is closed."""
