@@ -124,6 +124,12 @@ async def test_an_index_is_kept_by_everybody(place: Place) -> None:
     assert await indexed.search("zebra") == []
     assert {each.key for each in await indexed.search("apple lion")} == {"a/k.md", "l"}
     assert [each.key for each in await indexed.search("k")] == ["a/k.md"]
+    with place.sqlite() as connection:  # parts of a write that was broken off, and their end
+        connection.execute("INSERT INTO strands_objects VALUES ('l', 5, 0, 0, '', 0, 'zebra')")
+    assert [each.key for each in await indexed.search("lion")] == ["l"] and await indexed.search("zebra") == []
+    with place.sqlite() as connection:
+        connection.execute("DELETE FROM strands_objects WHERE part = 5")
+    assert [each.key for each in await indexed.search("lion")] == ["l"]
     await plain.delete("a/k.md")
     assert await indexed.search("apple k") == []
     with place.sqlite() as connection:
