@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from strands_persql.administration.values import many, mapping, sequence, time_of
+from strands_persql.administration.values import many, sequence, time_of
+from strands_persql.database.encoding import mapping
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
 

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any, cast
 
-from ..database.encoding import mapping
-
-__all__ = ["many", "mapping", "sequence", "time_of"]
+__all__ = ["many", "sequence", "time_of"]
 
 
 def sequence(value: Any) -> Sequence[Any]:

@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..administration.values import mapping, sequence
+from ..administration.values import sequence
+from ..database.encoding import mapping
 from ._output import size
 
 __all__ = ["message_text"]

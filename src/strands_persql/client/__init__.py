@@ -12,9 +12,11 @@ from ._names import file_name, split_name
 from ._protocol import Database, QueryResult, Statement
 from ._remote import RemoteDatabase, end_requests
 from ._retry import retries_so_far
+from ._statements import MAX_STATEMENTS
 from ._store import is_open
 
 __all__ = [
+    "MAX_STATEMENTS",
     "Database",
     "Handle",
     "LocalDatabase",

@@ -25,6 +25,8 @@ __all__ = [
 ]
 
 MAX_STATEMENTS = 100
+"""Statements in one batch (PerSQL, "Platform limits")."""
+
 MAX_PARAMS = 100
 MAX_EXACT_INTEGER = 2**53 - 1
 """The service's integers are JavaScript numbers: a greater one would come back as another."""

@@ -22,7 +22,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from ..client import is_blameless, logger_of, survive_forks
+from ..client import MAX_STATEMENTS, is_blameless, logger_of, survive_forks
 from ..errors import PerSQLError, TransportError
 
 if TYPE_CHECKING:
@@ -36,9 +36,6 @@ logger = logger_of(__name__)
 REQUESTS_AT_ONCE = 4
 """Requests to one database before writes wait for one another. The service runs them one by one; several on their way
 at once keep it busy."""
-
-MAX_STATEMENTS = 100
-"""Statements in one batch (PerSQL, "Platform limits")."""
 
 SHARED_CHARACTERS = 250_000
 """Characters of parameters in a request that sessions share: a longer write takes long to send, and goes by itself."""

@@ -345,6 +345,16 @@ async def test_without_an_index(place: Place) -> None:
     assert not place.holds("coffee")
 
 
+@pytest.mark.parametrize("full_text", [True, False])
+async def test_words_between_letters_of_other_scripts(place: Place, full_text: bool) -> None:
+    """A word is found between letters of a script that doesn't part words."""
+    store = place.store(full_text=full_text)
+    texts = ["用strands做的", "これはSTRANDSです", "ผมใช้strandsครับ", "주소strands변경"]
+    await asyncio.gather(*map(store.add, texts))
+    assert sorted(contents(await store.search("Strands"))) == sorted(texts)
+    assert contents(await store.search("做的")) == texts[:1]
+
+
 async def test_a_scan_is_bounded(local: Place) -> None:
     """A scan looks at the newest 5,000 memories."""
     store = local.store(full_text=False)

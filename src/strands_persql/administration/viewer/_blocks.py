@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
+from ...database.encoding import mapping
 from ..blanking import ERASED
-from ..values import mapping
 from ._text import Clip, Moment, Shown, binary_of, clip, clip_json, clip_value, one_line, size
 
 __all__ = ["Guarded", "Result", "Text", "blocks_of", "result_of", "tool_results", "tool_use_ids"]

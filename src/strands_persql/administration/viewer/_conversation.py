@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from ...database.encoding import mapping
 from ..results import TranscriptMessage
-from ..values import mapping
 from ._blocks import Guarded, Result, Text, blocks_of, result_of, tool_results, tool_use_ids
 from ._text import Clip, Moment, Shown, clip_json, count, duration, moment
 

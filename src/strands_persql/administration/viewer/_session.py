@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Protocol, cast
 
+from ...database.encoding import mapping
 from ..results import AgentSummary, MultiAgentSummary, SessionDetail, TranscriptMessage, Usage
-from ..values import many, mapping, sequence
+from ..values import many, sequence
 from ._blocks import blocks_of
 from ._conversation import conversation, with_inline
 from ._text import Clip, Moment, Shown, clip_json, clip_value, count, duration, moment, size

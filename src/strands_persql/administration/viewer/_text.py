@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import timezone
 from typing import Any, cast
 
-from ..values import mapping, time_of
+from ...database.encoding import mapping
+from ..values import time_of
 
 __all__ = [
     "LIMIT",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..decoding import AgentRecord, FoundParts
 from ..query import Query
 from ._layout import first_revision, revision_step
+from ._listing import newest_message
 from ._parts import Parts
 from ._statements import keeping_created_at, statement
 
@@ -21,8 +22,7 @@ __all__ = ["Agents", "select_agents"]
 def select_agents(prefix: str) -> str:
     """What reads agents `a`: `agent_id, revision, live_window, data, last_message_id`."""
     return (
-        "SELECT a.agent_id, a.revision, a.live_window, a.data, (SELECT max(m.message_id) FROM "
-        f"{prefix}messages AS m WHERE m.session_id = a.session_id AND m.agent_id = a.agent_id) AS last_message_id "
+        f"SELECT a.agent_id, a.revision, a.live_window, a.data, {newest_message(prefix)} AS last_message_id "
         f"FROM {prefix}agents AS a"
     )
 

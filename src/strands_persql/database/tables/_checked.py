@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ..encoding import PARTS_MARKER
+from ._statements import is_in_parts
 
 __all__ = [
     "LOOKS",
@@ -136,16 +136,12 @@ def _tool_ids(block: str) -> str:
     )
 
 
-def _is_marker(document: str) -> str:
-    return f"substr({document}, 1, {len(PARTS_MARKER)}) = '{PARTS_MARKER}'"
-
-
 def _names_parts(document: str) -> str:
     return f"json_type({document}, '$.persql_parts') = 'integer' AND json_type({document}, '$.generation') = 'text'"
 
 
 _HAS_PARTS = (
-    f"CASE WHEN {_is_marker('t.data')} AND json_valid(t.data) AND NOT coalesce({_is_marker('t.live')}, 0) "
+    f"CASE WHEN {is_in_parts('t.data')} AND json_valid(t.data) AND NOT coalesce({is_in_parts('t.live')}, 0) "
     f"THEN coalesce({_names_parts('t.data')} "
     "AND (SELECT count(*) FROM {p}chunks AS c WHERE c.session_id = t.session_id AND c.kind = 'message' "
     "AND c.owner = t.agent_id AND c.message_id = t.message_id "
@@ -169,7 +165,7 @@ def _is_named(kind: str) -> str:
     other = f"coalesce({_names_parts(document)} AND json_extract({document}, '$.generation') <> t.generation, 0)"
     return (
         f"EXISTS (SELECT 1 FROM {{p}}{table} AS r WHERE t.kind = '{kind}' AND r.session_id = t.session_id "
-        f"AND r.{column} = t.owner{position} AND {_is_marker(document)} "
+        f"AND r.{column} = t.owner{position} AND {is_in_parts(document)} "
         f"AND NOT CASE WHEN json_valid({document}) THEN {other} ELSE 0 END)"
     )
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..encoding import PARTS_MARKER
 from ..query import Query, each, together
 from ._conditions import require, require_version
 from ._layout import revision_step
 from ._listing import ALL_TABLES, Listing, newest_message
 from ._session_objects import SessionObjects
-from ._statements import statement
+from ._statements import is_in_parts, statement
 
 if TYPE_CHECKING:
     from ...client import Statement
@@ -157,7 +156,7 @@ class Deleting:
         return statement(
             f"UPDATE {self._prefix}agents AS a SET revision = revision + ?, "
             f"live_window = json_array(json_array(coalesce({newest_message(self._prefix)} + 1, 0), NULL)), "
-            f"data = CASE WHEN json_valid(a.data) AND substr(a.data, 1, {len(PARTS_MARKER)}) <> '{PARTS_MARKER}' "
+            f"data = CASE WHEN json_valid(a.data) AND NOT {is_in_parts('a.data')} "
             "THEN json_replace(a.data, '$.conversation_manager_state.removed_message_count', 0, "
             "'$.conversation_manager_state.summary_message', NULL, "
             f"'$._internal_state.interrupt_state', json('{no_interrupts}'), "

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..decoding import AgentRecord, FoundParts, StoredMessage
-from ..encoding import PARTS_MARKER
 from ..query import Query, Row
 from ._listing import newest_message, written_at
-from ._statements import statement
+from ._statements import is_in_parts, statement
 
 if TYPE_CHECKING:
     from ..live_window import Range
@@ -144,12 +143,10 @@ class Reading:
         messages.
         """
         p = self._prefix
-        in_parts = (
-            f"'{PARTS_MARKER}' IN (substr(m.data, 1, {len(PARTS_MARKER)}), substr(m.live, 1, {len(PARTS_MARKER)}))"
-        )
         size = (
-            f"length(m.data) + coalesce(length(m.live), 0) + CASE WHEN {in_parts} THEN "
-            f"coalesce((SELECT sum(length(c.data)) FROM {p}chunks AS c WHERE c.session_id = m.session_id AND c.kind IN "
+            "length(m.data) + coalesce(length(m.live), 0) + "
+            f"CASE WHEN {is_in_parts('m.data')} OR {is_in_parts('m.live')} THEN coalesce("
+            f"(SELECT sum(length(c.data)) FROM {p}chunks AS c WHERE c.session_id = m.session_id AND c.kind IN "
             "('live', 'message') AND c.owner = m.agent_id AND c.message_id = m.message_id), 0) ELSE 0 END AS size"
         )
         params: tuple[str | int | None, ...]
@@ -204,7 +201,7 @@ class Reading:
                 4 MB.
         """
         p = self._prefix
-        which = f"m.live IS NOT NULL AND substr(m.data, 1, {len(PARTS_MARKER)}) <> '{PARTS_MARKER}'"
+        which = f"m.live IS NOT NULL AND NOT {is_in_parts('m.data')}"
         if holding:
             which = (
                 f"instr(m.data, ?) > 0 OR EXISTS (SELECT 1 FROM {p}chunks AS c WHERE c.session_id = m.session_id "
@@ -252,7 +249,7 @@ class Reading:
         return Query(statements, read)
 
 
-_IN_PARTS = f"substr(data, 1, {len(PARTS_MARKER)}) = '{PARTS_MARKER}'"
+_IN_PARTS = is_in_parts("data")
 _METADATA = "$.message.metadata"
 _BLOCKS = "(SELECT count(*) FROM json_each(document, '$.message.content') AS b WHERE b.type = 'object' AND {0})"
 

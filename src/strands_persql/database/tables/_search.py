@@ -10,11 +10,10 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..encoding import PARTS_MARKER
 from ..query import Query, rows_as, unanswered
 from ._fts import create_triggers, matching, without_deleted_words
 from ._reading import PAGE_BYTES
-from ._statements import statement
+from ._statements import is_in_parts, statement
 from ._texts import Texts, unparted
 
 if TYPE_CHECKING:
@@ -195,7 +194,7 @@ class Search(Texts):
             lacking = "SELECT 1 FROM json_each(?) AS w WHERE instr(lower(s.text), w.value) = 0"
             where = f"{where} AND {unparted('s.text')} AND NOT EXISTS ({lacking})"
             bounds = (*bounds, json.dumps(holding))
-        unread = f"(substr(data, 1, {len(PARTS_MARKER)}) = '{PARTS_MARKER}' OR {_is_odd('data')})"
+        unread = f"({is_in_parts('data')} OR {_is_odd('data')})"
         page = (
             f"SELECT {self.key}, {_described('data')}, coalesce({text_of('data')}, '') AS text, "
             f"{unread} AS unread FROM {source} WHERE {where} ORDER BY {self.key} LIMIT ?"

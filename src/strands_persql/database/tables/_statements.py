@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ...errors import named
+from ..encoding import PARTS_MARKER
 
 if TYPE_CHECKING:
     from ...client import Statement
@@ -35,6 +36,11 @@ def checked_prefix(prefix: object) -> str:
 def statement(sql: str, *params: Value) -> Statement:
     """One statement with its positional parameters."""
     return {"sql": sql, "params": params}
+
+
+def is_in_parts(document: str) -> str:
+    """Whether the document in a column is stored in parts; NULL where there is none."""
+    return f"substr({document}, 1, {len(PARTS_MARKER)}) = '{PARTS_MARKER}'"
 
 
 def under_revision(table: str, owner: str) -> str:
