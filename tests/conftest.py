@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.amber import AmberSnapshotExtension
 
@@ -13,6 +15,22 @@ from strands_persql.client import _retry
 
 from . import processes
 from .emulator import Emulator, Server
+from .thorough import tries
+
+settings.register_profile(  # unhurried, and with a blob printed that repeats a failure
+    "strands-persql",
+    deadline=None,
+    max_examples=tries(25, 100),
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.load_profile("strands-persql")
+
+
+def pytest_collection_finish() -> None:
+    """Let no collection of garbage look again and again at what was imported: it stays until the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,8 @@
 A fresh interpreter takes two seconds to import them, and the tests start many. `python()` stands in for
 `[sys.executable]` at the beginning of a command: a small program that hands its arguments, folder, environment and
 streams to the process that forks, waits for the child, and ends as it does. The child is a process like any other: its
-memory, threads, connections and exit are its own. A test that kills its process, or looks at what is imported, starts a
-fresh interpreter.
+memory, threads, connections and exit are its own. `kill` kills it. A test that looks at what is imported starts a fresh
+interpreter.
 """
 
 from __future__ import annotations
@@ -56,6 +56,12 @@ def python() -> list[str]:
     return [sys.executable, "-I", "-S", __file__, "run", address]
 
 
+def kill(process: subprocess.Popen[Any]) -> None:
+    """Kill the child that was begun by such a command and has spoken already, and wait until it is dead."""
+    process.send_signal(signal.SIGUSR1 if _kept else signal.SIGKILL)
+    process.wait()
+
+
 def close() -> None:
     """End the process that forks, where there is one."""
     while _kept:
@@ -67,6 +73,8 @@ def close() -> None:
 
 def _run(address: str, arguments: list[str]) -> int:
     """Have a command run by a child of the process that forks, and end as the child does."""
+    passed_on = {signal.SIGINT: signal.SIGINT, signal.SIGTERM: signal.SIGTERM, signal.SIGUSR1: signal.SIGKILL}
+    signal.pthread_sigmask(signal.SIG_BLOCK, passed_on)  # until it is known whom to pass them on to
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(address)
         wanted = {"arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)}
@@ -74,8 +82,9 @@ def _run(address: str, arguments: list[str]) -> int:
         connection.sendall(json.dumps(wanted).encode() + b"\n")
         with connection.makefile() as told:
             child = int(told.readline())
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, lambda number, _: os.kill(child, number))
+            for number in passed_on:
+                signal.signal(number, lambda number, _: os.kill(child, passed_on[signal.Signals(number)]))
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, passed_on)
             # Whoever reads these streams to their end waits for the child alone.
             for stream in range(3):
                 with contextlib.suppress(OSError):

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import subprocess
-import sys
 from typing import Any
 
 import anyio
@@ -19,7 +18,7 @@ from strands_persql.engine import leftovers
 from strands_persql.engine.ordering import is_ordered
 from strands_persql.errors import PerSQLError
 
-from ..processes import ROOT
+from ..processes import ROOT, python
 from .agents import agent_of
 from .features import needs_order
 from .harness import Durability, Scenario, Store, soon, user, words_of
@@ -174,7 +173,7 @@ print(manager.pending)
 
 def test_the_end_of_the_interpreter(store: Store) -> None:
     """A process that ends with rows pending stores them, and says so once."""
-    ended = subprocess.run([sys.executable, "-c", ENDS, store.path], cwd=ROOT, capture_output=True, text=True)
+    ended = subprocess.run([*python(), "-c", ENDS, store.path], cwd=ROOT, capture_output=True, text=True)
     assert ended.stdout.split() == ["2"]
     [line] = ended.stderr.splitlines()
     assert line.startswith("WARNING strands_persql") and "sessions=<1>, rows=<2>, lost=<0>" in line

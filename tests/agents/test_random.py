@@ -18,6 +18,7 @@ from strands.agent.conversation_manager import (
 )
 from strands.agent.state import AgentState
 
+from ..thorough import tries
 from .agents import agent_of
 from .harness import Durability, Scenario, Store, assert_rows_sound, assert_same, assistant, restored, user
 from .scripted import ScriptedModel, fail, overflow, redact_user, tools, use
@@ -25,7 +26,7 @@ from .scripted import ScriptedModel, fail, overflow, redact_user, tools, use
 SEED = os.environ.get("STRANDS_PERSQL_SEED")
 """Runs one session alone: the one whose test printed this seed."""
 
-SESSIONS = 1 if SEED else 24
+SESSIONS = 1 if SEED else tries(8, 24)
 STEPS = 22
 
 MANAGERS: list[Callable[[], Any]] = [

@@ -18,8 +18,10 @@ from strands_persql.client import PerSQL, _forks
 from strands_persql.errors import PerSQLError
 from tests.client.children import forked, forking, heard, in_child
 
+from ..thorough import tries
+
 pytestmark = forking
-CHILDREN = 20
+CHILDREN = tries(8, 20)
 
 
 def stored(path: Path) -> set[str]:

@@ -23,6 +23,8 @@ from strands_persql.client._names import file_name, label_of_file, name_of_file,
 from strands_persql.errors import PermissionDeniedError, PerSQLError
 from tests.client.children import forking, in_child
 
+from ..thorough import tries
+
 PART = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._~-]{0,127}", fullmatch=True)
 NAMES = st.builds("{}/{}".format, PART, PART)
 
@@ -207,7 +209,7 @@ def test_a_locked_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_many_may_open_a_new_file_at_once(tmp_path: Path) -> None:
     """Where several switch it to WAL at the same moment, SQLite itself fails about one in a hundred at once."""
-    clients, files = 3, 200
+    clients, files = 3, tries(60, 200)
     barrier = threading.Barrier(clients)
 
     def begin(number: int) -> None:

@@ -209,7 +209,8 @@ class Emulator:
         return cached if cached is not None and self.now() - cached.at < ONE_DAY else None
 
     def close(self) -> None:
-        """Close the clients and the files."""
+        """Close the clients and the files, and be known to the server no more."""
+        self.server.forget(self)
         for client in self._clients:
             client.close()
         for engine in self._engines.values():

@@ -55,6 +55,10 @@ class Server:
         self._namespaces[name] = emulator
         return emulator
 
+    def forget(self, emulator: Emulator) -> None:
+        """Know a namespace no more: its tokens are good for nothing, and its log is let go."""
+        self._namespaces.pop(emulator.namespace, None)
+
     def start(self) -> None:
         """Listen; returns when connections are taken."""
         # With the protocol named, asyncio turns Nagle's algorithm off; else each answer waits 40 ms for an ACK.
@@ -94,7 +98,7 @@ class Server:
     def close(self) -> None:
         """Stop, and remove the data."""
         self.stop()
-        for emulator in self._namespaces.values():
+        for emulator in list(self._namespaces.values()):
             emulator.close()
         self._folder.cleanup()
 

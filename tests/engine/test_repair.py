@@ -13,6 +13,8 @@ from strands.session import RepositorySessionManager
 
 from strands_persql.engine.repair import repair
 
+from ..thorough import tries
+
 FIX = RepositorySessionManager._fix_broken_tool_use
 # The newest rules: an orphan result is taken out wherever it stands, and the text beside it stays.
 ORPHAN = {"toolResult": {"toolUseId": "t", "status": "success", "content": []}}
@@ -68,7 +70,7 @@ def test_mends_as_strands_does(history: list[dict[str, Any]]) -> None:
     assert changed == (ours != history)
 
 
-@settings(max_examples=300)
+@settings(max_examples=tries(60, 300))
 @given(HISTORIES)
 def test_models_take_what_was_mended(history: list[dict[str, Any]]) -> None:
     """Whatever the history was, but for its last message none is empty, and each tool use is followed by its result."""

@@ -33,6 +33,7 @@ from strands_persql.engine.threads import (
 )
 
 from ..emulator import Emulator, faults
+from ..processes import python
 
 PATIENCE = 10.0
 """Seconds after which a test fails instead of hanging."""
@@ -435,7 +436,7 @@ def work(name="done"):
 
 def ended(script: str, folder: Path) -> set[str]:
     """Run a program to its end; the names of the files it leaves."""
-    subprocess.run([sys.executable, "-c", SLOW + script, str(folder)], check=True, timeout=60)
+    subprocess.run([*python(), "-c", SLOW + script, str(folder)], check=True, timeout=60)
     return {path.name for path in folder.iterdir()}
 
 
@@ -503,7 +504,7 @@ atexit.register(lambda: submit(lambda: work("late")))
 for number in range(40):
     submit(lambda number=number: work(str(number)))
 """
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    subprocess.run([*python(), "-c", script], check=True, timeout=60)
     assert {path.name for path in tmp_path.iterdir()} == {*map(str, range(40)), "late"}
 
 

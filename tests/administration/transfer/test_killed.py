@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from strands.session import FileSessionManager
 
 from strands_persql import TransportError
 
+from ... import processes
 from ...agents.harness import assert_same
 from ...agents.remote.places import Remote
 from ...emulator import Emulator, faults
@@ -44,7 +44,7 @@ def killed(place: Remote, way: str, path: Path, *, at: int, delay: float) -> int
     emulator = place.emulator
     arguments = [emulator.url, emulator.token(), emulator.name, way, str(path)]
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.administration.transfer.process", *arguments],
+        [*processes.python(), "-m", "tests.administration.transfer.process", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=ROOT,
@@ -56,7 +56,7 @@ def killed(place: Remote, way: str, path: Path, *, at: int, delay: float) -> int
             process.stdin.write(b"\n")
             if int(line) >= at:
                 time.sleep(delay)  # into the next batch, which is the last one that it can end
-                process.kill()
+                processes.kill(process)
                 break
     assert process.returncode in (0, -signal.SIGKILL)
     return process.returncode

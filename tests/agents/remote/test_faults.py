@@ -12,6 +12,7 @@ import pytest
 from strands.agent.conversation_manager import SlidingWindowConversationManager
 
 from ...emulator import faults
+from ...thorough import tries
 from ..agents import agent_of
 from ..harness import Durability, Scenario, words_of
 from ..scripted import (
@@ -23,7 +24,7 @@ from ..scripted import (
 )
 from .places import Remote
 
-TURNS = int(os.environ.get("STRANDS_PERSQL_TURNS", "150"))
+TURNS = int(os.environ.get("STRANDS_PERSQL_TURNS", tries(60, 150)))
 SEED = int(os.environ.get("STRANDS_PERSQL_SEED", "0")) or random.SystemRandom().getrandbits(32)
 
 EVERY_WAY = (

@@ -19,6 +19,7 @@ from strands_persql.database.sharing import REQUESTS_AT_ONCE
 from strands_persql.engine import tracing
 
 from ...emulator import Emulator, faults
+from ...thorough import tries
 from ..agents import agent_of
 from ..harness import words_of
 from ..scripted import (
@@ -87,7 +88,7 @@ async def test_agents_at_once_over_a_failing_service(emulator: Emulator) -> None
     agents = await crowd_of(emulator, CROWD)
     emulator.faults.randomly(SEED, 0.3, EVERY_WAY)
     said: dict[int, list[str]] = {number: [] for number in range(CROWD)}
-    for turn in range(6):
+    for turn in range(tries(3, 6)):
         speaking = choice.sample(range(CROWD), choice.randint(CROWD // 2, CROWD))
         prompts: list[str] = []
         for number in speaking:

@@ -22,13 +22,14 @@ from strands.types.session import Session, SessionAgent, SessionMessage, Session
 import strands_persql
 from strands_persql import PerSQLError, PerSQLSessionManager, PerSQLSessionRepository, SessionDataError
 
+from ...thorough import tries
 from ..agents import agent_of
 from ..harness import SESSION
 from ..scripted import ScriptedModel, tools, use
 from .places import Remote
 from .test_rivals import graph_of
 
-INPUTS = int(os.environ.get("STRANDS_PERSQL_INPUTS", "200"))
+INPUTS = int(os.environ.get("STRANDS_PERSQL_INPUTS", tries(60, 200)))
 SEED = int(os.environ.get("STRANDS_PERSQL_SEED", "0")) or random.SystemRandom().getrandbits(32)
 PACKAGE = str(Path(strands_persql.__file__).parent)
 TABLES = ("sessions", "agents", "messages", "multi_agents", "chunks")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from strands_persql.database.tables import Encoded
 
+from ...thorough import tries
 from .conftest import Place
 from .features import needs_storage
 
@@ -56,7 +57,7 @@ def test_any_order_of_calls(index: bool, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("strands_persql.stores._objects.KEYS_A_PAGE", 2)
 
     @seed(20)
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=tries(20, 60), deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(run=RUNS)
     def check(run: list[tuple[str, tuple[Any, ...]]]) -> None:
         with tempfile.TemporaryDirectory() as folder:
