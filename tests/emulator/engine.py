@@ -63,7 +63,7 @@ class Engine:
         run("PRAGMA synchronous = OFF")
         run("PRAGMA foreign_keys = ON")
         self._setlimits()
-        self._plans: dict[tuple[str, int], list[str]] = {}
+        self._plans: dict[tuple[str, int], tuple[list[str], set[str]]] = {}
 
     def run(self, statements: list[tuple[str, list[Any]]], *, transaction: bool) -> list[dict[str, Any]]:
         """Run statements in order.
@@ -99,8 +99,8 @@ class Engine:
         if sum(len(value.encode()) for value in bound if isinstance(value, str)) > MAX_ROW_BYTES:
             raise of_sql("string or blob too big", verb)
         touched, refusals = Touched(), list[str]()
-        plan, sizes = self._explain(sql, bound, verb)
         before, schema = self._connection.total_changes, self._schema_version()
+        plan, sizes = self._explain(sql, bound, verb, schema)
         self._connection.set_authorizer(self._authorizer(touched, refusals))
         try:
             cursor = self._connection.execute(sql, bound)
@@ -119,24 +119,31 @@ class Engine:
             "rowsWritten": rows_written(self._connection, touched, changed),
         }
 
-    def _explain(self, sql: str, bound: list[Any], verb: str) -> tuple[list[str], dict[str, int]]:
+    def _explain(self, sql: str, bound: list[Any], verb: str, schema: int) -> tuple[list[str], dict[str, int]]:
         """The query plan, and how many rows each table has that it touches; nothing for what can't be explained."""
         if verb not in ("SELECT", "WITH", "UPDATE", "DELETE", "INSERT"):
             return [], {}
+        if (sql, schema) not in self._plans:
+            self._plans[sql, schema] = self._planned(sql, bound)
+        plan, tables = self._plans[sql, schema]
+        scanned = any(line.startswith("SCAN") for line in plan)
+        return plan, {
+            table: self._connection.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0] if scanned else 0
+            for table in tables
+        }
+
+    def _planned(self, sql: str, bound: list[Any]) -> tuple[list[str], set[str]]:
+        """The query plan, and the tables that it touches."""
         touched = Touched()
         self._connection.set_authorizer(self._authorizer(touched, []))
         try:
             plan = [row[3] for row in self._connection.execute(f"EXPLAIN QUERY PLAN {sql}", bound)]
         except (sqlite3.Error, sqlite3.Warning):
-            return [], {}
+            return [], set()
         finally:
             self._connection.set_authorizer(_allow)
         names = {row[0] for row in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        scanned = any(line.startswith("SCAN") for line in plan)
-        return plan, {
-            table: self._connection.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0] if scanned else 0
-            for table in touched.tables & names
-        }
+        return plan, touched.tables & names
 
     def _authorizer(self, touched: Touched, refusals: list[str]) -> Any:
         def authorize(action: int, first: str | None, second: str | None, *_: Any) -> int:

@@ -31,6 +31,7 @@ from ...agents.scripted import (
     tools,
     use,
 )
+from ...thorough import tries
 from .conftest import Place
 from .test_reading import fill
 
@@ -413,7 +414,7 @@ def test_windows_of_any_kind_are_cut(local: Place) -> None:
     print(f"seed {seed}")
     chance = random.Random(seed)
     fill(local, ["s"], messages=30)
-    for round_ in range(60):
+    for round_ in range(tries(25, 60)):
         edges = sorted(chance.sample(range(30), 6))
         items: list[Any] = [[low, high] for low, high in zip(edges[::2], edges[1::2], strict=True)]
         if chance.random() < 0.3:

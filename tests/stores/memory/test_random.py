@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from ...thorough import tries
 from .conftest import Place
 from .features import needs_memory
 
@@ -17,7 +18,7 @@ WORDS = ["tea", "coffee", "dark", "light", "London", "東京", "茶", "chat", "m
 
 
 @pytest.mark.parametrize("full_text", [True, False], ids=["index", "scan"])
-@pytest.mark.parametrize("turn", range(2))
+@pytest.mark.parametrize("turn", range(tries(1, 2)))
 async def test_any_order(place: Place, turn: int, full_text: bool) -> None:
     """Three users and two stores of each, against a plain dict of what each remembers."""
     seed = int(os.environ.get("SEED", random.randrange(1 << 32)))
