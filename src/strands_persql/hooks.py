@@ -10,15 +10,13 @@ from .database.connector import Connector
 from .database.tables import Tables
 from .engine.closing import Closing
 from .engine.lifecycle import register
-from .engine.mirror import MAX_PENDING, Mirror
+from .engine.mirror import Mirror
 from .engine.recording import Recording
 from .errors import named
 
 if TYPE_CHECKING:
     from .client import Database
     from .engine.options import Durability
-
-__all__ = ["MAX_PENDING", "PerSQLHooks"]
 
 
 class PerSQLHooks(Closing, HookProvider):

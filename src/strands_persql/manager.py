@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from .client import Database
     from .engine.options import Durability
 
-__all__ = ["PerSQLSessionManager"]
-
 
 class _ByHand:
     """What adapters, history endpoints and tests call on Strands' File- and S3SessionManager beside the hooks.

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from .client import Database, Statement
     from .engine.recording import Recording
 
-__all__ = ["LiveSession", "PerSQLSessionRepository"]
-
 T = TypeVar("T")
 
 

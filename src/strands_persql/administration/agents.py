@@ -12,8 +12,6 @@ from .results import AgentSummary
 if TYPE_CHECKING:
     from ..database.decoding import AgentRecord
 
-__all__ = ["Agent"]
-
 
 @dataclass(slots=True)
 class Agent:

@@ -9,8 +9,6 @@ from ..engine.options import checked_session_id
 from ..errors import named
 from .values import time_of
 
-__all__ = ["count", "position", "text", "time", "two_ids"]
-
 
 def text(name: str, value: str) -> str:
     """A text that is valid Unicode, as the database's are."""

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from ..database.query import Row
     from ..database.tables import StoredTable
 
-__all__ = ["back_up"]
-
 _ROWS = 100
 """Rows that one transaction writes."""
 

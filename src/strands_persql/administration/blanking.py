@@ -12,8 +12,6 @@ from typing import Any, cast
 from ..database.encoding import Message, mapping
 from ..engine.copies import Copies, canonical
 
-__all__ = ["ERASED", "Renaming", "erased", "ids_of", "without_copies"]
-
 ERASED = "[erased]"
 """What stands where content was."""
 

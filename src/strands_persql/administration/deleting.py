@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from ..database.connector import Connector
     from ..database.tables import Search, Tables
 
-__all__ = ["delete", "prune"]
-
 logger = logger_of(__name__)
 
 _MESSAGES, _PARTS = 1000, 50

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from ..database.decoding import StoredMessage
     from ..database.tables import Search, Tables
 
-__all__ = ["erase"]
-
 _KEYS = 90
 """Objects deleted by one statement."""
 

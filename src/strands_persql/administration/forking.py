@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from ..database.tables import SessionRow, Tables
     from .results import SessionSummary
 
-__all__ = ["fork", "rename", "rewind"]
-
 _PARTS_SENT = 3
 """Parts sent in one request. One is of up to 1 MB."""
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from ..database.connector import Connector
     from ..database.tables import Tables
 
-__all__ = ["ATTEMPTS", "check_version", "conflict", "written"]
-
 ATTEMPTS = 5
 """How often something is read, changed and written, while a live agent changes it too."""
 

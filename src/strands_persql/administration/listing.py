@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from ..database.connector import Connector
     from ..database.tables import Tables
 
-__all__ = ["Chosen", "list_sessions", "read_detail", "summary_of"]
-
 LOOKED_AT = 1000
 """The most sessions that a page with `since` or `until` looks at."""
 

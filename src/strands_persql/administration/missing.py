@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from ..database.connector import Connector
     from ..database.tables import Found, Tables
 
-__all__ = ["absence", "missing", "no_agent", "no_session"]
-
 
 def missing(
     store: Connector[Tables], session_id: str, agent_id: str | None = None, message_id: int | None = None

@@ -14,8 +14,6 @@ from .results import SearchResult
 if TYPE_CHECKING:
     from ..client import Database
 
-__all__ = ["Searchable"]
-
 
 class Searchable:
     """A database of sessions, and its full-text index; see `PerSQLSessions`."""

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from ..database.query import Query
     from ..database.tables import FoundMessage, ScannedMessage, Search, Tables
 
-__all__ = ["create_index", "drop_index", "has_index", "scrub_index", "search"]
-
 PAGE = 500
 """Messages looked at in one request."""
 

@@ -29,8 +29,6 @@ from .transcripts import read_transcript
 from .transfer import Importable, export, import_from, opened
 from .usage import read_usage
 
-__all__ = ["PerSQLSessions"]
-
 
 class PerSQLSessions(Searchable):
     """The sessions of one database, for the people who run its agents.

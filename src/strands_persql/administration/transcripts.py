@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from ..database.connector import Connector
     from ..database.tables import Tables
 
-__all__ = ["read_transcript"]
-
 
 def read_transcript(
     store: Connector[Tables], session_id: str, agent_id: str | None, *, live: bool, page_size: int

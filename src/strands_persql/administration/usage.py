@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ..database.decoding import StoredMessage
     from ..database.tables import Tables
 
-__all__ = ["read_usage"]
-
 _COUNTS = tuple(field.name for field in fields(Usage) if field.name != "agents")
 
 

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any, cast
 
-__all__ = ["many", "sequence", "time_of"]
-
 
 def sequence(value: Any) -> Sequence[Any]:
     """The value where it is a JSON array; an empty one for anything else."""

@@ -11,8 +11,6 @@ from ..stores import create_tables
 from ._options import AgentOption, SessionArgument, Settings, the_agent
 from ._output import progress
 
-__all__ = ["fork", "init", "rename", "rewind", "search_index"]
-
 NewArgument = Annotated[str, typer.Argument(metavar="NEW_ID", help="The new session's id.", show_default=False)]
 
 

@@ -14,8 +14,6 @@ from . import _admin, _diagnosis, _reading, _removal, _transfers
 from ._options import Problem, Settings, with_settings
 from ._output import plain
 
-__all__ = ["app", "run"]
-
 EXITS = (
     "Exit codes: 0 done; 1 failed, not found, refused, or the doctor found problems; 2 wrong usage; 130 interrupted."
 )

@@ -12,8 +12,6 @@ from ..administration.values import many
 from ._options import Place, Settings, YesOption, confirmed
 from ._output import Output, plain, progress
 
-__all__ = ["doctor"]
-
 SHOWN = 20
 """Findings of one kind that people are shown; --json has them all."""
 

@@ -8,8 +8,6 @@ from ..administration.values import sequence
 from ..database.encoding import mapping
 from ._output import size
 
-__all__ = ["message_text"]
-
 SHORT_LINES, SHORT_CHARACTERS = 8, 800
 """How much of a tool's input or result is shown, unless all of it is asked for."""
 

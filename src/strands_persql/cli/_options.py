@@ -21,19 +21,6 @@ from ..administration.values import time_of
 from ..client import Database, PerSQL, file_name, split_name
 from ._output import Output, plain
 
-__all__ = [
-    "AgentOption",
-    "Place",
-    "Problem",
-    "SessionArgument",
-    "Settings",
-    "YesOption",
-    "confirmed",
-    "the_agent",
-    "when",
-    "with_settings",
-]
-
 _SPAN = re.compile(r"(\d+)\s*(w|d|h|m|s)")
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 

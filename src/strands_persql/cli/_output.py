@@ -23,8 +23,6 @@ from rich.text import Text
 from ..administration.values import time_of
 from ..database.encoding import encode
 
-__all__ = ["Output", "ago", "in_utf8", "plain", "progress", "size"]
-
 _BIDI = "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"
 _CONTROLS = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDI}]")
 _LINE_CONTROLS = re.compile(f"[\x00-\x1f\x7f-\x9f{_BIDI}]")

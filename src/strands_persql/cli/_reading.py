@@ -18,8 +18,6 @@ from ._messages import message_text
 from ._options import Problem, SessionArgument, Settings, when
 from ._output import Output, ago, in_utf8, plain, size
 
-__all__ = ["search", "sessions", "show", "usage"]
-
 
 def sessions(
     settings: Settings,

@@ -12,8 +12,6 @@ from ..administration.values import many
 from ._options import AgentOption, SessionArgument, Settings, YesOption, confirmed, the_agent, when
 from ._output import Output, progress
 
-__all__ = ["delete", "erase", "prune"]
-
 
 def delete(settings: Settings, session: SessionArgument, yes: YesOption = False) -> None:
     """Delete all of a session. Run again after an interruption, it goes on."""

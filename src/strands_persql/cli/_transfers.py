@@ -14,8 +14,6 @@ from ..client import PerSQL
 from ._options import Problem, SessionArgument, Settings
 from ._output import in_utf8, progress
 
-__all__ = ["backup", "export_session", "import_sessions"]
-
 _SQLITE = b"SQLite format 3\0"
 
 

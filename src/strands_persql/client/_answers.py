@@ -23,8 +23,6 @@ from ._failures import LONGEST_TEXT, classify, is_sql_kind, quote_free, remedy, 
 from ._protocol import QueryResult
 from ._retry import retry_after_seconds
 
-__all__ = ["Answer", "Failure", "as_list", "as_object", "read_answer", "read_result", "read_results", "unreadable"]
-
 _REQUEST_ID_HEADERS = ("x-request-id", "cf-ray")
 _MISSING_DATABASE = re.compile(
     r"\b(?:database|namespace)\b.*\b(?:not found|not exist|unknown|missing)\b", re.I | re.DOTALL

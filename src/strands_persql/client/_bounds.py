@@ -14,8 +14,6 @@ from contextlib import contextmanager, suppress
 
 from ._forks import survive_forks
 
-__all__ = ["ACCEPTED_ENCODING", "ATTEMPT_TIMEOUTS", "MAX_ANSWER_BYTES", "TooLargeError", "body_of", "within"]
-
 MAX_ANSWER_BYTES = 128 * 1024 * 1024
 """Bytes of an answer at most, once it is decompressed. The service runs on Cloudflare's Workers and holds an answer in
 memory as a whole; they have no more memory than this (Cloudflare, "Workers limits"), so no answer of its own is longer.

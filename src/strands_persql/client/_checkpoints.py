@@ -17,8 +17,6 @@ from contextlib import suppress
 from ..errors import PerSQLError
 from ._failures import logger_of
 
-__all__ = ["LOG_BYTES", "Checkpoints", "copy_log", "restart_log"]
-
 logger = logger_of(__name__)
 
 LOG_BYTES = 4_000_000

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["PerSQL"]
-
 DEFAULT_BASE_URL = "https://api.persql.com"
 
 

@@ -22,8 +22,6 @@ from ._bounds import ACCEPTED_ENCODING, ATTEMPT_TIMEOUTS, MAX_ANSWER_BYTES, TooL
 from ._failures import closed_error, quote_free
 from ._forks import abandon, survive_forks
 
-__all__ = ["MAX_CONNECTIONS", "Connection", "Connections", "Received", "http_clients"]
-
 T = TypeVar("T")
 
 MAX_CONNECTIONS = 64

@@ -11,8 +11,6 @@ from ._answers import Answer, as_list, as_object
 from ._local import Folder
 from ._remote import Request, Service
 
-__all__ = ["Databases"]
-
 PAGE_SIZE = 100
 """Databases the service lists at once; whether there are further pages is not documented."""
 

@@ -16,19 +16,6 @@ from typing import Any, cast
 
 from ..errors import PerSQLError, brief
 
-__all__ = [
-    "KINDS",
-    "LONGEST_TEXT",
-    "classify",
-    "closed_error",
-    "is_blameless",
-    "is_sql_kind",
-    "logger_of",
-    "quote_free",
-    "remedy",
-    "subject",
-]
-
 LONGEST_TEXT = 2_000
 """Characters of an error's text that are looked at and kept: patterns take long over long ones, and nobody reads on."""
 

@@ -8,8 +8,6 @@ import sqlite3
 from ..errors import PermissionDeniedError, PerSQLError
 from ._failures import classify, remedy, subject
 
-__all__ = ["file_error"]
-
 _FILE_ERRORS = (
     ("readonly", "{file} is read-only; make the file and its folder writable"),
     (

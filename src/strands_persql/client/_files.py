@@ -8,16 +8,6 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import Literal, NamedTuple, TypeAlias
 
-__all__ = [
-    "Identity",
-    "OpenFile",
-    "create_privately",
-    "identity",
-    "make_private_folder",
-    "open_privately",
-    "whole",
-]
-
 Identity: TypeAlias = tuple[int, int]
 Change: TypeAlias = Literal["gone", "another", "reopen"]
 

@@ -19,8 +19,6 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Protocol
 from weakref import WeakSet
 
-__all__ = ["abandon", "all_closed", "closables", "is_closed", "opening", "survive_forks"]
-
 
 class Survivor(Protocol):
     """Holds locks, connections or work under way that a child process must not inherit."""

@@ -10,8 +10,6 @@ from ..errors import PerSQLError
 from ._protocol import QueryResult, Statement, Value
 from ._statements import Prepared, prepare, prepare_batch
 
-__all__ = ["Handle"]
-
 
 class Handle(ABC):
     """A database. Made by `PerSQL.database`; safe to use from several threads.

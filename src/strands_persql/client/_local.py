@@ -37,8 +37,6 @@ from ._protocol import QueryResult, Statement
 from ._statements import Prepared, first_words, only_reads
 from ._store import Store
 
-__all__ = ["Folder", "LocalDatabase"]
-
 logger = logger_of(__name__)
 
 T = TypeVar("T")

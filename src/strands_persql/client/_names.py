@@ -11,8 +11,6 @@ import httpx
 
 from ..errors import named
 
-__all__ = ["check_base_url", "file_name", "label_of_file", "name_of_file", "split_name"]
-
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]{0,127}")
 _LONGEST_FILE_NAME = 200
 """File systems take 255 bytes; SQLite adds `-journal`."""

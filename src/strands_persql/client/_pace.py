@@ -7,8 +7,6 @@ longer, the more often that was so.
 
 from __future__ import annotations
 
-__all__ = ["SLOW_SECONDS", "Pace"]
-
 SLOW_SECONDS = 0.002
 """A write that takes longer than this would be felt by whatever else runs on the loop."""
 

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict, runtime_c
 if TYPE_CHECKING:
     from typing_extensions import NotRequired
 
-__all__ = ["Database", "QueryResult", "Statement", "Value"]
-
 Value: TypeAlias = "str | int | float | bool | None"
 """What a parameter may be. A bool goes as 0 or 1; bytes have no form in JSON and are refused."""
 

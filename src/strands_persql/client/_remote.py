@@ -35,8 +35,6 @@ from ._protocol import QueryResult, Statement
 from ._retry import Retries
 from ._statements import Prepared, only_reads
 
-__all__ = ["RemoteDatabase", "Service", "end_requests"]
-
 T = TypeVar("T")
 logger = logger_of(__name__)
 

@@ -8,8 +8,6 @@ import time
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
-__all__ = ["RETRY_SECONDS", "Retries", "retries_so_far", "retry_after_seconds"]
-
 FIRST_BACKOFF = 0.25
 """Seconds: the longest wait before the first retry; it doubles with each further one (exponential, full jitter)."""
 LONGEST_BACKOFF = 8.0

@@ -14,16 +14,6 @@ from typing import Any, TypeAlias
 
 from ..errors import PerSQLError
 
-__all__ = [
-    "MAX_PARAMS",
-    "MAX_STATEMENTS",
-    "Prepared",
-    "first_words",
-    "only_reads",
-    "prepare",
-    "prepare_batch",
-]
-
 MAX_STATEMENTS = 100
 """Statements in one batch (PerSQL, "Platform limits")."""
 

@@ -28,8 +28,6 @@ from ._forks import abandon, all_closed, closables, is_closed, opening, survive_
 from ._gone import copy_database, empty_log, keep_log, was_written_anew, write_anew
 from ._pace import Pace
 
-__all__ = ["BUSY_SECONDS", "Store", "is_open"]
-
 logger = logger_of(__name__)
 
 T = TypeVar("T")

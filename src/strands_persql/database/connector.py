@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from ..client import Database, Statement
     from .query import Query, Row
 
-__all__ = ["Connector", "Layout"]
-
 T = TypeVar("T")
 
 

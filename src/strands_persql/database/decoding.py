@@ -13,23 +13,6 @@ from .encoding import LARGEST_NUMBER, PARTS_MARKER, decode, is_message
 if TYPE_CHECKING:
     from .query import Row, Rows
 
-__all__ = [
-    "AgentRecord",
-    "FoundParts",
-    "Marker",
-    "Part",
-    "RestorePage",
-    "Settlement",
-    "StoredDocument",
-    "StoredMessage",
-    "StoredMultiAgent",
-    "is_in_parts",
-    "marker_of",
-    "number",
-    "shown",
-    "unreadable",
-]
-
 
 class Part(NamedTuple):
     """One part of a document: of which writing of it, which part, and its text."""

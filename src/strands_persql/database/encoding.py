@@ -18,27 +18,6 @@ from uuid import uuid4
 
 from ..errors import SessionDataError
 
-__all__ = [
-    "LARGEST_NUMBER",
-    "LEAVES",
-    "PARTS_MARKER",
-    "PART_BYTES",
-    "Document",
-    "Message",
-    "copied",
-    "decode",
-    "decode_all",
-    "encode",
-    "is_message",
-    "is_strict",
-    "mapping",
-    "message_document",
-    "now",
-    "parts_of",
-    "quoted",
-    "why",
-]
-
 Message: TypeAlias = dict[str, Any]
 """A Strands message: `{"role": …, "content": […], "tracking_id": …}`."""
 

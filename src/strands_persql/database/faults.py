@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["GUARDS", "fault_of"]
-
 GUARDS = ("unique_violation", "not_null_violation")
 """How the database refuses a write that was built on a stale revision, or in a place that is taken."""
 

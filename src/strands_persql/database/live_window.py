@@ -25,8 +25,6 @@ from typing import Any, NamedTuple, TypeAlias, cast
 from ..errors import SessionDataError, named
 from .encoding import LARGEST_NUMBER, Message, decode, encode, is_message, is_strict, mapping
 
-__all__ = ["LiveWindow", "Range", "removed_by_rule"]
-
 
 class Range(NamedTuple):
     """Positions from `low` to `high`, both included; without an end where `high` is None."""

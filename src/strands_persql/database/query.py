@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, overload
 if TYPE_CHECKING:
     from ..client import Statement
 
-__all__ = ["Answers", "Query", "Row", "Rows", "each", "rows_as", "together", "unanswered"]
-
 Row: TypeAlias = Mapping[str, Any]
 Rows: TypeAlias = Sequence[Row]
 Answers: TypeAlias = Sequence[Rows]

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from ..client import Statement
     from .connector import Connector
 
-__all__ = ["Follower", "SharedRequests", "shared_requests"]
-
 logger = logger_of(__name__)
 
 REQUESTS_AT_ONCE = 4

@@ -22,18 +22,6 @@ if TYPE_CHECKING:
 
     from .copies import Copies
 
-__all__ = [
-    "STATE_FIELDS",
-    "Restorable",
-    "StateReader",
-    "ensure_tracking_ids",
-    "is_stateful",
-    "messages_of",
-    "scrub_interrupts",
-    "session_agent_of",
-    "storable_part",
-]
-
 STATE_FIELDS = tuple(field.name for field in fields(SessionAgent) if field.name not in ("created_at", "updated_at"))
 """The fields of Strands' `SessionAgent`, less its times."""
 

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from .recording import Recording
 
-__all__ = ["Closing"]
-
 
 class Closing:
     """Stores what is pending, and ends."""

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 
 from ..client import survive_forks
 
-__all__ = ["collector_paused"]
-
 
 class _Pauses:
     """Whether the collector is to be started again in a child process."""

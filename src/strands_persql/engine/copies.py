@@ -14,8 +14,6 @@ from typing import Any, NamedTuple, cast
 from ..database.encoding import Message, copied, decode, encode, is_message, mapping
 from ..errors import SessionDataError
 
-__all__ = ["SWARM_PROMPT", "Copies", "RedactedCopies", "canonical"]
-
 SWARM_PROMPT = "Context:\n"
 """How the prompt of a Swarm's node begins."""
 

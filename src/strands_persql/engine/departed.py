@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from ..database.encoding import Message
 from .entries import UNKNOWN, Entry, content_of, content_without_id
 
-__all__ = ["Departed"]
-
 MOST = 1_000
 """How many messages of an agent are kept, those that left last: some 500 bytes each, however long they are."""
 

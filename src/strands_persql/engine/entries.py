@@ -10,8 +10,6 @@ from typing import Any
 from ..database.encoding import Message, copied, encode
 from ..errors import SessionDataError
 
-__all__ = ["UNKNOWN", "Entry", "content_of", "content_without_id", "continues", "find", "words_of"]
-
 UNKNOWN = -1
 """No hash that Python makes."""
 

@@ -20,8 +20,6 @@ from .ordering import FIRST, LAST, adder, is_ordered
 if TYPE_CHECKING:
     from strands import Agent
 
-__all__ = ["Told", "watch"]
-
 
 class Told(Protocol):
     """Is told of redactions."""

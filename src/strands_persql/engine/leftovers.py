@@ -19,8 +19,6 @@ from .threads import handed_over
 if TYPE_CHECKING:
     from .writer import Writer
 
-__all__ = ["abandon", "tell_lost", "watch"]
-
 logger = logger_of(__name__)
 
 

@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from .recording import Recording
     from .succession import Owner
 
-__all__ = ["Listener", "register", "wait"]
-
 
 class Listener:
     """What a session manager does at each event; `Written` is what the agent has to wait for.

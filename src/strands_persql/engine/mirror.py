@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from .recording import Recording
     from .succession import Owner
 
-__all__ = ["MAX_PENDING", "Mirror"]
-
 logger = logger_of(__name__)
 
 MAX_PENDING = 10_000

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from .options import Written
     from .writer import Writer
 
-__all__ = ["MultiAgentRecorder", "agents_in"]
-
 logger = logger_of(__name__)
 
 

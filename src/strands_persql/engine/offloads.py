@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from .opening import Opening
     from .window import Window
 
-__all__ = ["RETRIEVAL_TOOL", "Offloads"]
-
 logger = logger_of(__name__)
 
 RETRIEVAL_TOOL = "retrieve_context"

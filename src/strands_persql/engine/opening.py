@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ..database.tables import Tables
     from .succession import Owner
 
-__all__ = ["Opening", "whole_message"]
-
 _PARTS = 4
 """Parts of a long document that are asked for at a time, 1 MB each."""
 

@@ -7,8 +7,6 @@ from typing import Literal, TypeAlias, cast, get_args
 
 from ..errors import named
 
-__all__ = ["Durability", "Written", "checked_durability", "checked_session_id"]
-
 Durability: TypeAlias = Literal["message", "overlap", "invocation"]
 """When a message is stored.
 

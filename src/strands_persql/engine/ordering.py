@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from strands.hooks import HookRegistry
 
-__all__ = ["BUILT", "FIRST", "LAST", "adder", "is_ordered"]
-
 FIRST, LAST = -math.inf, math.inf
 """Before and after all hooks of the user's, whatever order they choose."""
 

@@ -18,28 +18,6 @@ if TYPE_CHECKING:
     from .copies import RedactedCopies
     from .tracing import BatchSpan
 
-__all__ = [
-    "MAX_BODY_BYTES",
-    "MAX_STATEMENTS",
-    "AgentRow",
-    "Attempts",
-    "Batch",
-    "DocumentKey",
-    "Joined",
-    "Key",
-    "MessageRow",
-    "MultiAgentRow",
-    "Outgoing",
-    "Redaction",
-    "Row",
-    "Rows",
-    "Stored",
-    "merged",
-    "only_new_messages",
-    "size_of",
-    "statement_of",
-]
-
 MAX_STATEMENTS = 100
 """Statements in one batch (PerSQL, "Platform limits")."""
 

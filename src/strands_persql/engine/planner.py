@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from ..client import Statement
     from ..database.encoding import Document
 
-__all__ = ["plan"]
-
 
 def plan(rows: Iterable[Row], tables: Tables, session_id: str, session: str, stored: Stored) -> list[Batch]:
     """The batches to send, in an order in which every one alone leaves a session that can be restored.

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from ..database.query import Row, Rows
     from .outgoing import Key
 
-__all__ = ["Restoration", "StoredAgent", "restoring"]
-
 _STATEMENTS_AT_ONCE = 50
 _DECODED_AT_ONCE = 100_000
 """Characters of messages. A text that fits into the processor's cache is decoded fastest: at 500,000 it takes a fifth

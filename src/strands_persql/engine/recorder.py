@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from .reader import StoredAgent
     from .writer import Writer
 
-__all__ = ["Recorder"]
-
 logger = logger_of(__name__)
 
 

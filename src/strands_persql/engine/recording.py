@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from ..database.tables import Tables
     from .succession import Owner
 
-__all__ = ["Recording"]
-
 
 class Recording:
     """One session, its agents, Graphs and Swarms.

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from ..database.tables import Tables
     from .outgoing import Outgoing
 
-__all__ = ["search"]
-
 
 def search(out: Outgoing, redaction: Redaction, connector: Connector[Tables], lock: threading.RLock) -> None:
     """Put the rows that hold what is to be redacted among those being sent, in the place of the redaction."""

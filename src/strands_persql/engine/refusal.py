@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ..database.tables import Tables
     from .outgoing import Outgoing
 
-__all__ = ["conflict_again", "settle"]
-
 Owner: TypeAlias = Literal["agent", "multi_agent"]
 
 

@@ -19,8 +19,6 @@ from typing import Any
 
 from ..database.encoding import Message, copied
 
-__all__ = ["repair"]
-
 Block = dict[str, Any]
 
 _BLANK = "[blank text]"

@@ -20,8 +20,6 @@ from .window import Window
 if TYPE_CHECKING:
     from strands import Agent
 
-__all__ = ["restore_state", "restored"]
-
 logger = logger_of(__name__)
 
 

@@ -9,8 +9,6 @@ from weakref import WeakKeyDictionary
 if TYPE_CHECKING:
     from strands import Agent
 
-__all__ = ["note", "users_of"]
-
 _users: WeakKeyDictionary[object, WeakKeyDictionary[Agent, str]] = WeakKeyDictionary()
 
 

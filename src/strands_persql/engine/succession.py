@@ -26,8 +26,6 @@ from .outgoing import MultiAgentRow, Redaction, Row
 if TYPE_CHECKING:
     from .writer import Writer
 
-__all__ = ["Owner", "Succession", "owner_of"]
-
 logger = logger_of(__name__)
 
 Owner: TypeAlias = "tuple[Literal['agent', 'multi_agent'], str]"

@@ -24,8 +24,6 @@ from typing import TypeVar
 
 from ..client import end_requests, logger_of, survive_forks
 
-__all__ = ["MAX_WORKERS", "Turns", "awaited", "handed_over", "submit", "submit_call"]
-
 T = TypeVar("T")
 logger = logger_of(__name__)
 

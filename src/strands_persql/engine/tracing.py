@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from ..database.query import Answers
     from .outgoing import Outgoing, Row
 
-__all__ = ["BatchSpan", "current_context", "spans_are_recorded"]
-
 logger = logger_of(__name__)
 
 T = TypeVar("T")

@@ -17,8 +17,6 @@ from ..errors import SessionDataError
 from .departed import Departed
 from .entries import Entry, content_of, continues, find, words_of
 
-__all__ = ["Change", "Window"]
-
 INLINE_SIZE = 64_000
 """The most characters that inline messages may add to an agent's row, which every change of its state rewrites.
 Beyond it, a message in the midst of the history becomes a row of the transcript like any other."""

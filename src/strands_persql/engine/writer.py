@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from ..database.connector import Connector
     from ..database.tables import Tables
 
-__all__ = ["Writer"]
-
 logger = logger_of(__name__)
 
 

@@ -12,8 +12,6 @@ from typing import TypeVar
 from ..client import survive_forks
 from ..engine.threads import submit_call
 
-__all__ = ["Calls"]
-
 T = TypeVar("T")
 
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from ..database.query import Query
     from ..database.tables import PageEnd
 
-__all__ = ["IndexedStore", "create_tables", "fill"]
-
 logger = logger_of(__name__)
 
 T = TypeVar("T")

@@ -16,8 +16,6 @@ from ._calls import Calls
 from ._indexed import IndexedStore
 from .words import cleaned, words_of
 
-__all__ = ["MAX_CONTENT_BYTES", "Memories", "checked_text"]
-
 MAX_CONTENT_BYTES = 64_000
 """The most bytes of UTF-8 one memory holds."""
 MAX_METADATA_BYTES = 16_000

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from ..client import Database
     from ..database.tables import KeyScore, KeySize, PageEnd
 
-__all__ = ["KEYS_A_BATCH", "Objects", "UnreadableError"]
-
 T = TypeVar("T")
 
 PARTS_A_REQUEST = 4

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from ..database.query import Query
     from ..database.tables import FoundMemory
 
-__all__ = ["Memory", "MemoryPage", "PerSQLMemoryStore"]
-
 T = TypeVar("T")
 
 MAX_NAME_BYTES = 255

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from ..client import Database
     from ..database.tables import KeySize
 
-__all__ = ["PerSQLStorage"]
-
 T = TypeVar("T")
 logger = logger_of(__name__)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["cleaned", "has_unparted", "words_of", "words_to_find"]
-
 # Scripts that don't part words by spaces, or put so much into one word that only its parts are found again: Thai, Lao,
 # Burmese, Khmer, Hangul, Kana, Han.
 _UNPARTED = re.compile(

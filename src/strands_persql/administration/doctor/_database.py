@@ -20,8 +20,6 @@ from ._findings import Finding, line_of
 if TYPE_CHECKING:
     from ...client import Database
 
-__all__ = ["check_connection", "check_index", "check_layout", "check_mode", "check_role", "no_tables"]
-
 PINGS = 3
 
 

@@ -16,8 +16,6 @@ from ._rows import Rows
 if TYPE_CHECKING:
     from ...client import Database
 
-__all__ = ["diagnose", "examine", "mend"]
-
 MENDED_TOGETHER = 40
 """Findings mended in one request and transaction: each takes two statements at most, of 100 in a batch."""
 

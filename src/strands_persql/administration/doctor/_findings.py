@@ -10,8 +10,6 @@ from ...errors import SessionDataError, named
 if TYPE_CHECKING:
     from ...database.query import Query
 
-__all__ = ["Finding", "Severity", "line_of", "reason_of", "unreadable_row"]
-
 Severity = Literal["error", "warning", "info", "ok"]
 
 

@@ -18,8 +18,6 @@ from ._findings import Finding
 if TYPE_CHECKING:
     from ...database.tables import CheckedMessage
 
-__all__ = ["check_history", "shape_of", "shape_of_row"]
-
 _MENDED = "Nothing to do: restoring mends it, and the agent's next turn stores that."
 
 

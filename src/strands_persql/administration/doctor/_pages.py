@@ -8,8 +8,6 @@ from typing import Any, Generic, TypeVar
 from ...database.connector import Connector
 from ...database.tables import DoctorTables
 
-__all__ = ["PAGE", "Pages"]
-
 PAGE = 1_000
 """Rows of one request. SQLite looks into each document where it is; a request may take 30 seconds of its time (PerSQL,
 "Platform limits")."""

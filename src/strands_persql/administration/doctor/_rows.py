@@ -31,8 +31,6 @@ from ._findings import Finding, line_of, reason_of, unreadable_row
 from ._history import check_history, shape_of, shape_of_row
 from ._pages import Pages
 
-__all__ = ["Rows"]
-
 PENDING = 50
 """Suspicions that are checked again together, in one request."""
 

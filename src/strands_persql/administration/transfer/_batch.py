@@ -20,8 +20,6 @@ from ._tables import Connection
 if TYPE_CHECKING:
     from ...client import Statement
 
-__all__ = ["Batch"]
-
 BATCH_BYTES = 3_000_000
 """Bytes of parameters in a request. PerSQL names no limit for a request's body; escapes make it longer on the way."""
 

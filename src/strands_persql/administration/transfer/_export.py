@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from ...database.connector import Connector
     from ...database.tables import Tables
 
-__all__ = ["export"]
-
 
 def export(
     store: Connector[Tables],

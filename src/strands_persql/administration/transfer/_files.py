@@ -31,8 +31,6 @@ from ._items import (
     message_item,
 )
 
-__all__ = ["HEAD", "SESSION", "Files", "FilesSource", "message_path", "session_items", "state_path"]
-
 SESSION = "session_"
 HEAD = "session.json"
 

@@ -26,8 +26,6 @@ from ._items import (
     shortened,
 )
 
-__all__ = ["Folder", "FolderTarget", "folder_source"]
-
 NAME_BYTES = 240
 """The most bytes of an id in a folder's name. File systems take 255, of which `.session_<id>.part` needs the rest."""
 

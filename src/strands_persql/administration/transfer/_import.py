@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ...database.connector import Connector
     from ...database.tables import Tables
 
-__all__ = ["import_from"]
-
 
 def import_from(
     store: Connector[Tables],

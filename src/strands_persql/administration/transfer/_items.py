@@ -17,29 +17,6 @@ from ...engine.agent_state import Restorable
 from ...errors import SessionDataError, brief, named
 from ..results import Transfer
 
-__all__ = [
-    "Checksum",
-    "Document",
-    "HeadItem",
-    "Item",
-    "MessageItem",
-    "ObjectItem",
-    "Progress",
-    "Source",
-    "SourceSession",
-    "StateItem",
-    "Target",
-    "agent_item",
-    "canonical",
-    "checked_id",
-    "checked_object",
-    "checked_position",
-    "decoded_object",
-    "malformed",
-    "message_item",
-    "shortened",
-]
-
 Document: TypeAlias = dict[str, Any]
 Progress: TypeAlias = Callable[[int, "int | None"], object]
 """Called with the number of messages that are done, and of all messages; None where that is not known."""

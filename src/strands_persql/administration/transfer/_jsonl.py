@@ -47,8 +47,6 @@ from ._items import (
     message_item,
 )
 
-__all__ = ["JsonlSource", "LinesTarget", "PathTarget", "lines_of"]
-
 FORMAT, VERSION = "strands-persql", 1
 
 _BREAKS = str.maketrans({"\u0085": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"})

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from ._items import Progress
 
-__all__ = ["Reporter"]
-
 
 class Reporter:
     """Reports how many messages are done, once for every `STEP` of them.

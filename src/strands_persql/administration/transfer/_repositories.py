@@ -23,8 +23,6 @@ from ._items import (
     message_item,
 )
 
-__all__ = ["RepositorySource"]
-
 PAGE = 100
 """Messages asked for at a time."""
 

@@ -11,8 +11,6 @@ from ...errors import named
 from ._files import Files
 from ._items import Document, decoded_object, malformed
 
-__all__ = ["Bucket"]
-
 READERS = 16
 """Objects that are read at a time: each takes a round trip."""
 

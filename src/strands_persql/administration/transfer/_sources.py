@@ -21,8 +21,6 @@ from ._repositories import RepositorySource
 from ._s3 import Bucket
 from ._tables import Connection, StoredSource
 
-__all__ = ["Importable", "Opened", "opened"]
-
 Importable: TypeAlias = "str | os.PathLike[str] | SessionManager | SessionRepository | Iterable[str]"
 """A folder of `FileSessionManager`'s, a `.jsonl` file or its lines, one of Strands' managers, any repository, or one of
 this package's objects over another database."""

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from ...database.decoding import StoredMessage
     from ...database.query import Query
 
-__all__ = ["START", "Connection", "Head", "StoredSource"]
-
 T = TypeVar("T")
 
 PAGE_CHARACTERS = 2_000_000

@@ -17,8 +17,6 @@ from ...database.encoding import mapping
 from ..blanking import ERASED
 from ._text import Clip, Moment, Shown, binary_of, clip, clip_json, clip_value, one_line, size
 
-__all__ = ["Guarded", "Result", "Text", "blocks_of", "result_of", "tool_results", "tool_use_ids"]
-
 LARGEST_IMAGE = 5_000_000
 """Bytes of the largest image that the page holds. What models take is smaller."""
 

@@ -12,8 +12,6 @@ from ..results import TranscriptMessage
 from ._blocks import Guarded, Result, Text, blocks_of, result_of, tool_results, tool_use_ids
 from ._text import Clip, Moment, Shown, clip_json, count, duration, moment
 
-__all__ = ["Day", "Edge", "Entry", "conversation", "with_inline"]
-
 _FAR = 8
 """How many user messages after a call are searched for its results; as a rule the first one holds them."""
 _SAME_MOMENT = 0.002

@@ -15,8 +15,6 @@ from ._text import visible
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
 
-__all__ = ["session_html", "write_session_html"]
-
 _WRITE = 64  # pieces of the template that are written at once
 
 

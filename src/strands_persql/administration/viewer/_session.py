@@ -17,8 +17,6 @@ from ._blocks import blocks_of
 from ._conversation import conversation, with_inline
 from ._text import Clip, Moment, Shown, clip_json, clip_value, count, duration, moment, size
 
-__all__ = ["Column", "Figure", "Interrupt", "MultiAgent", "Node", "Session", "SessionReader", "Step", "session_view"]
-
 _PAGE = 200
 
 

@@ -14,23 +14,6 @@ from typing import Any, cast
 from ...database.encoding import mapping
 from ..values import time_of
 
-__all__ = [
-    "LIMIT",
-    "Clip",
-    "Moment",
-    "Shown",
-    "binary_of",
-    "clip",
-    "clip_json",
-    "clip_value",
-    "count",
-    "duration",
-    "moment",
-    "one_line",
-    "size",
-    "visible",
-]
-
 LIMIT = 100_000
 """How many characters of one value the page shows. A browser lays out a megabyte in one block only slowly."""
 

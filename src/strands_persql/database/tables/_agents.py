@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from ..encoding import Document
     from ..query import Answers
 
-__all__ = ["Agents", "select_agents"]
-
 
 def select_agents(prefix: str) -> str:
     """What reads agents `a`: `agent_id, revision, live_window, data, last_message_id`."""

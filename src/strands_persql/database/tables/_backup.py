@@ -12,8 +12,6 @@ from ._statements import Value, statement
 if TYPE_CHECKING:
     from ...client import Statement
 
-__all__ = ["StoredTable", "find_stored"]
-
 VERSIONS_AT_ONCE = 5_000
 """The most rows of a page of keys and versions."""
 

@@ -11,18 +11,6 @@ from typing import Any, NamedTuple
 
 from ._statements import is_in_parts
 
-__all__ = [
-    "LOOKS",
-    "MESSAGE_KEY",
-    "ORPHANED",
-    "OWNERS",
-    "CheckedAgent",
-    "CheckedMessage",
-    "CheckedMultiAgent",
-    "CheckedParts",
-    "CheckedSession",
-]
-
 LONGEST_WINDOW = 4_000
 """Characters of a live window that go with a page of agents; a longer one is read by itself."""
 

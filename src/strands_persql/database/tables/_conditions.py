@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from ...client import Statement
     from ._tables import Tables
 
-__all__ = ["require", "require_version"]
-
 
 def require(tables: Tables, condition: str, *params: str | int) -> Statement:
     """Abort the transaction unless a condition holds; writes nothing where it does."""

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ..query import Answers
     from ._tables import Tables
 
-__all__ = ["Copying", "Cut"]
-
 _NEW_REVISION = f"1 + (random() & {(1 << 50) - 1})"  # as `first_revision` makes it
 
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from ..query import Answers
     from ._tables import Tables
 
-__all__ = ["DeletedPage", "Deleting"]
-
 
 class DeletedPage(NamedTuple):
     """What one page of a deletion did.

@@ -24,8 +24,6 @@ from ._transfer import Kind
 if TYPE_CHECKING:
     from ...client import Statement
 
-__all__ = ["DoctorTables", "IndexPage"]
-
 R = TypeVar("R", bound="tuple[Any, ...]")
 
 

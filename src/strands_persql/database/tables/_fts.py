@@ -18,8 +18,6 @@ from ._statements import checked_prefix, statement
 if TYPE_CHECKING:
     from ...client import Statement
 
-__all__ = ["FullText", "IndexedTables", "lacks_secure_deletion", "matching", "without_deleted_words"]
-
 LACKING = (
     ("no such module: fts5", "this SQLite has no FTS5"),
     ("invalid fts5 file format", "the index was written by a newer SQLite"),

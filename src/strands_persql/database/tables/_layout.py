@@ -12,8 +12,6 @@ from ._statements import statement
 if TYPE_CHECKING:
     from ...client import Statement
 
-__all__ = ["STEPS", "first_revision", "read_version", "revision_step"]
-
 
 def _first_layout(p: str) -> tuple[str, ...]:
     key = "PRIMARY KEY"

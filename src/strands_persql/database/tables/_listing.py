@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from ..query import Answers
     from ._tables import Tables
 
-__all__ = ["ALL_TABLES", "Listing", "SessionRow", "newest_message", "written_at"]
-
 ALL_TABLES = ("sessions", "agents", "messages", "multi_agents", "chunks")
 
 

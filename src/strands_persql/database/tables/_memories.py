@@ -27,8 +27,6 @@ from ._statements import statement
 if TYPE_CHECKING:
     from ...client import Statement
 
-__all__ = ["FoundMemory", "MemoryTables", "MemoryText", "memory_id"]
-
 SCANNED = 5_000
 """The most memories of one scope that a search without an index looks at, the newest first."""
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ..encoding import Document
     from ..query import Answers
 
-__all__ = ["Messages"]
-
 
 class Messages:
     """The statements over the table of messages.

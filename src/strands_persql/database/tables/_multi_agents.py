@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from ..encoding import Document
     from ..query import Answers
 
-__all__ = ["MultiAgents"]
-
 
 class MultiAgents:
     """The statements over the table of Graphs and Swarms.

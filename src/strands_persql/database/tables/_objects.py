@@ -33,8 +33,6 @@ from ._texts import Texts, unparted
 if TYPE_CHECKING:
     from ...client import Statement
 
-__all__ = ["OBJECT_COLUMNS", "Encoded", "ObjectTables", "after_prefix", "decoded", "first_number"]
-
 Encoding = Literal["text", "base64"]
 
 ABANDONED_SECONDS = 3600

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from ..decoding import StoredMessage
     from ..encoding import Document
 
-__all__ = ["ChunkKind", "Parts"]
-
 ChunkKind = Literal["agent", "live", "message", "multi_agent"]
 """What the parts are of: `"live"` is a message as the model sees it now, `"message"` as it was said."""
 

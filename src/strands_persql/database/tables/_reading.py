@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from ..query import Answers
     from ._tables import Tables
 
-__all__ = ["PAGE_BYTES", "Found", "MessagePage", "Reading", "UsageRows"]
-
 PAGE_BYTES = 4_000_000
 """The most characters of documents in one answer, less the last document, which comes whole."""
 

@@ -13,8 +13,6 @@ from ._statements import statement
 if TYPE_CHECKING:
     from ..query import Answers, Rows
 
-__all__ = ["CHUNKS_AT_ONCE", "MESSAGES_AT_ONCE", "Restore"]
-
 MESSAGES_AT_ONCE = 5_000
 """The most messages that one request of a restore reads: the service holds an answer in its memory as a whole."""
 

@@ -19,8 +19,6 @@ from ._texts import Texts, unparted
 if TYPE_CHECKING:
     from ...client import Statement
 
-__all__ = ["FoundMessage", "MessageKey", "ScannedMessage", "Search"]
-
 EXCERPT = 1000
 """Characters that a search answers of each message it finds."""
 

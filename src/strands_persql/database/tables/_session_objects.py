@@ -14,8 +14,6 @@ from ._statements import statement
 if TYPE_CHECKING:
     from ...client import Statement
 
-__all__ = ["SessionObjects", "agent_prefix", "session_prefix"]
-
 _MARK = "{session}"
 _OWN = f"sessions/{_MARK}/"
 _OF_STRANDS = (f"context/{_MARK}/scopes/", f"session/{_MARK}/scopes/")

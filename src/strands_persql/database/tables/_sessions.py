@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from ...client import Statement
     from ..query import Answers
 
-__all__ = ["Sessions"]
-
 
 class Sessions:
     """The statements over the table of sessions.

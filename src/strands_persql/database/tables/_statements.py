@@ -11,8 +11,6 @@ from ..encoding import PARTS_MARKER
 if TYPE_CHECKING:
     from ...client import Statement
 
-__all__ = ["Value", "checked_prefix", "keeping_created_at", "statement", "under_revision"]
-
 Value = str | int | float | None
 
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from ...client import Statement
     from ..query import Answers
 
-__all__ = ["Tables"]
-
 
 class Tables:
     """The tables of sessions, and the statements over each of them.

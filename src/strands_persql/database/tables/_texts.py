@@ -19,8 +19,6 @@ from ._statements import statement
 if TYPE_CHECKING:
     from ...client import Statement
 
-__all__ = ["PageEnd", "Texts", "find_indexes", "unparted"]
-
 # Thai, Lao; Burmese, Khmer, Hangul; Kana, Han, Hangul. What else is in these ranges does no harm. PerSQL takes a
 # pattern of 50 bytes at most.
 _UNPARTED = "*[\u0e00-\u0eff\u1000-\u17ff\u3005-\ud7af\uf900-\ufaff\uff66-\uffdc\U00020000-\U0003ffff]*"

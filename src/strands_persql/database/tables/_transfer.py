@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 Kind = Literal["agent", "multi_agent"]
 
-__all__ = ["Kind", "PagedMessage", "SessionHead", "StoredState", "TransferTables"]
-
 
 class StoredState(NamedTuple):
     """The row of an agent, Graph or Swarm.
