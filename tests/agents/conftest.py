@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from strands_persql.client import _pace
+
 from .harness import Build, Mode, Scenario, Store
 
 
@@ -17,6 +19,12 @@ def store(tmp_path: Path) -> Iterator[Store]:
     store = Store(tmp_path / "sessions.db")
     yield store
     store.close()
+
+
+@pytest.fixture
+def quick_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No write is slow because something else runs on this machine."""
+    monkeypatch.setattr(_pace, "SLOW_SECONDS", 30.0)
 
 
 @pytest.fixture(params=["sync", "async"])

@@ -350,6 +350,7 @@ class Scenario:
     """One live agent, compared with a restored one after each turn.
 
     Attributes:
+        at_once: Whether what is small is written on the event's thread; by default where the agent is invoked there.
         agent: The live agent.
         database: The live agent's handle.
     """
@@ -357,6 +358,7 @@ class Scenario:
     store: Store
     build: Build
     mode: Mode = "async"
+    at_once: bool | None = None
     database: RecordingDatabase = field(init=False)
     manager: PerSQLSessionManager = field(init=False)
     agent: Agent = field(init=False)
@@ -366,7 +368,7 @@ class Scenario:
 
     def restart(self) -> None:
         """Go on in a new process: the live agent is left behind as it is."""
-        self.database = self.store.database(at_once=self.mode == "async")
+        self.database = self.store.database(at_once=self.mode == "async" if self.at_once is None else self.at_once)
         self.manager = self.store.manager(self.database)
         self.agent = self.build(self.manager)
 

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from strands_persql import PerSQL, PerSQLSessionManager, SessionConflictError
-from strands_persql.client import _pace
 
 from .agents import agent_of
 from .harness import Durability, RecordingDatabase, Store, soon, words_of
@@ -20,10 +19,7 @@ from .scripted import ScriptedModel, text, tools, use
 EVERY: list[Any] = ["message", "overlap", "invocation"]
 
 
-@pytest.fixture(autouse=True)
-def a_busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No write of a test is slow because something else runs."""
-    monkeypatch.setattr(_pace, "SLOW_SECONDS", 30.0)
+pytestmark = pytest.mark.usefixtures("quick_files")
 
 
 def threads_of(database: RecordingDatabase) -> set[int]:

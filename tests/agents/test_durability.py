@@ -7,12 +7,14 @@ import threading
 from typing import Any
 
 import pytest
-from strands.agent.conversation_manager import SlidingWindowConversationManager
+from strands.agent.conversation_manager import NullConversationManager, SlidingWindowConversationManager
+from strands.hooks import MessageAddedEvent
 
 from strands_persql import PerSQLError
+from strands_persql.engine.window import RECENT
 
 from .agents import agent_of
-from .harness import Mode, Scenario, Store, user, words_of
+from .harness import Mode, Scenario, Store, restored, user, words_of
 from .scripted import ScriptedModel, fail, overflow, redact_user, tools, use
 
 EVERY = ("message", "overlap", "invocation")
@@ -149,7 +151,7 @@ async def test_overlap_writes_while_the_model_works(store: Store) -> None:
     store.durability = "overlap"
     called = threading.Event()
     model = ScriptedModel(["one", "two"])
-    run = Scenario(store, agent_of(model), "async")
+    run = Scenario(store, agent_of(model), at_once=False)
     await run.turn("a")
     model.on_call = lambda messages: called.set()
     waited: list[bool] = []
@@ -172,3 +174,33 @@ async def test_preloaded_messages(lasting: Any) -> None:
     run = lasting(agent_of(ScriptedModel(["one"]), messages=[user("before")]))
     await run.turn("a")
     assert words_of(run.store.messages()) == ["before", "a", "one"]
+
+
+@pytest.mark.usefixtures("quick_files")
+@pytest.mark.parametrize("place", [5, -3])
+async def test_edits_within_an_invocation(store: Store, place: int) -> None:
+    """Its own messages go out in one request, changes in place included; one far back is found at its very end."""
+    store.durability = "invocation"
+    messages = [user(f"message {number}") for number in range(2 * RECENT)]
+    agent = agent_of(ScriptedModel(["one!"]), messages=messages, conversation_manager=NullConversationManager)(
+        store.manager(store.database())
+    )
+    await agent.invoke_async("one")
+    database = store.database(at_once=True)  # else the second look comes before a worker has begun
+    again = agent_of(ScriptedModel(["two!", "three!"]), conversation_manager=NullConversationManager)(
+        store.manager(database)
+    )
+    await again.invoke_async("two")
+    database.clear()
+
+    def edit(event: Any) -> None:
+        if event.message["role"] == "assistant":
+            again.messages[place]["content"] = [{"text": "edited"}]
+
+    again.hooks.add_callback(MessageAddedEvent, edit)
+    await again.invoke_async("three")
+    assert len([request for request in database.requests if request.writes]) == (1 if place < 0 else 2)
+    assert (
+        restored(store, agent_of(ScriptedModel(), conversation_manager=NullConversationManager)).messages
+        == again.messages
+    )

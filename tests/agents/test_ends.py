@@ -140,7 +140,7 @@ async def test_garbage_after_a_failure(store: Store, caplog: pytest.LogCaptureFi
 async def test_the_next_event(store: Store) -> None:
     """What an invocation has left, its end never heard of, goes with the beginning of the next."""
     store.durability = "invocation"
-    run = Scenario(store, agent_of(ScriptedModel(["one!", "two!"])))
+    run = Scenario(store, agent_of(ScriptedModel(["one!", "two!"])), at_once=False)
     run.manager._recording.agents.added(run.agent)  # nothing to add yet
     await run.turn("one")
     run.agent.messages.append(user("left"))  # type: ignore[arg-type]

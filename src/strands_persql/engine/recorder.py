@@ -37,7 +37,7 @@ from .offloads import Offloads
 from .outgoing import AgentRow, MessageRow, Redaction, Row
 from .restore import restored
 from .sandboxes import note
-from .window import Change, Window
+from .window import RECENT, Change, Window
 
 if TYPE_CHECKING:
     from strands import Agent
@@ -218,8 +218,9 @@ class Recorder:
         """An invocation is about to end: all of it is handed over, and nothing raised before `ended`."""
         with self._writer.lock:
             try:
-                # The whole is compared once where rows have gone out before, and in `ended`: after the users' hooks.
-                self._compared(agent, last=True, tail_only=self._writer.durability != "invocation")
+                # The whole is compared in `ended`, after the users' hooks. Where all rows are to go out in one request
+                # now, what an invocation changes in place, in messages of its own, is to be among them.
+                self._compared(agent, last=True, depth=RECENT if self._writer.durability == "invocation" else 1)
             except Exception as error:
                 if self.live(agent.agent_id) is agent:
                     self._agents[agent.agent_id].error = error
@@ -234,10 +235,11 @@ class Recorder:
             raise error
         return written
 
-    def _compared(self, agent: Agent, said: Sequence[Message] = (), *, last: bool, tail_only: bool = False) -> Written:
+    def _compared(self, agent: Agent, said: Sequence[Message] = (), *, last: bool, depth: int | None = None) -> Written:
+        """Record the whole history; with a `depth`, only if so many of its last messages show a change."""
         with self._writer.lock:
             known, messages = self._known(agent), messages_of(agent)
-            is_whole = not tail_only or known.held or known.window.tail_changed(messages)
+            is_whole = depth is None or known.held or known.window.tail_changed(messages, depth)
             self._record(agent, known, lambda: known.window.compare(messages, said=said) if is_whole else Change())
             return self._writer.send(last=last)
 

@@ -21,6 +21,9 @@ INLINE_SIZE = 64_000
 """The most characters that inline messages may add to an agent's row, which every change of its state rewrites.
 Beyond it, a message in the midst of the history becomes a row of the transcript like any other."""
 
+RECENT = 50
+"""Messages at the end of a history that are looked at before its invocation's rows are handed over."""
+
 
 @dataclass(slots=True)
 class Change:
@@ -146,9 +149,9 @@ class Window:
             latest.message["content"] = copied(message["content"])
         return latest
 
-    def tail_changed(self, messages: Sequence[Message]) -> bool:
-        """Whether the end of the history differs from what was recorded: a look at its length and last message."""
-        return len(messages) != len(self._contents) or (len(messages) > 0 and messages[-1] != self._contents[-1])
+    def tail_changed(self, messages: Sequence[Message], depth: int = 1) -> bool:
+        """Whether the end of the history differs from what was recorded: its length, or so many of its messages."""
+        return len(messages) != len(self._contents) or messages[-depth:] != self._contents[-depth:]
 
     def add(self, messages: Sequence[Message]) -> Change:
         """Record a message that was just added, at a cost that doesn't grow with the history.
