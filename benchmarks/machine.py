@@ -9,7 +9,7 @@ import sqlite3
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("strands-agents", "strands-persql", "strands-session-sql", "strands-sql-storage", "httpx", "sqlalchemy")
+PACKAGES = ("strands-agents", "strands-persql", "strands-session-sql", "strands-sql-storage", "urllib3", "sqlalchemy")
 
 
 def machine() -> dict[str, object]:

@@ -186,6 +186,20 @@ def _costs(records: list[Record]) -> list[Table]:
     return tables
 
 
+def _requests(records: list[Record]) -> list[Table]:
+    if not records:
+        return []
+    table = _table(
+        "Processor time of a request, the client alone, ms", "contender", "median", "95 %", "p95", "of http.client's"
+    )
+    for each in records:
+        cpu = each["cpu"]
+        interval = f"{cpu['low']:.3f}…{cpu['high']:.3f}"
+        cells = (f"{cpu['median']:.3f}", interval, f"{cpu['p95']:.3f}", _ratio(each["ratio_to_bare"]))
+        table.add_row(each["contender"], *cells)
+    return [table]
+
+
 def _footprints(records: list[Record]) -> list[Table]:
     if not records:
         return []
@@ -257,6 +271,7 @@ TABLES: dict[str, Callable[[list[Record]], list[Table]]] = {
     "overlaps": _overlaps,
     "crowds": _crowds,
     "costs": _costs,
+    "requests": _requests,
     "footprints": _footprints,
 }
 """How each section is shown."""

@@ -36,6 +36,7 @@ class Scale:
         blocking_crowd: The largest crowd for those that block the event loop.
         billed_turns: Turns of which the bill is drawn up.
         held: Messages held, where memory and disk are measured.
+        request_rounds: Rounds of requests of which the processor time is taken.
     """
 
     histories: dict[int, int]
@@ -52,6 +53,7 @@ class Scale:
     blocking_crowd: int
     billed_turns: int
     held: int
+    request_rounds: int
 
 
 FULL = Scale(
@@ -69,6 +71,7 @@ FULL = Scale(
     blocking_crowd=100,
     billed_turns=5,
     held=5_000,
+    request_rounds=200,
 )
 QUICK = Scale(
     histories={0: 24, 1_000: 6, 10_000: 2},
@@ -85,6 +88,7 @@ QUICK = Scale(
     blocking_crowd=0,
     billed_turns=2,
     held=1_000,
+    request_rounds=60,
 )
 TINY = Scale(
     histories={0: 2, 10: 2},
@@ -101,6 +105,7 @@ TINY = Scale(
     blocking_crowd=3,
     billed_turns=1,
     held=20,
+    request_rounds=2,
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import costs, crowds, footprints, overlaps, restores, soak, stalls, turns
+from . import costs, crowds, footprints, overlaps, requests, restores, soak, stalls, turns
 from .run import Run
 
 Section = Callable[[Run], list[dict[str, Any]]]
@@ -18,6 +18,7 @@ SECTIONS: dict[str, Section] = {
     "overlaps": overlaps.run,
     "crowds": crowds.run,
     "costs": costs.run,
+    "requests": requests.run,
     "footprints": footprints.run,
 }
 """Each gives its records; a record names its contender."""

@@ -30,6 +30,7 @@ def targets(sections: dict[str, list[Record]]) -> list[Record]:
             found += _overlaps(ours, sections.get("overlaps", []))
         found += _crowds(ours, sections.get("crowds", []))
         found += _costs(ours, sections.get("costs", []))
+        found += _requests(ours, sections.get("requests", []))
     return found
 
 
@@ -193,3 +194,11 @@ def _costs(ours: str, records: list[Record]) -> list[Record]:
     if record is not None:
         found += _target("requests, restore", ours, 1, record["requests"], exact=True)
     return found
+
+
+def _requests(ours: str, records: list[Record]) -> list[Record]:
+    record, bare = _find(records, ours), _find(records, "http.client")
+    if record is None or bare is None:
+        return []
+    note = f"{record['cpu']['median']:.2f} ms; http.client {bare['cpu']['median']:.2f} ms"
+    return _target("processor time of a request, of http.client's", ours, 2.0, record["ratio_to_bare"], note=note)

@@ -1,4 +1,4 @@
-"""Fail where the package imports anything but the standard library, Strands and httpx, which are what it installs."""
+"""Fail where the package imports anything but the standard library, Strands and urllib3, which are what it installs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # opentelemetry-api is a requirement of Strands.
-ALLOWED = sys.stdlib_module_names | {"httpx", "opentelemetry", "strands", "strands_persql"}
+ALLOWED = sys.stdlib_module_names | {"opentelemetry", "strands", "strands_persql", "urllib3"}
 # What a module may import of an extra, where it says so when it is missing.
 EXTRAS = {"cli": {"typer", "rich"}, "administration/viewer": {"jinja2"}}
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "strands_persql"

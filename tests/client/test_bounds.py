@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from strands_persql.client import PerSQL, _bounds, _connections
-from strands_persql.client._answers import read_answer
-from strands_persql.client._connections import Received
+from strands_persql.client import PerSQL, _bounds, _pool
+from strands_persql.client._answers import Received, read_answer
 from strands_persql.client._failures import LONGEST_TEXT
 from strands_persql.errors import PerSQLError, TransportError
 
@@ -122,7 +121,7 @@ def test_another_compression_than_asked_for_is_unreadable(encoding: str) -> None
 @pytest.mark.parametrize("where", ["headers", "interim", "body"])
 def test_an_answer_byte_by_byte_ends(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     """Each byte is progress, and yet the attempt ends."""
-    monkeypatch.setattr(_connections, "ATTEMPT_TIMEOUTS", 0.01)
+    monkeypatch.setattr(_pool, "ATTEMPT_TIMEOUTS", 0.01)
 
     def answer(connection: socket.socket) -> None:
         start = {
@@ -141,9 +140,25 @@ def test_an_answer_byte_by_byte_ends(monkeypatch: pytest.MonkeyPatch, where: str
         assert caught.value.sent is True
 
 
+def test_announcements_of_an_answer_are_passed_over() -> None:
+    """`103 Early Hints` is no answer, and what follows on it isn't the next request's."""
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 2
+
+    def answer(connection: socket.socket) -> None:
+        for word in (b"one", b"two"):
+            connection.sendall(early)
+            time.sleep(0.02)
+            connection.sendall(whole(ROWS % word))
+            connection.recv(65536)
+
+    with serving(answer) as url, client_of(url) as client:
+        db = client.database("a/b")
+        assert [db.query("SELECT 1")["data"] for _ in range(2)] == [[{"a": "one"}], [{"a": "two"}]]
+
+
 def test_a_connection_serves_again_after_an_answer_that_took_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next request opens another."""
-    monkeypatch.setattr(_connections, "ATTEMPT_TIMEOUTS", 0.01)
+    monkeypatch.setattr(_pool, "ATTEMPT_TIMEOUTS", 0.01)
     answers = iter([b"", whole(ROWS % b"one")])
 
     def answer(connection: socket.socket) -> None:

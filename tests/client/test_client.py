@@ -86,7 +86,14 @@ def test_addresses_that_would_show_the_token(url: str) -> None:
 def test_addresses_that_are_fine(url: str) -> None:
     """Building a client sends nothing, so any host will do here."""
     with PerSQL("token", base_url=url) as client:
-        assert repr(client.database("a/b")).endswith(f"at {url}>")
+        assert repr(client.database("a/b")).endswith(f"at {url.rstrip('/')}>")
+
+
+def test_one_address_written_in_two_ways() -> None:
+    """A scheme's own port, and the case of a host, make no other database."""
+    written = ("https://api.persql.com", "HTTPS://API.persql.com:443/")
+    first, second = (PerSQL("token", base_url=url).database("a/b") for url in written)
+    assert first.identity == second.identity != PerSQL("token", base_url=f"{written[0]}:80").database("a/b").identity
 
 
 def test_a_path_in_the_address_is_kept(emulator: Emulator) -> None:

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from urllib3 import HTTPConnectionPool
 
-from strands_persql.client import PerSQL
-from strands_persql.client._connections import MAX_CONNECTIONS
+from strands_persql.client import PerSQL, _environment, _pool
+from strands_persql.client._pool import MAX_CONNECTIONS
 from strands_persql.errors import (
     ApprovalRequiredError,
     AuthenticationError,
@@ -40,6 +41,7 @@ from ..emulator import (
 from ..emulator.control import Rule
 
 SECRET = "correct horse battery staple"
+RESULT = '{"columns":["a"],"rows":[[1]]}'
 
 
 def answer(body: bytes, status: int = 200, **headers: str) -> Fault:
@@ -59,7 +61,6 @@ def test_what_a_query_sends(emulator: Emulator) -> None:
         "host",
         "accept",
         "accept-encoding",
-        "connection",
         "content-length",
         "content-type",
         "user-agent",
@@ -214,9 +215,6 @@ def test_redirects_to_nowhere(emulator: Emulator, location: str) -> None:
     assert len(str(caught.value)) < 400
 
 
-RESULT = '{"columns":["a"],"rows":[[1]]}'
-
-
 @pytest.mark.parametrize(
     "data",
     [
@@ -240,14 +238,20 @@ def test_answers_of_another_shape(emulator: Emulator, data: str, call: str) -> N
         db.query("SELECT 1") if call == "query" else db.batch([{"sql": "SELECT 1"}] * (2 if call[-1] == "2" else 1))
 
 
+def without_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment says nothing of proxies and certificates."""
+    for name in ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "named"),
     [
-        ("NO_PROXY", "localhost,127.0.0.1,fe80::/10", "NO_PROXY"),
-        ("NO_PROXY", "localhost,[::1]", "NO_PROXY"),
         ("ALL_PROXY", "socks5://127.0.0.1:1080", "SOCKS"),
         ("ALL_PROXY", f"ftp://ada:{SECRET}@127.0.0.1:1080", "ALL_PROXY"),
         ("HTTPS_PROXY", f"http://ada:{SECRET[:7]}#{SECRET[8:]}@127.0.0.1:9", "HTTPS_PROXY"),
+        ("HTTPS_PROXY", f"http://ada:1/{SECRET[:7]}@127.0.0.1:9", "HTTPS_PROXY"),
         ("SSL_CERT_FILE", "/nonexistent/ca.pem", "SSL_CERT_FILE"),
     ],
 )
@@ -255,9 +259,7 @@ def test_settings_of_the_environment_that_can_not_be_used(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, named: str
 ) -> None:
     """An error that names the variable and the remedy, each time anew, and nothing of the value."""
-    for name in ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
+    without_settings(monkeypatch)
     monkeypatch.setenv(variable, value)
     with PerSQL("psql_test_x", base_url="https://persql.invalid", max_retries=0) as client:
         for _ in range(2):
@@ -270,9 +272,7 @@ def test_settings_of_the_environment_that_can_not_be_used(
 
 def test_a_proxy_that_refuses_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was sent to the service; a password that is missing stays missing."""
-    for name in ("ALL_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
+    without_settings(monkeypatch)
     asked: list[int] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -295,14 +295,80 @@ def test_a_proxy_that_refuses_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> 
     assert caught.value.sent is False and asked == [1] and "correct" not in str(caught.value)
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="nothing to make a certificate with")
-def test_a_certificate_nobody_vouches_for_is_refused_once(tmp_path: Path) -> None:
-    """It would be refused the next time too; the remedy names the variable for a company's proxy."""
+@pytest.mark.parametrize("excepted", ["", "persql.invalid", "localhost,.invalid", "fe80::/10,[::1],.invalid"])
+def test_hosts_that_no_proxy_stands_before(monkeypatch: pytest.MonkeyPatch, excepted: str) -> None:
+    """`NO_PROXY` names hosts and their domains; what else stands in it is no error."""
+    without_settings(monkeypatch)
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{port}")
+    monkeypatch.setenv("NO_PROXY", excepted)
+    with (
+        PerSQL("psql_test_x", base_url="https://persql.invalid", max_retries=0) as client,
+        pytest.raises(TransportError, match="could not be opened") as caught,
+    ):
+        client.database("acme/a").query("SELECT 1")
+    assert isinstance(caught.value.__cause__, socket.gaierror if excepted else ConnectionRefusedError)
+
+
+@pytest.fixture
+def certified(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
+    """A certificate for `localhost` that nobody vouches for, and what a server needs to show it."""
+    if shutil.which("openssl") is None:
+        pytest.skip("nothing to make a certificate with")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     command = f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -keyout {key}"
-    subprocess.run([*command.split(), "-out", str(certificate)], check=True, capture_output=True)
+    command += f" -addext subjectAltName=DNS:localhost -out {certificate}"
+    subprocess.run(command.split(), check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
+    return certificate, context
+
+
+@pytest.mark.parametrize("proxied", [False, True])
+def test_a_certificate_that_the_environment_vouches_for(
+    monkeypatch: pytest.MonkeyPatch, certified: tuple[Path, ssl.SSLContext], proxied: bool
+) -> None:
+    """By `SSL_CERT_FILE`; a proxy passes on what it can't read, and is told its user and password alone."""
+    without_settings(monkeypatch)
+    certificate, context = certified
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        if proxied:
+            monkeypatch.setenv("HTTPS_PROXY", f"http://ada:p%40ss@127.0.0.1:{port}")
+            monkeypatch.setattr(_environment, "is_loopback", lambda host: False)
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            if proxied:
+                heard.append(connection.recv(65536))
+                connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            with context.wrap_socket(connection, server_side=True) as encrypted:
+                heard.append(encrypted.recv(65536))
+                body = f'{{"success":true,"data":{RESULT}}}'.encode()
+                encrypted.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with PerSQL("psql_test_x", base_url=f"https://localhost:{port}", max_retries=0) as client:
+            assert client.database("acme/a").query("SELECT 1")["data"] == [{"a": 1}]
+        thread.join()
+    assert heard[-1].startswith(b"POST /v1/db/acme/a/query HTTP/1.1\r\n")
+    assert heard[-1].endswith(b'{"sql":"SELECT 1"}'), "head and body are sent as one piece"
+    if proxied:
+        assert heard[0].startswith(f"CONNECT localhost:{port} HTTP/1.".encode())
+        assert b"Proxy-Authorization: Basic YWRhOnBAc3M=\r\n" in heard[0]
+        assert b"psql_test_x" not in heard[0] and b"Proxy-" not in heard[1]
+
+
+def test_a_certificate_nobody_vouches_for_is_refused_once(
+    monkeypatch: pytest.MonkeyPatch, certified: tuple[Path, ssl.SSLContext]
+) -> None:
+    """It would be refused the next time too; the remedy names the variable for a company's proxy."""
+    without_settings(monkeypatch)
+    _, context = certified
     asked: list[int] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -392,6 +458,35 @@ def test_all_handles_share_one_pool(emulator: Emulator) -> None:
     with ThreadPoolExecutor(MAX_CONNECTIONS + 16) as pool:
         list(pool.map(lambda _: client.database(emulator.name).query("SELECT 1"), range(160)))
     assert len({record.connection for record in emulator.log}) == MAX_CONNECTIONS == 64
+
+
+def test_a_connection_that_was_idle_for_long_is_not_used_again(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands between may have dropped it without a word."""
+    db = emulator.database()
+    db.query("SELECT 1")
+    monkeypatch.setattr(_pool, "KEEPALIVE_SECONDS", 0.0)
+    db.query("SELECT 1")
+    assert len({record.connection for record in emulator.log}) == 2
+
+
+def test_requests_pass_where_tracers_look(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What instruments urllib3 wraps this method: it sees each attempt, and may add headers of its own."""
+    urlopen = HTTPConnectionPool.urlopen
+    seen: list[tuple[str, int]] = []
+
+    def traced(pool: Any, method: str, url: str, body: Any, headers: Any, **options: Any) -> Any:
+        answer = urlopen(pool, method, url, body, {**headers, "traceparent": "00-1-2-01"}, **options)
+        seen.append((url, answer.status))
+        return answer
+
+    monkeypatch.setattr(HTTPConnectionPool, "urlopen", traced)
+    emulator.faults.next(faults.failing(503))
+    emulator.database().query("SELECT 1")
+    path = f"/v1/db/{emulator.name}/query"
+    assert seen == [(path, 503), (path, 200)]
+    assert {record.headers["traceparent"] for record in emulator.log} == {"00-1-2-01"}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")

@@ -153,7 +153,7 @@ def test_a_stalled_answer_times_out(emulator: Emulator) -> None:
     db.query("INSERT INTO t VALUES (1)")
     assert count(emulator) == 1
     emulator.faults.always(faults.stalled())
-    with pytest.raises(TransportError, match=r"timed out \(ReadTimeout\).*may or may not.*timeout=") as caught:
+    with pytest.raises(TransportError, match=r"timed out \(ReadTimeoutError\).*may or may not.*timeout=") as caught:
         emulator.database(timeout=0.1, max_retries=1).query("SELECT 1")
     assert caught.value.sent is True
 
@@ -281,7 +281,7 @@ def test_retries_are_logged(emulator: Emulator, db: Any, caplog: pytest.LogCaptu
     logged = [(record.levelname, record.getMessage()) for record in caplog.records]
     assert logged == [
         ("DEBUG", f"database=<{name}>, attempt=<2>, status=<503> | retrying request"),
-        ("WARNING", f"database=<{name}>, attempt=<3>, status=<ReadError> | retrying request"),
+        ("WARNING", f"database=<{name}>, attempt=<3>, status=<ConnectionResetError> | retrying request"),
         ("WARNING", f"database=<{name}>, attempt=<4>, status=<429> | retrying request"),
     ]
 

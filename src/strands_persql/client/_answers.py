@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from itertools import repeat
-from typing import Any, NamedTuple, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 from ..errors import (
@@ -32,15 +32,12 @@ _MISSING_DATABASE = re.compile(
 _TRANSIENT = frozenset({408, 425, 500, 502, 503, 504, *range(520, 528), 530})
 
 
-class Response(Protocol):
-    """What an HTTP library has received: header names are in lower case."""
+class Received(NamedTuple):
+    """What was received over HTTP, whole. Headers are asked for in lower case."""
 
-    @property
-    def status_code(self) -> int: ...
-    @property
-    def headers(self) -> Mapping[str, str]: ...
-    @property
-    def content(self) -> bytes: ...
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
 
 
 class Failure(NamedTuple):
@@ -58,9 +55,9 @@ class Answer(NamedTuple):
     meta: dict[str, Any] | None
 
 
-def read_answer(response: Response, *, database: str, hide: Callable[[str], str]) -> Answer | Failure:
+def read_answer(response: Received, *, database: str, hide: Callable[[str], str]) -> Answer | Failure:
     """Read a whole answer; `hide` takes the token out of an error's text."""
-    status = response.status_code
+    status = response.status
     body = as_object(_json(response, hide))
     if 200 <= status < 300 and body is not None and body.get("success") is True and "data" in body:
         return Answer(body["data"], as_object(body.get("meta")))
@@ -144,8 +141,8 @@ def as_list(value: Any) -> list[Any] | None:
     return value if isinstance(value, list) else None  # pyright: ignore[reportUnknownVariableType] - JSON
 
 
-def _failure(response: Response, body: Mapping[str, Any], database: str, request_id: str | None) -> Failure:
-    status = response.status_code
+def _failure(response: Received, body: Mapping[str, Any], database: str, request_id: str | None) -> Failure:
+    status = response.status
     text = body.get("error")
     text = text[:LONGEST_TEXT] if isinstance(text, str) else ""
     detail = _cut(as_object(body.get("errorDetail")))
@@ -242,7 +239,7 @@ def _reason(text: str) -> str:
     return f" ({quote_free(text)})" if text else ""
 
 
-def _json(response: Response, hide: Callable[[str], str]) -> Any:
+def _json(response: Received, hide: Callable[[str], str]) -> Any:
     """The answer's JSON; None where it is something else (a gateway's HTML, a body cut short)."""
     try:
         text = response.content.decode()

@@ -7,7 +7,7 @@ import ipaddress
 import re
 from urllib.parse import unquote
 
-import httpx
+from urllib3.util import Url, parse_url
 
 from ..errors import named
 
@@ -32,7 +32,7 @@ def split_name(name: str) -> tuple[str, str]:
     return parts[0], parts[1]
 
 
-def check_base_url(base_url: str) -> httpx.URL:
+def check_base_url(base_url: str) -> Url:
     """Parse the service's address.
 
     Raises:
@@ -40,12 +40,12 @@ def check_base_url(base_url: str) -> httpx.URL:
             for loopback hosts alone (`localhost`, 127.0.0.0/8, `::1`).
     """
     try:
-        url = httpx.URL(base_url)
-    except (httpx.InvalidURL, TypeError):
+        url = parse_url(base_url)
+    except (ValueError, TypeError, AttributeError):
         raise ValueError('base_url is not a web address; write e.g. "https://api.persql.com"') from None
     if url.scheme not in ("https", "http") or not url.host:
         raise ValueError('base_url must begin with "https://" and name a host, e.g. "https://api.persql.com"')
-    if url.userinfo or url.query or url.fragment:
+    if url.auth or url.query or url.fragment:
         raise ValueError(
             "base_url must hold neither credentials, nor a query, nor a fragment; pass the token as token="
         )
@@ -54,7 +54,8 @@ def check_base_url(base_url: str) -> httpx.URL:
             f"base_url is plain http:// to {url.host}, which would send the token unencrypted; use https:// "
             "(http:// is for localhost, 127.0.0.0/8 and ::1 alone)"
         )
-    return url
+    default = {"https": 443, "http": 80}[url.scheme]
+    return url._replace(port=None if url.port == default else url.port, path=(url.path or "").rstrip("/"))
 
 
 def is_loopback(host: str) -> bool:
@@ -62,7 +63,7 @@ def is_loopback(host: str) -> bool:
     if host.lower() == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
 

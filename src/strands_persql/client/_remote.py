@@ -16,24 +16,25 @@ import logging
 import re
 import secrets
 import threading
-from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 from importlib import metadata
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from weakref import WeakSet
-
-import httpx
 
 from ..errors import PerSQLError, TransportError
 from ._answers import Answer, Failure, as_object, read_answer, read_result, read_results, unreadable
-from ._connections import Connections, http_clients
+from ._bounds import ACCEPTED_ENCODING
 from ._failures import closed_error, is_blameless, logger_of
-from ._forks import survive_forks
+from ._forks import abandon, survive_forks
 from ._handle import Handle
-from ._names import is_loopback
+from ._pool import Pool
 from ._protocol import QueryResult, Statement
 from ._retry import Retries
 from ._statements import Prepared, only_reads
+
+if TYPE_CHECKING:
+    from urllib3.util import Url
 
 T = TypeVar("T")
 logger = logger_of(__name__)
@@ -42,15 +43,26 @@ LONGEST_KEY = 200
 """Characters the service takes as an `Idempotency-Key` (docs.persql.com, agents/idempotency)."""
 
 
-class _Bearer(httpx.Auth):
-    """The one place that knows the token: puts it into each request, and keeps it out of whatever is shown."""
+class _Headers:
+    """The one place that knows the token: makes each request's headers, and keeps it out of whatever is shown."""
 
     def __init__(self, token: str) -> None:
         self._token = token
+        self._headers = {
+            "Authorization": f"Bearer {token}",
+            "User-Agent": f"strands-persql/{_version()}",
+            "Accept": "application/json",
+            "Accept-Encoding": ACCEPTED_ENCODING,
+        }
 
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        yield request
+    def of(self, request: Request) -> dict[str, str]:
+        """A request's headers."""
+        headers = self._headers.copy()
+        if request.payload is not None:
+            headers["Content-Type"] = "application/json"
+        if request.key is not None:
+            headers["Idempotency-Key"] = request.key
+        return headers
 
     def hide(self, text: str) -> str:
         """A text of the service's, without the token, should it repeat it."""
@@ -93,13 +105,13 @@ class Service:
         max_retries: How often a request is sent again at most.
     """
 
-    def __init__(self, base_url: httpx.URL, token: str, *, timeout: float, max_retries: int) -> None:
+    def __init__(self, base_url: Url, token: str, *, timeout: float, max_retries: int) -> None:
         self.base_url = base_url
         self.timeout = timeout
         self.max_retries = max_retries
-        self._auth = _Bearer(token)
+        self._headers = _Headers(token)
         self._lock = threading.Lock()
-        self._connections: Connections | None = None
+        self._pool: Pool | None = None
         self._closed = threading.Event()
         survive_forks(self)
         _services.add(self)
@@ -116,16 +128,13 @@ class Service:
         """
         payload, database = request.payload, request.database
         content = payload if isinstance(payload, bytes) or payload is None else encode(payload)
-        address = _address(str(self.base_url), request.path)
-        headers = {} if content is None else {"Content-Type": "application/json"}
-        if request.key is not None:
-            headers["Idempotency-Key"] = request.key
+        headers = self._headers.of(request)
         retries = Retries(self.max_retries)
         arrived = False
         earlier = request.after
         while True:
             if earlier is None:
-                outcome = self._attempt(request.method, address, content, headers, database)
+                outcome = self._attempt(request, content, headers)
             else:
                 outcome, earlier = Failure(earlier, again=True), None
             if isinstance(outcome, Answer):
@@ -152,37 +161,29 @@ class Service:
             if self._closed.wait(delay):
                 raise closed_error() from error
 
-    def _attempt(
-        self, method: str, address: httpx.URL, content: bytes | None, headers: Mapping[str, str], database: str
-    ) -> Answer | Failure:
-        with self._open().one() as connection:
-            outcome = connection.exchange(method, address, content, headers, timeout=self.timeout)
+    def _attempt(self, request: Request, content: bytes | None, headers: dict[str, str]) -> Answer | Failure:
+        outcome = self._open().exchange(request.method, f"{self.base_url.path}{request.path}", content, headers)
         if not isinstance(outcome, Failure):
-            return read_answer(outcome, database=database, hide=self._auth.hide)
+            return read_answer(outcome, database=request.database, hide=self._headers.hide)
         if self._closed.is_set():
             raise closed_error() from outcome.error.__cause__
         return outcome
 
-    def _open(self) -> Connections:
+    def _open(self) -> Pool:
         if self._closed.is_set():
             raise closed_error()
-        connections = self._connections
-        if connections is not None:
-            return connections
+        pool = self._pool
+        if pool is not None:
+            return pool
         with self._lock:
-            if self._connections is None:
-                self._connections = Connections(self._clients())
-            return self._connections
-
-    def _clients(self) -> Callable[[], httpx.Client]:
-        # A proxy named in the environment would be handed the token in the clear on its way to loopback.
-        trust_env = not is_loopback(self.base_url.host)
-        agent = f"strands-persql/{_version()}"
-        encrypted = self.base_url.scheme == "https"
-        return http_clients(self._auth, encrypted=encrypted, trust_env=trust_env, timeout=self.timeout, agent=agent)
+            if self._pool is None:
+                self._pool = Pool(self.base_url, self.timeout)
+            return self._pool
 
     def after_fork(self) -> None:
-        """In a child process: locks of its own, since a thread of the parent may hold these."""
+        """In a child process: leave the parent's connections alone, and its locks, which a thread of its may hold."""
+        abandon(self._pool)
+        self._pool = None
         self._lock = threading.Lock()
         was_closed = self._closed.is_set()
         self._closed = threading.Event()
@@ -196,9 +197,9 @@ class Service:
         """Close the connections; waits that precede a retry end at once."""
         self._closed.set()
         with self._lock:
-            connections, self._connections = self._connections, None
-        if connections is not None:
-            connections.close()
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
 
 
 _services: WeakSet[Service] = WeakSet()
@@ -272,15 +273,12 @@ class RemoteDatabase(Handle):
         return f"<PerSQL database {self.name!r} at {self._service.base_url}>"
 
 
-@lru_cache(maxsize=1024)
-def _address(base_url: str, path: str) -> httpx.URL:
-    """An address as a whole: httpx would take it apart and put it together anew for each request."""
-    return httpx.URL(f"{base_url.rstrip('/')}{path}")
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def encode(payload: object) -> bytes:
     """A payload as the bytes that are sent."""
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return _ENCODER.encode(payload).encode()
 
 
 def _wire(statement: Prepared) -> dict[str, object]:
@@ -301,6 +299,7 @@ def _named_key(given: str, path: str, content: bytes) -> str:
     return f"{given}.{digest}"
 
 
+@lru_cache(maxsize=1)
 def _version() -> str:
     try:
         return metadata.version("strands-persql")

@@ -13,7 +13,7 @@ import pytest
 import strands_persql
 import strands_persql.testing
 from strands_persql import PerSQL, errors
-from strands_persql.client import _bounds, _connections, _retry
+from strands_persql.client import _bounds, _pool, _retry
 from strands_persql.database.tables import MemoryTables, ObjectTables, Tables
 from strands_persql.engine.mirror import MAX_PENDING
 from strands_persql.engine.threads import INTERRUPTED_SECONDS, MAX_WORKERS
@@ -91,7 +91,7 @@ def test_figures() -> None:
     assert f"| `timeout` | {options['timeout'].default:g} seconds" in reliability
     assert f"later than {_retry.RETRY_SECONDS:g} seconds" in reliability
     assert f"0.25, 0.5, 1 … {_retry.LONGEST_BACKOFF:g} seconds" in reliability
-    assert f"| connections of a client | {_connections.MAX_CONNECTIONS} |" in reliability
+    assert f"| connections of a client | {_pool.MAX_CONNECTIONS} |" in reliability
     assert f"more than {_bounds.MAX_ANSWER_BYTES >> 20} MB" in reliability and "four times as long" in reliability
     assert _bounds.ATTEMPT_TIMEOUTS == 4 and f"get {INTERRUPTED_SECONDS} more seconds" in reliability
     assert f"| worker threads of a process | {MAX_WORKERS}, " in reliability

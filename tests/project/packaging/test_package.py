@@ -41,8 +41,8 @@ PURE = {
     "engine.window", "stores.words",
 }  # fmt: skip
 IO = {
-    "asyncio", "concurrent", "ftplib", "http", "httpx", "io", "multiprocessing", "os", "pathlib", "shutil", "socket",
-    "sqlite3", "ssl", "subprocess", "tempfile", "threading", "urllib",
+    "asyncio", "concurrent", "ftplib", "http", "io", "multiprocessing", "os", "pathlib", "shutil", "socket",
+    "sqlite3", "ssl", "subprocess", "tempfile", "threading", "urllib", "urllib3",
 }  # fmt: skip
 
 SQL = re.compile(
