@@ -8,6 +8,7 @@ import os
 import random
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
@@ -33,7 +34,14 @@ from strands_persql import (
 from strands_persql.database import sharing
 from strands_persql.database.connector import Connector
 from strands_persql.database.encoding import PART_BYTES
-from strands_persql.database.sharing import REQUESTS_AT_ONCE, SHARED_CHARACTERS, _by_handle
+from strands_persql.database.sharing import (
+    LAST_REQUESTS,
+    MOST_DOUBLINGS,
+    REQUESTS_AT_ONCE,
+    SHARED_CHARACTERS,
+    SHORTEST_WAIT,
+    _by_handle,
+)
 from strands_persql.database.tables import Document, Tables
 from strands_persql.engine import threads as workers
 from strands_persql.engine import tracing
@@ -409,6 +417,122 @@ def test_nobody_waits_for_another_s_retries(emulator: Emulator, fault: Fault) ->
     most = 3 if fault.runs else 2  # where it was carried out, its rows are found in their places
     for number in (each for each in range(12) if each != 5):
         assert sum(f"session-{number}'" in request for request in requests) <= most, number
+
+
+def writers_of(database: Any, size: int) -> list[Writer]:
+    """Sessions of a database, each with a writer that has begun it, by itself: how long a request takes is known."""
+    writers = [Writer(Connector(database, Tables()), f"session-{number}") for number in range(size)]
+    for writer in writers:
+        writer.known.go_on_from("a", 0)
+        writer.put([agent_row()])
+        writer.drain().result(PATIENCE)
+    return writers
+
+
+def test_nobody_waits_for_a_part_on_which_the_service_hangs(emulator: Emulator) -> None:
+    """A client that would wait for ten minutes: the shared request is given up long before, and stored once."""
+    client = emulator.client(timeout=600.0)
+    writers = writers_of(client.database(emulator.name), 12)
+    emulator.faults.poisoned("POISON", faults.stalled())
+    emulator.faults.always(faults.latency(0.05))
+    for number, writer in enumerate(writers):
+        writer.put([message(0, "POISON" if number == 5 else "x")])
+    futures = [writer.drain() for writer in writers]
+    hanging = futures.pop(5)
+    assert not any(done(futures))
+    assert not hanging.done(), "what is sent by itself has the client's own time"
+    client.close()
+    assert isinstance(done([hanging])[0], PerSQLError)
+    stored = table(emulator.database(), "messages")
+    assert sorted(row["session_id"] for row in stored) == sorted(writer.session_id for writer in writers)
+
+
+@pytest.mark.parametrize("where", [0, 1, 2])
+def test_nobody_waits_for_the_part_that_is_sent_first(emulator: Emulator, where: int) -> None:
+    """The few that are sent to find whose fault it is are waited for no longer."""
+    client = emulator.client(timeout=600.0)
+    writers = writers_of(client.database(emulator.name), REQUESTS_AT_ONCE + 3)
+    emulator.reset()
+    emulator.faults.poisoned("POISON", faults.stalled())
+    emulator.faults.always(faults.latency(0.2))
+    futures: list[Future[None]] = []
+    for number, writer in enumerate(writers):
+        writer.put([message(0, "POISON" if number == REQUESTS_AT_ONCE + where else "x")])
+        futures.append(writer.drain())
+        while len(emulator.log) < min(number + 1, REQUESTS_AT_ONCE):  # else the first request might take all along
+            assert not futures[-1].done()
+            time.sleep(0.001)
+    futures.pop(REQUESTS_AT_ONCE + where)
+    assert not any(done(futures))
+    client.close()
+
+
+def test_a_service_that_has_become_slow_is_not_asked_ever_more(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each wait that was too short makes the next one longer: soon requests are shared as before."""
+    monkeypatch.setattr(sharing, "SHORTEST_WAIT", 0.01)
+    monkeypatch.setattr(sharing, "LONGER_THAN_LATELY", 1)
+    writers = writers_of(emulator.database(timeout=20.0), 40)
+    emulator.faults.always(faults.latency(0.2))
+    asked: list[int] = []
+    for turn in range(6):
+        emulator.log.clear()
+        for writer in writers:
+            writer.put([message(turn, f"x {turn}")])
+        assert not any(done([writer.drain() for writer in writers]))
+        asked.append(len(emulator.log))
+    assert asked[-1] <= 12, asked
+    stored = [(row["session_id"], row["message_id"]) for row in table(emulator.database(), "messages")]
+    assert sorted(stored) == sorted((writer.session_id, turn) for writer in writers for turn in range(6))
+
+
+def test_how_long_a_shared_request_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as the client does until requests are known; then by the slowest of the last ones."""
+    outcomes: list[tuple[float, BaseException | None]] = []
+    now = 0.0
+
+    def send(followers: Any, **options: Any) -> BaseException | None:
+        nonlocal now
+        seconds, failure = outcomes.pop(0)
+        now += seconds
+        return failure
+
+    def wait_after(size: int, seconds: float, failure: BaseException | None = None) -> float | None:
+        outcomes.append((seconds, failure))
+        pace.failure_of([None] * size, pace.wait())  # type: ignore[list-item]
+        return pace.wait()
+
+    monkeypatch.setattr(sharing, "_failure_of", send)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    pace = sharing._Pace()
+    lost = TransportError("lost")
+    assert pace.wait() is None
+    assert wait_after(9, 30.0, lost) is None
+    assert wait_after(1, 0.02) == SHORTEST_WAIT
+    assert wait_after(9, 1.0) == 2.0
+    assert wait_after(9, 1.0, lost) == 2.0, "it has failed otherwise"
+    assert [wait_after(9, seconds, lost) for seconds in (2.0, 4.0, 8.0)] == [4.0, 8.0, 16.0]
+    assert wait_after(1, 99.0, lost) == 16.0, "what goes by itself has the client's own time"
+    assert wait_after(1, 3.0) == 48.0
+    assert wait_after(9, 3.0) == 6.0, "a shared one was long enough"
+    for _ in range(LAST_REQUESTS):
+        wait_after(9, 0.01)
+    assert pace.wait() == SHORTEST_WAIT
+    for _ in range(50):
+        wait_after(9, 1e9, lost)
+    assert pace.wait() == SHORTEST_WAIT * 2**MOST_DOUBLINGS
+
+
+def test_a_write_by_itself_has_the_client_s_time(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the last ones took: it is sent once."""
+    monkeypatch.setattr(sharing, "SHORTEST_WAIT", 0.01)
+    _, writer = writers_of(emulator.database(timeout=20.0), 2)
+    emulator.reset()
+    emulator.faults.next(faults.latency(1.0))
+    writer.put([message(0, "x")])
+    assert not any(done([writer.drain()]))
+    assert len(emulator.log) == 1
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,7 @@ class Handle(ABC):
         key: str | None = None,
         patient: bool = True,
         after: PerSQLError | None = None,
+        timeout: float | None = None,
     ) -> None:
         """Run statements of this package's own making as one transaction: they are not checked again.
 
@@ -91,6 +92,8 @@ class Handle(ABC):
             patient: Whether they are sent again after a failure in which they may be at fault (a 5xx, a broken
                 connection); else only after 429 and connections that could not be opened.
             after: How an earlier attempt to send them has failed: the next one waits as long as a retry does.
+            timeout: Seconds without any progress of an answer after which an attempt is given up, where they are fewer
+                than the client's own.
 
         Raises:
             PerSQLError: As `batch` does.

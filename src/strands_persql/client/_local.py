@@ -83,6 +83,7 @@ class LocalDatabase(Handle):
         key: str | None = None,
         patient: bool = True,
         after: PerSQLError | None = None,
+        timeout: float | None = None,
     ) -> None:
         """Run statements of this package's own making as one transaction."""
         prepared = [(statement["sql"], statement.get("params", ())) for statement in statements]

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
-from urllib3 import BaseHTTPResponse, HTTPConnectionPool, Retry
+from urllib3 import BaseHTTPResponse, Retry, Timeout
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
 
@@ -140,13 +140,31 @@ class Pool:
         self._busy: set[_Attempt] = set()
         self._closed = False
 
-    def exchange(self, method: str, path: str, content: bytes | None, headers: Mapping[str, str]) -> Received | Failure:
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        content: bytes | None,
+        headers: Mapping[str, str],
+        *,
+        timeout: float | None = None,
+    ) -> Received | Failure:
         """Send one request and read its answer.
+
+        Args:
+            method: The HTTP method.
+            path: The whole path.
+            content: The body.
+            headers: Those that are this package's to set.
+            timeout: Seconds that each part of the answer is waited for, where they are fewer than the pool's.
 
         Raises:
             PerSQLError: The pool is closed.
         """
         attempt = _Attempt()
+        patience = self._pool.timeout
+        if timeout is not None and timeout < self._timeout:
+            patience = Timeout(connect=self._timeout, read=timeout)
         with self._free:
             with self._lock:
                 if self._closed:
@@ -155,7 +173,19 @@ class Pool:
             _thread.attempt = attempt
             try:
                 with within(ATTEMPT_TIMEOUTS * self._timeout, attempt.abort):
-                    outcome = _exchange(self._pool, method, path, content, headers)
+                    response = self._pool.urlopen(
+                        method,
+                        path,
+                        content,
+                        headers,
+                        retries=_NEVER,
+                        redirect=False,
+                        assert_same_host=False,
+                        timeout=patience,
+                        preload_content=False,
+                        decode_content=False,
+                    )
+                    outcome = _read(response)
                 if attempt.aborted:  # and what came of the answer was taken for the whole of it
                     raise ReadTimeoutError(self._pool, path, "aborted")
                 return outcome
@@ -174,20 +204,7 @@ class Pool:
         self._pool.close()
 
 
-def _exchange(
-    pool: HTTPConnectionPool, method: str, path: str, content: bytes | None, headers: Mapping[str, str]
-) -> Received | Failure:
-    response = pool.urlopen(
-        method,
-        path,
-        content,
-        headers,
-        retries=_NEVER,
-        redirect=False,
-        assert_same_host=False,
-        preload_content=False,
-        decode_content=False,
-    )
+def _read(response: BaseHTTPResponse) -> Received | Failure:
     try:
         body = body_of(_pieces(response), response.headers.get("content-encoding", ""))
     except BaseException as error:

@@ -83,6 +83,7 @@ class Request(NamedTuple):
         key: The `Idempotency-Key` that each attempt carries.
         patient: Whether it is sent again after a failure in which it may have been carried out.
         after: How an earlier attempt has failed.
+        timeout: Seconds without any progress of the answer after which an attempt is given up, at most the client's.
     """
 
     method: str
@@ -92,6 +93,7 @@ class Request(NamedTuple):
     key: str | None = None
     patient: bool = True
     after: PerSQLError | None = None
+    timeout: float | None = None
 
 
 class Service:
@@ -162,7 +164,8 @@ class Service:
                 raise closed_error() from error
 
     def _attempt(self, request: Request, content: bytes | None, headers: dict[str, str]) -> Answer | Failure:
-        outcome = self._open().exchange(request.method, f"{self.base_url.path}{request.path}", content, headers)
+        path = f"{self.base_url.path}{request.path}"
+        outcome = self._open().exchange(request.method, path, content, headers, timeout=request.timeout)
         if not isinstance(outcome, Failure):
             return read_answer(outcome, database=request.database, hide=self._headers.hide)
         if self._closed.is_set():
@@ -238,10 +241,13 @@ class RemoteDatabase(Handle):
         key: str | None = None,
         patient: bool = True,
         after: PerSQLError | None = None,
+        timeout: float | None = None,
     ) -> None:
         """Run statements of this package's own making as one transaction, in one request."""
         prepared = [(statement["sql"], statement.get("params", ())) for statement in statements]
-        self._send(self._request(prepared, True, key)._replace(patient=patient, after=after), len(prepared))
+        self._send(
+            self._request(prepared, True, key)._replace(patient=patient, after=after, timeout=timeout), len(prepared)
+        )
 
     def _batch(self, statements: Sequence[Prepared], transaction: bool, key: str | None) -> list[QueryResult]:
         return self._send(self._request(statements, transaction, key), len(statements))

@@ -104,7 +104,12 @@ class Connector(Generic[L]):
             return query.read(answers)
 
     def commit(
-        self, statements: Sequence[Statement], *, patient: bool = True, after: BaseException | None = None
+        self,
+        statements: Sequence[Statement],
+        *,
+        patient: bool = True,
+        after: BaseException | None = None,
+        timeout: float | None = None,
     ) -> None:
         """Run statements over rows of sessions, as one request and one transaction.
 
@@ -114,12 +119,13 @@ class Connector(Generic[L]):
             statements: At most 100.
             patient: Create missing tables, and send them again after a failure in which they may be at fault.
             after: How an attempt to send them has failed: the next one waits as long as a retry does.
+            timeout: Seconds, where they are fewer than the client's own.
         """
         key = _key_of(statements) if self._takes_key else None
         if patient:
-            self._with_tables(lambda: self._commit(statements, key, patient, after))
+            self._with_tables(lambda: self._commit(statements, key, patient, after, timeout))
         else:
-            self._commit(statements, key, patient, after)
+            self._commit(statements, key, patient, after, timeout)
 
     def commit_now(self, statements: Sequence[Statement]) -> bool:
         """Run statements as `commit` does, if that can't wait for anything; False where nothing was done."""
@@ -142,13 +148,18 @@ class Connector(Generic[L]):
         )
 
     def _commit(
-        self, statements: Sequence[Statement], key: str | None, patient: bool, after: BaseException | None
+        self,
+        statements: Sequence[Statement],
+        key: str | None,
+        patient: bool,
+        after: BaseException | None,
+        timeout: float | None,
     ) -> None:
         if self._own is None:
             self._batch(statements, key)
         else:
             failed = after if isinstance(after, PerSQLError) else None
-            self._own.commit(statements, key=key, patient=patient, after=failed)
+            self._own.commit(statements, key=key, patient=patient, after=failed, timeout=timeout)
 
     def set_up(self: Connector[Tables]) -> int:
         """Create the tables, or bring them to the newest layout; the layout's version.

@@ -9,12 +9,17 @@ A transaction that failed says nothing about its parts. Where one of them may be
 at once, before any wait of a retry. If one of these goes through, the other sessions follow by themselves, and whoever
 is at fault learns it alone. If all fail, it is the service: the whole is sent again as patiently as any request. What
 comes of it is told to each, like all that would meet every session alike (a revoked token, a balance used up).
+
+A part may also make the service hang. So what is shared is not waited for as long as the client would, but twice as
+long as the slowest of the last requests took. A service that has become slow is not asked ever more for it: each wait
+that was too short doubles the next one, until one is long enough and tells how long requests take now.
 """
 
 from __future__ import annotations
 
 import copy
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -41,6 +46,15 @@ SHARED_CHARACTERS = 250_000
 
 PROBES = 3
 """Parts of a failed request that are sent by themselves, to tell one session's fault from the service's."""
+
+LONGER_THAN_LATELY = 2
+"""How many times as long as the slowest of the last requests a shared one is waited for."""
+LAST_REQUESTS = 32
+"""How many these are."""
+SHORTEST_WAIT = 0.5
+"""Seconds for which a shared request is waited for at least: a service that is well may take that long now and then."""
+MOST_DOUBLINGS = 10
+"""How often the wait is doubled at most; the client's own timeout ends it long before."""
 
 
 class Follower(Protocol):
@@ -83,6 +97,37 @@ class Follower(Protocol):
 _Part: TypeAlias = "tuple[Follower, Sequence[Statement]]"
 
 
+class _Pace:
+    """How long requests have taken lately, and so how long one that sessions share is waited for."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seconds: deque[float] = deque(maxlen=LAST_REQUESTS)
+        self._too_short = 0
+
+    def wait(self) -> float | None:
+        """Seconds without any progress after which a shared request is given up; None while no other is known."""
+        with self._lock:
+            if not self._seconds:
+                return None
+            return max(SHORTEST_WAIT, LONGER_THAN_LATELY * max(self._seconds)) * 2.0**self._too_short
+
+    def failure_of(self, followers: Sequence[_Part], wait: float | None = None) -> BaseException | None:
+        """Send the statements of sessions once, as one transaction; how that failed, or None."""
+        began = time.monotonic()
+        failure = _failure_of(followers, patient=False, wait=wait)
+        seconds = time.monotonic() - began
+        with self._lock:
+            if failure is None:
+                self._seconds.append(seconds)
+            if len(followers) > 1:
+                if failure is None:
+                    self._too_short = 0
+                elif wait is not None and seconds >= wait:
+                    self._too_short = min(self._too_short + 1, MOST_DOUBLINGS)
+        return failure
+
+
 class SharedRequests:
     """The requests to one database that sessions share."""
 
@@ -95,6 +140,7 @@ class SharedRequests:
         self._lock = threading.Lock()
         self._waiting: deque[Follower] = deque()
         self._under_way = 0
+        self._pace = _Pace()
 
     def add(self, follower: Follower) -> bool:
         """Have a session wait for a leader; True where there is room for one more: then have `serve` called soon."""
@@ -126,7 +172,7 @@ class SharedRequests:
         followers: list[_Part] = []
         try:
             self._gather(followers)
-            _send(followers)
+            _send(followers, self._pace)
         except Exception:  # whatever it is, nobody waits for ever
             logger.exception("sessions=<%d> | a shared request failed for an unexpected reason", len(followers))
         finally:
@@ -157,19 +203,20 @@ class SharedRequests:
             return self._waiting.popleft() if self._waiting else None
 
 
-def _send(followers: list[_Part]) -> None:
+def _send(followers: list[_Part], pace: _Pace) -> None:
     """Send the statements of several sessions as one transaction, and tell each what came of it.
 
     A follower leaves the list when it is told.
     """
     if len(followers) == 1:
-        _send_alone(followers)
+        _send_alone(followers, pace)
     elif followers:
-        failure = _failure_of(followers, patient=False)
+        wait = pace.wait()
+        failure = pace.failure_of(followers, wait)
         if failure is not None and not _meets_all(failure):
             status = getattr(failure, "status", None) or type(failure).__name__
             logger.debug("sessions=<%d>, status=<%s> | retrying request, in parts", len(followers), status)
-            failure = _split(followers)
+            failure = _split(followers, pace, wait)
         while followers:
             follower, _ = followers[0]
             if failure is None:
@@ -179,10 +226,11 @@ def _send(followers: list[_Part]) -> None:
             del followers[0]
 
 
-def _send_alone(followers: list[_Part]) -> None:
-    """Send the statements of the one session that came along."""
+def _send_alone(followers: list[_Part], pace: _Pace) -> None:
+    """Send the statements of the one session that came along, and wait for them as long as the client does."""
     follower, _ = followers[0]
-    failure = _failure_of(followers, patient=not follower.connector.has_patience)
+    once = follower.connector.has_patience
+    failure = pace.failure_of(followers) if once else _failure_of(followers, patient=True)
     if failure is None:
         follower.stored()
     else:
@@ -201,11 +249,11 @@ def _tell_own(follower: Follower, failure: BaseException, *, sent: bool) -> None
         follower.failed(failure, alone=not _meets_all(failure), sent=sent)
 
 
-def _split(followers: list[_Part]) -> BaseException | None:
+def _split(followers: list[_Part], pace: _Pace, wait: float | None) -> BaseException | None:
     """Tell one session's fault from the service's, by the first few parts; what those left are to be told."""
     failures: list[BaseException] = []
     for part in followers[:PROBES]:
-        failure = _failure_of([part], patient=False)
+        failure = pace.failure_of([part], wait)
         if failure is None:
             followers.remove(part)
             part[0].stored()
@@ -225,13 +273,13 @@ def _split(followers: list[_Part]) -> BaseException | None:
     return None
 
 
-def _failure_of(followers: Sequence[_Part], *, patient: bool) -> BaseException | None:
+def _failure_of(followers: Sequence[_Part], *, patient: bool, wait: float | None = None) -> BaseException | None:
     """Send the statements of sessions as one transaction; how that failed, or None."""
     first, _ = followers[0]
     statements = [each for _, own in followers for each in own]
     try:
         with first.in_span() if len(followers) == 1 else nullcontext():
-            first.connector.commit(statements, patient=patient)
+            first.connector.commit(statements, patient=patient, timeout=wait)
     except BaseException as error:
         return error  # not handled here: it would be the context of each session's own
     return None
