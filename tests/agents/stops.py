@@ -119,7 +119,7 @@ async def stopped_at_random(database: Any, durability: Durability, *, users: int
     stopped = 0
 
     async def ask(address: str, question: str, *, patience: float) -> bool:
-        with contextlib.suppress(asyncio.TimeoutError, httpx.RemoteProtocolError):
+        with contextlib.suppress(asyncio.TimeoutError, httpx.TransportError):
             return await asyncio.wait_for(received(f"{address}?q={question}"), patience)
         return False
 
