@@ -59,7 +59,7 @@ def python() -> list[str]:
 def kill(process: subprocess.Popen[Any]) -> None:
     """Kill the child that was begun by such a command and has spoken already, and wait until it is dead."""
     process.send_signal(signal.SIGUSR1 if _kept else signal.SIGKILL)
-    process.wait()
+    process.wait(timeout=60)
 
 
 def close() -> None:
