@@ -39,9 +39,9 @@ class Held:
         self._release.set()
 
 
-async def begun(store: Store, *replies: Any, **options: Any) -> Scenario:
+async def begun(store: Store, *replies: Any, at_once: bool | None = None, **options: Any) -> Scenario:
     """A session past its first turn."""
-    run = Scenario(store, agent_of(ScriptedModel(["one", *replies]), **options))
+    run = Scenario(store, agent_of(ScriptedModel(["one", *replies]), **options), at_once=at_once)
     await run.turn("a")
     return run
 
@@ -93,7 +93,7 @@ async def test_cancel_after_tools(store: Store) -> None:
 @pytest.mark.parametrize("nth", [1, 2, 3, 4])
 async def test_cancel_in_the_middle_of_a_write(store: Store, nth: int) -> None:
     """A task cancelled while a write is under way: the write finishes, and nothing is lost or doubled."""
-    run = await begun(store, tools(use("add", {"a": 1, "b": 2})), "two")
+    run = await begun(store, tools(use("add", {"a": 1, "b": 2})), "two", at_once=False)
     held = Held(run, nth)
     task = asyncio.ensure_future(run.agent.invoke_async("b"))
     await soon(held.reached.wait())
@@ -161,7 +161,7 @@ async def test_scope_cancelled_after_changes(store: Store) -> None:
 @pytest.mark.parametrize("nth", [1, 2, 3, 4])
 async def test_scope_cancelled_in_the_middle_of_a_write(store: Store, nth: int) -> None:
     """An anyio scope cancelled while a write is under way: every message so far is stored all the same."""
-    run = await begun(store, tools(use("add", {"a": 1, "b": 2})), "two")
+    run = await begun(store, tools(use("add", {"a": 1, "b": 2})), "two", at_once=False)
     held = Held(run, nth)
     async with anyio.create_task_group() as group:
         group.start_soon(run.agent.invoke_async, "b")
