@@ -52,7 +52,7 @@ def run(run: Run) -> list[dict[str, Any]]:
 
 
 async def _run(run: Run) -> list[dict[str, Any]]:
-    names = run.taking_part("none", "file", *OURS)
+    names = run.taking_part("none", *OURS)
     run.say(f"soak: {run.scale.soak_turns:,} turns each")
     with run.field(names) as contenders:
         stalls: dict[str, list[float]] = {name: [] for name in names}
@@ -98,10 +98,9 @@ class _Beats:
 
     async def during(self, turn: Any) -> float:
         """The longest stall of a turn, in seconds."""
-        await asyncio.sleep(2 * BEAT)
         self._late = 0.0
         await turn
-        await asyncio.sleep(2 * BEAT)
+        await asyncio.sleep(BEAT)  # the beat that was kept waiting comes first
         return self._late
 
     async def end(self) -> None:

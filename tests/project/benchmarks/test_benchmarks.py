@@ -54,7 +54,7 @@ def test_everyone_takes_part_in_every_section(results: dict[str, Any]) -> None:
             "overlaps": {"none", "repository", "request", *OURS},
             "costs": {"repository", *OURS},
             "crowds": {*NAMES, "persql-apart"},
-            "soak": {"none", "file", *OURS},
+            "soak": {"none", *OURS},
             "requests": {"http.client", "persql"},
         }.get(name, set(NAMES))
         assert {record["contender"] for record in records} == expected, name
