@@ -35,7 +35,7 @@ _TRANSIENT = frozenset({408, 425, 500, 502, 503, 504, *range(520, 528), 530})
 class Received(NamedTuple):
     """What was received over HTTP, whole. Headers are asked for in lower case."""
 
-    status: int
+    status_code: int
     headers: Mapping[str, str]
     content: bytes
 
@@ -57,7 +57,7 @@ class Answer(NamedTuple):
 
 def read_answer(response: Received, *, database: str, hide: Callable[[str], str]) -> Answer | Failure:
     """Read a whole answer; `hide` takes the token out of an error's text."""
-    status = response.status
+    status = response.status_code
     body = as_object(_json(response, hide))
     if 200 <= status < 300 and body is not None and body.get("success") is True and "data" in body:
         return Answer(body["data"], as_object(body.get("meta")))
@@ -142,7 +142,7 @@ def as_list(value: Any) -> list[Any] | None:
 
 
 def _failure(response: Received, body: Mapping[str, Any], database: str, request_id: str | None) -> Failure:
-    status = response.status
+    status = response.status_code
     text = body.get("error")
     text = text[:LONGEST_TEXT] if isinstance(text, str) else ""
     detail = _cut(as_object(body.get("errorDetail")))
