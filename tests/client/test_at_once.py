@@ -73,6 +73,11 @@ def count(database: Any) -> int:
     return int(database.query("SELECT count(*) AS n FROM t")["data"][0]["n"])
 
 
+def patience(database: Any) -> int:
+    """Milliseconds for which the connection waits for the write lock."""
+    return int(database._store._connection.execute("PRAGMA busy_timeout").fetchone()[0])
+
+
 def checkpoints_end() -> None:
     """Wait for the checkpoints under way."""
     for thread in threading.enumerate():
@@ -197,12 +202,14 @@ def test_a_worker_waits_again(in_file: Any) -> None:
         assert isinstance(other, sqlite3.Connection)
         with contextlib.suppress(sqlite3.OperationalError):
             assert not in_file.commit_now(insert())
+        assert patience(in_file) == 0
         writes = threading.Thread(target=in_file.commit, args=[insert()])
         writes.start()
         time.sleep(0.05)
         other.execute("COMMIT")
         writes.join()
     assert count(in_file) == 1
+    assert patience(in_file) == 30_000
 
 
 def test_a_slow_file_is_left_to_the_workers() -> None:

@@ -279,6 +279,24 @@ def test_who_blocks_passes_a_queued_turn() -> None:
     assert handed == [False, True, False]
 
 
+def test_a_turn_at_once() -> None:
+    """Nobody is asked to wait for it, and it passes nobody; what is asked for during it is handed over at its end."""
+    handed: list[bool] = []
+    turns = Turns(handed.append)
+    assert turns.begin_now()
+    assert not turns.begin_now()
+    asked = turns.ask()
+    assert not turns.begin_now() and not handed
+    turns.end()
+    assert handed == [False] and not asked.done()
+    assert not turns.begin_now()
+    assert turns.begin()
+    assert not turns.begin_now()
+    turns.end()
+    assert asked.done()
+    assert turns.begin_now()
+
+
 def test_a_turn_that_was_handed_over_all_the_same() -> None:
     """A call that is interrupted after it has handed its turn over: the next hands over another, and one is enough."""
     handed: list[bool] = []

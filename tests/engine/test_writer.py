@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strands_persql import Database, SessionConflictError
+from strands_persql import Database, PerSQLError, SessionConflictError
+from strands_persql.client import _pace
 from strands_persql.database.connector import Connector
 from strands_persql.database.encoding import PART_BYTES
 from strands_persql.database.live_window import LiveWindow
@@ -24,6 +26,7 @@ from strands_persql.engine.reader import restoring
 from strands_persql.engine.window import Window
 from strands_persql.engine.writer import Writer
 
+from ..agents.harness import Store
 from ..databases import (
     HANDLES,
     Bare,
@@ -733,3 +736,26 @@ def test_an_outage_costs_no_memory_but_the_rows() -> None:
     insist(database, writer)
     assert not writer._out.attempts.rows
     assert len(stored(database)["a"][1]) == 40
+
+
+def test_what_was_sent_at_once_is_known_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt on the event's thread that was stored although it failed: a later content of its row is no rival's."""
+    monkeypatch.setattr(_pace, "SLOW_SECONDS", 30.0)
+    store = Store(tmp_path / "sessions.db")
+    database: Any = store.database(at_once=True)
+    writer = writer_of(database)
+    write(writer, state(1), message(0, "first"))
+    write(writer, message(1, "second"))
+    database.fail_next(1, committed=True)
+    database.fail_next(2)
+    writer.put([message(2, "as it was")])
+    written = writer.send()
+    assert written is not None
+    with pytest.raises(PerSQLError):
+        written.result()
+    writer.put([message(2, "as it is")])
+    written = writer.send()
+    if written is not None:
+        written.result()
+    assert [row["data"]["message"]["content"][0]["text"] for row in store.rows()["messages"]][2:] == ["as it is"]
+    store.close()
