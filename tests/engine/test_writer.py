@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strands_persql import Database, PerSQLError, SessionConflictError
+from strands_persql import Database, PerSQLError, SessionConflictError, TransportError
 from strands_persql.client import _pace
 from strands_persql.database.connector import Connector
 from strands_persql.database.encoding import PART_BYTES
@@ -747,7 +747,7 @@ def test_what_was_sent_at_once_is_known_again(tmp_path: Path, monkeypatch: pytes
     write(writer, state(1), message(0, "first"))
     write(writer, message(1, "second"))
     database.fail_next(1, committed=True)
-    database.fail_next(2)
+    database.fail_next(2, error=TransportError("refused", sent=False))
     writer.put([message(2, "as it was")])
     written = writer.send()
     assert written is not None
