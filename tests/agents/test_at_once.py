@@ -11,6 +11,10 @@ from typing import Any
 import pytest
 
 from strands_persql import PerSQL, PerSQLSessionManager, SessionConflictError
+from strands_persql.client import Handle
+from strands_persql.engine.outgoing import Attempts, Outgoing
+from strands_persql.engine.sender import Sender
+from strands_persql.engine.writer import Writer
 
 from .agents import agent_of
 from .harness import Durability, RecordingDatabase, Store, soon, words_of
@@ -112,6 +116,46 @@ async def test_a_long_message_goes_to_a_worker(store: Store) -> None:
     await agent.invoke_async("long" * 50_000)
     here = threading.get_ident()
     assert [request.thread == here for request in database.requests if request.writes] == [False, True]
+
+
+@pytest.mark.parametrize("early", [False, True])
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (Writer, "_take"),
+        (Sender, "planned"),
+        (Handle, "commit_now"),
+        (Sender, "note"),
+        (Outgoing, "is_stored"),
+        (Attempts, "clear"),
+        (Writer, "_take_back"),
+    ],
+)
+def test_ctrl_c(store: Store, owner: Any, name: str, early: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is lost, doubled or taken for a rival's, and the next turn waits for nobody."""
+    database = store.database(at_once=True)
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        agent = loop.run_until_complete(begun(store, database, "message", ["one!", "two!"]))
+        owner = type(database) if owner is Handle else owner
+        call = getattr(owner, name)
+        here, interrupts = threading.get_ident(), [KeyboardInterrupt]
+
+        def interrupted(*args: Any, **options: Any) -> Any:
+            if early and interrupts and threading.get_ident() == here:
+                raise interrupts.pop()
+            result = call(*args, **options)
+            if interrupts and threading.get_ident() == here:
+                raise interrupts.pop()
+            return result
+
+        monkeypatch.setattr(owner, name, interrupted)
+        agent.state.set("asked", 1)
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(agent.invoke_async("one"))
+    asyncio.run(soon(agent.invoke_async("two")))
+    assert words_of(agent.messages)[-1].endswith("!")
+    assert store.messages() == agent.messages
+    assert store.rows()["agents"][0]["data"]["state"] == {"asked": 1}
 
 
 def test_memory() -> None:

@@ -25,6 +25,7 @@ from .scripted import ScriptedModel, tools, use
 @pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
     """What is recorded, by a provider of this test's alone."""
+    strands.telemetry.tracer.get_tracer()  # Strands' own, which is made once, is no test's
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -65,6 +66,27 @@ def test_each_batch_has_a_span(spans: InMemorySpanExporter, emulator: Any) -> No
     assert first.kind is trace.SpanKind.CLIENT
     ours = [span for span in spans.get_finished_spans() if span.name.startswith("persql.")]
     assert "SECRET" not in "".join(span.to_json() for span in ours)
+
+
+@pytest.mark.parametrize("place", ["memory", "service"])
+async def test_each_write_tells_whose_it_is(spans: InMemorySpanExporter, emulator: Any, place: str) -> None:
+    """One that is made at once, and one whose request many sessions share."""
+    database = emulator.database() if place == "service" else PerSQL(local=":memory:").database("a/b")
+
+    async def session(number: int) -> None:
+        model = ScriptedModel()
+        model.play("one", "two")
+        manager = PerSQLSessionManager(f"s{number}", database)
+        agent = Agent(model=model, agent_id=f"a{number}", session_manager=manager, callback_handler=None)
+        await agent.invoke_async("hello")
+        await agent.invoke_async("again")
+
+    await asyncio.gather(*map(session, range(8)))
+    told = [dict(span.attributes or {}) for span in named(spans, "persql.write")]
+    assert len(told) == 32
+    for attributes in told:
+        number = str(attributes["strands_persql.session_id"])[1:]
+        assert attributes["strands_persql.agent_ids"] == (f"a{number}",)
 
 
 async def test_a_span_belongs_to_the_event_it_came_from(spans: InMemorySpanExporter) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sqlite3
 import threading
@@ -13,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from strands_persql.client import PerSQL, Statement, _checkpoints, _local, _pace
+from strands_persql.client import PerSQL, Statement, _checkpoints, _local, _pace, _store
+from strands_persql.client._checkpoints import Checkpoints
 from strands_persql.client._pace import ENOUGH, FIRST_PAUSE, LONGEST_PAUSE, Pace
 from strands_persql.client._store import LOOK_SECONDS
 
@@ -229,6 +231,55 @@ def test_a_slow_file_is_left_to_the_workers() -> None:
     assert pace.is_quick(now + FIRST_PAUSE)
 
 
+class Interrupted:
+    """A connection whose user presses Ctrl-C while it runs its statement of a number, counted from 1."""
+
+    def __init__(self, connection: Any, number: int) -> None:
+        self.connection = connection
+        self._left = number
+
+    def execute(self, *statement: Any) -> Any:
+        """Run a statement."""
+        cursor = self.connection.execute(*statement)
+        self._left -= 1
+        if not self._left:
+            raise KeyboardInterrupt
+        return cursor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.connection, name)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
+def test_ctrl_c(in_file: Any, number: int) -> None:
+    """It leaves no transaction open, and no connection that doesn't wait where it ought to."""
+    store = in_file._store
+    store._connection = interrupted = Interrupted(store._connection, number)
+    with pytest.raises(KeyboardInterrupt):
+        in_file.commit_now(insert(count=2))
+    store._connection = interrupted.connection
+    written = 2 if number == 5 else 0  # the statement before is the commit
+    assert in_file.query("PRAGMA busy_timeout")["data"] == [{"timeout": 30_000}]
+    in_file.commit(insert(count=2))
+    in_file.commit(insert())
+    in_file.close()
+    assert count(in_file) == written + 3
+
+
+def test_a_call_amid_a_call_of_its_thread(in_file: Any) -> None:
+    """A function that a statement calls, or what the garbage collector runs: the connection stays in use."""
+
+    def called() -> None:
+        in_file.query("SELECT 1")
+        with contextlib.suppress(Exception):  # SQLite has no transaction within another
+            in_file.batch(insert("inner", 2), transaction=True)
+        in_file.close()
+
+    in_file._store.use(lambda connection: connection.create_function("called", 0, called))
+    assert in_file.commit_now([*insert("one"), {"sql": "SELECT called()"}, *insert("two")])
+    assert [row["a"] for row in in_file.query("SELECT a FROM t")["data"]] == ["one", "two"]
+
+
 def fill(database: Any, rows: int) -> None:
     """Write rows, each at once where it can be."""
     for _ in range(rows):
@@ -288,3 +339,129 @@ def test_close_leaves_no_log(in_file: Any, log: Path, path: Path) -> None:
     assert not log.exists()
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT count(*) FROM t").fetchone() == (1,)
+
+
+class Paused:
+    """Something that a checkpoint does waits until the test lets it go on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
+        self._began, self._ends = threading.Event(), threading.Event()
+        call = getattr(owner, name)
+
+        def paused(*args: Any) -> Any:
+            self._began.set()
+            self._ends.wait(60)
+            return call(*args)
+
+        monkeypatch.setattr(owner, name, paused)
+
+    def begin(self, database: Any) -> None:
+        """Begin a checkpoint, and wait until it is there."""
+        database.commit(insert())
+        database._store._checkpoints._due_at = 1
+        looked_at(database)
+        count(database)
+        assert self._began.wait(60)
+
+    def end(self) -> None:
+        """Let it go on."""
+        self._ends.set()
+
+
+@pytest.fixture
+def always_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any log is long."""
+    monkeypatch.setattr(_checkpoints, "LOG_BYTES", 1)
+
+
+@pytest.mark.usefixtures("always_due")
+def test_close_waits_for_a_checkpoint(in_file: Any, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has the file open, too."""
+    paused = Paused(monkeypatch, _store, "copy_log")
+    paused.begin(in_file)
+    closing = threading.Thread(target=in_file.close)
+    closing.start()
+    closing.join(0.1)
+    assert closing.is_alive()
+    paused.end()
+    closing.join()
+    assert not log.exists()
+
+
+@pytest.mark.usefixtures("always_due")
+@pytest.mark.parametrize(("owner", "name"), [(_store.Store, "_checkpoint"), (_store, "copy_log")])
+def test_a_file_that_goes_amid_a_checkpoint(
+    in_file: Any, path: Path, owner: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoint's own connection puts no file in its place: the next call writes it anew, whole."""
+    paused = Paused(monkeypatch, owner, name)
+    paused.begin(in_file)
+    path.rename(path.with_name("moved.db"))
+    paused.end()
+    checkpoints_end()
+    assert not path.exists()
+    in_file.commit(insert())
+    assert count(in_file) == 2
+
+
+def test_a_copy_of_a_file_that_is_gone(in_file: Any, path: Path) -> None:
+    """It is of all that the open file has."""
+    in_file.commit(insert())
+    path.rename(path.with_name("moved.db"))
+    looked_at(in_file)
+    copy = path.with_name("copy.db")
+    in_file.copy_to(str(copy))
+    with contextlib.closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("SELECT count(*) FROM t").fetchone() == (1,)
+    assert count(in_file) == 1
+
+
+def test_a_client_that_goes_amid_a_checkpoint(path: Path, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file is closed at the end of that."""
+    monkeypatch.setattr(_checkpoints, "LOG_BYTES", 1)
+    paused = Paused(monkeypatch, _store, "restart_log")
+    client = PerSQL(local=path)
+    database: Any = client.database("acme/a")
+    database.query("CREATE TABLE t (a)")
+    paused.begin(database)
+    del client, database
+    gc.collect()
+    paused.end()
+    checkpoints_end()
+    assert not log.exists()
+
+
+def test_a_log_that_was_long_once() -> None:
+    """A reader has kept it from being cut; since another process has cut it, it is bounded as ever."""
+    made: list[int] = []
+
+    def make() -> int:
+        made.append(1)
+        return 20 * _checkpoints.LOG_BYTES
+
+    checkpoints = Checkpoints()
+    for size in (_checkpoints.LOG_BYTES, 2 * _checkpoints.LOG_BYTES, 0, _checkpoints.LOG_BYTES):
+        checkpoints.grown(size, make)
+        checkpoints.end()
+    assert len(made) == 2
+
+
+def test_what_is_replaced_waits_for_readers(in_file: Any, path: Path, log: Path) -> None:
+    """What the log holds is taken into its own file, although the last write was one that doesn't wait."""
+    with PerSQL(local=path.with_name("other.db")) as client:
+        client.database("acme/a").query("CREATE TABLE t (a)")
+    in_file.commit(insert())
+    reader = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    reader.execute("BEGIN")
+    assert reader.execute("SELECT count(*) FROM t").fetchone() == (1,)
+    looked_at(in_file)
+    assert in_file.commit_now(insert())
+    moved = path.with_name("moved.db")
+    path.rename(moved)
+    path.with_name("other.db").rename(path)
+    ends = threading.Timer(0.2, reader.close)
+    ends.start()
+    in_file.close()
+    ends.join()
+    with contextlib.closing(sqlite3.connect(moved)) as connection:
+        assert connection.execute("SELECT count(*) FROM t").fetchone() == (2,)

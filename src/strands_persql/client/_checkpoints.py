@@ -1,4 +1,4 @@
-"""Checkpoints of a local file's write-ahead log, on a thread of their own.
+"""A local file's write-ahead log, and its checkpoints, on a thread of their own.
 
 SQLite takes a log into its file amid the commit that makes it long: some 30 ms, and two calls that wait for the disk,
 on whatever thread that is. So its own checkpoints are turned off, and a thread makes them once the log has
@@ -11,11 +11,12 @@ from __future__ import annotations
 import contextvars
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
 from ..errors import PerSQLError
-from ._failures import logger_of
+from ._failures import classify, logger_of
 
 logger = logger_of(__name__)
 
@@ -43,15 +44,25 @@ class Checkpoints:
             size: The bytes.
             make: Makes a checkpoint, and tells how many bytes are left in the log. Called on a thread of its own.
         """
-        if size < self._due_at or self._thread is not None:
+        if self._thread is not None:
+            return
+        if size < LOG_BYTES:
+            self._due_at = LOG_BYTES  # it was cut meanwhile, by another process for example
+        if size < self._due_at:
             return
         self._due_at = size + LOG_BYTES
-        thread = threading.Thread(target=self._run, args=[make], name="persql-checkpoint", daemon=True)
+        thread = threading.Thread(target=self._run, args=[make], name="persql-checkpoint", daemon=False)
         with suppress(RuntimeError):  # the interpreter is ending, or the system has no more threads
             self._thread = thread
             contextvars.Context().run(thread.start)
             return
         self._thread = None
+
+    def end(self) -> None:
+        """Wait for the one under way: it holds a connection to the file."""
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
 
     def _run(self, make: Callable[[], int]) -> None:
         try:
@@ -60,6 +71,29 @@ class Checkpoints:
             logger.debug("error=<%s> | a log was not taken into its file", error)
         finally:
             self._thread = None
+
+
+def has_log(connection: sqlite3.Connection, seconds: float) -> bool:
+    """Switch a new file to WAL, for all its users; False for one that can't, or that its owner keeps without.
+
+    A file can't be switched that is read-only, or lies on a network drive. Others that begin it at the same time are
+    waited for, so many seconds.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            mode: str = connection.execute("PRAGMA journal_mode").fetchone()[0]
+            if mode != "wal" and connection.execute("PRAGMA page_count").fetchone()[0] == 0:
+                mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            return mode == "wal"
+        except sqlite3.OperationalError as error:
+            kind = classify(str(error))["kind"]
+            if kind == "readonly":
+                return False
+            # Where several begin at once, SQLite fails one of them at once, busy timeout or not.
+            if kind != "database_locked" or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
 
 
 def copy_log(connection: sqlite3.Connection) -> None:

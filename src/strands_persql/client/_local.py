@@ -264,13 +264,15 @@ def _transaction(
         return [run(connection, statements[0])]
     # Taking the write lock at once avoids the deadlock of two readers that both want to write; readers alone need one
     # snapshot and no lock.
-    connection.execute("BEGIN" if all(only_reads(sql) for sql, _ in statements) else "BEGIN IMMEDIATE")
+    begin = "BEGIN" if all(only_reads(sql) for sql, _ in statements) else "BEGIN IMMEDIATE"
+    is_inside = connection.in_transaction  # of a call that this one interrupts: SQLite refuses another
     try:
+        connection.execute(begin)
         results = [run(connection, statement) for statement in statements]
         connection.execute("COMMIT")
     except BaseException:
         # SQLite ends the transaction by itself on some errors (a full disk).
-        if connection.in_transaction:
+        if connection.in_transaction and not is_inside:
             connection.execute("ROLLBACK")
         raise
     return results

@@ -17,11 +17,12 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar
 
 from ..errors import PerSQLError, brief
-from ._checkpoints import Checkpoints, copy_log, restart_log
-from ._failures import classify, closed_error, logger_of
+from ._checkpoints import Checkpoints, copy_log, has_log, restart_log
+from ._failures import closed_error, logger_of
 from ._file_errors import file_error
 from ._files import Identity, OpenFile, create_privately, identity
 from ._forks import abandon, all_closed, closables, is_closed, opening, survive_forks
@@ -50,7 +51,8 @@ class Store:
         path: Its file; empty for one in memory.
         prepare: Called before its file is opened; makes its folder, for example.
         opened: Called when its file has been opened.
-        takes_in_log: Whether it takes a long log into the file; another one does that for a connection in passing.
+        in_passing: It is a second connection to a file that another store has open, for as long as a piece of work
+            takes: it creates no file, saves none that is gone, and takes in no log.
 
     Attributes:
         place: What to call it.
@@ -64,7 +66,7 @@ class Store:
         *,
         prepare: Callable[[], None] = lambda: None,
         opened: Callable[[Store], None] = lambda store: None,
-        takes_in_log: bool = True,
+        in_passing: bool = False,
     ) -> None:
         self.place = brief(path, 300) or "memory"
         self.used = 0.0
@@ -77,11 +79,12 @@ class Store:
         self._file: OpenFile | None = None
         self._looked = 0.0
         self._log_size = 0
-        self._waits = True  # the connection waits for others' locks
+        self._waits: bool | None = True  # whether the connection waits for others' locks; None while that changes
         self._pace = Pace()
-        self._checkpoints = Checkpoints() if takes_in_log else None
+        self._in_passing = in_passing
+        self._checkpoints = Checkpoints()
         self._refusal: str | None = None
-        self._closed = False
+        self._closed = self._dropped = False
         self._wiped = False
         survive_forks(self)
 
@@ -90,6 +93,7 @@ class Store:
         while True:
             with self._lock:
                 self.used = now = time.monotonic()
+                is_inside = self._in_use  # of a call of this thread, which this one interrupts
                 try:
                     connection = self._connection or self._open()
                     if now - self._looked < LOOK_SECONDS or self._is_there(now):
@@ -100,7 +104,7 @@ class Store:
                     # Up to Python 3.11 a second statement in the string is a "warning".
                     raise file_error(cause, self.path, seconds=BUSY_SECONDS) from cause
                 finally:
-                    self._in_use = False
+                    self._in_use = is_inside
             with all_closed():
                 self._leave()  # for its error
 
@@ -150,19 +154,20 @@ class Store:
         if size is None:
             return False
         self._looked, self._log_size = now, size
-        if self._checkpoints is not None and self._file.has_log:
+        if self._file.has_log and not self._in_passing:
             self._checkpoints.grown(size, self._checkpoint)
         return True
 
     def _wait_for_locks(self, waits: bool) -> None:
         """Whether the connection waits for what other processes have locked."""
         if waits is not self._waits and self.path and self._connection is not None:
+            self._waits = None
             self._connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000) if waits else 0}")
             self._waits = waits
 
     def _checkpoint(self) -> int:
         """Take the log into the file; how many bytes are left in it."""
-        side = Store(self.path, takes_in_log=False)
+        side = Store(self.path, in_passing=True)
         try:
             side.use(copy_log)
         finally:
@@ -176,10 +181,14 @@ class Store:
                 return 0 if restart_log(self._connection) else self._log_size
             finally:
                 self._in_use = False
+                if self._dropped:
+                    self._end()
 
     def copy_to(self, path: str) -> None:
         """Write all of it into an empty file; of a file, calls of other threads go on meanwhile."""
-        source = Store(self.path, takes_in_log=False) if self.path else self
+        source = Store(self.path, in_passing=True) if self.path else self
+        if self.path:
+            self.use(lambda connection: None)  # it creates the file, or writes it anew
         try:
             source.use(lambda connection: copy_database(connection, path))
         finally:
@@ -208,7 +217,7 @@ class Store:
             raise PerSQLError(self._refusal)
         self._prepare()
         with opening(self):
-            if self.path:
+            if self.path and not self._in_passing:
                 with suppress(OSError):  # what is wrong with its place, SQLite says
                     create_privately(os.path.realpath(self.path))
         try:
@@ -217,6 +226,7 @@ class Store:
             is_closed(self)
             raise
         self._waits = True
+        self._looked = 0.0
         if self.path:
             self._file = OpenFile.at(self.path)
             self._opened(self)
@@ -226,7 +236,8 @@ class Store:
         if _carried and identity(self.path) in _carried:
             raise PerSQLError(_CARRIED.format(file=self.place))
         connection = sqlite3.connect(
-            self.path or ":memory:",
+            f"{Path(self.path).as_uri()}?mode=rw" if self._in_passing else self.path or ":memory:",
+            uri=self._in_passing,
             timeout=BUSY_SECONDS,
             isolation_level=None,
             check_same_thread=False,
@@ -236,7 +247,7 @@ class Store:
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA secure_delete = ON")
             connection.execute("PRAGMA synchronous = FULL")
-            if self.path and _has_wal(connection):
+            if self.path and has_log(connection, BUSY_SECONDS):
                 connection.execute("PRAGMA synchronous = NORMAL")
                 connection.execute("PRAGMA wal_autocheckpoint = 0")  # see `_checkpoints`
                 connection.execute("PRAGMA schema_version").fetchone()  # the first to read opens the log
@@ -249,19 +260,25 @@ class Store:
 
     def close(self) -> None:
         """Close the connection for good, once the call that is using it has ended."""
-        with self._lock:
-            self._end()
-            self._closed = True
+        self._close(for_good=True)
 
     def rest(self) -> None:
         """Close the connection of a file, once the call that is using it has ended; the next call opens it again."""
+        if self.path:
+            self._close(for_good=False)
+
+    def _close(self, *, for_good: bool) -> None:
         with self._lock:
-            if self.path:
-                self._end()
-                self._refusal = None
+            self._end()
+            self._closed = self._closed or for_good
+            self._refusal = None
+            is_free = not self._in_use
+        if is_free:
+            self._checkpoints.end()
 
     def drop(self) -> None:
         """Close the connection if nobody is using it: its client is gone, or the interpreter ends."""
+        self._dropped = True  # a checkpoint under way closes it at its end
         if self._lock.acquire(blocking=False):
             try:
                 self._end()
@@ -310,7 +327,8 @@ class Store:
         if connection is None:
             return
         change = None if file is None else file.change()
-        if file is not None and change == "gone":
+        self._wait_for_locks(True)
+        if file is not None and change == "gone" and not self._in_passing:
             self._prepare()
             write_anew(connection, file, place=self.place)
         elif file is not None and change == "another":
@@ -346,8 +364,7 @@ class Store:
         self._connection = self._file = None
         self._lock = threading.RLock()
         self._in_use = self._wiped = False
-        if self._checkpoints is not None:
-            self._checkpoints.after_fork()
+        self._checkpoints.after_fork()
 
 
 _REPLACED = (
@@ -369,25 +386,3 @@ def is_open(path: str) -> bool:
     """Whether this process has the file at a path open as a database: a raw read of it would drop its locks."""
     found = identity(path)
     return found is not None and any(identity(store.path) == found for store in closables() if isinstance(store, Store))
-
-
-def _has_wal(connection: sqlite3.Connection) -> bool:
-    """Switch a new file to WAL, for all its users; False for one that can't, or that its owner keeps without.
-
-    A file can't be switched that is read-only, or lies on a network drive.
-    """
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            mode: str = connection.execute("PRAGMA journal_mode").fetchone()[0]
-            if mode != "wal" and connection.execute("PRAGMA page_count").fetchone()[0] == 0:
-                mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-            return mode == "wal"
-        except sqlite3.OperationalError as error:
-            kind = classify(str(error))["kind"]
-            if kind == "readonly":
-                return False
-            # Where several begin at once, SQLite fails one of them at once, busy timeout or not.
-            if kind != "database_locked" or time.monotonic() > deadline:
-                raise
-            time.sleep(0.005)

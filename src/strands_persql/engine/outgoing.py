@@ -245,11 +245,13 @@ class Joined:
 
     Attributes:
         batch: The batch.
+        rows: All that it stores.
         since: When, in nanoseconds since 1970.
         span: The span round a request of its own.
     """
 
     batch: Batch
+    rows: list[Row]
     since: int = field(default_factory=time.time_ns)
     span: BatchSpan | None = None
 
@@ -294,15 +296,16 @@ class Outgoing:
 
     def is_stored(self, key: Key) -> None:
         """A row is stored."""
-        row = self.rows.pop(key)
+        row = self.rows[key]
         if isinstance(row, MessageRow):
             self.known.pass_message(row.agent_id, row.message_id)
         if isinstance(row, Redaction):
-            return
-        if row.has_parts:
+            pass
+        elif row.has_parts:
             self.known.in_parts.add(key)
         elif row.document is not None:  # else the parts of what was said stay
             self.known.in_parts.discard(key)
+        del self.rows[key]  # last: whatever interrupts this, it is sent again, and recognised
 
 
 def only_new_messages(rows: Sequence[Row], tables: Tables, session_id: str, stored: Stored) -> Batch | None:

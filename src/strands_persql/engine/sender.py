@@ -83,12 +83,19 @@ class Sender:
         batches = self.planned()
         if len(batches) != 1 or batches[0].has_parts:
             return None
-        joined = Joined(batches[0])
+        joined = self.joined(batches[0])
         try:
-            return joined if self._connector.commit_now(joined.batch.statements) else None
-        except BaseException:
-            self._out.attempted(joined.batch)
+            if not self._connector.commit_now(joined.batch.statements):
+                return None
+            self.note(joined.batch)
+        except BaseException:  # Ctrl-C, too: it may be stored all the same
+            self._out.attempts.add(joined.rows, joined.batch)
             raise
+        return joined
+
+    def joined(self, batch: Batch) -> Joined:
+        """A batch that stores all of it."""
+        return Joined(batch, list(self._out.rows.values()))
 
     def _send_batches(self) -> BaseException | None:
         """Plan and send all batches; the refusal of one that was built on something no longer stored."""
@@ -130,9 +137,11 @@ class Sender:
         session = encode(self.session.to_dict(), what=f"session {named(self._out.session_id)}")
         return plan(rows, tables, self._out.session_id, session, self._out.known)
 
-    def span(self, batch: Batch, since: int | None = None) -> BatchSpan:
-        """A span round a request with a batch, from now on, or `since` so many nanoseconds since 1970."""
-        return BatchSpan.of(self._out, "persql.write", batch.statements, since=since)
+    def span(self, sent: Batch | Joined) -> BatchSpan:
+        """A span round a request with a batch, from now on; or from when it was joined."""
+        if isinstance(sent, Batch):
+            return BatchSpan.of(self._out, "persql.write", sent.statements)
+        return BatchSpan.of(self._out, "persql.write", sent.batch.statements, sent.rows, since=sent.since)
 
     def note(self, batch: Batch) -> None:
         """A batch was carried out."""

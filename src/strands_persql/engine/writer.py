@@ -161,24 +161,26 @@ class Writer:
     def _written_now(self) -> bool:
         """Store all that is pending at once, on this thread, where that can't wait for anything.
 
-        Where it can't be, or fails, everything is pending as before: a worker does it, with all that may be needed.
+        Where it can't be, or fails, or Ctrl-C comes amid it, everything is pending as before: a worker does it, with
+        all that may be needed.
         """
         if not self._turns.begin_now():
             return False
-        self._take()
         joined: Joined | None = None
         try:
-            if self._lost is None:
-                joined = self._sender.send_now()
+            self._take()
+            joined = self._sender.send_now() if self._lost is None else None
+            if joined is not None:
+                self._is_stored(joined)
         except Exception as error:
             logger.debug("session_id=<%s>, error=<%s> | a worker writes", self.session_id, type(error).__name__)
-        except BaseException as error:  # Ctrl-C
-            self._ends(error)
-            raise
-        if joined is None:
-            self._give_back()
-        else:
-            self._is_stored(joined)
+        finally:
+            try:
+                with self._lock:
+                    self._take_back()
+                    self.has_failed = self.has_failed and joined is None
+            finally:
+                self._turns.end()
         return joined is not None
 
     def block(self, record: Callable[[], Written]) -> None:
@@ -231,7 +233,7 @@ class Writer:
 
     def _take(self) -> None:
         with self._lock:
-            # What the turn before has left was taken back: nothing is being sent.
+            self._take_back()  # what the turn before has left, should it have been interrupted
             self._out.rows, self._pending = self._pending, {}
             self._out.parent, self._context = self._context, None
 
@@ -266,18 +268,12 @@ class Writer:
             tell_lost(self)
         self._turns.end(error)
 
-    def _give_back(self) -> None:
-        """End a turn that has come to nothing."""
-        with self._lock:
-            self._take_back()
-        self._turns.end()
-
     def _take_back(self) -> None:
         self._out.parent = None  # a span that has ended is not to be kept
-        unsent, self._out.rows = self._out.rows, {}
+        unsent = dict(self._out.rows)
         for key, row in self._pending.items():
             unsent[key] = merged(unsent.get(key), row)
-        self._pending = unsent
+        self._pending, self._out.rows = unsent, {}
 
     # With others, by a leader
 
@@ -291,7 +287,7 @@ class Writer:
             if len(batches) == 1:
                 if batches[0].has_parts:
                     self._out.sends_parts()
-                self._joined = Joined(batches[0])
+                self._joined = self._sender.joined(batches[0])
                 return batches[0].statements
         except BaseException as error:
             self._ends(error)
@@ -306,22 +302,23 @@ class Writer:
         if joined is None or not spans_are_recorded():
             yield
         else:
-            joined.span = joined.span or self._sender.span(joined.batch, joined.since)
+            joined.span = joined.span or self._sender.span(joined)
             with joined.span.current():
                 yield
 
     def stored(self) -> None:
         """The leader's request was carried out."""
-        self._is_stored(self._left())
+        joined = self._left()
+        try:
+            self._sender.note(joined.batch)
+            self._is_stored(joined)
+        finally:
+            self._ends(None)
 
     def _is_stored(self, joined: Joined) -> None:
         """All that the turn has taken is stored."""
-        try:
-            self._sender.note(joined.batch)
-            self._out.attempts.clear()
-            self._tell(joined, None)
-        finally:
-            self._ends(None)
+        self._out.attempts.clear()
+        self._tell(joined, None)
 
     def failed(self, error: BaseException, *, alone: bool, sent: bool) -> None:
         """The leader's request failed in a way that this session would meet by itself."""
@@ -353,7 +350,7 @@ class Writer:
     def _tell(self, joined: Joined, error: BaseException | None) -> None:
         """Have the request that this session has joined recorded as a span of its own."""
         if spans_are_recorded():
-            span = joined.span or self._sender.span(joined.batch, joined.since)
+            span = joined.span or self._sender.span(joined)
             if error is None:
                 span.rows(len(joined.batch.completes))
             span.end(error)
