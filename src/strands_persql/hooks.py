@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from strands.hooks import HookProvider, HookRegistry
 
+from .database.about import About
 from .database.connector import Connector
 from .database.tables import Tables
 from .engine.closing import Closing
@@ -44,6 +46,13 @@ class PerSQLHooks(Closing, HookProvider):
             once, and the rows are stored with the next event that finds the store back (see `MAX_PENDING`).
         redaction_safe: Hold the user's messages back until the model has answered.
         create_tables: Create the tables when a statement finds none; False sends no DDL ever.
+        user: The id of the user whose session it is: it is then listed among that user's, and the session of another
+            user is not opened.
+        title: Its title; None for what its first prompt begins with.
+        tags: Texts to find it by.
+        metadata: Anything else to be told about it, a JSON object.
+
+    What is told about the session is stored as it begins; later, `PerSQLSessions.update` changes it.
 
     Raises:
         TypeError: `session_id` is no string, or `database` no synchronous handle.
@@ -60,11 +69,17 @@ class PerSQLHooks(Closing, HookProvider):
         on_error: Literal["raise", "log"] = "raise",
         redaction_safe: bool = False,
         create_tables: bool = True,
+        user: str | None = None,
+        title: str | None = None,
+        tags: Iterable[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> None:
         if on_error not in ("raise", "log"):
             raise ValueError(f"on_error must be 'raise' or 'log', got {named(on_error)}")
         connector = Connector(database, Tables(table_prefix), create_tables=create_tables)
-        self._recording = Recording(connector, session_id, durability)
+        self._recording = Recording(
+            connector, session_id, durability, About.of(user=user, title=title, tags=tags, metadata=metadata)
+        )
         self.session_id = self._recording.session_id
         self._listener = Mirror(self._recording, raises=on_error == "raise", holds_back=redaction_safe)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from strands.session import SessionManager
 
 from .client import PerSQL
+from .database.about import About
 from .database.connector import Connector
 from .database.tables import Tables
 from .engine.closing import Closing
@@ -109,6 +111,13 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
         durability: When a message is stored: `"message"` (before the agent goes on), `"overlap"` (while the model
             works, awaited at the next event and at the end of the invocation), `"invocation"` (at its end, as one).
         create_tables: Create the tables when a statement finds none; False sends no DDL ever.
+        user: The id of the user whose session it is: it is then listed among that user's, and the session of another
+            user is not opened.
+        title: Its title; None for what its first prompt begins with.
+        tags: Texts to find it by.
+        metadata: Anything else to be told about it, a JSON object.
+
+    What is told about the session is stored as it begins; later, `PerSQLSessions.update` changes it.
 
     Raises:
         TypeError: `session_id` is no string, or `database` no synchronous handle.
@@ -123,9 +132,15 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
         table_prefix: str = "strands_",
         durability: Durability = "message",
         create_tables: bool = True,
+        user: str | None = None,
+        title: str | None = None,
+        tags: Iterable[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> None:
         self._connector = Connector(database, Tables(table_prefix), create_tables=create_tables)
-        self._recording = Recording(self._connector, session_id, durability)
+        self._recording = Recording(
+            self._connector, session_id, durability, About.of(user=user, title=title, tags=tags, metadata=metadata)
+        )
         self.session_id = self._recording.session_id
         self.session_repository = LiveSession(self._recording)
         self._listener = Listener(self._recording)
@@ -142,6 +157,10 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
         table_prefix: str = "strands_",
         durability: Durability = "message",
         create_tables: bool = True,
+        user: str | None = None,
+        title: str | None = None,
+        tags: Iterable[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> Self:
         """Read the session off the event loop, before its agents are built: their constructors then make no request.
 
@@ -152,12 +171,26 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
             table_prefix: Starts the name of each table.
             durability: When a message is stored.
             create_tables: Create the tables when a statement finds none.
+            user: As for the class, and so the rest.
+            title: Its title.
+            tags: Texts to find it by.
+            metadata: Anything else.
 
         Raises:
             PerSQLError: The database refused, or could not be reached.
             SessionDataError: A stored row can't be read.
         """
-        self = cls(session_id, database, table_prefix=table_prefix, durability=durability, create_tables=create_tables)
+        self = cls(
+            session_id,
+            database,
+            table_prefix=table_prefix,
+            durability=durability,
+            create_tables=create_tables,
+            user=user,
+            title=title,
+            tags=tags,
+            metadata=metadata,
+        )
         await self._recording.settled(None if agent_id is None else ("agent", agent_id))
         await awaited(submit_call(lambda: self._recording.opening.read_ahead(agent_id)))
         return self
@@ -174,6 +207,10 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
         durability: Durability = "message",
         create_tables: bool = True,
         create_database: bool = False,
+        user: str | None = None,
+        title: str | None = None,
+        tags: Iterable[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> Self:
         """A session manager with a client of its own, which `close()` or `with` closes.
 
@@ -187,6 +224,10 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
             create_tables: Create the tables when a statement finds none.
             create_database: Create the database when the first statement finds none: one for each agent, or user. Takes
                 an admin token of its namespace.
+            user: As for the class, and so the rest.
+            title: Its title.
+            tags: Texts to find it by.
+            metadata: Anything else.
         """
         client = PerSQL(token=token, base_url=base_url)
         try:
@@ -196,6 +237,10 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
                 table_prefix=table_prefix,
                 durability=durability,
                 create_tables=create_tables,
+                user=user,
+                title=title,
+                tags=tags,
+                metadata=metadata,
             )
         except BaseException:
             client.close()

@@ -18,6 +18,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from .database.about import COLUMNS
 from .database.connector import Connector
 from .database.tables import Tables
 
@@ -28,6 +29,7 @@ __all__ = ["VOLATILE", "stored_rows"]
 
 VOLATILE = frozenset(
     {
+        "active",
         "created_at",
         "revision",
         "updated_at",
@@ -39,6 +41,7 @@ VOLATILE = frozenset(
 """The fields whose values differ from run to run although nothing else does: times, durations, random ids."""
 
 _SOMETIMES = "timeToFirstByteMs"  # Strands leaves it out where it is 0
+_OPTIONAL = ("live", *COLUMNS)  # columns that most rows leave empty
 _UNORDERED = ("completed_nodes", "failed_nodes", "interrupted_nodes")  # a Graph keeps these in sets
 
 
@@ -54,8 +57,9 @@ def stored_rows(
 
     Returns:
         `{table: [row, …]}`, tables without their prefix, rows in the order of their key, the JSON columns `data`,
-        `live` and `live_window` decoded, documents that are stored in parts joined. A message has `live` only where
-        the model sees something else than what was said. The tables `chunks` and `schema` are left out.
+        `live`, `live_window`, `tags` and `metadata` decoded, documents that are stored in parts joined. A message has
+        `live` only where the model sees something else than what was said; a session has what it was given alone. The
+        tables `chunks` and `schema` are left out.
 
     Raises:
         PerSQLError: The tables don't exist.
@@ -65,10 +69,9 @@ def stored_rows(
     for name, rows in store.ask(store.tables.documents()).items():
         found[name] = []
         for row in rows:
-            columns = ("data", "live", "live_window")
+            columns = ("data", "live", "live_window", "tags", "metadata")
             plain = {key: json.loads(value) if key in columns and value else value for key, value in row.items()}
-            if plain.get("live", ...) is None:
-                del plain["live"]
+            plain = {key: value for key, value in plain.items() if value is not None or key not in _OPTIONAL}
             found[name].append(_masked(plain) if mask else plain)
     return found
 

@@ -179,6 +179,31 @@ def test_fork_rename_and_rewind(place: Place) -> None:
     assert positions(place, "twin", "--live") == [0]
 
 
+def test_update_and_whose_sessions_are(place: Place) -> None:
+    """A session is given to a user, called something, and found by it; what is not named stays."""
+    talk(place.database, "chat")
+    talk(place.database, "other")
+    found = answer(place, "update", "chat", "--title", "Tea", "--user", "ada", "--tag", "b", "--tag", "a")
+    assert (found["title"], found["user"], found["tags"]) == ("Tea", "ada", ["a", "b"])
+    found = answer(place, "update", "chat", "--metadata", '{"plan": "free"}', "--tag", "")
+    assert (found["title"], found["user"], found["tags"], found["metadata"]) == ("Tea", "ada", [], {"plan": "free"})
+    assert [each["session_id"] for each in answer(place, "sessions", "--user", "ada", "--recent")["sessions"]] == [
+        "chat"
+    ]
+    assert not answer(place, "sessions", "--tag", "a")["sessions"]
+    shown = place.run("show", "chat").out
+    assert "title: Tea" in shown and "user: ada" in shown and '{"plan":"free"}' in shown
+    assert place.run("sessions", "--user", "ada").out.rstrip("\n").endswith("\tada\tTea")
+    page = answer(place, "sessions", "--recent", "--limit", "1")
+    rest = answer(place, "sessions", "--recent", "--after", page["after"]) if page["after"] else {"sessions": []}
+    assert len(page["sessions"]) + len(rest["sessions"]) == len(answer(place, "sessions")["sessions"])
+    assert place.run("sessions", "--recent", "--after", "x").code == 1
+    assert answer(place, "update", "chat", "--user", "")["user"] is None
+    for wrong in ("x", "[]"):
+        assert place.run("update", "chat", "--metadata", wrong).code == 2
+    assert place.run("update", "nobody", "--title", "x").code == 1
+
+
 def test_the_agent_is_asked_for_where_there_are_several(place: Place) -> None:
     """Without --agent a session's only one is meant; of two, one must be named."""
     talk(place.database, "chat", agent_id="one")

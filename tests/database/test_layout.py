@@ -16,7 +16,7 @@ from strands_persql.database.tables import STEPS, Tables
 def second(prefix: str) -> tuple[str, ...]:
     """A step that a later version might add."""
     return (
-        f"ALTER TABLE {prefix}sessions ADD COLUMN title TEXT",
+        f"ALTER TABLE {prefix}sessions ADD COLUMN colour TEXT",
         f"CREATE TABLE IF NOT EXISTS {prefix}labels (label TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID",
     )
 
@@ -62,7 +62,7 @@ def test_migrated_equals_fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ledger = "SELECT version FROM strands_schema ORDER BY version"
     assert old.query(ledger)["data"] == fresh.query(ledger)["data"] == [{"version": 1}, {"version": 2}]
     after = {name: old.query(f"SELECT * FROM strands_{name}")["data"] for name in before}
-    assert after == {**before, "sessions": [{**row, "title": None} for row in before["sessions"]]}
+    assert after == {**before, "sessions": [{**row, "colour": None} for row in before["sessions"]]}
 
 
 def test_newer_layout_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,8 @@ How rows are counted. The service reports the engine's own counters, which plain
 
 - **Rows written**: every row inserted, updated or deleted, and every row of an index that goes along. A rowid table
   whose primary key is not an INTEGER has an index for it, so an insert counts 2; a `WITHOUT ROWID` table is its own
-  primary key, so an insert counts 1. An update touches the indexes over a column it sets. What triggers and foreign
+  primary key, so an insert counts 1. An update touches the indexes over a column it sets. Of an index with a condition
+  an insert or a deletion counts the rows that came or went. What triggers and foreign
   keys change is counted as if it were the statement's own table. A statement that changes the schema counts 1.
 - **Rows read**: for each table that the query plan scans, all its rows; for what it looks up by an index, the rows that
   come out (returned, updated or deleted). So an aggregate over an index range counts less here than it would there.
@@ -68,20 +69,42 @@ class Touched:
                 self.set_columns.add(second)
 
 
-def rows_written(connection: sqlite3.Connection, touched: Touched, changed: int) -> int:
-    """How many rows, index rows included, a statement wrote that changed so many rows."""
+def entries(connection: sqlite3.Connection, sql: str) -> int:
+    """How many rows those indexes have that a condition limits, of the table that a statement writes to."""
+    written = re.match(r"\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+(\w+)", sql, re.IGNORECASE)
+    if written is None:
+        return 0
+    conditions = connection.execute(
+        "SELECT substr(sql, instr(sql, ' WHERE ')) FROM sqlite_master "
+        "WHERE type = 'index' AND tbl_name = ? AND instr(sql, ' WHERE ') > 0",
+        (written[1],),
+    ).fetchall()
+    counts = (f"SELECT count(*) FROM {written[1]} {condition}" for (condition,) in conditions)
+    return sum(int(connection.execute(count).fetchone()[0]) for count in counts)
+
+
+def rows_written(connection: sqlite3.Connection, touched: Touched, changed: int, entered: int = 0) -> int:
+    """How many rows, index rows included, a statement wrote that changed so many rows.
+
+    Args:
+        connection: The database.
+        touched: What the statement touches.
+        changed: The rows that it changed.
+        entered: The rows that it added to the indexes that a condition limits, or took away (less than 0).
+    """
     if touched.schema:
         return 1
     if not changed or touched.written is None:
         return changed
     indexes = connection.execute(
-        "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = ?", (touched.written,)
+        "SELECT name, instr(coalesce(sql, ''), ' WHERE ') FROM sqlite_master WHERE type = 'index' AND tbl_name = ?",
+        (touched.written,),
     ).fetchall()
-    if not (touched.inserts or touched.deletes):
-        # One without columns of its own name is over an expression: taken as touched.
-        columns = {name: _columns(connection, name) for (name,) in indexes}
-        indexes = [(name,) for (name,) in indexes if None in columns[name] or columns[name] & touched.set_columns]
-    return changed * (1 + len(indexes))
+    if touched.inserts or touched.deletes:
+        return changed * (1 + sum(not limited for _, limited in indexes)) + abs(entered)
+    # One without columns of its own name is over an expression: taken as touched.
+    columns = [_columns(connection, name) for name, _ in indexes]
+    return changed * (1 + sum(None in each or bool(each & touched.set_columns) for each in columns))
 
 
 def rows_read(plan: list[str], sizes: dict[str, int], sql: str, came_out: int) -> int:

@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from .billing import Touched, rows_read, rows_written
+from .billing import Touched, entries, rows_read, rows_written
 from .details import of_sql
 
 MAX_PARAMS = 100
@@ -99,6 +99,7 @@ class Engine:
         if sum(len(value.encode()) for value in bound if isinstance(value, str)) > MAX_ROW_BYTES:
             raise of_sql("string or blob too big", verb)
         touched, refusals = Touched(), list[str]()
+        had = entries(self._connection, sql)
         before, schema = self._connection.total_changes, self._schema_version()
         plan, sizes = self._explain(sql, bound, verb, schema)
         self._connection.set_authorizer(self._authorizer(touched, refusals))
@@ -116,7 +117,7 @@ class Engine:
             "columns": columns,
             "rows": [[_as_javascript(value, verb) for value in row] for row in rows],
             "rowsRead": rows_read(plan, sizes, sql, max(len(rows), changed)),
-            "rowsWritten": rows_written(self._connection, touched, changed),
+            "rowsWritten": rows_written(self._connection, touched, changed, entries(self._connection, sql) - had),
         }
 
     def _explain(self, sql: str, bound: list[Any], verb: str, schema: int) -> tuple[list[str], dict[str, int]]:

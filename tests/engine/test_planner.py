@@ -33,7 +33,7 @@ def messages(count: int, text: str = '"x"', *, agents: tuple[str, ...] = ("a",),
 
 def planned(rows: list[Row], stored: Stored | None = None) -> list[Batch]:
     """The batches of a session whose agents are stored."""
-    return plan(rows, TABLES, "s", "{}", stored or Stored(agents={"a": 7, "b": 9}))
+    return plan(rows, TABLES, "s", TABLES.sessions.ensure("s", "{}"), stored or Stored(agents={"a": 7, "b": 9}))
 
 
 def sizes(batches: list[Batch]) -> list[int]:

@@ -26,6 +26,13 @@ def count(name: str, value: int, *, most: int | None = 1000) -> int:
     return value
 
 
+def order(value: str) -> str:
+    """An order of sessions."""
+    if value not in ("id", "recent"):
+        raise ValueError(f"order must be 'id' or 'recent', got {named(value)}")
+    return value
+
+
 def position(name: str, value: int) -> int:
     """The position of a message in a transcript."""
     if not 0 <= value < LARGEST_NUMBER:

@@ -51,7 +51,6 @@ def prune(
     chosen: Chosen,
     *,
     dry_run: bool,
-    multi_agents: bool,
     progress: Callable[[Deletion], None] | None,
 ) -> Deletion:
     """See `PerSQLSessions.prune`."""
@@ -66,10 +65,8 @@ def prune(
 
     after: str | None = None
     while True:
-        page = list_sessions(store, chosen, limit=_SESSIONS, after=after, sizes=False)
-        old = [session for session in page.sessions if multi_agents or not session.multi_agents]
-        skipped = [session.session_id for session in page.sessions if session.multi_agents and not multi_agents]
-        total = replace(total, skipped=(*total.skipped, *skipped))
+        page = list_sessions(store, chosen, limit=_SESSIONS, after=after, texts=False)
+        old = page.sessions
         for start in range(0, len(old) if dry_run else 0, _COUNTED):
             some = old[start : start + _COUNTED]
             counts = store.ask(each([deleting.count(session.session_id) for session in some]))

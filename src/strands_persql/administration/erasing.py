@@ -88,13 +88,13 @@ def _erasure(
                 known.in_parts.add(copies[-1].key)
     offloaded = objects.of_message(keys, agent_id, [*ids_of(row.messages[0]), *renaming.ids])
     gone = [Batch([objects.delete_keys(offloaded[start : start + _KEYS])]) for start in range(0, len(offloaded), _KEYS)]
-    batches = plan([*copies, *own], tables, session_id, "", known)
+    batches = plan([*copies, *own], tables, session_id, None, known)
     if len(batches) < 2 or not copies:
         return gone, batches
-    batches = plan(copies, tables, session_id, "", known)
+    batches = plan(copies, tables, session_id, None, known)
     for batch in batches:
         known.agents.update(batch.agents)
-    return gone, [*batches, *plan(own, tables, session_id, "", known)]
+    return gone, [*batches, *plan(own, tables, session_id, None, known)]
 
 
 class _Versions:

@@ -71,7 +71,7 @@ def rewind(store: Connector[Tables], session_id: str, agent_id: str, *, to: int)
         known = Stored({agent_id: cut.revision}, next_ids={agent_id: agent.row.last + 1})
         if agent.row.document.in_parts:
             known.in_parts.add(row.key)
-        batches = plan([row], store.tables, session_id, "", known)
+        batches = plan([row], store.tables, session_id, None, known)
         if all(written(store, batch.statements) for batch in batches):
             return
     raise conflict(session_id, agent_id)

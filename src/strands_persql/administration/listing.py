@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ..database.query import each, together
-from ..database.tables import Listing, Reading, SessionRow
+from ..database.tables import Ids, Listing, Place, Reading, SessionRow
 from .agents import Agent
 from .missing import no_session
 from .results import MultiAgentSummary, SessionDetail, SessionPage, SessionSummary
+from .titles import PREVIEW, TITLE, beginning, cut
 from .values import sequence, time_of
 
 if TYPE_CHECKING:
@@ -18,7 +23,7 @@ if TYPE_CHECKING:
     from ..database.tables import Tables
 
 LOOKED_AT = 1000
-"""The most sessions that a page with `since` or `until` looks at."""
+"""The most sessions that a page with `tag`, `since` or `until` looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +33,25 @@ class Chosen:
     prefix: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    user: str | None = None
+    tag: str | None = None
 
     @property
-    def by_time(self) -> bool:
-        """Whether the sessions' times matter."""
-        return self.since is not None or self.until is not None
+    def by_row(self) -> bool:
+        """Whether sessions have to be looked at to tell which are chosen."""
+        return self.since is not None or self.until is not None or self.tag is not None
 
-    def holds(self, last_active: str) -> bool:
-        """Whether a session that was last active then is chosen."""
-        if not self.by_time:
+    def looked_at(self, limit: int) -> int:
+        """The most sessions that a page of so many looks at."""
+        return max(limit, LOOKED_AT) if self.by_row else limit
+
+    def holds(self, row: SessionRow) -> bool:
+        """Whether a session of these ids and this user is chosen."""
+        if self.tag is not None and self.tag not in row.about.tags:
+            return False
+        if self.since is None and self.until is None:
             return True
-        time = time_of(last_active)
+        time = time_of(row.last_active)
         return (
             time is not None
             and (self.since is None or time >= self.since)
@@ -47,35 +60,121 @@ class Chosen:
 
 
 def list_sessions(
-    store: Connector[Tables], chosen: Chosen, *, limit: int, after: str | None, sizes: bool
+    store: Connector[Tables],
+    chosen: Chosen,
+    *,
+    limit: int,
+    after: str | None,
+    sizes: bool = False,
+    texts: bool = True,
 ) -> SessionPage:
-    """A page of sessions; see `PerSQLSessions.list`."""
-    looked_at = max(limit, LOOKED_AT) if chosen.by_time else limit
-    prefix = chosen.prefix
-    above, inclusive = (after, False) if after is not None and after >= prefix else (prefix, True)
+    """A page of sessions in the order of their ids; see `PerSQLSessions.list`. Its cursors are ids."""
+    looked_at, prefix = chosen.looked_at(limit), chosen.prefix
+    ids = Ids(prefix, _successor(prefix))
+    if after is not None and after >= prefix:
+        ids = ids._replace(first=after, is_after=True)
     rows = store.ask(
         Listing(store.tables).page(
-            above=above,
-            inclusive=inclusive,
-            below=_successor(prefix),
+            ids,
             limit=looked_at + 1,  # one more tells whether another page follows
+            user=chosen.user,
+            sizes=sizes,
+            texts=texts,
+        ),
+        versioned=True,
+    )
+    found, last = _chosen(rows, chosen, limit)
+    return SessionPage(tuple(map(summary_of, found)), None if last is None else last.session_id)
+
+
+def list_recent(
+    store: Connector[Tables], chosen: Chosen, *, limit: int, after: str | None, sizes: bool = False
+) -> SessionPage:
+    """A page of sessions, the newest first; see `PerSQLSessions.list`."""
+    cursors = Cursors(chosen.user)
+    rows = store.ask(
+        Listing(store.tables).recent(
+            Ids(chosen.prefix, _successor(chosen.prefix)),
+            user=chosen.user,
+            after=None if after is None else cursors.read(after),
+            limit=chosen.looked_at(limit) + 1,
             sizes=sizes,
         ),
         versioned=True,
     )
-    found: list[SessionSummary] = []
+    found, last = _chosen(rows, chosen, limit)
+    found.sort(key=lambda row: (row.last_active, row.session_id), reverse=True)
+    return SessionPage(tuple(map(summary_of, found)), None if last is None else cursors.written(last))
+
+
+def _chosen(rows: Sequence[SessionRow], chosen: Chosen, limit: int) -> tuple[list[SessionRow], SessionRow | None]:
+    """The sessions of a page, and the last that was looked at, if others follow."""
+    found: list[SessionRow] = []
+    looked_at = chosen.looked_at(limit)
     for row in rows[:looked_at]:
-        if chosen.holds(row.last_active):
+        if chosen.holds(row):
             if len(found) == limit:
-                return SessionPage(tuple(found), found[-1].session_id)
-            found.append(summary_of(row))
-    more = len(rows) > looked_at
-    return SessionPage(tuple(found), rows[looked_at - 1].session_id if more else None)
+                return found, found[-1]
+            found.append(row)
+    return found, rows[looked_at - 1] if len(rows) > looked_at else None
+
+
+class Cursors:
+    """Where a page of the newest sessions ends, as a text for `after`.
+
+    It is no secret, and opens nothing: which user's sessions are listed is not read from it.
+
+    Args:
+        user: Whose sessions are listed; None for all.
+    """
+
+    def __init__(self, user: str | None) -> None:
+        self._user = user
+        self._list = hashlib.sha256(json.dumps(user).encode()).hexdigest()[:16]
+
+    def written(self, row: SessionRow) -> str:
+        """The cursor behind a session."""
+        time = row.last_active if self._user is None else row.about.active
+        text = json.dumps([self._list, time, row.session_id], separators=(",", ":"))
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+    def read(self, cursor: str) -> Place:
+        """The place of that session.
+
+        Raises:
+            ValueError: It is no cursor of this list.
+        """
+        try:
+            raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+            of_list, time, session_id = json.loads(raw)
+            if of_list == self._list and isinstance(time, str) and isinstance(session_id, str):
+                (time + session_id).encode()
+                return Place(time, session_id)
+        except (ValueError, TypeError, RecursionError):
+            pass
+        raise ValueError("after must be None, or what an earlier page of the same user's newest sessions answered")
 
 
 def summary_of(row: SessionRow) -> SessionSummary:
     """What a list shows of a session."""
-    return SessionSummary(**row._asdict())
+    return SessionSummary(
+        session_id=row.session_id,
+        created_at=row.created_at,
+        last_active=row.last_active,
+        agents=row.agents,
+        messages=row.messages,
+        multi_agents=row.multi_agents,
+        bytes=row.bytes,
+        title=_title(row),
+        preview=cut(beginning(row.newest), PREVIEW),
+        user=row.about.user,
+        tags=row.about.tags,
+        metadata=row.about.metadata,
+    )
+
+
+def _title(row: SessionRow) -> str:
+    return row.about.title or cut(beginning(row.opening), TITLE)
 
 
 def _successor(prefix: str) -> str | None:
@@ -110,6 +209,10 @@ def read_detail(store: Connector[Tables], session_id: str, *, sizes: bool) -> Se
         agents=tuple(Agent.of(row).summary for row in agents),
         multi_agents=tuple(_multi_agent(owner, multi_agents[owner].state) for owner in sorted(multi_agents)),
         bytes=size[0] if sizes else None,
+        title=_title(summary),
+        user=summary.about.user,
+        tags=summary.about.tags,
+        metadata=summary.about.metadata,
     )
 
 

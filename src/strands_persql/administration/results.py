@@ -33,6 +33,11 @@ class SessionSummary:
         messages: How many messages their transcripts hold, trimmed ones included.
         multi_agents: How many Graphs and Swarms it has.
         bytes: The bytes of its documents, where they were asked for: that takes a scan of its rows.
+        title: The one it was given, or what its first prompt begins with; empty where neither is there.
+        preview: What its last message begins with: its texts, without tool calls.
+        user: The id of the user whose session it is; None for nobody's.
+        tags: Its tags, sorted.
+        metadata: What else it was given.
     """
 
     session_id: str
@@ -42,6 +47,11 @@ class SessionSummary:
     messages: int
     multi_agents: int = 0
     bytes: int | None = None
+    title: str = ""
+    preview: str = ""
+    user: str | None = None
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=lambda: {})
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,7 @@ class SessionPage:
     """A page of a list of sessions.
 
     Attributes:
-        sessions: In the order of their ids.
+        sessions: In the order that was asked for.
         after: What to pass as `after=` for the next page; None where this is the last.
     """
 
@@ -106,6 +116,10 @@ class SessionDetail:
         agents: In the order of their ids.
         multi_agents: In the order of their ids.
         bytes: The bytes of its documents, where they were asked for.
+        title: The one it was given, or what its first prompt begins with; empty where neither is there.
+        user: The id of the user whose session it is; None for nobody's.
+        tags: Its tags, sorted.
+        metadata: What else it was given.
     """
 
     session_id: str
@@ -114,6 +128,10 @@ class SessionDetail:
     agents: tuple[AgentSummary, ...]
     multi_agents: tuple[MultiAgentSummary, ...]
     bytes: int | None = None
+    title: str = ""
+    user: str | None = None
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=lambda: {})
 
 
 @dataclass(frozen=True)
@@ -223,13 +241,11 @@ class Deletion:
         session_ids: The sessions.
         rows: How many rows of all tables, those of sessions that became active midway included.
         dry_run: Whether nothing was deleted.
-        skipped: The sessions that were left because nothing tells when their Graph or Swarm ran last.
     """
 
     session_ids: tuple[str, ...]
     rows: int
     dry_run: bool = False
-    skipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,16 @@ write instead of writing over the change.
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from os import PathLike
-from typing import TextIO
+from types import EllipsisType
+from typing import Any, Literal, TextIO
 
 from ..engine.options import checked_session_id
-from . import arguments, deleting, erasing, forking
+from . import arguments, deleting, describing, erasing, forking
 from .backing_up import back_up
-from .listing import Chosen, list_sessions, read_detail
+from .listing import Chosen, list_recent, list_sessions, read_detail
 from .results import Deletion, SessionDetail, SessionPage, SessionSummary, TranscriptMessage, Transfer, Usage
 from .searchable import Searchable
 from .transcripts import read_transcript
@@ -48,6 +49,9 @@ class PerSQLSessions(Searchable):
     def list(
         self,
         *,
+        user: str | None = None,
+        tag: str | None = None,
+        order: Literal["id", "recent"] = "id",
         prefix: str = "",
         since: datetime | str | None = None,
         until: datetime | str | None = None,
@@ -55,12 +59,20 @@ class PerSQLSessions(Searchable):
         after: str | None = None,
         bytes: bool = False,
     ) -> SessionPage:
-        """A page of sessions in the order of their ids; one request, which reads the rows of that page alone.
+        """A page of sessions; one request.
 
-        With `since` or `until` a page looks at no more than 1,000 sessions (or `limit`, where that is more), so it may
-        hold fewer than `limit`, or none, although more follow: go on while `after` is not None.
+        In the order of their ids it reads the rows of that page alone. So it does with the newest first of one `user`:
+        which sessions are in the page is exact to 5 minutes, as often as a session's place is written anew, and inside
+        the page they stand in the exact order of their last activity. The newest first of all users reads the newest
+        rows of every session: it is for whoever runs the agents of a few thousand.
+
+        With `tag`, `since` or `until` a page looks at no more than 1,000 sessions (or `limit`, where that is more), so
+        it may hold fewer than `limit`, or none, although more follow: go on while `after` is not None.
 
         Args:
+            user: Only this user's sessions. Whatever `after` is, no other's are answered.
+            tag: Only sessions with this tag.
+            order: `"id"`, or `"recent"` for the newest first.
             prefix: Only sessions whose id begins with it.
             since: Only sessions last active at this time or later. A string is ISO 8601, UTC where it names no zone; a
                 `datetime` without a zone is local time, as everywhere in Python.
@@ -76,10 +88,13 @@ class PerSQLSessions(Searchable):
             arguments.text("prefix", prefix),
             None if since is None else arguments.time("since", since),
             None if until is None else arguments.time("until", until),
+            None if user is None else arguments.text("user", user),
+            None if tag is None else arguments.text("tag", tag),
         )
+        listed = list_recent if arguments.order(order) == "recent" else list_sessions
         limit = arguments.count("limit", limit)
         after = None if after is None else arguments.text("after", after)
-        return list_sessions(self._store, chosen, limit=limit, after=after, sizes=bytes)
+        return listed(self._store, chosen, limit=limit, after=after, sizes=bytes)
 
     def get(self, session_id: str, *, bytes: bool = False) -> SessionDetail:
         """All of a session but its messages; one request.
@@ -128,6 +143,38 @@ class PerSQLSessions(Searchable):
         return read_usage(self._store, checked_session_id(session_id))
 
     # Changing
+
+    def update(
+        self,
+        session_id: str,
+        *,
+        title: str | EllipsisType | None = ...,
+        user: str | EllipsisType | None = ...,
+        tags: Iterable[str] | EllipsisType | None = ...,
+        metadata: Mapping[str, Any] | EllipsisType | None = ...,
+    ) -> SessionSummary:
+        """Change whose a session is, and what people call it; one request, and one row written.
+
+        What is not named stays; None takes it away. Live agents go on undisturbed, and the session counts as no more
+        active for it. With `user` it costs one row more, that of its place among the user's others.
+
+        Args:
+            session_id: The session.
+            title: Its title, 1 to 500 characters; None for what its first prompt begins with.
+            user: The id of the user whose session it is, 1 to 500 characters; None for nobody's.
+            tags: All of its tags: at most 50, of 1 to 100 characters.
+            metadata: All of its metadata: a JSON object of at most 65,536 characters.
+
+        Raises:
+            SessionException: There is no such session.
+            TypeError, ValueError: An argument can't be used.
+        """
+        changes = {"title": title, "user": user, "tags": tags, "metadata": metadata}
+        return describing.update(
+            self._store,
+            checked_session_id(session_id),
+            {name: value for name, value in changes.items() if value is not ...},
+        )
 
     def rename(self, session_id: str, new_id: str) -> SessionSummary:
         """Give a session another id, in one transaction; live agents of the old one get `SessionConflictError`.
@@ -202,20 +249,17 @@ class PerSQLSessions(Searchable):
         older_than: datetime | timedelta | str,
         prefix: str = "",
         dry_run: bool = False,
-        multi_agents: bool = False,
         progress: Callable[[Deletion], None] | None = None,
     ) -> Deletion:
         """Delete the sessions that were last active before a time; run again after an interruption, it goes on.
 
         A session that becomes active meanwhile stays; where that happens between two requests, the newest of its old
-        messages are gone, and a warning is logged. Those with a Graph or Swarm stay too, and are named in
-        `Deletion.skipped`, unless `multi_agents` says otherwise: their rows don't tell when they ran last.
+        messages are gone, and a warning is logged.
 
         Args:
             older_than: The time, or how long ago; a string is ISO 8601, UTC where it names no zone.
             prefix: Only sessions whose id begins with it.
             dry_run: Count, and delete nothing.
-            multi_agents: Delete sessions with a Graph or Swarm too, by what is known of their activity.
             progress: Called after each session with what was deleted so far.
 
         Raises:
@@ -227,9 +271,7 @@ class PerSQLSessions(Searchable):
             else arguments.time("older_than", older_than)
         )
         chosen = Chosen(arguments.text("prefix", prefix), until=until)
-        return deleting.prune(
-            self._store, self._index, chosen, dry_run=dry_run, multi_agents=multi_agents, progress=progress
-        )
+        return deleting.prune(self._store, self._index, chosen, dry_run=dry_run, progress=progress)
 
     def erase(self, session_id: str, agent_id: str, message_id: int) -> None:
         """Overwrite the content of one message for good: its row and parts, the search index, and every copy of it.

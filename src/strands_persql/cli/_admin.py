@@ -1,6 +1,7 @@
-"""The commands that set up and change: init, fork, rewind, rename, index."""
+"""The commands that set up and change: init, fork, rewind, rename, update, index."""
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 import typer
 
@@ -55,6 +56,39 @@ def rewind(
             {"session_id": session, "agent_id": agent, "to": to},
             f"{session}, agent {agent}: the history now ends with message {to}; the rest is in the transcript",
         )
+
+
+def update(
+    settings: Settings,
+    session: SessionArgument,
+    title: Annotated[str | None, typer.Option("--title", metavar="TEXT", help="Its title.")] = None,
+    user: Annotated[str | None, typer.Option("--user", metavar="USER", help="The user whose session it is.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="TAG", help="A tag; repeat it for each. The others go.")
+    ] = None,
+    metadata: Annotated[str | None, typer.Option("--metadata", metavar="JSON", help="A JSON object.")] = None,
+) -> None:
+    """Change whose a session is, and what people call it. What is not named stays; an empty text takes it away."""
+    changes: dict[str, Any] = {
+        name: value or None for name, value in (("title", title), ("user", user)) if value is not None
+    }
+    if tag:
+        changes["tags"] = [each for each in tag if each]
+    if metadata is not None:
+        changes["metadata"] = _object(metadata)
+    with settings.opened() as place:
+        found = place.sessions.update(session, **changes)
+        settings.output.answer(found, f"{session} is updated: {found.title or 'no title'}")
+
+
+def _object(text: str) -> Any:
+    try:
+        value: object = json.loads(text) if text else {}
+    except ValueError as error:
+        raise typer.BadParameter("it is no JSON", param_hint="--metadata") from error
+    if not isinstance(value, dict):
+        raise typer.BadParameter("it is no JSON object", param_hint="--metadata")
+    return value
 
 
 def rename(settings: Settings, session: SessionArgument, new_id: NewArgument) -> None:

@@ -61,6 +61,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "fork": _admin.fork,
     "rewind": _admin.rewind,
     "rename": _admin.rename,
+    "update": _admin.update,
     "index": _admin.search_index,
     "backup": _transfers.backup,
     "export": _transfers.export_session,

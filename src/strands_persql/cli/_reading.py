@@ -21,26 +21,39 @@ from ._output import Output, ago, in_utf8, plain, size
 
 def sessions(
     settings: Settings,
+    user: Annotated[str | None, typer.Option("--user", metavar="USER", help="Only this user's.")] = None,
+    tag: Annotated[str | None, typer.Option("--tag", metavar="TAG", help="Only those with this tag.")] = None,
+    recent: Annotated[bool, typer.Option("--recent", help="The newest first, instead of by their ids.")] = False,
     prefix: Annotated[str, typer.Option("--prefix", metavar="TEXT", help="Only ids that begin with it.")] = "",
     since: Annotated[
         str | None, typer.Option("--since", metavar="TIME", help="Last active then or later: 7d, 12h, 2025-01-31 …")
     ] = None,
     until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Last active before then.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="The most sessions to list.")] = 50,
-    after: Annotated[str | None, typer.Option("--after", metavar="ID", help="Go on after this session.")] = None,
+    after: Annotated[str | None, typer.Option("--after", metavar="WHERE", help="Go on where a page ended.")] = None,
     bytes_: Annotated[bool, typer.Option("--bytes", help="Add up their bytes, which reads all their rows.")] = False,
 ) -> None:
-    """List sessions in the order of their ids, a page at a time."""
+    """List sessions, a page at a time."""
     out = settings.output
     first = None if since is None else when(since, "--since")
     last = None if until is None else when(until, "--until")
     with settings.opened() as place:
-        read = partial(place.sessions.list, prefix=prefix, since=first, until=last, bytes=bytes_)
+        read = partial(
+            place.sessions.list,
+            user=user,
+            tag=tag,
+            order="recent" if recent else "id",
+            prefix=prefix,
+            since=first,
+            until=last,
+            bytes=bytes_,
+        )
         found, more = _listed(read, limit, after)
     if out.as_json:
         out.json({"sessions": found, "after": more})
         return
     columns = ["SESSION", "LAST ACTIVE", "CREATED", "AGENTS", "MESSAGES"] + (["BYTES"] if bytes_ else [])
+    columns += ["USER", "TITLE"]
     out.table(columns, (_line(out, each, bytes_) for each in found), right=("AGENTS", "MESSAGES", "BYTES"))
     if not found:
         out.note("no sessions")
@@ -63,7 +76,7 @@ def _line(out: Output, each: SessionSummary, with_bytes: bool) -> list[str]:
     times = [each.last_active, each.created_at]
     shown = [ago(time) for time in times] if out.is_terminal else times
     sizes = [size(each.bytes) if out.is_terminal else str(each.bytes)] if with_bytes else []
-    return [each.session_id, *shown, str(each.agents), str(each.messages), *sizes]
+    return [each.session_id, *shown, str(each.agents), str(each.messages), *sizes, each.user or "", each.title]
 
 
 def show(
@@ -136,6 +149,12 @@ def _show(out: Output, detail: SessionDetail, messages: Iterable[TranscriptMessa
         f"{detail.session_id}: {many(len(detail.agents), 'agent')}, created {ago(detail.created_at)}, "
         f"last active {ago(detail.last_active)}"
     )
+    named = {"title": detail.title, "user": detail.user, "tags": ", ".join(detail.tags)}
+    for name, value in named.items():
+        if value:
+            out.line(f"  {name}: {value}")
+    if detail.metadata:
+        out.line(f"  metadata: {out.encoded(detail.metadata)}")
     for each in detail.multi_agents:
         out.line(f"  {each.multi_agent_id}: {each.status}; nodes {', '.join(each.nodes) or 'none yet'}")
     agent_id: str | None = None

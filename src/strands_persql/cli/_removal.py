@@ -30,24 +30,14 @@ def prune(
     ],
     prefix: Annotated[str, typer.Option("--prefix", metavar="TEXT", help="Only ids that begin with it.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be deleted, and delete nothing.")] = False,
-    multi_agents: Annotated[
-        bool,
-        typer.Option(
-            "--multi-agents", help="Also sessions with a Graph or Swarm, whose rows don't tell when they ran last."
-        ),
-    ] = False,
     yes: YesOption = False,
 ) -> None:
     """Delete the sessions that were last active before a time. Run again after an interruption, it goes on."""
     out = settings.output
     before = when(older_than, "--older-than")
     with settings.opened() as place:
-        pruned = partial(place.sessions.prune, older_than=before, prefix=prefix, multi_agents=multi_agents)
+        pruned = partial(place.sessions.prune, older_than=before, prefix=prefix)
         found = pruned(dry_run=True)
-        if found.skipped and not out.as_json:
-            out.note(
-                f"{many(len(found.skipped), 'session')} with a Graph or Swarm left; --multi-agents deletes them too"
-            )
         if dry_run or not found.session_ids:
             _told(out, found)
             return

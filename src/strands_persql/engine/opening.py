@@ -6,9 +6,12 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from strands.types.exceptions import SessionException
+
 from ..client import survive_forks
 from ..database.query import Answers, Query, together
 from ..database.tables import Reading
+from ..errors import named
 from .collector import collector_paused
 from .reader import Restoration, StoredAgent, restoring
 from .tracing import BatchSpan
@@ -32,10 +35,12 @@ class Opening:
     Args:
         connector: The database and its tables.
         session_id: The session.
+        user: Whose it has to be, if it is anybody's; None for whoever's.
     """
 
-    def __init__(self, connector: Connector[Tables], session_id: str) -> None:
+    def __init__(self, connector: Connector[Tables], session_id: str, user: str | None = None) -> None:
         self._connector = connector
+        self._user = user
         self.session_id = session_id
         self._agents: dict[str, StoredAgent] = {}  # read ahead, and not asked for yet
         self._multi_agents: dict[str, StoredMultiAgent] = {}
@@ -110,10 +115,28 @@ class Opening:
         return self._ask(query, multi_agent_id, versioned=True).get(multi_agent_id)
 
     def _ask(self, query: Query[T], *owners: str, versioned: bool = False) -> T:
+        query = self._of_user(query)
         version = [self._connector.tables.read_version()] if versioned else []
         statements = [*version, *query.statements]
         with BatchSpan("persql.restore", statements, session_id=self.session_id, agent_ids=owners) as span:
             return self._connector.ask(span.counted(_uncollected(query)), versioned=versioned)
+
+    def _of_user(self, query: Query[T]) -> Query[T]:
+        """The same query; its reader refuses the session of another user."""
+        if self._user is None:
+            return query
+        both = together(query, self._connector.tables.sessions.about(self.session_id))
+
+        def read(answers: Answers) -> T:
+            found, about = both.read(answers)
+            if about is not None and about.user not in (None, self._user):
+                raise SessionException(
+                    f"Session {named(self.session_id)} is another user's than {named(self._user)}, and was not opened. "
+                    "Check where the session_id comes from."
+                )
+            return found
+
+        return Query(both.statements, read)
 
     def _whole(self, restoration: Restoration) -> dict[str, StoredAgent]:
         while (page := restoration.next_page(self._connector.tables, self.session_id)) is not None:

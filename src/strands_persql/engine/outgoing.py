@@ -191,6 +191,7 @@ class Batch:
         agents: The new revisions of agents, which no other writer makes.
         multi_agents: The new revisions of Graphs and Swarms.
         has_parts: Whether parts of documents are among its statements.
+        notes_activity: Whether the session's place among its user's is up to date when it is through.
     """
 
     statements: list[Statement] = field(default_factory=lambda: [])
@@ -198,6 +199,7 @@ class Batch:
     agents: dict[str, int] = field(default_factory=lambda: {})
     multi_agents: dict[str, int] = field(default_factory=lambda: {})
     has_parts: bool = False
+    notes_activity: bool = False
 
 
 def merged(older: Row | None, newer: Row) -> Row:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from ..database.encoding import Document
 
 
-def plan(rows: Iterable[Row], tables: Tables, session_id: str, session: str, stored: Stored) -> list[Batch]:
+def plan(
+    rows: Iterable[Row], tables: Tables, session_id: str, session: Statement | None, stored: Stored
+) -> list[Batch]:
     """The batches to send, in an order in which every one alone leaves a session that can be restored.
 
     A document's parts come before its row, messages in their order, an agent's state after the messages it goes with.
@@ -36,7 +38,7 @@ def plan(rows: Iterable[Row], tables: Tables, session_id: str, session: str, sto
         rows: What is to be written.
         tables: Where to.
         session_id: Whose.
-        session: The session's own row, for a session whose first agent this is.
+        session: What writes the session's own row unless it is there; None where it is.
         stored: What is there.
     """
     rows = list(rows)
@@ -56,12 +58,13 @@ class _Plan:
         self._batches: list[Batch] = []
         self._size = 0
 
-    def of(self, rows: Sequence[Row], session: str) -> list[Batch]:
+    def of(self, rows: Sequence[Row], session: Statement | None) -> list[Batch]:
         agents = {row.agent_id: row for row in rows if isinstance(row, AgentRow)}
         multi_agents = [row for row in rows if isinstance(row, MultiAgentRow)]
         new = {agent_id for agent_id in agents if not self._stored.agents.get(agent_id)}
-        if new or any(not self._stored.multi_agents.get(row.multi_agent_id) for row in multi_agents):
-            self._add(self._tables.sessions.ensure(self._session_id, session))
+        is_new = new or any(not self._stored.multi_agents.get(row.multi_agent_id) for row in multi_agents)
+        if is_new and session is not None:
+            self._add(session)
         messages = [row for row in rows if isinstance(row, MessageRow)]
         for message in messages:
             self._next_ids[message.agent_id] = max(self._next_ids.get(message.agent_id, 0), message.message_id + 1)

@@ -13,6 +13,7 @@ from .threads import awaited
 from .writer import Writer
 
 if TYPE_CHECKING:
+    from ..database.about import About
     from ..database.connector import Connector
     from ..database.tables import Tables
     from .succession import Owner
@@ -25,16 +26,17 @@ class Recording:
         connector: The database and its tables.
         session_id: The session.
         durability: When messages are stored.
+        about: What the session is begun with. One of another user is not opened.
 
     Raises:
         TypeError: `session_id` is no string.
         ValueError: `session_id` is blank, or `durability` none of the three.
     """
 
-    def __init__(self, connector: Connector[Tables], session_id: str, durability: Durability) -> None:
+    def __init__(self, connector: Connector[Tables], session_id: str, durability: Durability, about: About) -> None:
         self.session_id = checked_session_id(session_id)
-        self.writer = Writer(connector, self.session_id, checked_durability(durability))
-        self.opening = Opening(connector, self.session_id)
+        self.writer = Writer(connector, self.session_id, checked_durability(durability), about)
+        self.opening = Opening(connector, self.session_id, about.user)
         self.agents = Recorder(self.writer, self.opening)
         self.multi_agents = MultiAgentRecorder(self.writer, self.opening)
 

@@ -10,6 +10,7 @@ from strands.types.session import Session, SessionType
 from ..database.encoding import encode
 from ..database.faults import GUARDS, fault_of
 from ..errors import named
+from .activity import Activity
 from .outgoing import Batch, Joined, Outgoing, Redaction, only_new_messages
 from .planner import plan
 from .redaction import search
@@ -17,6 +18,7 @@ from .refusal import settle
 from .tracing import BatchSpan, spans_are_recorded
 
 if TYPE_CHECKING:
+    from ..database.about import About
     from ..database.connector import Connector
     from ..database.tables import Tables
 
@@ -30,15 +32,18 @@ class Sender:
     Args:
         connector: The database and its tables.
         out: The rows that a turn has taken, and what is known to be stored.
+        about: What its session is begun with.
 
     Attributes:
         session: The session's own row, written with the first agent, Graph or Swarm.
         lock: The writer's, held while what is known changes.
     """
 
-    def __init__(self, connector: Connector[Tables], out: Outgoing) -> None:
+    def __init__(self, connector: Connector[Tables], out: Outgoing, about: About) -> None:
         self._connector = connector
         self._out = out
+        self._about = about
+        self._activity = Activity(out)
         self.session = Session(session_id=out.session_id, session_type=SessionType.AGENT)
         self.lock = threading.RLock()
 
@@ -133,9 +138,15 @@ class Sender:
         tables = self._connector.tables
         batch = only_new_messages(rows, tables, self._out.session_id, self._out.known)
         if batch is not None:
-            return [batch]
-        session = encode(self.session.to_dict(), what=f"session {named(self._out.session_id)}")
-        return plan(rows, tables, self._out.session_id, session, self._out.known)
+            batches = [batch]
+        else:
+            session_id = self._out.session_id
+            text = encode(self.session.to_dict(), what=f"session {named(session_id)}")
+            session = tables.sessions.ensure(session_id, text, self._about)
+            batches = plan(rows, tables, session_id, session, self._out.known)
+        if batches:
+            self._activity.joins(batches[0], tables)
+        return batches
 
     def span(self, sent: Batch | Joined) -> BatchSpan:
         """A span round a request with a batch, from now on; or from when it was joined."""
@@ -147,3 +158,4 @@ class Sender:
         """A batch was carried out."""
         with self.lock:
             self._out.noted(batch)
+            self._activity.noted(batch)

@@ -20,6 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..client import logger_of, survive_forks
+from ..database.about import About
 from ..database.faults import GUARDS, fault_of
 from ..errors import SessionConflictError
 from .leftovers import tell_lost, watch
@@ -48,6 +49,7 @@ class Writer:
         connector: The database and its tables.
         session_id: The session.
         durability: When messages are stored.
+        about: What its session is begun with.
 
     Attributes:
         lock: Held while an event is recorded.
@@ -58,13 +60,19 @@ class Writer:
         is_watched, is_abandoned: See `strands_persql.engine.leftovers`.
     """
 
-    def __init__(self, connector: Connector[Tables], session_id: str, durability: Durability = "message") -> None:
+    def __init__(
+        self,
+        connector: Connector[Tables],
+        session_id: str,
+        durability: Durability = "message",
+        about: About | None = None,
+    ) -> None:
         self.connector = connector
         self.session_id = session_id
         self.durability = durability
         self._pending: Rows = {}
         self._out = Outgoing(session_id)
-        self._sender = Sender(connector, self._out)
+        self._sender = Sender(connector, self._out, about or About())
         self.session = self._sender.session
         self.known = self._out.known
         self._lost: SessionConflictError | None = None

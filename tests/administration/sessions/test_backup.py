@@ -81,7 +81,7 @@ def filled(place: Place, prefix: str = "strands_") -> Any:
     agent.messages[0]["content"][0]["text"] = "cut"
     agent("y" * 1_200_000)
     agent("long")
-    database.query(f"INSERT INTO {prefix}multi_agents VALUES ('s', 'graph', 7, '{{}}')")
+    database.query(f"INSERT INTO {prefix}multi_agents VALUES ('s', 'graph', 7, '', '{{}}')")
     for number in range(60):
         database.query(
             f"INSERT INTO {prefix}messages VALUES ('many', 'default', ?, ?, NULL)", [number, '{"a":"\\u0000ü"}']

@@ -15,6 +15,7 @@ from strands.types.exceptions import SessionException
 from strands_persql import PerSQLError, PerSQLHooks, PerSQLSessionManager, SessionConflictError
 from strands_persql.administration.blanking import ERASED, erased, without_copies
 from strands_persql.administration.sessions import PerSQLSessions
+from strands_persql.database.encoding import now
 
 from ...agents.agents import PIXEL
 from ...agents.features import TRACKING_IDS
@@ -133,7 +134,7 @@ def test_ids_that_hold_what_is_erased_in_other_rows(place: Place) -> None:
     graph = json.dumps(
         {"interrupts": {number: 1}, "results": [{"toolUseId": number, "content": [], "status": "error"}]}
     )
-    place.run("INSERT INTO strands_multi_agents VALUES ('s', 'graph', 5, ?)", graph)
+    place.run("INSERT INTO strands_multi_agents VALUES ('s', 'graph', 5, '', ?)", graph)
     columns = "key, part, parts, first, encoding, size, data"
     key = f"sessions/s/agents/default/offloader/{number}_0"
     place.run(f"INSERT INTO strands_objects ({columns}) VALUES (?, 0, 1, 0, 'text', 1, 'x')", key)
@@ -258,7 +259,7 @@ def test_copies_in_graphs_go_and_the_same_words_elsewhere_stay(place: Place) -> 
     agent("hi")
     first, second = agent.messages[1], agent.messages[3]
     state = {"status": "completed", "node_results": {"a": {"message": first}, "b": {"message": second}}}
-    place.run("INSERT INTO strands_multi_agents VALUES ('s', 'graph', 5, ?)", json.dumps(state))
+    place.run("INSERT INTO strands_multi_agents VALUES ('s', 'graph', 5, '', ?)", json.dumps(state))
     place.sessions.erase("s", "default", 1)
     found = place.sessions.get("s").multi_agents[0].data["node_results"]
     assert found == {"a": {"message": erased(first)}, "b": {"message": second}}
@@ -360,7 +361,7 @@ def test_a_session_is_deleted_whole(place: Place) -> None:
     """All rows go, parts and Graphs included, and no other session's."""
     place.agent("s", text("noted"))("x" * 1_200_000)
     place.agent("t", text("noted"))("hi")
-    place.run("INSERT INTO strands_multi_agents VALUES ('s', 'graph', 5, '{}')")
+    place.run("INSERT INTO strands_multi_agents VALUES ('s', 'graph', 5, '', '{}')")
     rows, kept = rows_of(place, "s"), rows_of(place, "t")
     seen: list[int] = []
     assert place.sessions.delete("s", progress=seen.append).rows == rows == seen[-1]
@@ -400,23 +401,24 @@ def test_a_deletion_that_was_killed_goes_on(local: Place, killed_at: int) -> Non
 
 
 def test_what_is_old_is_pruned(place: Place) -> None:
-    """Sessions last active before a time go, counted first; later ones, Graphs' and other prefixes stay."""
+    """Sessions last active before a time go, counted first; later ones, a Graph's of today and other prefixes stay."""
     fill(place, ["a-old", "a-older", "b-old"])
     place.agent("a-new", text("hello"))("hi")
     fill(place, ["a-graph"])
-    place.run("INSERT INTO strands_multi_agents VALUES ('a-graph', 'graph', 5, '{}')")
+    place.run("INSERT INTO strands_multi_agents VALUES ('a-graph', 'graph', 5, ?, '{}')", now())
     options: dict[str, Any] = {"older_than": timedelta(days=30), "prefix": "a-"}
     before = place.store.rows()
     counted = place.sessions.prune(**options, dry_run=True)
     assert place.store.rows() == before
-    assert (counted.session_ids, counted.rows, counted.skipped) == (("a-old", "a-older"), 8, ("a-graph",))
+    assert (counted.session_ids, counted.rows) == (("a-old", "a-older"), 8)
 
     seen: list[Any] = []
     done = place.sessions.prune(**options, progress=seen.append)
     assert (done.session_ids, done.rows, done.dry_run) == (counted.session_ids, counted.rows, False)
     assert [each.rows for each in seen] == [4, 8]
     assert [each.session_id for each in place.sessions.list().sessions] == ["a-graph", "a-new", "b-old"]
-    assert place.sessions.prune(**options, multi_agents=True).session_ids == ("a-graph",)
+    place.run("UPDATE strands_multi_agents SET updated_at = '2025-01-01T00:00:00+00:00'")
+    assert place.sessions.prune(**options).session_ids == ("a-graph",)
     assert not place.sessions.prune(older_than="2024-01-01").session_ids
 
 

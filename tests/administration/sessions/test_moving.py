@@ -259,7 +259,7 @@ def test_a_fork_copies_parts_and_graphs(place: Place) -> None:
     agent("x" * 1_200_000)
     agent("z" * 1_200_000)
     state = {"type": "graph", "status": "completed", "text": "w" * 10}
-    place.run("INSERT INTO strands_multi_agents VALUES ('s', 'graph', 5, ?)", json.dumps(state))
+    place.run("INSERT INTO strands_multi_agents VALUES ('s', 'graph', 5, '', ?)", json.dumps(state))
     place.sessions.fork("s", "copy")
     assert capture(place.agent("copy")) == capture(agent)
     assert place.sessions.get("copy").multi_agents[0].data == state
@@ -440,7 +440,7 @@ def test_a_renamed_session_is_the_same(place: Place) -> None:
     """All rows move, parts and Graphs included, and nothing is left under the old id."""
     agent = place.agent("s", text("short"), state={"long": "y" * 1_100_000})
     agent("x" * 1_200_000)
-    place.run("INSERT INTO strands_multi_agents VALUES ('s', 'graph', 5, ?)", json.dumps({"status": "completed"}))
+    place.run("INSERT INTO strands_multi_agents VALUES ('s', 'graph', 5, '', ?)", json.dumps({"status": "completed"}))
     summary = place.sessions.rename("s", "new")
     assert (summary.session_id, summary.messages, summary.multi_agents) == ("new", 2, 1)
     assert_same(agent, place.agent("new"))

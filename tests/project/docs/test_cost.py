@@ -99,8 +99,8 @@ async def test_building(emulator: Emulator) -> None:
 
     build("first")
     bill = emulator.billing
-    assert rows["the first session of a database"] == [f"{bill.requests - 1} more, for the tables", "8", "0"]
-    assert bill.rows_written == 8
+    assert rows["the first session of a database"] == [f"{bill.requests - 1} more, for the tables", "9", "0"]
+    assert bill.rows_written == 9
     emulator.reset()
     agent = build("new")
     bill = emulator.billing
@@ -111,6 +111,12 @@ async def test_building(emulator: Emulator) -> None:
     messages = 2
     requests, written = bill.requests - messages, bill.rows_written - messages
     assert rows["its first turn, besides its messages"] == [str(requests), str(written), "0"]
+
+    owned = agent_of(ScriptedModel(["one"]))(PerSQLSessionManager("owned", emulator.database(), user="ada"))
+    emulator.reset()
+    await owned.invoke_async("a")
+    (of_user,) = (row for name, row in rows.items() if "with a `user`" in name)
+    assert of_user == [str(emulator.requests - messages), str(emulator.billing.rows_written - messages), "0"]
 
     history = [turn for number in range(500) for turn in (user(f"q{number}"), assistant(f"a{number}"))]
     await build("long", history).invoke_async("b")

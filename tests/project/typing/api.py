@@ -100,6 +100,8 @@ def manager() -> None:
     PerSQLSessionManager("user-42", database=database, table_prefix="app_", durability="message")
     PerSQLSessionManager("user-42", database, durability="overlap", create_tables=False)
     PerSQLSessionManager("user-42", database, durability="invocation")
+    PerSQLSessionManager("chat-7", database, user="ada", title="Tea", tags=["work"], metadata={"plan": "free"})
+    PerSQLHooks("chat-7", database, user="ada", title="Tea", tags=("work",), metadata={"plan": "free"})
     PerSQLSessionManager("user-42", database, durability="sometimes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     PerSQLSessionManager("user-42", AsyncHandle())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     PerSQLSessionManager("user-42", "acme/agents")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -306,6 +308,10 @@ def every_administration(sessions: PerSQLSessions) -> None:
     since = datetime(2025, 1, 1, tzinfo=timezone.utc)
     sessions.backup("copy.db")
     after: str | None = sessions.list(since=since, until="2025-02-01", after="user-41").after
+    listed = sessions.list(user="ada", tag="work", order="recent", limit=20).sessions
+    lines: list[tuple[str, str, str | None]] = [(each.title, each.preview, each.user) for each in listed]
+    updated: tuple[str, ...] = sessions.update("user-42", title="Tea", user=None, tags=["work"], metadata={"a": 1}).tags
+    print(lines, updated, sessions.get("user-42").metadata)
     agents: list[str] = [agent.agent_id for agent in sessions.get("user-42").agents]
     seen = [message.live for page in sessions.transcript("user-42", live=True, page_size=10) for message in page]
     snippets: list[str] = [hit.snippet for hit in sessions.search("invoice", limit=5, max_scanned=100).hits]
@@ -318,7 +324,7 @@ def every_administration(sessions: PerSQLSessions) -> None:
     sessions.rewind("user-43", "writer", to=3)
     sessions.erase("user-43", "writer", 1)
     deleted: tuple[str, ...] = sessions.delete("user-43", progress=print).session_ids
-    pruned: int = sessions.prune(older_than=timedelta(days=30), prefix="user-", multi_agents=True).rows
+    pruned: int = sessions.prune(older_than=timedelta(days=30), prefix="user-").rows
     moved: list[str] = [each.session_id for each in sessions.import_from("sessions", agent_ids=["writer"])]
     written: str = sessions.export("user-44", Path("user-44.jsonl")).session_id
     print(after, agents, seen, snippets, indexed, entered, tokens, renamed, copied, deleted, pruned, moved, written)

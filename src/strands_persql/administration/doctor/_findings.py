@@ -23,7 +23,7 @@ class Finding:
             order.
         check: Which check found it: `"connection"`, `"role"`, `"file-mode"`, `"layout"`, `"rows"`, `"unreadable-row"`,
             `"unreadable-window"`, `"revision"`, `"missing-messages"`, `"orphan-parts"`, `"no-session"`, `"no-agent"`,
-            `"empty-session"`, `"tool-results"`, `"roles"`, `"empty-messages"`, `"search-index"`.
+            `"empty-session"`, `"tool-results"`, `"roles"`, `"empty-messages"`, `"search-index"`, `"unreadable-labels"`.
         what: What was found.
         remedy: What to do about it; empty where nothing is to be done.
         session_id: Where it was found; None where it concerns the whole database.

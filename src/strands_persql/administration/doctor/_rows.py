@@ -115,6 +115,14 @@ class Rows:
         multi_agents = list(self._multi_agents.of(session_id))
         if rows and not rows[0].sound:
             yield unreadable_row("its row is no session of Strands'", session_id)
+        if rows and not rows[0].labelled:
+            yield Finding(
+                "error",
+                "unreadable-labels",
+                "its tags or metadata can't be read, or it has a user and no place among that user's sessions",
+                f"Give it new ones, with an empty text for none: strands-persql update {quote(session_id)}",
+                session_id=session_id,
+            )
         if session.agents and not session.exists:
             self._suspect_no_session(session_id, next(iter(session.agents)))
         for row in multi_agents:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ...database.about import About
 from ...database.encoding import Document as Rows
 from ...database.encoding import encode
 from ...database.faults import GUARDS, fault_of
@@ -55,10 +56,10 @@ class Batch:
         self._group_of = ""
         self._group_size = 0
 
-    def session(self, document: Document) -> None:
+    def session(self, document: Document, about: About) -> None:
         """Add the session's own row."""
         data = encode(document, what=f"session {named(self._session_id)}")
-        self._add([self._connection.store.tables.sessions.ensure(self._session_id, data)])
+        self._add([self._connection.store.tables.sessions.ensure(self._session_id, data, about)])
 
     def message(self, item: MessageItem) -> None:
         """Add a message: its parts, then its row, among others where it is short."""
@@ -91,7 +92,7 @@ class Batch:
             window = None if item.window is None else item.window.render()
             self._add(tables.import_agent(*ids, rows, live_window=window, last=last))
         else:
-            self._add(tables.import_multi_agent(*ids, rows))
+            self._add(tables.import_multi_agent(*ids, rows, updated_at=item.updated_at))
 
     def send(self) -> None:
         """Send what is left.

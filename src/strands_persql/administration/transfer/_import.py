@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ...database.about import About
 from ...database.tables import Kind, SessionObjects
 from ...engine.options import checked_session_id
 from ...errors import SessionConflictError, named
@@ -82,7 +83,7 @@ class _Import:
             elif isinstance(item, ObjectItem):
                 self._object(item)
             else:
-                self._head({**item.data, "session_id": self._session_id})
+                self._head({**item.data, "session_id": self._session_id}, item.about)
         self._check_nothing_else()
         self._finish()
         self._progress.tell()
@@ -90,7 +91,7 @@ class _Import:
             self._session_id, written=self._batch.written, requests=self._connection.requests
         )
 
-    def _head(self, document: Document) -> None:
+    def _head(self, document: Document, about: About) -> None:
         self._session = document
         stored = self._stored
         if stored.session is not None:
@@ -99,7 +100,7 @@ class _Import:
             return
         if stored.states or stored.last:
             raise self._conflict("it has rows, but none of its own in the table of sessions")
-        self._batch.session(document)
+        self._batch.session(document, about)
 
     def _state(self, item: StateItem) -> None:
         checked_id(item, self._session_id)

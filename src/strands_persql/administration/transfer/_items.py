@@ -6,9 +6,10 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, cast
 
+from ...database.about import About
 from ...database.encoding import LARGEST_NUMBER, is_message
 from ...database.encoding import why as because
 from ...database.live_window import LiveWindow
@@ -24,9 +25,10 @@ Progress: TypeAlias = Callable[[int, "int | None"], object]
 
 @dataclass(frozen=True, slots=True)
 class HeadItem:
-    """The session's own document."""
+    """The session's own document, whose it is, and what people call it."""
 
     data: Document
+    about: About = field(default_factory=About)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,14 @@ class StateItem:
         owner: Its id.
         data: Its document.
         window: An agent's live window; None for Strands' own rule.
+        updated_at: When a Graph's or Swarm's state was stored last; empty where nothing tells.
     """
 
     kind: Kind
     owner: str
     data: Document
     window: LiveWindow | None = None
+    updated_at: str = ""
 
     @property
     def name(self) -> str:

@@ -1,11 +1,11 @@
 """Sessions as lines of JSON: all that is stored of them, live windows included.
 
 ```
-{"format":"strands-persql","version":1,"session_id":"user-42","messages":2,"session":{…}}
+{"format":"strands-persql","version":1,"session_id":"user-42","messages":2,"session":{…},"about":{…}}
 {"agent":"default","live_window":[[0,null]],"data":{…}}
 {"message":0,"data":{…}}
 {"message":1,"data":{…}}
-{"multi_agent":"graph","data":{…}}
+{"multi_agent":"graph","updated_at":"…","data":{…}}
 {"object":"context/{session}/scopes/agent/default/use-1_0","encoding":"text","data":"…"}
 {"end":"user-42","messages":2,"checksum":"…","windows":"…","objects":"…"}
 ```
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TextIO, cast
 
 from ...client import make_private_folder, open_privately
+from ...database.about import About
 from ...database.encoding import encode
 from ...database.tables import Encoded, SessionObjects, decoded
 from ...errors import SessionDataError, named
@@ -136,7 +137,7 @@ def _items(where: str, head: Document, lines: Iterator[tuple[str, Document]]) ->
             else than what was written.
     """
     session_id: str = head["session_id"]
-    yield HeadItem(checked_object(head.get("session"), where))
+    yield HeadItem(checked_object(head.get("session"), where), _about(head.get("about", {}), where))
     checksum = Checksum()
     kind, owner, position = "", "", -1
     for where, line in lines:
@@ -194,7 +195,17 @@ def _state(line: Document, where: str) -> StateItem:
     data = _data(line, where)
     if "agent" in line:
         return agent_item(owner, data, where, line.get("live_window"))
-    return StateItem("multi_agent", owner, data)
+    updated_at = line.get("updated_at", "")
+    if not isinstance(updated_at, str):
+        raise malformed(where, "a time is a string")
+    return StateItem("multi_agent", owner, data, updated_at=updated_at)
+
+
+def _about(value: object, where: str) -> About:
+    try:
+        return About.of_document(checked_object(value, where))
+    except (TypeError, ValueError) as error:
+        raise malformed(where, f"whose the session is, and what it is called, can't be read: {error}") from error
 
 
 def _object(line: Document, where: str) -> ObjectItem:
@@ -225,7 +236,8 @@ def lines_of(items: Iterable[Item], session_id: str, total: int | None, written:
         if isinstance(item, HeadItem):
             count = {} if total is None else {"messages": total}
             head = {"format": FORMAT, "version": VERSION, "session_id": session_id, **count}
-            yield _line({**head, "session": item.data})
+            about = {"about": item.about.document} if item.about.document else {}
+            yield _line({**head, "session": item.data, **about})
             continue
         if isinstance(item, MessageItem):
             line = _line({"message": item.message_id, "data": item.both})
@@ -235,8 +247,8 @@ def lines_of(items: Iterable[Item], session_id: str, total: int | None, written:
             line = _line({"object": item.key, "encoding": value.encoding, "data": value.parts[0]})
             written.add(_object(json.loads(line), "a line"))
         else:
-            window = {"live_window": item.live_window} if item.kind == "agent" else {}
-            line = _line({item.kind: item.owner, **window, "data": item.data})
+            own = {"live_window": item.live_window} if item.kind == "agent" else {"updated_at": item.updated_at}
+            line = _line({item.kind: item.owner, **own, "data": item.data})
             written.add(_state(json.loads(line), "a line"))
         yield line
     sums = {"checksum": written.hexdigest(), "windows": written.windows(), "objects": written.objects()}

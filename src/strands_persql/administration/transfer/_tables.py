@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from ...database.about import About
 from ...database.decoding import unreadable
 from ...database.live_window import LiveWindow
 from ...database.tables import Kind, SessionObjects, StoredState, Tables, TransferTables
@@ -63,6 +64,7 @@ class Head:
     Attributes:
         session_id: The session.
         session: Its document; None where it has no row.
+        about: Whose it is, and what people call it.
         states: Its agents by their ids, then its Graphs and Swarms.
         last: The position of each agent's last message, also of agents without a row.
         revisions: The revision of each row in `states`.
@@ -70,6 +72,7 @@ class Head:
 
     session_id: str
     session: Document | None
+    about: About
     states: dict[tuple[Kind, str], StateItem]
     last: dict[str, int]
     revisions: dict[tuple[Kind, str], int]
@@ -85,6 +88,7 @@ class Head:
         return cls(
             session_id,
             None if found.session is None else found.session.fields(with_bytes=False),
+            found.about,
             {(kind, owner): _state_item(kind, owner, state) for (kind, owner), state in found.states.items()},
             found.last,
             {key: state.revision for key, state in found.states.items()},
@@ -162,7 +166,7 @@ class StoredSource(Source):
                 f"Session {named(session_id)} has messages of {_listed(strays)} but no row of that agent's: an import "
                 "of it has not come to its end. Run that again, or delete the session."
             )
-        yield HeadItem(head.session)
+        yield HeadItem(head.session, head.about)
         messages = head.messages(self._connection)
         message = next(messages, None)
         for state in head.states.values():
@@ -207,7 +211,7 @@ def _state_item(kind: Kind, owner: str, stored: StoredState) -> StateItem:
         raise SessionDataError(
             unreadable(document.what, f"its live window is none ({error})", column="live_window")
         ) from error
-    return StateItem(kind, owner, document.fields(with_bytes=False), window)
+    return StateItem(kind, owner, document.fields(with_bytes=False), window, stored.updated_at)
 
 
 def _listed(names: Sequence[str]) -> str:

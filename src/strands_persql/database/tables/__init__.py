@@ -2,10 +2,10 @@
 
 One row holds one document, as one file of Strands' `FileSessionManager` does:
 
-    {prefix}sessions      (session_id)                        data = Session.to_dict()
+    {prefix}sessions      (session_id)                        data = Session.to_dict(), user, active, title, …
     {prefix}agents        (session_id, agent_id)              data = SessionAgent.to_dict(), revision, live_window
     {prefix}messages      (session_id, agent_id, message_id)  data = SessionMessage.to_dict(), live
-    {prefix}multi_agents  (session_id, multi_agent_id)        data = serialize_state(), revision
+    {prefix}multi_agents  (session_id, multi_agent_id)        data = serialize_state(), revision, updated_at
     {prefix}chunks        the parts of a document that is too long for one row
     {prefix}objects       (key, part)                         what Strands stores besides, such as offloaded results
     {prefix}schema        the versions of this layout that have been applied
@@ -13,8 +13,9 @@ One row holds one document, as one file of Strands' `FileSessionManager` does:
 A message's `data` is what was said. `live` is NULL, or the same kind of document with the message as the model sees it
 now, where something has shrunk or edited it since: restoring takes that, everybody else reads `data`.
 
-All are `WITHOUT ROWID` with no index besides the primary key: on PerSQL's price list a row written costs as much as 4
-requests or 400 rows read, and every index row counts as one more.
+All are `WITHOUT ROWID`, and there is one index besides the primary keys: on PerSQL's price list a row written costs as
+much as 4 requests or 400 rows read, and every index row counts as one more. The index is what lists a user's sessions,
+the newest first. It holds sessions with a `user` alone; their `active` is written once in 5 minutes of activity.
 
 `revision` goes up with each write of a row, from a random start and by a random step, so that no two writers make the
 same one, not even over a session that was deleted and begun anew. Every write to an agent's rows carries the revision
@@ -32,7 +33,7 @@ from ._deleting import Deleting
 from ._doctor import DoctorTables
 from ._fts import IndexedTables, lacks_secure_deletion, without_deleted_words
 from ._layout import STEPS, first_revision, revision_step
-from ._listing import Listing, SessionRow
+from ._listing import Ids, Listing, Place, SessionRow
 from ._memories import FoundMemory, MemoryTables, MemoryText, memory_id
 from ._objects import Encoded, KeyScore, KeySize, ObjectTables, after_prefix, decoded, first_number
 from ._parts import ChunkKind
@@ -64,6 +65,7 @@ __all__ = [
     "Found",
     "FoundMemory",
     "FoundMessage",
+    "Ids",
     "IndexedTables",
     "KeyScore",
     "KeySize",
@@ -76,6 +78,7 @@ __all__ = [
     "ObjectTables",
     "PageEnd",
     "PagedMessage",
+    "Place",
     "Reading",
     "ScannedMessage",
     "Search",

@@ -16,10 +16,15 @@ LONGEST_WINDOW = 4_000
 
 
 class CheckedSession(NamedTuple):
-    """A session's row; `sound` is 0 where its document is not Strands'."""
+    """A session's row.
+
+    `sound` is 0 where its document is not Strands'; `labelled` where its tags or metadata are no such JSON, or it has a
+    user and no place among the others of that user's.
+    """
 
     session_id: str
     sound: int
+    labelled: int
 
 
 class CheckedAgent(NamedTuple):
@@ -93,6 +98,10 @@ def _sound(*types: tuple[str, str]) -> str:
     """1 for a JSON document that has these types at these paths."""
     checks = " AND ".join(f"coalesce(json_type(data, '{path}'), 'null') = '{kind}'" for path, kind in types)
     return f"CASE WHEN json_valid(data) THEN {checks} ELSE 0 END"
+
+
+def _is_json(column: str, kind: str) -> str:
+    return f"{column} IS NULL OR CASE WHEN json_valid({column}) THEN json_type({column}) = '{kind}' ELSE 0 END"
 
 
 def _in_json(sql: str, document: str = "data") -> str:
@@ -186,7 +195,11 @@ LOOKS: Mapping[type, Look] = {
         "sessions",
         ("session_id",),
         CheckedSession._fields,
-        {"sound": _sound(("$.session_id", "text"), ("$.session_type", "text"))},
+        {
+            "sound": _sound(("$.session_id", "text"), ("$.session_type", "text")),
+            "labelled": f"({_is_json('tags', 'array')}) AND ({_is_json('metadata', 'object')}) "
+            "AND (user IS NULL) = (active IS NULL)",
+        },
     ),
     CheckedAgent: Look(
         "agents",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..about import COLUMNS
 from ..encoding import Document
 from ..query import Query
 from ._conditions import require, require_version
@@ -73,8 +74,8 @@ class Copying:
         if agent_id is None:
             statements.append(
                 statement(
-                    f"INSERT INTO {p}multi_agents (session_id, multi_agent_id, revision, data) SELECT ?, "
-                    f"multi_agent_id, {_NEW_REVISION}, data FROM {p}multi_agents WHERE session_id = ?",
+                    f"INSERT INTO {p}multi_agents (session_id, multi_agent_id, revision, updated_at, data) SELECT ?, "
+                    f"multi_agent_id, {_NEW_REVISION}, updated_at, data FROM {p}multi_agents WHERE session_id = ?",
                     new_id,
                     session_id,
                 )
@@ -156,11 +157,15 @@ class Copying:
             require_version(self._tables),
             self._require_no_objects(new_id),
             statement(
-                f"INSERT INTO {p}sessions (session_id, data) VALUES (?, (SELECT CASE WHEN json_valid(data) "
-                "THEN json_set(data, '$.session_id', ?, '$.created_at', ?, '$.updated_at', ?) ELSE data END "
-                f"FROM {p}sessions WHERE session_id = ?))",
+                f"INSERT INTO {p}sessions (session_id, data, {', '.join(COLUMNS)}) SELECT ?, s.data, s.user, s.active, "
+                # Without the session there is still one row, of which the data is NULL.
+                "s.title, s.tags, s.metadata FROM (SELECT 1) LEFT JOIN (SELECT CASE WHEN json_valid(data) "
+                "THEN json_set(data, '$.session_id', ?, '$.created_at', ?, '$.updated_at', ?) ELSE data END AS data, "
+                "user, CASE WHEN user IS NOT NULL THEN ? END AS active, title, tags, metadata "
+                f"FROM {p}sessions WHERE session_id = ?) AS s",
                 new_id,
                 new_id,
+                now,
                 now,
                 now,
                 session_id,

@@ -55,8 +55,8 @@ class Deleting:
 
     def require_idle(self, session_id: str, last_active: str) -> Statement:
         """Abort the transaction if a session's rows say by now that it was active at another time than this."""
-        summary = Listing(self._tables).summaries("session_id = ?")
-        return require(self._tables, f"(SELECT last_active FROM ({summary})) IS ?", session_id, last_active)
+        found = Listing(self._tables).last_active(session_id)
+        return require(self._tables, f"({found['sql']}) IS ?", session_id, last_active)
 
     def require_state(self, session_id: str, state: str) -> Statement:
         """Abort the transaction if anybody wrote to a session since a page answered this `state`."""

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from ..encoding import LARGEST_NUMBER
 from ..query import Answers, Query, rows_as, unanswered
 from ._checked import LOOKS, MESSAGE_KEY, ORPHANED, OWNERS, CheckedParts
+from ._excerpts import text_of
 from ._layout import first_revision, revision_step
-from ._search import text_of
 from ._statements import Value, statement
 from ._tables import Tables
 from ._transfer import Kind

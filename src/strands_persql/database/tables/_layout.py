@@ -16,14 +16,18 @@ if TYPE_CHECKING:
 def _first_layout(p: str) -> tuple[str, ...]:
     key = "PRIMARY KEY"
     return (
-        f"CREATE TABLE IF NOT EXISTS {p}sessions (session_id TEXT NOT NULL {key}, data TEXT NOT NULL) WITHOUT ROWID",
+        f"CREATE TABLE IF NOT EXISTS {p}sessions (session_id TEXT NOT NULL {key}, data TEXT NOT NULL, user TEXT, "
+        "active TEXT, title TEXT, tags TEXT, metadata TEXT) WITHOUT ROWID",
+        # A session that is nobody's has no row in it, and costs nothing for it.
+        f"CREATE INDEX IF NOT EXISTS {p}recent ON {p}sessions (user, active) WHERE user IS NOT NULL",
         f"CREATE TABLE IF NOT EXISTS {p}agents (session_id TEXT NOT NULL, agent_id TEXT NOT NULL, "
         f"revision INTEGER NOT NULL, live_window TEXT, data TEXT NOT NULL, {key} (session_id, agent_id)) WITHOUT ROWID",
         f"CREATE TABLE IF NOT EXISTS {p}messages (session_id TEXT NOT NULL, agent_id TEXT NOT NULL, "
         f"message_id INTEGER NOT NULL, data TEXT NOT NULL, live TEXT, {key} (session_id, agent_id, message_id)) "
         "WITHOUT ROWID",
         f"CREATE TABLE IF NOT EXISTS {p}multi_agents (session_id TEXT NOT NULL, multi_agent_id TEXT NOT NULL, "
-        f"revision INTEGER NOT NULL, data TEXT NOT NULL, {key} (session_id, multi_agent_id)) WITHOUT ROWID",
+        "revision INTEGER NOT NULL, updated_at TEXT NOT NULL DEFAULT '', data TEXT NOT NULL, "
+        f"{key} (session_id, multi_agent_id)) WITHOUT ROWID",
         f"CREATE TABLE IF NOT EXISTS {p}chunks (session_id TEXT NOT NULL, kind TEXT NOT NULL, owner TEXT NOT NULL, "
         "message_id INTEGER NOT NULL, generation TEXT NOT NULL, part INTEGER NOT NULL, data TEXT NOT NULL, "
         f"{key} (session_id, kind, owner, message_id, generation, part)) WITHOUT ROWID",

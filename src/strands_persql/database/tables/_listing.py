@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..about import About
 from ..query import Query, Row
+from ._excerpts import SHOWN, beginning_of, message_in, readable
 from ._statements import statement
 
 if TYPE_CHECKING:
-    from ..query import Answers
+    from ...client import Statement
     from ._tables import Tables
 
 ALL_TABLES = ("sessions", "agents", "messages", "multi_agents", "chunks")
 
+_FIRST = 4
+"""Messages of an agent among which its first prompt is looked for: greetings may come before it."""
+
 
 class SessionRow(NamedTuple):
-    """What a list shows of one session; times are "" where nothing tells."""
+    """What a list shows of one session; times are "" where nothing tells.
+
+    Attributes:
+        about: Whose it is, and what people call it.
+        opening: How its first prompt begins, where it has no title; "" where that was not asked for.
+        newest: How its last message begins; "" where that was not asked for.
+    """
 
     session_id: str
     created_at: str
@@ -24,11 +35,40 @@ class SessionRow(NamedTuple):
     messages: int
     multi_agents: int
     bytes: int | None
+    about: About
+    opening: str
+    newest: str
 
     @classmethod
     def of(cls, row: Row) -> SessionRow:
         """From a row of the answer."""
-        return cls(**{name: row[name] for name in cls._fields})
+        numbers = {name: row[name] for name in cls._fields[:7]}
+        return cls(**numbers, about=About.of_row(row), opening=row["opening"] or "", newest=row["newest"] or "")
+
+
+class Place(NamedTuple):
+    """A session's place among those that were active lately: the newest first, then by the id, backwards."""
+
+    active: str
+    session_id: str
+
+
+class Ids(NamedTuple):
+    """A range of session ids: from the first one, or after it, up to the end, which is not in it; None for no end."""
+
+    first: str = ""
+    end: str | None = None
+    is_after: bool = False
+
+    @property
+    def conditions(self) -> list[str]:
+        """The conditions that hold inside it; with `bounds`."""
+        return [f"session_id {'>' if self.is_after else '>='} ?", *([] if self.end is None else ["session_id < ?"])]
+
+    @property
+    def bounds(self) -> list[str | int]:
+        """The values in the conditions."""
+        return [self.first] if self.end is None else [self.first, self.end]
 
 
 class Listing:
@@ -39,60 +79,116 @@ class Listing:
     """
 
     def __init__(self, tables: Tables) -> None:
-        self._prefix = tables.prefix
+        p = self._prefix = tables.prefix
         self._bytes = " + ".join(
-            f"(SELECT coalesce(sum(length(CAST(b.{column} AS BLOB))), 0) FROM {tables.prefix}{name} AS b "
+            f"(SELECT coalesce(sum(length(CAST(b.{column} AS BLOB))), 0) FROM {p}{name} AS b "
             "WHERE b.session_id = page.session_id)"
             for name, column in (*((name, "data") for name in ALL_TABLES), ("messages", "live"))
         )
+        begins = beginning_of("m", f"{p}chunks")
+        of_agent = "m.session_id = a.session_id AND m.agent_id = a.agent_id"
+        self._opening = (
+            f"SELECT beginning FROM (SELECT {begins} AS beginning, m.message_id AS message_id, {_created_at('m.data')} "
+            f"AS created_at FROM {p}agents AS a CROSS JOIN {p}messages AS m ON {of_agent} AND m.message_id < {_FIRST} "
+            f"WHERE a.session_id = found.session_id AND {_is_prompt('m.data')}) "
+            "WHERE length(beginning) > 1 ORDER BY created_at, message_id LIMIT 1"
+        )
+        task = f"json_extract({readable('u.data')}, '{{}}')"
+        self._task = (
+            f"SELECT 't' || substr(coalesce({task.format('$.current_task[0].text')}, {task.format('$.current_task')}), "
+            f"1, {SHOWN}) FROM {p}multi_agents AS u WHERE u.session_id = found.session_id "
+            "AND length(u.data) > 2 ORDER BY u.multi_agent_id LIMIT 1"
+        )
+        self._newest = (
+            f"SELECT {begins} FROM {p}agents AS a CROSS JOIN {p}messages AS m ON {of_agent} "
+            f"AND m.message_id = {newest_message(p)} WHERE a.session_id = found.session_id "
+            f"ORDER BY {written_at('m.data')} DESC LIMIT 1"
+        )
 
     def page(
-        self, *, above: str, inclusive: bool, below: str | None, limit: int, sizes: bool = False
+        self, ids: Ids, *, limit: int, user: str | None = None, sizes: bool = False, texts: bool = True
     ) -> Query[list[SessionRow]]:
         """A page of sessions in the order of their ids.
 
         Args:
-            above: Where the page begins.
-            inclusive: Whether `above` itself may be in it.
-            below: Where it ends at the latest; None for the end of the table.
+            ids: Where the page begins, and where it ends at the latest.
+            limit: The most sessions.
+            user: Those of one user: it reads the places of all of them.
+            sizes: Add up the bytes of their documents.
+            texts: Answer how they begin and end.
+        """
+        where, bounds = _of_user(user)
+        chosen = " AND ".join([*where, *ids.conditions])
+        page = self.summaries(chosen, "ORDER BY session_id LIMIT ?", sizes=sizes)
+        return self._found(page, "session_id", *bounds, *ids.bounds, limit, texts=texts)
+
+    def recent(
+        self, ids: Ids, *, user: str | None, after: Place | None, limit: int, sizes: bool = False
+    ) -> Query[list[SessionRow]]:
+        """A page of sessions, the newest first; of all users, each session's newest rows are read.
+
+        Args:
+            ids: Those whose ids are in a range.
+            user: Those of one user, in the order of `About.active`; None for all, in the order of `last_active`.
+            after: The place of the last one before the page.
             limit: The most sessions.
             sizes: Add up the bytes of their documents.
         """
-        where = f"session_id {'>=' if inclusive else '>'} ?" + ("" if below is None else " AND session_id < ?")
-        bounds = (above,) if below is None else (above, below)
-        listed = statement(self.summaries(where, " LIMIT ?", sizes=sizes), *bounds, limit)
-        return Query([listed], lambda answers: [SessionRow.of(row) for row in answers[0]])
+        where, bounds = _of_user(user)
+        where += ids.conditions
+        time = "last_active" if user is None else "active"
+        place = [] if after is None else [f"({time}, session_id) < (?, ?)"]
+        order = f"ORDER BY {time} DESC, session_id DESC LIMIT ?"
+        if user is None:
+            rest = f" WHERE {place[0]}" if place else ""
+            page = f"SELECT * FROM ({self.summaries(' AND '.join(where), sizes=sizes)}){rest} {order}"
+        else:
+            page = self.summaries(" AND ".join([*where, *place]), order, sizes=sizes)
+        return self._found(page, f"{time} DESC, session_id DESC", *bounds, *ids.bounds, *(after or ()), limit)
 
     def summary(self, session_id: str) -> Query[SessionRow | None]:
         """One session; None where it has no row."""
+        found = self._found(self.summaries("session_id = ?"), "session_id", session_id)
+        return Query(found.statements, lambda answers: next(iter(found.read(answers)), None))
 
-        def read(answers: Answers) -> SessionRow | None:
-            return next((SessionRow.of(row) for row in answers[0]), None)
-
-        return Query([statement(self.summaries("session_id = ?"), session_id)], read)
+    def last_active(self, session_id: str) -> Statement:
+        """When a session was last active: one row, `last_active`."""
+        return statement(f"SELECT last_active FROM ({self.summaries('session_id = ?')})", session_id)
 
     def size(self, session_id: str) -> Query[int]:
         """The bytes of a session's documents."""
         size = statement(f"SELECT {self._bytes} AS bytes FROM (SELECT ? AS session_id) AS page", session_id)
         return Query([size], lambda answers: answers[0][0]["bytes"])
 
-    def summaries(self, where: str, limit: str = "", *, sizes: bool = False) -> str:
-        """The SQL that gives a `SessionRow` of each session that a condition chooses."""
+    def summaries(self, where: str, chosen: str = "", *, sizes: bool = False) -> str:
+        """The SQL that gives what rows tell of each session that a condition chooses, or some of them."""
         p = self._prefix
         return (
-            "SELECT page.session_id AS session_id, page.created_at AS created_at, "
-            "max(page.updated_at, page.created_at, "
+            "SELECT page.session_id AS session_id, page.created_at AS created_at, page.user AS user, "
+            "page.active AS active, page.title AS title, page.tags AS tags, page.metadata AS metadata, "
+            "max(page.updated_at, page.created_at, coalesce((SELECT max(u.updated_at) "
+            f"FROM {p}multi_agents AS u WHERE u.session_id = page.session_id), ''), "
             f"coalesce(max({written_at('a.data')}), ''), coalesce(max({written_at('m.data')}), '')) AS last_active, "
             "count(a.agent_id) AS agents, coalesce(sum(m.message_id + 1), 0) AS messages, "
             f"(SELECT count(*) FROM {p}multi_agents AS u WHERE u.session_id = page.session_id) AS multi_agents, "
             f"{self._bytes if sizes else 'NULL'} AS bytes "
-            f"FROM (SELECT session_id, {_field('created_at')} AS created_at, {_field('updated_at')} AS updated_at "
-            f"FROM {p}sessions WHERE {where} ORDER BY session_id{limit}) AS page "
+            f"FROM (SELECT session_id, {_field('created_at')} AS created_at, {_field('updated_at')} AS updated_at, "
+            f"user, active, title, tags, metadata FROM {p}sessions WHERE {where} {chosen}) AS page "
             f"LEFT JOIN {p}agents AS a ON a.session_id = page.session_id "
             f"LEFT JOIN {p}messages AS m ON m.session_id = a.session_id AND m.agent_id = a.agent_id "
             f"AND m.message_id = {newest_message(p)} "
-            "GROUP BY page.session_id ORDER BY page.session_id"
+            "GROUP BY page.session_id"
         )
+
+    def _found(self, summaries: str, order: str, *params: str | int, texts: bool = True) -> Query[list[SessionRow]]:
+        opening = f"CASE WHEN title IS NULL THEN coalesce(({self._opening}), ({self._task})) END" if texts else "NULL"
+        newest = f"({self._newest})" if texts else "NULL"
+        rows = f"SELECT found.*, {opening} AS opening, {newest} AS newest FROM ({summaries}) AS found ORDER BY {order}"
+        return Query([statement(rows, *params)], lambda answers: [SessionRow.of(row) for row in answers[0]])
+
+
+def _of_user(user: str | None) -> tuple[list[str], list[str | int]]:
+    return ([], []) if user is None else (["user = ?"], [user])
 
 
 def newest_message(prefix: str) -> str:
@@ -109,6 +205,16 @@ def written_at(column: str) -> str:
         f"CASE WHEN json_valid({column}) THEN "
         f"coalesce(json_extract({column}, '$.updated_at'), json_extract({column}, '$.created_at')) END"
     )
+
+
+def _created_at(column: str) -> str:
+    return f"CASE WHEN json_valid({column}) THEN json_extract({column}, '$.created_at') END"
+
+
+def _is_prompt(column: str) -> str:
+    """Whether a message is the user's, as far as its row tells: of a document in parts it does not."""
+    role = f"json_extract({column}, {message_in(column)} || '.role')"
+    return f"CASE WHEN json_valid({column}) THEN coalesce({role}, 'user') = 'user' ELSE 0 END"
 
 
 def _field(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..decoding import FoundParts, StoredMultiAgent
+from ..encoding import now
 from ..query import Query
 from ._layout import first_revision, revision_step
 from ._parts import Parts
@@ -26,39 +27,42 @@ class MultiAgents:
     def __init__(self, prefix: str) -> None:
         p = self.prefix = prefix
         self._update = (
-            f"INSERT INTO {p}multi_agents (session_id, multi_agent_id, revision, data) "
-            f"VALUES (?, ?, {under_revision(p + 'multi_agents', 'multi_agent_id')}, ?) "
+            f"INSERT INTO {p}multi_agents (session_id, multi_agent_id, revision, updated_at, data) "
+            f"VALUES (?, ?, {under_revision(p + 'multi_agents', 'multi_agent_id')}, ?, ?) "
             "ON CONFLICT (session_id, multi_agent_id) DO UPDATE "
-            "SET revision = excluded.revision, data = excluded.data"
+            "SET revision = excluded.revision, updated_at = excluded.updated_at, data = excluded.data"
         )
         self._parts = Parts(prefix)
 
     def create(self, session_id: str, multi_agent_id: str, data: str, *, new_revision: int) -> Statement:
         """A Graph's or Swarm's first row; fails where it stands already."""
         return statement(
-            f"INSERT INTO {self.prefix}multi_agents (session_id, multi_agent_id, revision, data) VALUES (?, ?, ?, ?)",
+            f"INSERT INTO {self.prefix}multi_agents (session_id, multi_agent_id, revision, updated_at, data) "
+            "VALUES (?, ?, ?, ?, ?)",
             session_id,
             multi_agent_id,
             new_revision,
+            now(),
             data,
         )
 
     def update(self, session_id: str, multi_agent_id: str, data: str, *, revision: int, new_revision: int) -> Statement:
         """A Graph's or Swarm's row; fails where `revision` is not the stored one."""
         ids = (session_id, multi_agent_id)
-        return statement(self._update, *ids, *ids, revision, new_revision, data)
+        return statement(self._update, *ids, *ids, revision, new_revision, now(), data)
 
     def put(self, session_id: str, multi_agent_id: str, document: Document) -> list[Statement]:
         """A Graph or Swarm, new or over an old one; fails without its session."""
         p = self.prefix
         row = statement(
-            f"INSERT INTO {p}multi_agents (session_id, multi_agent_id, revision, data) VALUES "
-            f"((SELECT session_id FROM {p}sessions WHERE session_id = ?), ?, ?, ?) "
+            f"INSERT INTO {p}multi_agents (session_id, multi_agent_id, revision, updated_at, data) VALUES "
+            f"((SELECT session_id FROM {p}sessions WHERE session_id = ?), ?, ?, ?, ?) "
             "ON CONFLICT (session_id, multi_agent_id) DO UPDATE "
-            f"SET revision = {p}multi_agents.revision + ?, data = excluded.data",
+            f"SET revision = {p}multi_agents.revision + ?, updated_at = excluded.updated_at, data = excluded.data",
             session_id,
             multi_agent_id,
             first_revision(),
+            now(),
             document.data,
             revision_step(),
         )
@@ -68,15 +72,16 @@ class MultiAgents:
         """A Graph or Swarm whatever its revision; fails where none is there."""
         p = self.prefix
         row = statement(
-            f"INSERT INTO {p}multi_agents (session_id, multi_agent_id, revision, data) VALUES (?, ?, "
-            f"(SELECT revision FROM {p}multi_agents WHERE session_id = ? AND multi_agent_id = ?) + ?, ?) "
+            f"INSERT INTO {p}multi_agents (session_id, multi_agent_id, revision, updated_at, data) VALUES (?, ?, "
+            f"(SELECT revision FROM {p}multi_agents WHERE session_id = ? AND multi_agent_id = ?) + ?, ?, ?) "
             "ON CONFLICT (session_id, multi_agent_id) DO UPDATE "
-            "SET revision = excluded.revision, data = excluded.data",
+            "SET revision = excluded.revision, updated_at = excluded.updated_at, data = excluded.data",
             session_id,
             multi_agent_id,
             session_id,
             multi_agent_id,
             revision_step(),
+            now(),
             document.data,
         )
         return self._parts.with_row(session_id, "multi_agent", multi_agent_id, 0, document, row)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..query import Query, rows_as, unanswered
+from ._excerpts import is_odd, message_in, text_of
 from ._fts import create_triggers, matching, without_deleted_words
 from ._reading import PAGE_BYTES
 from ._statements import is_in_parts, statement
@@ -21,42 +22,6 @@ if TYPE_CHECKING:
 
 EXCERPT = 1000
 """Characters that a search answers of each message it finds."""
-
-
-def text_of(data: str) -> str:
-    """SQL for the text of a message's row: its text blocks, the strings in tool inputs, and what tools answered.
-
-    A row with a `redact_message` has the text of that. For escapes that SQLite makes no text of, there are other
-    characters: it ends a text at a NUL, and makes invalid UTF-8 of half a surrogate pair.
-    """
-    odd = f"(instr({data}, '\\u0000') > 0 OR {_is_odd(data)})"
-    # A text may spell an escape: the escaped backslashes are put aside, as a character that can't stand in JSON.
-    plain = f"replace({data}, '\\\\', char(1))"
-    for escape, instead in (("\\u0000", " "), ("\\ud", "\\ufffd"), ("\\uD", "\\ufffd")):
-        plain = f"replace({plain}, '{escape}', '{instead}')"
-    plain = f"replace({plain}, char(1), '\\\\')"
-    return (
-        "(SELECT group_concat(t.atom, char(10)) FROM json_tree("
-        f"CASE WHEN json_valid({data}) THEN CASE WHEN {odd} THEN {plain} ELSE {data} END ELSE 'null' END, "
-        f"{_message_in(data)} || '.content') AS t WHERE t.type = 'text' "
-        "AND (t.key = 'text' OR ((instr(t.fullkey, '.toolUse.input') > 0 "
-        "OR (instr(t.fullkey, '.toolResult.content') > 0 AND instr(t.fullkey, '.json') > 0)) "
-        f"AND NOT (t.key = 'data' AND instr({data}, '__bytes_encoded__') > 0))))"
-    )
-
-
-def _message_in(data: str) -> str:
-    """SQL for the JSON path of the message as the model sees it."""
-    return (
-        f"CASE WHEN json_valid({data}) THEN CASE json_type({data}, '$.redact_message') WHEN 'object' "
-        "THEN '$.redact_message' ELSE '$.message' END ELSE '$.message' END"
-    )
-
-
-def _is_odd(data: str) -> str:
-    """SQL for whether a row holds escaped surrogates."""
-    # The escaped backslashes are taken out first: a text may spell \ud itself.
-    return f"(instr(lower(replace({data}, '\\\\', '')), '\\ud') > 0)"
 
 
 class MessageKey(NamedTuple):
@@ -192,7 +157,7 @@ class Search(Texts):
             lacking = "SELECT 1 FROM json_each(?) AS w WHERE instr(lower(s.text), w.value) = 0"
             where = f"{where} AND {unparted('s.text')} AND NOT EXISTS ({lacking})"
             bounds = (*bounds, json.dumps(holding))
-        unread = f"({is_in_parts('data')} OR {_is_odd('data')})"
+        unread = f"({is_in_parts('data')} OR {is_odd('data')})"
         page = (
             f"SELECT {self.key}, {_described('data')}, coalesce({text_of('data')}, '') AS text, "
             f"{unread} AS unread FROM {source} WHERE {where} ORDER BY {self.key} LIMIT ?"
@@ -217,5 +182,5 @@ def _described(data: str) -> str:
     """SQL for a message's role and time; empty where the row is no JSON."""
     return ", ".join(
         f"CASE WHEN json_valid({data}) THEN coalesce(json_extract({data}, {path}), '') ELSE '' END AS {name}"
-        for path, name in ((f"{_message_in(data)} || '.role'", "role"), ("'$.created_at'", "created_at"))
+        for path, name in ((f"{message_in(data)} || '.role'", "role"), ("'$.created_at'", "created_at"))
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ...errors import named
+from ..about import COLUMNS, About
 from ..decoding import StoredDocument
+from ..encoding import now
 from ..query import Query
 from ._session_objects import SessionObjects
 from ._statements import statement
@@ -29,13 +32,46 @@ class Sessions:
         """A session's row; fails where it stands already."""
         return statement(f"INSERT INTO {self.prefix}sessions (session_id, data) VALUES (?, ?)", session_id, data)
 
-    def ensure(self, session_id: str, data: str) -> Statement:
-        """A session's row, unless it stands already."""
+    def ensure(self, session_id: str, data: str, about: About | None = None) -> Statement:
+        """A session's row, and what is known about it, unless it stands already."""
+        known = (about or About()).columns(now())
         return statement(
-            f"INSERT INTO {self.prefix}sessions (session_id, data) VALUES (?, ?) ON CONFLICT (session_id) DO NOTHING",
+            f"INSERT INTO {self.prefix}sessions (session_id, data, {', '.join(COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (session_id) DO NOTHING",
             session_id,
             data,
+            *known,
         )
+
+    def touch(self, session_id: str, time: str, *, before: str) -> Statement:
+        """Note that a session with a user is active, unless it was noted later than `before`."""
+        return statement(
+            f"UPDATE {self.prefix}sessions SET active = ? WHERE session_id = ? AND user IS NOT NULL AND active < ?",
+            time,
+            session_id,
+            before,
+        )
+
+    def update(self, session_id: str, columns: Mapping[str, str | None], last_active: Statement) -> Query[bool]:
+        """Change what is known about a session; whether it stands there.
+
+        Args:
+            session_id: The session.
+            columns: The new values of some of the columns `COLUMNS`.
+            last_active: Answers when it was last active, `last_active`: where it is put among its user's others.
+        """
+        names = [f"{name} = ?" for name in columns]
+        values: list[str | int | float | None] = list(columns.values())
+        if "user" in columns:
+            active = f"(SELECT last_active FROM ({last_active['sql']}))"
+            names.append(f"active = CASE WHEN ? IS NOT NULL THEN {active} END")
+            values += [columns["user"], *last_active.get("params", ())]
+        changed = statement(
+            f"UPDATE {self.prefix}sessions SET {', '.join(names)} WHERE session_id = ? RETURNING session_id",
+            *values,
+            session_id,
+        )
+        return Query([changed], lambda answers: bool(answers[0]))
 
     def read(self, session_id: str) -> Query[StoredDocument | None]:
         """A session's own record; None where there is no such session."""
@@ -46,6 +82,11 @@ class Sessions:
 
         row = statement(f"SELECT data FROM {self.prefix}sessions WHERE session_id = ?", session_id)
         return Query([row], read)
+
+    def about(self, session_id: str) -> Query[About | None]:
+        """What is known about a session; None where there is no such session."""
+        row = statement(f"SELECT {', '.join(COLUMNS)} FROM {self.prefix}sessions WHERE session_id = ?", session_id)
+        return Query([row], lambda answers: next((About.of_row(each) for each in answers[0]), None))
 
     def delete(self, session_id: str) -> Query[bool]:
         """Delete everything of one session; whether it stood there."""

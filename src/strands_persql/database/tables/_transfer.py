@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ...errors import named
+from ..about import About
 from ..decoding import FoundParts, StoredDocument, StoredMessage
 from ..query import Query, together
 from ._layout import first_revision
@@ -27,11 +28,13 @@ class StoredState(NamedTuple):
         revision: Goes up with each write of the row.
         document: Its document.
         window: An agent's live window, as JSON; None where it has none.
+        updated_at: When a Graph's or Swarm's row was written last.
     """
 
     revision: int
     document: StoredDocument
     window: str | None
+    updated_at: str
 
 
 class SessionHead(NamedTuple):
@@ -39,11 +42,13 @@ class SessionHead(NamedTuple):
 
     Attributes:
         session: Its own document; None where it has no row.
+        about: Whose it is, and what people call it.
         states: Its agents by their ids, then its Graphs and Swarms.
         last: The position of each agent's last message, also of agents without a row.
     """
 
     session: StoredDocument | None
+    about: About
     states: dict[tuple[Kind, str], StoredState]
     last: dict[str, int]
 
@@ -89,15 +94,15 @@ class TransferTables:
     def read_head(self, session_id: str) -> Query[SessionHead]:
         """All of a session but its messages."""
         found = together(
-            self._tables.sessions.read(session_id),
+            together(self._tables.sessions.read(session_id), self._tables.sessions.about(session_id)),
             self._states(session_id, "agent"),
             self._states(session_id, "multi_agent"),
             self._last_messages(session_id),
         )
 
         def read(answers: Answers) -> SessionHead:
-            session, agents, multi_agents, last = found.read(answers)
-            return SessionHead(session, {**agents, **multi_agents}, last)
+            (session, about), agents, multi_agents, last = found.read(answers)
+            return SessionHead(session, about or About(), {**agents, **multi_agents}, last)
 
         return Query(found.statements, read)
 
@@ -109,12 +114,14 @@ class TransferTables:
             for row in rows:
                 what = f"The row of {kind.replace('_', '-')} {named(row['owner'])}"
                 document = StoredDocument(what, row["data"], parts.of(row["owner"]))
-                states[kind, row["owner"]] = StoredState(row["revision"], document, row["live_window"])
+                states[kind, row["owner"]] = StoredState(
+                    row["revision"], document, row["live_window"], row["updated_at"]
+                )
             return states
 
-        window = "live_window" if kind == "agent" else "NULL AS live_window"
+        own = "live_window, '' AS updated_at" if kind == "agent" else "NULL AS live_window, updated_at"
         rows = statement(
-            f"SELECT {kind}_id AS owner, revision, {window}, data FROM {self._prefix}{kind}s WHERE session_id = ? "
+            f"SELECT {kind}_id AS owner, revision, {own}, data FROM {self._prefix}{kind}s WHERE session_id = ? "
             f"ORDER BY {kind}_id",
             session_id,
         )
@@ -237,20 +244,23 @@ class TransferTables:
         )
         return [*self._tables.parts.add(session_id, "agent", agent_id, 0, document), row]
 
-    def import_multi_agent(self, session_id: str, multi_agent_id: str, document: Document) -> list[Statement]:
-        """A Graph's or Swarm's parts and row.
+    def import_multi_agent(
+        self, session_id: str, multi_agent_id: str, document: Document, *, updated_at: str
+    ) -> list[Statement]:
+        """A Graph's or Swarm's parts and row, which was last written at a time; empty where nothing tells.
 
         Fails where the session has no row, or another row stands there already; the same may.
         """
         p = self._prefix
         row = statement(
-            f"INSERT INTO {p}multi_agents (session_id, multi_agent_id, revision, data) VALUES "
-            f"((SELECT session_id FROM {p}sessions WHERE session_id = ?), ?, ?, ?) "
+            f"INSERT INTO {p}multi_agents (session_id, multi_agent_id, revision, updated_at, data) VALUES "
+            f"((SELECT session_id FROM {p}sessions WHERE session_id = ?), ?, ?, ?, ?) "
             "ON CONFLICT (session_id, multi_agent_id) DO UPDATE SET revision = "
             f"CASE WHEN {p}multi_agents.data = excluded.data THEN {p}multi_agents.revision END",
             session_id,
             multi_agent_id,
             first_revision(),
+            updated_at,
             document.data,
         )
         return [*self._tables.parts.add(session_id, "multi_agent", multi_agent_id, 0, document), row]

@@ -1,0 +1,35 @@
+"""Changes whose a session is, and what people call it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..database.about import COLUMNS, About
+from ..database.encoding import now
+from ..database.query import together
+from ..database.tables import Listing
+from .listing import summary_of
+from .missing import no_session
+
+if TYPE_CHECKING:
+    from ..database.connector import Connector
+    from ..database.tables import Tables
+    from .results import SessionSummary
+
+
+def update(store: Connector[Tables], session_id: str, changes: Mapping[str, Any]) -> SessionSummary:
+    """See `PerSQLSessions.update`; `changes` are those that were named."""
+    listing = Listing(store.tables)
+    columns = dict(zip(COLUMNS, About.of(**changes).columns(now()), strict=True))
+    summary = listing.summary(session_id)
+    if changes:
+        changed = {name: columns[name] for name in changes}
+        last_active = listing.last_active(session_id)
+        written = store.tables.sessions.update(session_id, changed, last_active)
+        _, row = store.carry_out(together(written, summary))
+    else:
+        row = store.ask(summary)
+    if row is None:
+        raise no_session(session_id)
+    return summary_of(row)
