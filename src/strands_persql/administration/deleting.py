@@ -72,7 +72,7 @@ def prune(
             counts = store.ask(each([deleting.count(session.session_id) for session in some]))
             for session, count in zip(some, counts, strict=True):
                 add(session.session_id, count)
-        for session in [] if dry_run else old:
+        for session in () if dry_run else old:
             idle = deleting.require_idle(session.session_id, session.last_active)
             rows, is_whole = _delete(store, session.session_id, idle, None)
             if is_whole:

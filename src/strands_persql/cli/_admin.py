@@ -1,7 +1,7 @@
 """The commands that set up and change: init, fork, rewind, rename, update, index."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -81,14 +81,14 @@ def update(
         settings.output.answer(found, f"{session} is updated: {found.title or 'no title'}")
 
 
-def _object(text: str) -> Any:
+def _object(text: str) -> dict[str, Any]:
     try:
         value: object = json.loads(text) if text else {}
     except ValueError as error:
         raise typer.BadParameter("it is no JSON", param_hint="--metadata") from error
     if not isinstance(value, dict):
         raise typer.BadParameter("it is no JSON object", param_hint="--metadata")
-    return value
+    return cast("dict[str, Any]", value)
 
 
 def rename(settings: Settings, session: SessionArgument, new_id: NewArgument) -> None:

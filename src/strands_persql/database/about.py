@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import SessionDataError
 from .encoding import encode, is_strict, mapping
@@ -63,10 +63,11 @@ class About:
     def of_row(cls, row: Row) -> About:
         """From the columns of a session's row: what can't be read in them is left out."""
         tags = _decoded(row["tags"])
+        known = cast("list[Any]", tags) if isinstance(tags, list) else []
         return cls(
             row["user"],
             row["title"],
-            tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else (),
+            tuple(tag for tag in known if isinstance(tag, str)),
             mapping(_decoded(row["metadata"])),
             row["active"] or "",
         )
@@ -100,7 +101,7 @@ class About:
         return cls(about.user, about.title, about.tags, about.metadata, checked_text("active", active, 40, blank=True))
 
 
-COLUMNS = ("user", "active", "title", "tags", "metadata")
+COLUMNS: tuple[str, ...] = ("user", "active", "title", "tags", "metadata")
 """The columns that hold it; each is NULL where nothing was given."""
 
 
@@ -132,7 +133,7 @@ def checked_text(name: str, value: object, most: int, *, blank: bool = False) ->
     return value
 
 
-def checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
+def checked_tags(tags: object) -> tuple[str, ...]:
     """Tags, sorted, each once.
 
     Raises:
@@ -140,14 +141,16 @@ def checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
         ValueError: They are too many, or one is blank, too long, or no valid Unicode.
     """
     if isinstance(tags, (str, bytes, Mapping)) or not isinstance(tags, Iterable):
-        raise TypeError(f"tags must be several strings, such as ['work', 'draft'], got {type(tags).__name__}")
-    found = tuple(sorted({checked_text("each of tags", tag, LONGEST_TAG) for tag in tags}))
+        raise TypeError(
+            f"tags must be several strings, such as ['work', 'draft'], got {type(cast('object', tags)).__name__}"
+        )
+    found = tuple(sorted({checked_text("each of tags", tag, LONGEST_TAG) for tag in cast("Iterable[object]", tags)}))
     if len(found) > MOST_TAGS:
         raise ValueError(f"tags must be {MOST_TAGS} at most, got {len(found)}")
     return found
 
 
-def checked_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+def checked_metadata(metadata: object) -> dict[str, Any]:
     """A JSON object of moderate size.
 
     Raises:
@@ -157,7 +160,7 @@ def checked_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(metadata, Mapping):
         raise TypeError(f"metadata must be a dict, got {type(metadata).__name__}")
     try:
-        text = encode(dict(metadata), what="metadata")
+        text = encode(dict(cast("Mapping[str, Any]", metadata)), what="metadata")
     except SessionDataError as error:
         raise ValueError(str(error)) from None
     if len(text) > LONGEST_METADATA or not is_strict(text):

@@ -222,6 +222,7 @@ class AgentRecord(NamedTuple):
         document: The fields of Strands' `SessionAgent`.
         last_message_id: The position of its last message; None where it has none.
         last_time: When that was written, where it was read.
+        has_user: Whether its session is somebody's, where that was read.
     """
 
     agent_id: str
@@ -230,6 +231,7 @@ class AgentRecord(NamedTuple):
     document: StoredDocument
     last_message_id: int | None
     last_time: str = ""
+    has_user: bool = False
 
     @property
     def last(self) -> int:
@@ -241,8 +243,8 @@ class AgentRecord(NamedTuple):
         """The agent in a row: `agent_id, revision, live_window, data, last_message_id`."""
         agent_id: str = row["agent_id"]
         document = StoredDocument(f"The row of agent {named(agent_id)}", row["data"], parts.of(agent_id))
-        last_time = row.get("last_time") or ""
-        return cls(agent_id, row["revision"], row["live_window"], document, row["last_message_id"], last_time)
+        more = (row.get("last_time") or "", bool(row.get("has_user")))
+        return cls(agent_id, row["revision"], row["live_window"], document, row["last_message_id"], *more)
 
 
 class StoredMultiAgent(NamedTuple):
@@ -252,6 +254,7 @@ class StoredMultiAgent(NamedTuple):
     state: dict[str, Any]
     text: str
     in_parts: bool
+    has_user: bool = False
 
     @classmethod
     def of(cls, row: Row, parts: FoundParts) -> StoredMultiAgent:
@@ -264,7 +267,7 @@ class StoredMultiAgent(NamedTuple):
         document = StoredDocument(f"The row of multi-agent {named(owner)}", row["data"], parts.of(owner))
         fields = document.fields()
         revision = number(row["revision"], document.what, "revision", least=1)
-        return cls(revision, fields, document.text(), document.in_parts)
+        return cls(revision, fields, document.text(), document.in_parts, bool(row.get("has_user")))
 
 
 class RestorePage(NamedTuple):

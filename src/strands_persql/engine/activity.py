@@ -20,8 +20,8 @@ of its place among its user's."""
 class Activity:
     """When a session's activity is noted next: with a write that is made anyway, and never by one of its own.
 
-    Whether the session has a user, and whether another process has noted it meanwhile, is for the database to tell: the
-    statement then changes nothing.
+    A session that is nobody's is left alone. Whether another process has noted it meanwhile is the database's to tell:
+    the statement then changes nothing.
 
     Args:
         out: The rows that a turn has taken, and what is known to be stored.
@@ -34,9 +34,9 @@ class Activity:
 
     def joins(self, batch: Batch, tables: Tables) -> None:
         """Add to a batch what notes it, if that is due."""
-        if time.monotonic() < self._due or len(batch.statements) >= MAX_STATEMENTS:
-            return
         known = self._out.known
+        if not known.has_user or time.monotonic() < self._due or len(batch.statements) >= MAX_STATEMENTS:
+            return
         if any(known.agents.values()) or any(known.multi_agents.values()):  # else the session begins now
             self._time = self._time or now()
             before = (datetime.fromisoformat(self._time) - NOTED_EVERY).isoformat()

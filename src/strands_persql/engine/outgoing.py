@@ -157,12 +157,14 @@ class Stored:
         multi_agents: The same of Graphs and Swarms.
         next_ids: The position after each agent's last message.
         in_parts: The rows of which parts are stored, or may be: of a message, in either version.
+        has_user: Whether the session is somebody's.
     """
 
     agents: dict[str, int] = field(default_factory=lambda: {})
     multi_agents: dict[str, int] = field(default_factory=lambda: {})
     next_ids: dict[str, int] = field(default_factory=lambda: {})
     in_parts: set[Key] = field(default_factory=lambda: set())
+    has_user: bool = False
 
     def go_on_from(self, agent_id: str, revision: int, next_id: int = 0, in_parts: Iterable[Key] = ()) -> None:
         """Go on from an agent's stored row (0: none) and transcript, some of which is stored in parts."""

@@ -41,6 +41,7 @@ class StoredAgent:
         messages: The messages of its live window, by position, as entries of the window to come.
         next_id: The position after the transcript's last message.
         in_parts: The rows of which parts are stored: of messages, and its own.
+        has_user: Whether its session is somebody's.
     """
 
     agent_id: str
@@ -50,6 +51,7 @@ class StoredAgent:
     messages: dict[int, Entry] = field(default_factory=lambda: {})
     next_id: int = 0
     in_parts: set[Key] = field(default_factory=lambda: set())
+    has_user: bool = False
 
     @classmethod
     def of(cls, row: AgentRecord) -> StoredAgent:
@@ -66,6 +68,7 @@ class StoredAgent:
             row.document.fields(),
             next_id=0 if last is None else number(last, what, "last message_id") + 1,
             in_parts={("agent", row.agent_id, 0)} if row.document.in_parts else set(),
+            has_user=row.has_user,
         )
 
 

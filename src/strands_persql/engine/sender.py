@@ -44,6 +44,7 @@ class Sender:
         self._out = out
         self._about = about
         self._activity = Activity(out)
+        out.known.has_user = about.user is not None
         self.session = Session(session_id=out.session_id, session_type=SessionType.AGENT)
         self.lock = threading.RLock()
 

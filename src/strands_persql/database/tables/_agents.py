@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from ..query import Answers
 
 
-def select_agents(prefix: str) -> str:
-    """What reads agents `a`: `agent_id, revision, live_window, data, last_message_id`."""
+def select_agents(prefix: str, more: str = "") -> str:
+    """What reads agents `a`: `agent_id, revision, live_window, data, last_message_id`, and `more` columns."""
     return (
-        f"SELECT a.agent_id, a.revision, a.live_window, a.data, {newest_message(prefix)} AS last_message_id "
+        f"SELECT a.agent_id, a.revision, a.live_window, a.data, {newest_message(prefix)} AS last_message_id{more} "
         f"FROM {prefix}agents AS a"
     )
 

@@ -9,7 +9,7 @@ from ..encoding import now
 from ..query import Query
 from ._layout import first_revision, revision_step
 from ._parts import Parts
-from ._statements import statement, under_revision
+from ._statements import has_user, statement, under_revision
 
 if TYPE_CHECKING:
     from ...client import Statement
@@ -98,7 +98,10 @@ class MultiAgents:
             return {row["multi_agent_id"]: StoredMultiAgent.of(row, parts) for row in rows}
 
         which, params = ("", ()) if multi_agent_id is None else (" AND multi_agent_id = ?", (multi_agent_id,))
-        rows = f"SELECT multi_agent_id, revision, data FROM {self.prefix}multi_agents WHERE session_id = ?{which}"
+        rows = (
+            f"SELECT u.multi_agent_id, u.revision, u.data, {has_user(self.prefix, 'u')} AS has_user "
+            f"FROM {self.prefix}multi_agents AS u WHERE u.session_id = ?{which}"
+        )
         return Query(
             [statement(rows, session_id, *params), self._parts.of(session_id, "multi_agent", multi_agent_id)],
             read,

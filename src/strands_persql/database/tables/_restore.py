@@ -8,7 +8,7 @@ from ..decoding import AgentRecord, FoundParts, RestorePage
 from ..query import Query
 from ._agents import select_agents
 from ._parts import Parts
-from ._statements import statement
+from ._statements import has_user, statement
 
 if TYPE_CHECKING:
     from ..query import Answers, Rows
@@ -33,6 +33,7 @@ class Restore:
 
     def __init__(self, prefix: str) -> None:
         p = self.prefix = prefix
+        self._agents = select_agents(p, f", {has_user(p, 'a')} AS has_user")
         # What the live window names, expanded by SQLite: [[0,null]] is all, [[0,0],[40,null]] the first and the rest.
         window = (
             f"FROM {p}agents AS a CROSS JOIN json_each(CASE WHEN a.live_window IS NULL THEN '{{0}}' "
@@ -89,7 +90,7 @@ class Restore:
         which, params = _which(session_id, agent_id)
         return Query(
             [
-                statement(f"{select_agents(self.prefix)} WHERE {which}", *params),
+                statement(f"{self._agents} WHERE {which}", *params),
                 statement(f"{self._messages} WHERE {which} LIMIT ?", *params, MESSAGES_AT_ONCE),
                 statement(self._unwindowed.format(which=which), *params, MESSAGES_AT_ONCE),
                 self._parts.of(session_id, "agent", agent_id),

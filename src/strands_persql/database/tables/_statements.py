@@ -56,6 +56,13 @@ def under_revision(table: str, owner: str) -> str:
     )
 
 
+def has_user(prefix: str, alias: str) -> str:
+    """Whether the session of a row is somebody's."""
+    return (
+        f"EXISTS (SELECT 1 FROM {prefix}sessions AS s WHERE s.session_id = {alias}.session_id AND s.user IS NOT NULL)"
+    )
+
+
 def keeping_created_at(table: str) -> str:
     """An upsert's new `data` with the old one's `created_at`, where both are whole documents that SQLite can read."""
     return (
