@@ -17,6 +17,7 @@ from strands.types.exceptions import SessionException
 from strands_persql import PerSQL, PerSQLHooks, PerSQLSessionManager, PerSQLSessions, SessionDataError
 from strands_persql.administration.doctor import examine
 from strands_persql.administration.titles import cut
+from strands_persql.administration.transfer._items import Checksum, agent_item, message_item
 from strands_persql.database.tables import Ids, Listing, Tables
 from strands_persql.database.tables import Place as Position
 from strands_persql.testing import stored_rows
@@ -141,6 +142,27 @@ def test_a_title_follows_what_becomes_of_its_prompt(place: Place) -> None:
     assert not place.store.holds(SECRET)
 
 
+@pytest.mark.parametrize("long", ["", "x" * 1_200_000, "\ud800"])
+def test_what_a_redaction_replaces_is_not_shown(place: Place, long: str) -> None:
+    """Of a prompt that stands beside what Strands' own manager replaced it by, only that is shown, if anything."""
+    opened(place, "s", text("fine"))(SECRET)
+    lines = io.StringIO()
+    place.sessions.export("s", lines)
+    head, agent, prompt, *_ = map(json.loads, lines.getvalue().splitlines())
+    prompt["data"]["message"]["content"].append({"text": long})
+    prompt["data"]["redact_message"] = {"role": "user", "content": [{"text": "[blocked]"}]}
+    place.sessions.delete("s")
+    checksum = Checksum()
+    checksum.add(agent_item("default", agent["data"], "it", agent["live_window"]))
+    checksum.add(message_item("default", 0, prompt["data"], "it"))
+    head["messages"] = 1
+    end = {"end": "s", "messages": 1, "checksum": checksum.hexdigest(), "windows": checksum.windows()}
+    place.sessions.import_from([json.dumps(each) + "\n" for each in (head, agent, prompt, end)])
+    (found,) = place.sessions.list().sessions
+    assert SECRET not in found.title + found.preview
+    assert found.title == ("" if long else "[blocked]")
+
+
 def test_what_is_held_back_makes_no_title(place: Place) -> None:
     """A mirror that holds prompts back until the model has answered stores none as a title either."""
     seen: list[Any] = []
@@ -165,6 +187,7 @@ def test_what_is_known_is_changed(place: Place) -> None:
     active = place.sessions.get("s").last_active
     changed = place.sessions.update("s", **WORDS)
     assert changed == place.sessions.list(user="ada", order="recent").sessions[0]
+    assert place.run("SELECT active FROM strands_sessions") == [{"active": active}]
     assert known(place, "s") == ("Tea", "ada", ("draft", "work"), {"plan": "free", "n": [1, None]})
     place.sessions.update("s", title="Coffee")
     assert known(place, "s")[:2] == ("Coffee", "ada")
