@@ -33,6 +33,7 @@ MOST_FOUND = 1_000
 """The most that a search by the index answers."""
 
 ATTEMPTS = 5
+MOST_READS = 100
 """How often a value in parts is written or read from the start, when another writer gets in between."""
 
 
@@ -88,13 +89,17 @@ class Objects:
 
     def read(self, key: str) -> bytes | None:
         """Read a value; more than one request where it is longer than a few megabytes."""
-        for _ in range(ATTEMPTS):
+        incomplete: range | None = None
+        for _ in range(MOST_READS):
             found = self._ask(lambda tables: tables.read(key, PARTS_A_REQUEST))
             if found is None:
                 return None
             if len(found.numbers) <= MOST_PARTS and self._read_rest(key, found.numbers, found.parts):
                 parts = [found.data, *(found.parts[number] for number in found.numbers)]
                 return self._decoded(found.encoding, parts)
+            if found.numbers == incomplete:
+                break  # nobody is writing it anew
+            incomplete = found.numbers
         raise UnreadableError(
             f"parts of it are missing in the table {self._store.tables.table}. Write it anew, or delete it."
         )

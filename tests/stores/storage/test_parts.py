@@ -189,6 +189,25 @@ async def test_many_writers_of_one_key(place: Place) -> None:
     assert {first, second, await storages[0].read("k")} <= values
 
 
+@pytest.mark.usefixtures("small")
+async def test_a_reader_among_many_writers(place: Place) -> None:
+    """Each time it asks for the rest of a value, another one stands there: it is read as soon as one stays."""
+    database = place.database()
+    reader = Objects(database, "strands_")
+    writer = Objects(place.database(), "strands_")
+    writer.write("k", b"x" * 80)
+    written: list[bytes] = []
+
+    def write(number: int) -> None:
+        if number % 2 == 0 and len(written) < 15:
+            written.append(bytes([65 + number]) * 80)
+            writer.write("k", written[-1])
+
+    database.before = write
+    assert reader.read("k") == written[-1]
+    assert len(written) == 15
+
+
 @pytest.mark.parametrize("part_bytes", [4, 5, 7, 8, 100])
 @pytest.mark.parametrize("value", ["🚂é日a" * 7, b"\xff" * 31, b"\0", b"", b"abc", b"abcd", b"abcde"], ids=repr)
 def test_parts_are_within_their_size(value: Any, part_bytes: int) -> None:
