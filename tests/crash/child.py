@@ -28,6 +28,7 @@ from strands.types.session import SessionAgent
 
 from strands_persql import PerSQL, PerSQLError, PerSQLSessionManager
 from strands_persql.client import _retry
+from strands_persql.engine.ordering import FIRST, adder
 
 from ..agents.agents import TOOLS
 from ..agents.scripted import ScriptedModel, overflow, redact_user, text, tools, use
@@ -122,8 +123,10 @@ class Told(PerSQLSessionManager):
         registry.add_callback(MessageAddedEvent, lambda event: self.diary.intend(event.agent, event.message))
         super().register_hooks(registry, **kwargs)
         registry.add_callback(MessageAddedEvent, lambda event: self.after_event())
-        # The manager's own callback comes last here; the end is acknowledged when the invocation returns.
-        registry.add_callback(AfterInvocationEvent, lambda event: self.diary.intend(event.agent))
+        # Before the manager's own, which hands over what there is first of all; what is registered last is called first
+        # here. The end is acknowledged when the invocation returns.
+        on = adder(registry)
+        on(AfterInvocationEvent, lambda event: self.diary.intend(event.agent), order=FIRST)
 
     def after_event(self) -> None:
         """What a returned event says, by durability: this is stored, the one before it, or nothing yet."""
