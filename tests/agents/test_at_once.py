@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from strands_persql import PerSQL, PerSQLSessionManager, SessionConflictError
-from strands_persql.client import Handle
-from strands_persql.engine.outgoing import Attempts, Outgoing
+from strands_persql.client import AT_ONCE_STATEMENTS, Handle
+from strands_persql.engine.outgoing import Attempts, Batch, Outgoing
 from strands_persql.engine.sender import Sender
 from strands_persql.engine.writer import Writer
 
 from .agents import agent_of
-from .harness import Durability, RecordingDatabase, Store, soon, words_of
+from .harness import Durability, RecordingDatabase, Store, soon, user, words_of
 from .scripted import ScriptedModel, text, tools, use
 
 EVERY: list[Any] = ["message", "overlap", "invocation"]
@@ -156,6 +156,28 @@ def test_ctrl_c(store: Store, owner: Any, name: str, early: bool, monkeypatch: p
     assert words_of(agent.messages)[-1].endswith("!")
     assert store.messages() == agent.messages
     assert store.rows()["agents"][0]["data"]["state"] == {"asked": 1}
+
+
+async def test_a_long_history_is_planned_by_a_worker(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Statements for hundreds of rows take longer than the loop may be kept; a few are planned where they come."""
+    database = store.database(at_once=True)
+    agent = await begun(store, database, "message", ["many!", "few!"])
+    here, planned = threading.get_ident(), list[tuple[int, int]]()
+    plan = Sender.planned
+
+    def noted(sender: Sender) -> list[Batch]:
+        planned.append((threading.get_ident(), len(sender._out.rows)))
+        return plan(sender)
+
+    monkeypatch.setattr(Sender, "planned", noted)
+    agent.messages += [user(f"brought along {number}") for number in range(300)]
+    await agent.invoke_async("many")
+    assert max(rows for _, rows in planned) > 100
+    assert not [rows for thread, rows in planned if thread == here and rows > AT_ONCE_STATEMENTS]
+    planned.clear()
+    await agent.invoke_async("few")
+    assert {thread for thread, _ in planned} == {here}
+    assert len(store.messages()) == 306
 
 
 def test_memory() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from strands_persql.client import PerSQL, Statement, _checkpoints, _local, _pace, _store
 from strands_persql.client._checkpoints import Checkpoints
+from strands_persql.client._files import OpenFile
 from strands_persql.client._pace import ENOUGH, FIRST_PAUSE, LONGEST_PAUSE, Pace
 from strands_persql.client._store import LOOK_SECONDS
 
@@ -187,15 +188,25 @@ def test_what_is_long_is_not_made_at_once(database: Any, statements: list[Statem
     assert database.commit_now(insert())
 
 
-def test_a_file_without_a_log_is_not_written_at_once(path: Path) -> None:
-    """Each of its commits waits for the disk."""
+def test_a_file_without_a_log_is_not_written_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of its commits waits for the disk; and it may lie on a network drive, where a look at it waits, too."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE t (a)")
+    looks: list[OpenFile] = []
+    look = OpenFile.log_size
+
+    def looked(file: OpenFile) -> int | None:
+        looks.append(file)
+        return look(file)
+
+    monkeypatch.setattr(OpenFile, "log_size", looked)
     with PerSQL(local=path) as client:
         database: Any = client.database("acme/a")
         database.query("INSERT INTO t VALUES (1)")
         looked_at(database)
+        before = len(looks)
         assert not database.commit_now(insert())
+        assert len(looks) == before
 
 
 def test_a_worker_waits_again(in_file: Any) -> None:

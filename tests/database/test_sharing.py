@@ -505,7 +505,7 @@ def test_how_long_a_shared_request_is_waited_for(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(sharing, "_failure_of", send)
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    pace = sharing._Pace()
+    pace = sharing._RecentRequests()
     lost = TransportError("lost")
     assert pace.wait() is None
     assert wait_after(9, 30.0, lost) is None

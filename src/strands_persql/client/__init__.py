@@ -7,15 +7,16 @@ from ._failures import is_blameless, is_sql_kind, logger_of
 from ._files import make_private_folder, open_privately, whole
 from ._forks import survive_forks
 from ._handle import Handle
-from ._local import LocalDatabase
+from ._local import AT_ONCE_STATEMENTS, LocalDatabase
 from ._names import file_name, split_name
 from ._protocol import Database, QueryResult, Statement
 from ._remote import RemoteDatabase, end_requests
 from ._retry import retries_so_far
-from ._statements import MAX_STATEMENTS
+from ._statements import MAX_STATEMENTS, characters_of
 from ._store import is_open
 
 __all__ = [
+    "AT_ONCE_STATEMENTS",
     "MAX_STATEMENTS",
     "Database",
     "Handle",
@@ -24,6 +25,7 @@ __all__ = [
     "QueryResult",
     "RemoteDatabase",
     "Statement",
+    "characters_of",
     "end_requests",
     "file_name",
     "is_blameless",

@@ -34,7 +34,7 @@ from ._forks import survive_forks
 from ._handle import Handle
 from ._names import file_name, label_of_file, name_of_file, split_name
 from ._protocol import QueryResult, Statement
-from ._statements import Prepared, first_words, only_reads
+from ._statements import Prepared, characters_of, first_words, only_reads
 from ._store import Store
 
 logger = logger_of(__name__)
@@ -93,14 +93,8 @@ class LocalDatabase(Handle):
         """Run a small transaction at once, if the file is free and has been quick lately."""
         if len(statements) > AT_ONCE_STATEMENTS:
             return False
-        prepared: list[Prepared] = []
-        characters = 0
-        for statement in statements:
-            params = statement.get("params", ())
-            for value in params:
-                characters += len(value) if isinstance(value, str) else 0
-            prepared.append((statement["sql"], params))
-        if characters > AT_ONCE_CHARACTERS:
+        prepared = [(statement["sql"], statement.get("params", ())) for statement in statements]
+        if sum(characters_of(params) for _, params in prepared) > AT_ONCE_CHARACTERS:
             return False
         return self._store.use_now(lambda connection: _transaction(connection, prepared, _execute))
 

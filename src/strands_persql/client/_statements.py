@@ -32,6 +32,11 @@ _WRITING_WORD = re.compile(r"\b(?:insert|update|delete|replace)\b", re.IGNORECAS
 _READING_WORDS = frozenset({"SELECT", "VALUES", "EXPLAIN"})
 
 
+def characters_of(params: Sequence[object]) -> int:
+    """Characters of text in a statement's parameters."""
+    return sum(len(value) for value in params if isinstance(value, str))
+
+
 def first_words(sql: str) -> tuple[str, str]:
     """The statement's first two words in upper case, comments skipped: `("CREATE", "TABLE")`; empty where missing."""
     first, at = _word(sql, 0)

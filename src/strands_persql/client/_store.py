@@ -142,9 +142,11 @@ class Store:
     def _is_ready(self, now: float) -> bool:
         if self._file is None:
             return not self.path
+        if not self._file.has_log:  # asked before a look at a file that may lie on a network drive
+            return False
         there = now - self._looked < LOOK_SECONDS or self._is_there(now)
         # The first write to a log waits for the disk: SQLite syncs its header.
-        return there and self._file.has_log and self._log_size > 0
+        return there and self._log_size > 0
 
     def _is_there(self, now: float) -> bool:
         """Look whether the file that is open still stands at its path, and how long its log is."""

@@ -27,7 +27,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from ..client import MAX_STATEMENTS, is_blameless, logger_of, survive_forks
+from ..client import MAX_STATEMENTS, characters_of, is_blameless, logger_of, survive_forks
 from ..errors import PerSQLError, TransportError
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ at once keep it busy."""
 
 SHARED_CHARACTERS = 250_000
 """Characters of parameters in a request that sessions share: a longer write takes long to send, and goes by itself."""
-
 
 PROBES = 3
 """Parts of a failed request that are sent by themselves, to tell one session's fault from the service's."""
@@ -97,7 +96,7 @@ class Follower(Protocol):
 _Part: TypeAlias = "tuple[Follower, Sequence[Statement]]"
 
 
-class _Pace:
+class _RecentRequests:
     """How long requests have taken lately, and so how long one that sessions share is waited for."""
 
     def __init__(self) -> None:
@@ -140,7 +139,7 @@ class SharedRequests:
         self._lock = threading.Lock()
         self._waiting: deque[Follower] = deque()
         self._under_way = 0
-        self._pace = _Pace()
+        self._recent = _RecentRequests()
 
     def add(self, follower: Follower) -> bool:
         """Have a session wait for a leader; True where there is room for one more: then have `serve` called soon."""
@@ -172,7 +171,7 @@ class SharedRequests:
         followers: list[_Part] = []
         try:
             self._gather(followers)
-            _send(followers, self._pace)
+            _send(followers, self._recent)
         except Exception:  # whatever it is, nobody waits for ever
             logger.exception("sessions=<%d> | a shared request failed for an unexpected reason", len(followers))
         finally:
@@ -192,7 +191,7 @@ class SharedRequests:
             if not statements:
                 continue
             count += len(statements)
-            characters += _characters(statements)
+            characters += sum(characters_of(statement.get("params", ())) for statement in statements)
             if count > MAX_STATEMENTS or characters > SHARED_CHARACTERS:
                 follower.goes_alone()
                 return
@@ -203,20 +202,20 @@ class SharedRequests:
             return self._waiting.popleft() if self._waiting else None
 
 
-def _send(followers: list[_Part], pace: _Pace) -> None:
+def _send(followers: list[_Part], recent: _RecentRequests) -> None:
     """Send the statements of several sessions as one transaction, and tell each what came of it.
 
     A follower leaves the list when it is told.
     """
     if len(followers) == 1:
-        _send_alone(followers, pace)
+        _send_alone(followers, recent)
     elif followers:
-        wait = pace.wait()
-        failure = pace.failure_of(followers, wait)
+        wait = recent.wait()
+        failure = recent.failure_of(followers, wait)
         if failure is not None and not _meets_all(failure):
             status = getattr(failure, "status", None) or type(failure).__name__
             logger.debug("sessions=<%d>, status=<%s> | retrying request, in parts", len(followers), status)
-            failure = _split(followers, pace, wait)
+            failure = _split(followers, recent, wait)
         while followers:
             follower, _ = followers[0]
             if failure is None:
@@ -226,11 +225,11 @@ def _send(followers: list[_Part], pace: _Pace) -> None:
             del followers[0]
 
 
-def _send_alone(followers: list[_Part], pace: _Pace) -> None:
+def _send_alone(followers: list[_Part], recent: _RecentRequests) -> None:
     """Send the statements of the one session that came along, and wait for them as long as the client does."""
     follower, _ = followers[0]
     once = follower.connector.has_patience
-    failure = pace.failure_of(followers) if once else _failure_of(followers, patient=True)
+    failure = recent.failure_of(followers) if once else _failure_of(followers, patient=True)
     if failure is None:
         follower.stored()
     else:
@@ -249,11 +248,11 @@ def _tell_own(follower: Follower, failure: BaseException, *, sent: bool) -> None
         follower.failed(failure, alone=not _meets_all(failure), sent=sent)
 
 
-def _split(followers: list[_Part], pace: _Pace, wait: float | None) -> BaseException | None:
+def _split(followers: list[_Part], recent: _RecentRequests, wait: float | None) -> BaseException | None:
     """Tell one session's fault from the service's, by the first few parts; what those left are to be told."""
     failures: list[BaseException] = []
     for part in followers[:PROBES]:
-        failure = pace.failure_of([part], wait)
+        failure = recent.failure_of([part], wait)
         if failure is None:
             followers.remove(part)
             part[0].stored()
@@ -309,11 +308,6 @@ def _copy_of(error: BaseException) -> BaseException:
     if "__notes__" in vars(own):
         vars(own)["__notes__"] = list(vars(own)["__notes__"])
     return own
-
-
-def _characters(statements: Sequence[Statement]) -> int:
-    texts = (value for statement in statements for value in statement.get("params", ()))
-    return sum(len(text) for text in texts if isinstance(text, str))
 
 
 class _ByHandle:

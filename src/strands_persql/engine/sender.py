@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from strands.types.session import Session, SessionType
 
+from ..client import AT_ONCE_STATEMENTS
 from ..database.encoding import encode
 from ..database.faults import GUARDS, fault_of
 from ..errors import named
@@ -84,7 +85,9 @@ class Sender:
         Returns:
             What was stored; None where nothing was done.
         """
-        if any(isinstance(row, Redaction) for row in self._out.rows.values()):
+        rows = self._out.rows
+        # Asked first: planning a long history takes a worker's time.
+        if len(rows) > AT_ONCE_STATEMENTS or any(isinstance(row, Redaction) for row in rows.values()):
             return None
         batches = self.planned()
         if len(batches) != 1 or batches[0].has_parts:

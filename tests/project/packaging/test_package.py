@@ -114,7 +114,8 @@ def strings(path: Path) -> Iterator[tuple[int, str]]:
 def project_files() -> Iterator[Path]:
     """Yield the text files of the project: neither what tools leave behind, nor databases."""
     for top in sorted(ROOT.iterdir()):
-        if top.name in {"build", "dist"} or (top.name.startswith(".") and top.name not in {".ci", ".github"}):
+        left_behind = top.name in {"benchmark-results", "build", "dist"}
+        if left_behind or (top.name.startswith(".") and top.name not in {".ci", ".github"}):
             continue
         for path in [top] if top.is_file() else sorted(top.rglob("*")):
             generated = {"__pycache__", "node_modules"} & set(path.parts) or ".egg-info" in str(path)
