@@ -41,6 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
             restores=dict.fromkeys(scale.restores, options.rounds),
             windows=dict.fromkeys(scale.windows, options.rounds),
             stall_turns=options.rounds,
+            soak_turns=options.rounds,
+            slow_disk_turns=options.rounds,
             overlap_turns=options.rounds,
             crowds=dict.fromkeys(scale.crowds, options.rounds),
         )

@@ -116,8 +116,10 @@ def _stalls(records: list[Record]) -> list[Table]:
 def _soak(records: list[Record]) -> list[Table]:
     if not records:
         return []
+    first = records[0]
+    disk = f", {first['fsync_ms']:g} ms an fsync" if "fsync_ms" in first else ""
     table = _table(
-        f"The event loop's longest stall in each of {records[0]['turns']:,} local turns, ms",
+        f"The event loop's longest stall in each of {first['turns']:,} local turns{disk}, ms",
         *("contender", "median", "99 %", "99.9 %", "worst", "99.9 %, above none", "longest log, MB"),
     )
     for each in records:
@@ -268,6 +270,7 @@ TABLES: dict[str, Callable[[list[Record]], list[Table]]] = {
     "restores": _restores,
     "stalls": _stalls,
     "soak": _soak,
+    "slow_disk": _soak,
     "overlaps": _overlaps,
     "crowds": _crowds,
     "costs": _costs,

@@ -28,6 +28,7 @@ class Scale:
             four only.
         stall_turns: Turns on a watched event loop.
         soak_turns: Turns of each in local files that others lock.
+        slow_disk_turns: The same on a disk whose `fsync` is slow.
         latency: Seconds a request to a remote storage takes.
         thinking: Seconds the model takes, where overlap is measured.
         overlap_turns: Turns there.
@@ -45,6 +46,7 @@ class Scale:
     allowance: float
     stall_turns: int
     soak_turns: int
+    slow_disk_turns: int
     latency: float
     thinking: float
     overlap_turns: int
@@ -63,6 +65,7 @@ FULL = Scale(
     allowance=4.0,
     stall_turns=20,
     soak_turns=20_000,
+    slow_disk_turns=2_000,
     latency=0.02,
     thinking=0.2,
     overlap_turns=20,
@@ -80,6 +83,7 @@ QUICK = Scale(
     allowance=0.3,
     stall_turns=5,
     soak_turns=1_000,
+    slow_disk_turns=500,
     latency=0.02,
     thinking=0.2,
     overlap_turns=5,
@@ -97,6 +101,7 @@ TINY = Scale(
     allowance=5.0,
     stall_turns=2,
     soak_turns=25,
+    slow_disk_turns=25,
     latency=0.001,
     thinking=0.01,
     overlap_turns=2,

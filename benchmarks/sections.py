@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import costs, crowds, footprints, overlaps, requests, restores, soak, stalls, turns
+from . import costs, crowds, footprints, overlaps, requests, restores, slow_disk, soak, stalls, turns
 from .run import Run
 
 Section = Callable[[Run], list[dict[str, Any]]]
@@ -15,6 +15,7 @@ SECTIONS: dict[str, Section] = {
     "restores": restores.run,
     "stalls": stalls.run,
     "soak": soak.run,
+    "slow_disk": slow_disk.run,
     "overlaps": overlaps.run,
     "crowds": crowds.run,
     "costs": costs.run,

@@ -26,6 +26,7 @@ def targets(sections: dict[str, list[Record]]) -> list[Record]:
         found += _restores(ours, sections.get("restores", []))
         found += _stalls(ours, sections.get("stalls", []))
         found += _soak(ours, sections.get("soak", []))
+        found += _soak(ours, sections.get("slow_disk", []))
         if ours == "persql-overlap":
             found += _overlaps(ours, sections.get("overlaps", []))
         found += _crowds(ours, sections.get("crowds", []))
@@ -139,7 +140,8 @@ def _soak(ours: str, records: list[Record]) -> list[Record]:
     if record is None:
         return []
     note = f"median {record['p50']:.2f}, worst {record['worst']:.2f} ms, log {record['log_bytes'] / 1e6:.1f} MB"
-    what = f"longest stall in each of {record['turns']:,} local turns, 99.9 %, above none, ms"
+    disk = f", {record['fsync_ms']:g} ms an fsync" if "fsync_ms" in record else ""
+    what = f"longest stall in each of {record['turns']:,} local turns{disk}, 99.9 %, above none, ms"
     return _target(what, ours, 2.0, record["above"]["p99_9"], note=note)
 
 
