@@ -37,11 +37,17 @@ def delete(
     store: Connector[Tables], index: Search, session_id: str, *, progress: Callable[[int], None] | None
 ) -> Deletion:
     """See `PerSQLSessions.delete`."""
+    deletion = delete_rows(store, session_id, progress=progress)
+    scrub_index(store, index)
+    return deletion
+
+
+def delete_rows(store: Connector[Tables], session_id: str, *, progress: Callable[[int], None] | None) -> Deletion:
+    """Delete all rows of a session, but for what an index keeps of its words."""
     absent = missing(store, session_id)
     if absent is not None and not store.ask(Deleting(store.tables).count(session_id)):
         raise absent  # else there are rows that somebody has left without their session
     rows, _ = _delete(store, session_id, None, progress)
-    scrub_index(store, index)
     return Deletion((session_id,), rows)
 
 

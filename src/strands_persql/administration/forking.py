@@ -62,10 +62,11 @@ def fork(
     raise conflict(session_id, str(agent_id))
 
 
-def rewind(store: Connector[Tables], session_id: str, agent_id: str, *, to: int) -> None:
-    """See `PerSQLSessions.rewind`."""
+def rewind(store: Connector[Tables], session_id: str, agent_id: str | None, *, to: int) -> None:
+    """See `PerSQLSessions.rewind`; without `agent_id`, of the session's only agent."""
     for _ in range(ATTEMPTS):
         agent = _agent(store, session_id, agent_id, to)
+        agent_id = agent.agent_id
         cut = _cut(agent, to, forked=False)
         row = AgentRow(agent_id, cut.window, cut.document)
         known = Stored({agent_id: cut.revision}, next_ids={agent_id: agent.row.last + 1})
@@ -74,7 +75,7 @@ def rewind(store: Connector[Tables], session_id: str, agent_id: str, *, to: int)
         batches = plan([row], store.tables, session_id, None, known)
         if all(written(store, batch.statements) for batch in batches):
             return
-    raise conflict(session_id, agent_id)
+    raise conflict(session_id, str(agent_id))
 
 
 def _moved(

@@ -12,7 +12,7 @@ from ._names import file_name, split_name
 from ._protocol import Database, QueryResult, Statement
 from ._remote import RemoteDatabase, end_requests
 from ._retry import retries_so_far
-from ._statements import MAX_STATEMENTS, characters_of
+from ._statements import MAX_STATEMENTS, characters_of, only_reads
 from ._store import is_open
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "is_sql_kind",
     "logger_of",
     "make_private_folder",
+    "only_reads",
     "open_privately",
     "retries_so_far",
     "split_name",

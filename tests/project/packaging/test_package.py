@@ -31,6 +31,7 @@ WINGS = [
     {"manager", "hooks", "repository", "testing", "stores"},
     {"administration"},
     {"__init__"},
+    {"web"},
     {"cli", "__main__"},
 ]
 
@@ -230,7 +231,7 @@ def test_no_cycles() -> None:
 
 IMPORTS = '''
 import gc, importlib, os, sys, traceback, types
-import strands_persql, strands_persql.administration.viewer, strands_persql.cli._app
+import strands_persql, strands_persql.administration.viewer, strands_persql.cli._app, strands_persql.web
 
 # What is not this package's stays imported, and each process finds it there.
 for name in [name for name in sys.modules if name.partition(".")[0] == "strands_persql"]:

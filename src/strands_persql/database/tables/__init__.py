@@ -36,6 +36,7 @@ from ._layout import STEPS, first_revision, revision_step
 from ._listing import Ids, Listing, Place, SessionRow
 from ._memories import FoundMemory, MemoryTables, MemoryText, memory_id
 from ._objects import Encoded, KeyScore, KeySize, ObjectTables, after_prefix, decoded, first_number
+from ._ownership import Ownership, Standing
 from ._parts import ChunkKind
 from ._reading import Found, MessagePage, Reading
 from ._restore import CHUNKS_AT_ONCE, MESSAGES_AT_ONCE
@@ -76,6 +77,7 @@ __all__ = [
     "MessageKey",
     "MessagePage",
     "ObjectTables",
+    "Ownership",
     "PageEnd",
     "PagedMessage",
     "Place",
@@ -85,6 +87,7 @@ __all__ = [
     "SessionHead",
     "SessionObjects",
     "SessionRow",
+    "Standing",
     "StoredState",
     "StoredTable",
     "Tables",

@@ -1,0 +1,161 @@
+"""The sessions of one user, and nobody else's: what an application shows to the people who talk to its agents."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from uuid import uuid4
+
+from ..database.about import LONGEST_NAME, checked_text
+from ..database.connector import Connector
+from ..database.tables import Search, Tables
+from ..engine.options import checked_session_id
+from . import arguments
+from .deleting import delete_rows
+from .forking import rewind
+from .owned import OwnedDatabase
+from .results import Deletion, SessionDetail, SessionPage, SessionSummary, Usage
+from .searching import scrub_index
+from .sessions import PerSQLSessions
+
+if TYPE_CHECKING:
+    from ..client import Database
+
+
+class Everyone(enum.Enum):
+    """Who may see the sessions of all users, and those that are nobody's: whoever runs the agents."""
+
+    EVERYONE = "everyone"
+
+
+EVERYONE = Everyone.EVERYONE
+
+
+class VersionedDetail(NamedTuple):
+    """A session, and which state of it that is.
+
+    Attributes:
+        detail: The session.
+        version: Another text after every write to the session; `unchanged=` takes it.
+    """
+
+    detail: SessionDetail
+    version: str
+
+
+class UserSessions:
+    """The sessions of one user.
+
+    A session of somebody else's, or of nobody's, does not exist here: every method raises the same
+    `SessionException` as for an id that was never used. Whose a session is gets asked in the very transaction that
+    reads or changes it, so a session that changes hands is closed to its former user from that moment on.
+
+    Args:
+        database: A handle as `PerSQL(…).database(…)` gives, or one of PerSQL's own SDK.
+        user: The user's id; `EVERYONE` for all sessions.
+        table_prefix: Starts the name of each table, as the session managers have it.
+
+    Raises:
+        TypeError: `database` is no synchronous handle, or `user` no text.
+        ValueError: `user` is blank, longer than 500 characters, or no valid Unicode; or `table_prefix` not safe.
+    """
+
+    def __init__(self, database: Database, user: str | Everyone, *, table_prefix: str = "strands_") -> None:
+        self._user = None if user is EVERYONE else checked_text("user", user, LONGEST_NAME)
+        self._prefix = table_prefix
+        self._all = PerSQLSessions(database, table_prefix=table_prefix)
+        self._store = Connector(database, Tables(table_prefix))
+
+    # Reading
+
+    def list(
+        self,
+        *,
+        tag: str | None = None,
+        order: Literal["id", "recent"] = "recent",
+        limit: int = 50,
+        after: str | None = None,
+        user: str | None = None,
+    ) -> SessionPage:
+        """A page of the user's sessions; see `PerSQLSessions.list`. Of `EVERYONE`'s, `user` may choose one's."""
+        return self._all.list(user=self._user or user, tag=tag, order=order, limit=limit, after=after)
+
+    def get(self, session_id: str) -> VersionedDetail:
+        """All of a session but its messages; one request.
+
+        Raises:
+            SessionException: There is no such session, or it is not the user's.
+        """
+        owned = self._owned(session_id, versioned=True)
+        return VersionedDetail(self._face(owned).get(session_id), owned.version)
+
+    def usage(self, session_id: str) -> Usage:
+        """What a session has used; see `PerSQLSessions.usage`."""
+        return self._face(self._owned(session_id)).usage(session_id)
+
+    # Changing
+
+    def update(
+        self,
+        session_id: str,
+        *,
+        title: str | EllipsisType | None = ...,
+        tags: Iterable[str] | EllipsisType | None = ...,
+        metadata: Mapping[str, Any] | EllipsisType | None = ...,
+        unchanged: str | None = None,
+    ) -> SessionSummary:
+        """Change what a session is called; see `PerSQLSessions.update`.
+
+        Args:
+            session_id: The session.
+            title: Its title.
+            tags: All of its tags.
+            metadata: All of its metadata.
+            unchanged: Change it only if this is still its version; one request more.
+
+        Raises:
+            ChangedError: It has another version by now; nothing was changed.
+            SessionException: There is no such session, or it is not the user's.
+            TypeError, ValueError: An argument can't be used.
+        """
+        face = self._face(self._owned(session_id, unchanged=unchanged))
+        return face.update(session_id, title=title, tags=tags, metadata=metadata)
+
+    def fork(self, session_id: str, *, agent_id: str | None = None, at: int | None = None) -> SessionSummary:
+        """Copy a session, under an id that nobody can guess; the copy is the same user's. See `PerSQLSessions.fork`."""
+        face = self._face(self._owned(session_id))
+        return face.fork(session_id, str(uuid4()), agent_id=agent_id, at=at)
+
+    def rewind(self, session_id: str, agent_id: str | None, *, to: int, unchanged: str | None = None) -> None:
+        """Set an agent's history back; see `PerSQLSessions.rewind`, and `update` for `unchanged`.
+
+        Args:
+            session_id: The session.
+            agent_id: The agent; None where the session has one alone.
+            to: The position of the message that is to be the last.
+            unchanged: See `update`.
+        """
+        store = self._connected(self._owned(session_id, unchanged=unchanged))
+        agent_id = None if agent_id is None else arguments.text("agent_id", agent_id)
+        rewind(store, session_id, agent_id, to=arguments.position("to", to))
+
+    def delete(self, session_id: str, *, unchanged: str | None = None) -> Deletion:
+        """Delete all of a session; see `PerSQLSessions.delete`, and `update` for `unchanged`."""
+        owned = self._owned(session_id, unchanged=unchanged)
+        self._store.wipe()
+        deletion = delete_rows(self._connected(owned), session_id, progress=None)
+        scrub_index(self._store, Search(self._prefix))
+        return deletion
+
+    def _owned(self, session_id: str, *, versioned: bool = False, unchanged: str | None = None) -> OwnedDatabase:
+        return OwnedDatabase(
+            self._store, checked_session_id(session_id), self._user, versioned=versioned, unchanged=unchanged
+        )
+
+    def _face(self, owned: OwnedDatabase) -> PerSQLSessions:
+        return PerSQLSessions(owned, table_prefix=self._prefix, create_tables=False)
+
+    def _connected(self, owned: OwnedDatabase) -> Connector[Tables]:
+        return Connector(owned, Tables(self._prefix), create_tables=False)

@@ -1,0 +1,52 @@
+"""Operations that change something."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from ._answers import HEADERS, answer
+from ._parameters import body, told_as, unchanged
+from ._problems import BAD_BODY, Problem
+from ._router import Exchange
+
+_NOTHING = type(None)
+
+
+async def update_session(exchange: Exchange) -> Response:
+    """Change what a session is called."""
+    fields = await body(
+        exchange.request, {"title": (str, _NOTHING), "tags": (list, _NOTHING), "metadata": (dict, _NOTHING)}
+    )
+    version = await unchanged(exchange)
+    with told_as(BAD_BODY):
+        changed = await exchange.service.run(exchange.sessions.update, exchange.session_id, **fields, unchanged=version)
+    return answer(exchange.request, changed)
+
+
+async def fork_session(exchange: Exchange) -> Response:
+    """Copy a session."""
+    fields = await body(exchange.request, {"at": (int, _NOTHING), "agent_id": (str, _NOTHING)})
+    with told_as(BAD_BODY):
+        copy = await exchange.service.run(exchange.sessions.fork, exchange.session_id, **fields)
+    address = exchange.address("sessions", copy.session_id)
+    return answer(exchange.request, copy, status=201, headers={"Location": address})
+
+
+async def rewind_session(exchange: Exchange) -> Response:
+    """Set an agent's history back."""
+    fields = await body(exchange.request, {"to": int, "agent_id": (str, _NOTHING)})
+    if "to" not in fields:
+        raise Problem(BAD_BODY, 'It must name the last message: {"to": 4}.')
+    version = await unchanged(exchange)
+    with told_as(BAD_BODY):
+        await exchange.service.run(
+            exchange.sessions.rewind, exchange.session_id, fields.get("agent_id"), to=fields["to"], unchanged=version
+        )
+    return Response(None, 204, HEADERS)
+
+
+async def delete_session(exchange: Exchange) -> Response:
+    """Delete a session."""
+    version = await unchanged(exchange)
+    await exchange.service.run(exchange.sessions.delete, exchange.session_id, unchanged=version)
+    return Response(None, 204, HEADERS)
