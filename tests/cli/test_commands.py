@@ -177,6 +177,12 @@ def test_fork_rename_and_rewind(place: Place) -> None:
     assert place.run("show", "copy").code == 1
     assert answer(place, "rewind", "twin", "--to", "0") == {"session_id": "twin", "agent_id": "helper", "to": 0}
     assert positions(place, "twin", "--live") == [0]
+    ended = {"session_id": "twin", "agent_id": "helper", "before": 0}
+    assert answer(place, "rewind", "twin", "--before", "0") == ended
+    assert positions(place, "twin", "--live") == []
+    for mistake in ([], ["--to", "0", "--before", "0"]):
+        run = place.run("rewind", "twin", *mistake)
+        assert run.code == 2 and "--before N" in run.err
 
 
 def test_update_and_whose_sessions_are(place: Place) -> None:

@@ -66,6 +66,9 @@ def test_a_history_is_set_back(history: list[int | Message], at: int) -> None:
     assert expanded(rewound, 13) == kept
     assert expanded(rewound, 14) == [*kept, 13]
     assert expanded(window.rewound(at, next_id=at + 1), at + 2) == [*kept, at + 1]
+    before = window.rewound(at, next_id=13, kept=False)
+    assert before.is_plain
+    assert expanded(before, 14) == [*(entry for entry in kept if entry != at), 13]
 
 
 @given(HISTORIES, st.integers(0, 13), st.booleans())

@@ -58,5 +58,9 @@ async def test_changes_are_made(web: Web) -> None:
     assert (await ada.get(copy.headers["location"])).json()["user"] == "ada"
     assert (await ada.post("/sessions/s/rewind", json={"to": 1})).status_code == 204
     assert (await ada.get("/sessions/s")).json()["agents"][0]["live"] == 2
+    assert (await ada.post("/sessions/s/rewind", json={"before": 0})).status_code == 204
+    assert (await ada.get("/sessions/s")).json()["agents"][0]["live"] == 0
+    for mistake in ({}, {"to": 1, "before": 0}):
+        assert (await ada.post("/sessions/s/rewind", json=mistake)).status_code == 400
     assert (await ada.delete("/sessions/s")).status_code == 204
     assert (await ada.get("/sessions/s")).status_code == 404

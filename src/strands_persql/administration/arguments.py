@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from types import EllipsisType
 
 from ..database.encoding import LARGEST_NUMBER
 from ..engine.options import checked_session_id
@@ -38,6 +39,15 @@ def position(name: str, value: int) -> int:
     if not 0 <= value < LARGEST_NUMBER:
         raise ValueError(f"{name} must be the position of a message, 0 or more, got {value}")
     return value
+
+
+def cut(to: int | EllipsisType | None, before: int | None) -> tuple[int | None, bool]:
+    """Where a history is to end: the position of a message, and whether that is kept."""
+    if isinstance(to, EllipsisType) is (before is None):
+        raise ValueError("say where the history is to end: either with to=, or with before=")
+    if isinstance(to, EllipsisType):
+        return position("before", before or 0), False
+    return None if to is None else position("to", to), True
 
 
 def time(name: str, value: datetime | str) -> datetime:

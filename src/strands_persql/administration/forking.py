@@ -12,6 +12,7 @@ from strands.types.exceptions import SessionException
 
 from ..database.encoding import Document, encode, mapping, now
 from ..database.faults import GUARDS, fault_of
+from ..database.live_window import LiveWindow
 from ..database.query import together, unanswered
 from ..database.tables import Copying, Cut, Deleting, Reading
 from ..engine.outgoing import AgentRow, Stored
@@ -48,7 +49,7 @@ def fork(
     for _ in range(ATTEMPTS):
         agent = _agent(store, session_id, agent_id, at)
         agent_id = agent.agent_id
-        cut = _cut(agent, at, forked=True)
+        cut = _forked(agent, at)
         sent = _send_parts(store, session_id, cut)
         if sent is None:
             continue
@@ -62,12 +63,15 @@ def fork(
     raise conflict(session_id, str(agent_id))
 
 
-def rewind(store: Connector[Tables], session_id: str, agent_id: str | None, *, to: int) -> None:
-    """See `PerSQLSessions.rewind`; without `agent_id`, of the session's only agent."""
+def rewind(store: Connector[Tables], session_id: str, agent_id: str | None, *, to: int | None, kept: bool) -> None:
+    """See `PerSQLSessions.rewind`; without `agent_id`, of the session's only agent.
+
+    With `kept`, message `to` is the last one, else the one before it is; None for an empty history.
+    """
     for _ in range(ATTEMPTS):
         agent = _agent(store, session_id, agent_id, to)
         agent_id = agent.agent_id
-        cut = _cut(agent, to, forked=False)
+        cut = _rewound(agent, to, kept=kept)
         row = AgentRow(agent_id, cut.window, cut.document)
         known = Stored({agent_id: cut.revision}, next_ids={agent_id: agent.row.last + 1})
         if agent.row.document.in_parts:
@@ -105,7 +109,7 @@ def _check_move(store: Connector[Tables], session_id: str, new_id: str, agent_id
         )
 
 
-def _agent(store: Connector[Tables], session_id: str, agent_id: str | None, at: int) -> Agent:
+def _agent(store: Connector[Tables], session_id: str, agent_id: str | None, at: int | None) -> Agent:
     """An agent that has a message, or the only one of its session.
 
     Raises:
@@ -113,7 +117,8 @@ def _agent(store: Connector[Tables], session_id: str, agent_id: str | None, at: 
     """
     reading = Reading(store.tables)
     found, rows = store.ask(
-        together(reading.find(session_id, agent_id, at), reading.agents(session_id, agent_id)), versioned=True
+        together(reading.find(session_id, agent_id, -1 if at is None else at), reading.agents(session_id, agent_id)),
+        versioned=True,
     )
     if not found.session:
         raise no_session(session_id)
@@ -129,16 +134,34 @@ def _agent(store: Connector[Tables], session_id: str, agent_id: str | None, at: 
     return Agent.of(rows[0])
 
 
-def _cut(agent: Agent, at: int, *, forked: bool) -> Cut:
-    """An agent as it is to be when its history ends with a message.
+def _forked(agent: Agent, at: int) -> Cut:
+    """An agent whose transcript ends with a message."""
+    # A fork without a window goes on by Strands' own rule.
+    window = None if agent.row.window is None else agent.window.rewound(at, next_id=at + 1)
+    is_live = agent.window.holds(at)
+    return _cut(agent, at, window, is_shorter=at < agent.row.last or not is_live, is_live=is_live)
+
+
+def _rewound(agent: Agent, to: int | None, *, kept: bool) -> Cut:
+    """An agent whose history ends with a message, before it, or is empty; its transcript stays."""
+    last = agent.row.last
+    if to is None:
+        window = LiveWindow.of_history([], next_id=last + 1)
+        return _cut(agent, last, window, is_shorter=True, is_live=False)
+    is_live = agent.window.holds(to)
+    window = agent.window.rewound(to, next_id=last + 1, kept=kept)
+    return _cut(agent, to, window, is_shorter=not (kept and is_live and to == last), is_live=is_live)
+
+
+def _cut(agent: Agent, at: int, window: LiveWindow | None, *, is_shorter: bool, is_live: bool) -> Cut:
+    """An agent as it is to be with a history that ends earlier.
 
     What hangs on the messages after that goes: open interrupts, what the model's server keeps; and where the message
     had left the live window, what the conversation manager knows of having removed it. Only fields that are there are
     replaced: other conversation managers have other fields.
     """
-    last, is_live = agent.row.last, agent.window.holds(at)
     changes: dict[str, Any] = {"updated_at": now()}
-    if at < last or not is_live:
+    if is_shorter:
         internal = mapping(agent.document.get("_internal_state"))
         nothing: dict[str, Any] = {
             "interrupt_state": {"interrupts": {}, "context": {}, "activated": False},
@@ -152,14 +175,12 @@ def _cut(agent: Agent, at: int, *, forked: bool) -> Cut:
             **manager,
             **{name: removed[name] for name in manager if name in removed},
         }
-    window = agent.window.rewound(at, next_id=(at if forked else last) + 1)
     text = encode({**agent.document, **changes}, what="a changed document")
     return Cut(
         agent_id=agent.agent_id,
         at=at,
         revision=agent.row.revision,
-        # A fork without a window goes on by Strands' own rule.
-        window=None if forked and agent.row.window is None else window.render(),
+        window=None if window is None else window.render(),
         document=Document.of(text, created_at=str(agent.document.get("created_at", ""))),
     )
 

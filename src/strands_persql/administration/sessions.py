@@ -212,24 +212,30 @@ class PerSQLSessions(Searchable):
             at=None if at is None else arguments.position("at", at),
         )
 
-    def rewind(self, session_id: str, agent_id: str, *, to: int) -> None:
-        """Set an agent's history back so that it ends with an earlier message; what came after stays in the transcript.
+    def rewind(
+        self, session_id: str, agent_id: str, *, to: int | EllipsisType | None = ..., before: int | None = None
+    ) -> None:
+        """Set an agent's history back to an earlier message; what came after stays in the transcript.
 
-        Where the message is in the live window, the window is cut after it. Where it was trimmed, the history is the
+        Where the message is in the live window, the window is cut there. Where it was trimmed, the history is the
         whole transcript up to it. The next message goes to the transcript's end. Open interrupts, and what the model's
         own server keeps, are dropped; `agent.state` stays. A live agent gets `SessionConflictError`.
 
         Args:
             session_id: The session.
             agent_id: The agent.
-            to: The position of the message that is to be the last.
+            to: The position of the message that is to be the last; None for an empty history.
+            before: Instead of `to`, the position of the first message that goes, as when a prompt is edited and asked
+                again.
 
         Raises:
             SessionException: There is no such session, agent or message.
             SessionConflictError: A live agent wrote at the same time, again and again; call again.
+            ValueError: Both of `to` and `before` were given, or neither, or one that is no position.
         """
-        to = arguments.position("to", to)
-        forking.rewind(self._store, checked_session_id(session_id), arguments.text("agent_id", agent_id), to=to)
+        to, kept = arguments.cut(to, before)
+        session_id, agent_id = checked_session_id(session_id), arguments.text("agent_id", agent_id)
+        forking.rewind(self._store, session_id, agent_id, to=to, kept=kept)
 
     def delete(self, session_id: str, *, progress: Callable[[int], None] | None = None) -> Deletion:
         """Delete all of a session, a page of rows in each request; run again after an interruption, it goes on.

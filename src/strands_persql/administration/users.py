@@ -128,18 +128,28 @@ class UserSessions:
         face = self._face(self._owned(session_id))
         return face.fork(session_id, str(uuid4()), agent_id=agent_id, at=at)
 
-    def rewind(self, session_id: str, agent_id: str | None, *, to: int, unchanged: str | None = None) -> None:
+    def rewind(
+        self,
+        session_id: str,
+        agent_id: str | None,
+        *,
+        to: int | EllipsisType | None = ...,
+        before: int | None = None,
+        unchanged: str | None = None,
+    ) -> None:
         """Set an agent's history back; see `PerSQLSessions.rewind`, and `update` for `unchanged`.
 
         Args:
             session_id: The session.
             agent_id: The agent; None where the session has one alone.
-            to: The position of the message that is to be the last.
+            to: The position of the message that is to be the last; None for an empty history.
+            before: Instead of `to`, the position of the first message that goes.
             unchanged: See `update`.
         """
+        to, kept = arguments.cut(to, before)
         store = self._connected(self._owned(session_id, unchanged=unchanged))
         agent_id = None if agent_id is None else arguments.text("agent_id", agent_id)
-        rewind(store, session_id, agent_id, to=arguments.position("to", to))
+        rewind(store, session_id, agent_id, to=to, kept=kept)
 
     def delete(self, session_id: str, *, unchanged: str | None = None) -> Deletion:
         """Delete all of a session; see `PerSQLSessions.delete`, and `update` for `unchanged`."""

@@ -9,7 +9,7 @@ from ..administration.values import many
 from ..database.connector import Connector
 from ..database.tables import Tables
 from ..stores import create_tables
-from ._options import AgentOption, SessionArgument, Settings, the_agent
+from ._options import AgentOption, Problem, SessionArgument, Settings, the_agent
 from ._output import progress
 
 NewArgument = Annotated[str, typer.Argument(metavar="NEW_ID", help="The new session's id.", show_default=False)]
@@ -45,16 +45,28 @@ def fork(
 def rewind(
     settings: Settings,
     session: SessionArgument,
-    to: Annotated[int, typer.Option("--to", metavar="N", min=0, help="The message that is to be the last one.")],
+    to: Annotated[
+        int | None, typer.Option("--to", metavar="N", min=0, help="The message that is to be the last one.")
+    ] = None,
+    before: Annotated[
+        int | None, typer.Option("--before", metavar="N", min=0, help="The first message that goes; 0 for all.")
+    ] = None,
     agent: AgentOption = None,
 ) -> None:
-    """Set an agent's history back to end with message N. Later messages stay in the transcript; nothing is erased."""
+    """Set an agent's history back to message N. Later messages stay in the transcript; nothing is erased."""
+    if (to is None) is (before is None):
+        raise Problem("say where the history is to end: with --to N, or with --before N", 2)
     with settings.opened() as place:
         agent = the_agent(place.sessions, session, agent)
-        place.sessions.rewind(session, agent, to=to)
+        if before is not None:
+            place.sessions.rewind(session, agent, before=before)
+            changed, told = {"before": before}, f"before message {before}"
+        else:
+            place.sessions.rewind(session, agent, to=cast("int", to))
+            changed, told = {"to": cast("int", to)}, f"with message {to}"
         settings.output.answer(
-            {"session_id": session, "agent_id": agent, "to": to},
-            f"{session}, agent {agent}: the history now ends with message {to}; the rest is in the transcript",
+            {"session_id": session, "agent_id": agent, **changed},
+            f"{session}, agent {agent}: the history now ends {told}; the rest is in the transcript",
         )
 
 

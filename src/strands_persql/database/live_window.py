@@ -188,22 +188,26 @@ class LiveWindow:
         """The same with each inline message changed."""
         return LiveWindow(tuple(item if isinstance(item, Range) else change(item) for item in self.items))
 
-    def rewound(self, at: int, *, next_id: int) -> LiveWindow:
-        """The window of a history that is set back to end with a message of the transcript.
+    def rewound(self, at: int, *, next_id: int, kept: bool = True) -> LiveWindow:
+        """The window of a history that is set back to end with a message of the transcript, or before it.
 
-        Where that is in the window, the window is cut after it. Where it was trimmed, all of the transcript up to it is
+        Where that is in the window, the window is cut there. Where it was trimmed, all of the transcript up to it is
         the history.
 
         Args:
             at: The message's position.
             next_id: The position after the transcript's last message: what is said next comes there.
+            kept: Whether the message itself is kept, as the last one.
         """
         items: list[Item] = []
         for item in self.items if self.holds(at) else (Range(0, None),):
             if not isinstance(item, Range):
                 items.append(item)
             elif item.holds(at):
-                return LiveWindow((*items, Range(item.low, at)))._open_from(next_id)
+                last = at if kept else at - 1
+                if item.low <= last:
+                    items.append(Range(item.low, last))
+                return LiveWindow(tuple(items))._open_from(next_id)
             elif item.low < at:  # else its messages are newer than the last one
                 items.append(item)
         raise AssertionError("one of the ranges holds the position")

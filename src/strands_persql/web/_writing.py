@@ -34,13 +34,14 @@ async def fork_session(exchange: Exchange) -> Response:
 
 async def rewind_session(exchange: Exchange) -> Response:
     """Set an agent's history back."""
-    fields = await body(exchange.request, {"to": int, "agent_id": (str, _NOTHING)})
-    if "to" not in fields:
-        raise Problem(BAD_BODY, 'It must name the last message: {"to": 4}.')
+    fields = await body(exchange.request, {"to": int, "before": int, "agent_id": (str, _NOTHING)})
+    end = {name: fields[name] for name in ("to", "before") if name in fields}
+    if len(end) != 1:
+        raise Problem(BAD_BODY, 'It must name the last message, {"to": 4}, or the first that goes, {"before": 5}.')
     version = await unchanged(exchange)
     with told_as(BAD_BODY):
         await exchange.service.run(
-            exchange.sessions.rewind, exchange.session_id, fields.get("agent_id"), to=fields["to"], unchanged=version
+            exchange.sessions.rewind, exchange.session_id, fields.get("agent_id"), **end, unchanged=version
         )
     return Response(None, 204, HEADERS)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from strands import Agent
 from strands.agent.conversation_manager import SlidingWindowConversationManager, SummarizingConversationManager
 from strands.session.repository_session_manager import RepositorySessionManager
 from strands.types.exceptions import SessionException
@@ -329,6 +330,59 @@ def test_a_rewound_agent_sees_the_history_to_a_message(place: Place, to: int) ->
     assert [message.message_id for message in transcript if message.live] == [*range(start, to + 1), 8, 9]
 
 
+@pytest.mark.parametrize("before", [0, 2, 4, 6])
+def test_a_prompt_is_edited_and_asked_again(place: Place, before: int) -> None:
+    """A rewind to before a prompt leaves what the model saw before it, the first prompt of all included."""
+    talk(place, **sliding())
+    everything = [message.message for message in place.pages("s")]
+    place.sessions.rewind("s", "default", before=before)
+    agent = place.agent("s", text("another answer"), text("and another"), **sliding(40))
+    start = 4 if before > 3 else 0
+    assert agent.messages == everything[start:before]
+    agent("another question")
+    place.sessions.rewind("s", "default", before=8)  # the edited prompt, which stands behind what was undone
+    again = place.agent("s", text("and another"), **sliding(40))
+    assert again.messages == everything[start:before]
+    again("a third wording")
+    assert [message.message_id for message in place.pages("s") if message.live] == [*range(start, before), 10, 11]
+    assert [message.message for message in place.pages("s")][:8] == everything
+
+
+@pytest.mark.parametrize("end", [{"to": None}, {"before": 0}])
+def test_a_history_begins_anew(place: Place, end: dict[str, Any]) -> None:
+    """Nothing is left in it: no pinned message, no summary, no count of what was removed; the state stays."""
+
+    def build(*script: Any) -> Any:
+        return place.agent(
+            "s",
+            *script,
+            conversation_manager=lambda: SummarizingConversationManager(summary_ratio=0.5, preserve_recent_messages=2),
+        )
+
+    agent = build(*(text(f"answer {n}") for n in range(3)), overflow(), text("the gist"), text("last"))
+    agent.state.set("language", "en")
+    for number in range(4):
+        agent(f"question {number}")
+    place.sessions.rewind("s", "default", **end)
+    found = build(text("hello again"))
+    assert found.messages == []
+    manager = found.conversation_manager.get_state()
+    assert (manager["summary_message"], manager["removed_message_count"]) == (None, 0)
+    assert found.state.get("language") == "en"
+    found("hello")
+    assert build().messages == found.messages
+    assert len(place.pages("s")) == 10
+
+
+def test_an_agent_without_messages_is_set_back_to_none(place: Place) -> None:
+    """An empty history is what it has already, as Strands' own manager stores it before the first message."""
+    Agent(session_manager=RepositorySessionManager("s", PerSQLSessionRepository(place.database)))
+    place.sessions.rewind("s", "default", to=None)
+    agent = place.agent("s", text("hello"))
+    agent("hi")
+    assert len(place.agent("s").messages) == 2
+
+
 def test_rewinding_twice_and_back(place: Place) -> None:
     """A second rewind keeps what the first left; what was undone can be brought back."""
     talk(place)
@@ -501,6 +555,11 @@ def test_a_fork_leaves_a_live_agent_alone(place: Place) -> None:
         (lambda s: s.rewind("none", "default", to=0), SessionException, "'none' does not exist"),
         (lambda s: s.rewind("s", "x", to=0), SessionException, "Agent 'x' does not exist"),
         (lambda s: s.rewind("s", "default", to=8), SessionException, "Message 8 .* its messages are 0 to 7"),
+        (lambda s: s.rewind("s", "default", before=8), SessionException, "Message 8 .* its messages are 0 to 7"),
+        (lambda s: s.rewind("s", "x", to=None), SessionException, "Agent 'x' does not exist"),
+        (lambda s: s.rewind("s", "default"), ValueError, "either with to=, or with before="),
+        (lambda s: s.rewind("s", "default", to=None, before=0), ValueError, "either with to=, or with before="),
+        (lambda s: s.rewind("s", "default", before=-1), ValueError, "0 or more"),
         (lambda s: s.erase("s", "default", 8), SessionException, "Message 8 .* its messages are 0 to 7"),
         (lambda s: s.erase("s", "x", 0), SessionException, "Agent 'x' does not exist"),
         (lambda s: s.erase("none", "default", 0), SessionException, "'none' does not exist"),

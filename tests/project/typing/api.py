@@ -322,6 +322,8 @@ def every_administration(sessions: PerSQLSessions) -> None:
     renamed: str = sessions.rename("user-42", "user-43").session_id
     copied: str = sessions.fork("user-43", "user-44", agent_id="writer", at=3).session_id
     sessions.rewind("user-43", "writer", to=3)
+    sessions.rewind("user-43", "writer", before=3)
+    sessions.rewind("user-43", "writer", to=None)
     sessions.erase("user-43", "writer", 1)
     deleted: tuple[str, ...] = sessions.delete("user-43", progress=print).session_ids
     pruned: int = sessions.prune(older_than=timedelta(days=30), prefix="user-").rows
