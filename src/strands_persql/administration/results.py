@@ -148,6 +148,8 @@ class TranscriptMessage:
         live: Whether the model sees it.
         seen: What the model sees now where that is something else than what was said, since it was truncated, offloaded
             or edited; else None.
+        redacted: Whether its row says that it was redacted, as those that a repository wrote do. Of others a message's
+            own text tells.
     """
 
     agent_id: str
@@ -157,6 +159,7 @@ class TranscriptMessage:
     updated_at: str
     live: bool
     seen: Mapping[str, Any] | None = None
+    redacted: bool = False
 
 
 @dataclass(frozen=True)

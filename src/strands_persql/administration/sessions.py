@@ -23,15 +23,15 @@ from typing import Any, Literal, TextIO
 from ..engine.options import checked_session_id
 from . import arguments, deleting, describing, erasing, forking
 from .backing_up import back_up
+from .conversations import Conversations
 from .listing import Chosen, list_recent, list_sessions, read_detail
 from .results import Deletion, SessionDetail, SessionPage, SessionSummary, TranscriptMessage, Transfer, Usage
-from .searchable import Searchable
 from .transcripts import read_transcript
 from .transfer import Importable, export, import_from, opened
 from .usage import read_usage
 
 
-class PerSQLSessions(Searchable):
+class PerSQLSessions(Conversations):
     """The sessions of one database, for the people who run its agents.
 
     Args:

@@ -94,7 +94,7 @@ class _Transcript:
             chosen = self._next(todo)
             page = self._store.ask(self._reading.page(self._session_id, self._agent.agent_id, chosen, self._page_size))
             if page.messages:
-                yield [self._message(message) for message in page.messages]
+                yield [transcript_message(message, self._agent, live=self._live) for message in page.messages]
             todo = self._rest(chosen, page) + todo[len(chosen) :]
 
     def _next(self, ranges: list[Range]) -> list[Range]:
@@ -116,15 +116,22 @@ class _Transcript:
         rest = LiveWindow((following, *chosen[page.place + 1 :]))
         return rest.closed(self._agent.row.last).ranges
 
-    def _message(self, stored: StoredMessage) -> TranscriptMessage:
-        record = stored.record()
-        seen = None if stored.live is None else shown(stored.live.record())
-        return TranscriptMessage(
-            agent_id=self._agent.agent_id,
-            message_id=stored.position,
-            message=seen if seen is not None and self._live else shown(record),
-            created_at=str(record.get("created_at", "")),
-            updated_at=str(record.get("updated_at", "")),
-            live=self._agent.window.holds(stored.position),
-            seen=seen,
-        )
+
+def transcript_message(stored: StoredMessage, agent: Agent, *, live: bool = False) -> TranscriptMessage:
+    """A stored message of an agent: as it was said, or with `live` as the model sees it now.
+
+    Raises:
+        SessionDataError: It can't be read.
+    """
+    record = stored.record()
+    seen = None if stored.live is None else shown(stored.live.record())
+    return TranscriptMessage(
+        agent_id=agent.agent_id,
+        message_id=stored.position,
+        message=seen if seen is not None and live else shown(record),
+        created_at=str(record.get("created_at", "")),
+        updated_at=str(record.get("updated_at", "")),
+        live=agent.window.holds(stored.position),
+        seen=seen,
+        redacted=record.get("redact_message") is not None,
+    )

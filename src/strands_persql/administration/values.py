@@ -25,3 +25,14 @@ def time_of(text: str) -> datetime | None:
 def many(count: int, one: str, more: str = "") -> str:
     """A number of things in words: `"1 agent"`, `"12,345 agents"`."""
     return f"{count:,} {one if count == 1 else more or one + 's'}"
+
+
+def size(number: int) -> str:
+    """A number of bytes in words: `"34.5 kB"`."""
+    if number < 1000:
+        return "1 byte" if number == 1 else f"{number} bytes"
+    amount, units = number / 1000, ["kB", "MB", "GB"]
+    while amount >= 999.95 and len(units) > 1:
+        amount /= 1000
+        del units[0]
+    return f"{amount:.1f} {units[0]}"

@@ -10,14 +10,11 @@ import pytest
 from strands.types.content import ContentBlock
 from strands.types.tools import ToolResultContent
 
+from strands_persql.administration.records import KINDS
+from strands_persql.administration.values import size
 from strands_persql.administration.viewer import session_html
-from strands_persql.administration.viewer._blocks import _SHOWN, LARGEST_IMAGE
-from strands_persql.administration.viewer._text import (
-    LIMIT,
-    duration,
-    moment,
-    size,
-)
+from strands_persql.administration.viewer._conversation import LARGEST_IMAGE
+from strands_persql.administration.viewer._text import LIMIT, duration, moment
 
 from .pages import Element, entries, parse
 from .sessions import (
@@ -43,7 +40,7 @@ def bubble(*blocks: Any) -> Element:
 def test_no_kind_is_missing() -> None:
     """Each kind that the installed Strands declares for messages and tool results is known."""
     declared = {*ContentBlock.__annotations__, *ToolResultContent.__annotations__}
-    assert declared <= set(_SHOWN)
+    assert declared <= set(KINDS)
 
 
 def test_text_keeps_its_form() -> None:

@@ -10,6 +10,7 @@ import pytest
 from strands_persql.administration.results import TranscriptMessage
 from strands_persql.administration.viewer import session_html
 from strands_persql.administration.viewer._conversation import Entry, conversation, with_inline
+from strands_persql.administration.viewer._filters import changed
 
 from .pages import Element, entries, parse
 from .sessions import (
@@ -158,7 +159,7 @@ def test_stored_by_a_repository() -> None:
     message = TranscriptMessage("a", 0, user("a"), *times, live=True)
     entry = list(conversation([message], "a"))[-1]
     assert isinstance(entry, Entry)
-    assert entry.changed is None
+    assert changed(entry.record) is None
 
 
 def test_tokens_and_latency() -> None:

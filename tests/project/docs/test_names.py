@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import inspect
 import re
@@ -13,6 +14,7 @@ import pytest
 import strands_persql
 import strands_persql.testing
 from strands_persql import PerSQL, errors
+from strands_persql.administration import records
 from strands_persql.client import _bounds, _pool, _retry
 from strands_persql.database.tables import MemoryTables, ObjectTables, Tables
 from strands_persql.engine.mirror import MAX_PENDING
@@ -120,6 +122,20 @@ def test_methods_of_the_administration_are_shown() -> None:
     text = "".join((DOCS / name).read_text("utf-8") for name in ("administration.md", "privacy.md", "moving.md"))
     methods = {name for name in vars(sessions) if not name.startswith("_")}
     assert {name for name in methods if f".{name}(" not in text and f"`{name}(" not in text} == set()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [each for each in vars(records).values() if dataclasses.is_dataclass(each) and isinstance(each, type)],
+    ids=lambda kind: kind.__name__,
+)
+def test_fields_of_records_are_documented(kind: type[Any]) -> None:
+    """The page on messages names each field that the JSON form of a record has, and each type of part."""
+    text = (DOCS / "messages.md").read_text("utf-8")
+    fields = {each.name for each in dataclasses.fields(kind) if each.metadata.get("json", True)} - {"messages"}
+    assert {name for name in fields if f"`{name}`" not in text} == set()
+    types = {getattr(kind, "type", None)} if isinstance(getattr(kind, "type", None), str) else set()
+    assert {name for name in types if f"| `{name}` |" not in text} == set()
 
 
 def test_code_is_formatted_like_code() -> None:

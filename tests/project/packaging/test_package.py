@@ -36,10 +36,10 @@ WINGS = [
 ]
 
 PURE = {
-    "administration.blanking", "administration.results", "administration.values", "database.decoding",
-    "database.about", "database.encoding", "database.live_window", "database.query", "database.tables", "engine.copies",
-    "engine.departed", "engine.entries", "engine.outgoing", "engine.planner", "engine.reader", "engine.repair",
-    "engine.window", "stores.words",
+    "administration.blanking", "administration.records", "administration.results", "administration.values",
+    "database.about", "database.decoding", "database.encoding", "database.live_window", "database.query",
+    "database.tables", "engine.copies", "engine.departed", "engine.entries", "engine.outgoing", "engine.planner",
+    "engine.reader", "engine.repair", "engine.window", "stores.words",
 }  # fmt: skip
 IO = {
     "asyncio", "concurrent", "ftplib", "http", "io", "multiprocessing", "os", "pathlib", "shutil", "socket",

@@ -39,6 +39,7 @@ from strands_persql import (
     Statement,
     TransportError,
 )
+from strands_persql.administration.records import ToolCallPart
 from strands_persql.testing import VOLATILE, stored_rows
 
 
@@ -318,6 +319,13 @@ def every_administration(sessions: PerSQLSessions) -> None:
     indexed: bool = sessions.has_search()
     entered: int = sessions.enable_search(progress=print)
     sessions.disable_search()
+    conversation = sessions.messages("user-42", agent_id="writer", before="40", limit=20, media="inline")
+    said: list[str] = [f"{record.role}: {record.text}" for record in conversation.messages if record.in_window]
+    calls = [part for record in conversation.messages for part in record.parts if isinstance(part, ToolCallPart)]
+    answers: list[str] = [part.result.text for part in calls if part.result is not None]
+    linked: dict[str, Any] = sessions.messages("user-42", media=lambda id, part: f"{id}/{part.place}").to_json()
+    image: bytes | None = sessions.media("user-42", "12", "0.1", agent_id="writer").data
+    print(conversation.before, said, answers, linked, image)
     tokens: int = sessions.usage("user-42").input_tokens
     renamed: str = sessions.rename("user-42", "user-43").session_id
     copied: str = sessions.fork("user-43", "user-44", agent_id="writer", at=3).session_id

@@ -1,21 +1,16 @@
-"""One agent's conversation as the page shows it: messages, tool calls with their results, and the window's edges."""
+"""One agent's conversation as the page shows it: the records of its messages, and the window's edges between them."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from ...database.encoding import mapping
+from ..records import MediaPart, MessageRecord, Said, inline, records_of
 from ..results import TranscriptMessage
-from ._blocks import Guarded, Result, Text, blocks_of, result_of, tool_results, tool_use_ids
-from ._text import Clip, Moment, Shown, clip_json, count, duration, moment
+from ._text import Shown, moment
 
-_FAR = 8
-"""How many user messages after a call are searched for its results; as a rule the first one holds them."""
-_SAME_MOMENT = 0.002
-"""Seconds: Strands takes a new message's `created_at` and `updated_at` one after the other."""
+LARGEST_IMAGE = 5_000_000
+"""Bytes of the largest image that the page holds. What models take is smaller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,44 +18,21 @@ class Entry(Shown):
     """A message.
 
     Attributes:
+        record: The message.
         anchor: Its name in the page.
-        role: `"user"` or `"assistant"`, or what else is stored.
-        message_id: Its position in the transcript; None for one that stands in the window alone.
-        blocks: Its content.
-        at: When it was stored first.
-        changed: When it was written again, if it was.
-        live: Whether the model sees it.
         inline: Whether it stands in the live window and in no transcript, as a summary does.
-        redacted: Whether a guardrail has replaced some of it.
-        erased: Whether it was erased.
-        pinned: Whether the conversation manager keeps it.
-        facts: Tokens and latency, in words.
-        custom: Further metadata, where it has any.
     """
 
+    record: MessageRecord
     anchor: str
-    role: str
-    message_id: int | None
-    blocks: tuple[Shown, ...]
-    at: Moment | None
-    changed: Moment | None
-    live: bool
     inline: bool
-    redacted: bool
-    erased: bool
-    pinned: bool
-    facts: tuple[str, ...]
-    custom: Clip | None
 
 
 @dataclass(frozen=True, slots=True)
 class Seen(Shown):
     """What the model sees now of a message, where that is something else than what was said."""
 
-    message_id: int | None
-    blocks: tuple[Shown, ...]
-    live: bool
-    at: Moment | None = None
+    record: MessageRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,125 +85,26 @@ def conversation(messages: Iterable[TranscriptMessage], name: str, *, stored: bo
         stored: Whether they are those of an agent, not what a Graph or Swarm keeps of a node.
     """
     live, day = True, ""
-    for item in _entries(messages, name):
-        if item.live != live:
-            live = item.live
+    for record in records_of((Said("", message) for message in messages), image_in_page):
+        # Results that stand with their calls have no place of their own.
+        has_place = bool(record.parts) or record.role != "tool"
+        if not has_place and record.live is None:
+            continue
+        if record.in_window != live:
+            live = record.in_window
             yield Edge(live)
-        if item.at and item.at.iso and item.at.day != day:
-            day = item.at.day
-            yield Day(day, item.at.iso[:10])
-        yield item if stored or isinstance(item, Seen) else replace(item, inline=False)
+        at = moment(record.created_at)
+        if has_place and at and at.iso and at.day != day:
+            day = at.day
+            yield Day(day, at.iso[:10])
+        if has_place:
+            anchor = "" if record.message_id is None else f"{name}-{record.message_id}"
+            yield Entry(record, anchor, stored and record.message_id is None)
+        if record.live is not None:
+            yield Seen(record)
 
 
-class _Ahead:
-    """Messages read ahead of the one that is shown, each with the results in it that are shown with their calls."""
-
-    def __init__(self, messages: Iterable[TranscriptMessage]) -> None:
-        self._source = iter(messages)
-        self._read: deque[tuple[TranscriptMessage, set[str]]] = deque()
-
-    def at(self, position: int) -> tuple[TranscriptMessage, set[str]] | None:
-        """The message so many places ahead, where there is one."""
-        if position == len(self._read):
-            message = next(self._source, None)
-            if message is None:
-                return None
-            self._read.append((message, set()))
-        return self._read[position]
-
-    def take(self) -> tuple[TranscriptMessage, set[str]] | None:
-        """The next message, which is then no longer ahead."""
-        return self._read.popleft() if self.at(0) else None
-
-
-def _entries(messages: Iterable[TranscriptMessage], name: str) -> Iterator[Entry | Seen]:
-    ahead = _Ahead(messages)
-    while taken := ahead.take():
-        message, shown_elsewhere = taken
-        content = message.message.get("content")
-        results: dict[str, Result] = {}
-        wanted = set(tool_use_ids(content))
-        position = 0
-        while wanted and position < _FAR and (following := ahead.at(position)):
-            found = _results(following[0], name, wanted)
-            if following[0].message.get("role") == "assistant" and not found:
-                break
-            results.update(found)
-            wanted -= set(found)
-            following[1].update(found)
-            position += 1
-        blocks = blocks_of(content, results=results, shown_elsewhere=shown_elsewhere)
-        if blocks or not shown_elsewhere:
-            yield _entry(message, blocks, name)
-        if message.seen is not None:
-            yield Seen(message.message_id, blocks_of(message.seen.get("content")), message.live)
-
-
-def _results(message: TranscriptMessage, name: str, wanted: set[str]) -> dict[str, Result]:
-    content = message.message.get("content")
-    held = tool_results(content)
-    chosen = {tool_use_id: result for tool_use_id, result in held if tool_use_id in wanted}
-    # A message of these results alone is not shown by itself: its anchor goes to the first of them.
-    alone = len(chosen) == len(cast("list[Any]", content)) if chosen else False
-    shown: dict[str, Result] = {}
-    for tool_use_id, result in chosen.items():
-        anchor = _anchor(message, name) if alone and not shown else ""
-        at = moment(message.created_at)
-        shown[tool_use_id] = result_of(result, message_id=message.message_id, anchor=anchor, at=at, live=message.live)
-    return shown
-
-
-def _anchor(message: TranscriptMessage, name: str) -> str:
-    return f"{name}-{message.message_id}" if message.message_id is not None else ""
-
-
-def _entry(message: TranscriptMessage, blocks: tuple[Shown, ...], name: str) -> Entry:
-    marks = {block.mark for block in blocks if isinstance(block, (Text, Guarded))}
-    metadata = mapping(message.message.get("metadata"))
-    custom = dict(mapping(metadata.get("custom")))
-    pinned = custom.pop("pinned", False) is True
-    return Entry(
-        anchor=_anchor(message, name),
-        role=str(message.message.get("role", "")),
-        message_id=message.message_id,
-        blocks=blocks,
-        at=moment(message.created_at),
-        changed=_changed(message),
-        live=message.live,
-        inline=message.message_id is None,
-        redacted="redacted" in marks,
-        erased="erased" in marks,
-        pinned=pinned,
-        facts=_facts(metadata),
-        custom=clip_json(custom) if custom else None,
-    )
-
-
-def _changed(message: TranscriptMessage) -> Moment | None:
-    """When a message was written again, if it was."""
-    created, updated = moment(message.created_at), moment(message.updated_at)
-    if created and updated and created.iso and updated.iso and updated.stamp - created.stamp > _SAME_MOMENT:
-        return updated
-    return None
-
-
-def _facts(metadata: Mapping[str, Any]) -> tuple[str, ...]:
-    usage, metrics = mapping(metadata.get("usage")), mapping(metadata.get("metrics"))
-    tokens = (
-        ("inputTokens", "in"),
-        ("outputTokens", "out"),
-        ("cacheReadInputTokens", "from cache"),
-        ("cacheWriteInputTokens", "to cache"),
-    )
-    facts = [f"{count(usage[key])} {word}" for key, word in tokens if _is_number(usage.get(key))]
-    if facts:
-        facts[0] = facts[0].replace(" ", " tokens ", 1)
-    if _is_number(metrics.get("latencyMs")):
-        facts.append(duration(metrics["latencyMs"]))
-    if _is_number(metrics.get("timeToFirstByteMs")):
-        facts.append(f"first byte after {duration(metrics['timeToFirstByteMs'])}")
-    return tuple(facts)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value and value > 0
+def image_in_page(_: str, part: MediaPart) -> str:
+    """An image as a `data:` URI, if browsers show its kind; the page holds nothing else that is no text."""
+    shown = part.type == "image" and part.mime_type.startswith("image/") and (part.size or 0) <= LARGEST_IMAGE
+    return inline("", part) if shown else ""

@@ -9,6 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ._filters import FILTERS
 from ._session import SessionReader, session_view
 from ._text import visible
 
@@ -86,7 +87,7 @@ def _template() -> Template:
 def _environment() -> Environment:
     import jinja2
 
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_resource),
         autoescape=True,  # for every template, whatever its name
         finalize=visible,
@@ -95,6 +96,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters.update(FILTERS)
+    return environment
 
 
 def _resource(name: str) -> str:

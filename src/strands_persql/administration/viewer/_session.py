@@ -11,11 +11,11 @@ from itertools import chain
 from typing import Any, Protocol, cast
 
 from ...database.encoding import mapping
+from ..records import MessagePart, Where, parts_of
 from ..results import AgentSummary, MultiAgentSummary, SessionDetail, TranscriptMessage, Usage
-from ..values import many, sequence
-from ._blocks import blocks_of
-from ._conversation import conversation, with_inline
-from ._text import Clip, Moment, Shown, clip_json, clip_value, count, duration, moment, size
+from ..values import many, sequence, size
+from ._conversation import conversation, image_in_page, with_inline
+from ._text import Moment, Shown, count, duration, moment
 
 _PAGE = 200
 
@@ -53,8 +53,8 @@ class Interrupt:
     """A question that waits for a person, or has been answered."""
 
     name: str
-    reason: Clip | None
-    response: Clip | None
+    reason: Any
+    response: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +76,10 @@ class MultiAgent:
     status: str
     steps: tuple[Step, ...]
     waiting: tuple[str, ...]
-    task: tuple[Shown, ...]
+    task: tuple[MessagePart, ...]
     facts: tuple[str, ...]
     interrupts: tuple[Interrupt, ...]
-    data: Clip
+    data: Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -114,7 +114,7 @@ class Column:
     node: Node
     window: str
     facts: tuple[str, ...]
-    state: Clip | None
+    state: Mapping[str, Any]
     items: Iterator[Shown]
 
 
@@ -152,11 +152,10 @@ def session_view(sessions: SessionReader, session_id: str) -> Session:
             said = _said(mapping(node.result.get("result")))
             kept = (TranscriptMessage(name, None, message, "", "", live=True) for message in said)
             facts = _result_facts(node.result)
-            return Column(anchor, name, node, "", facts, None, conversation(kept, anchor, stored=False))
-        state = clip_json(agent.state) if agent.state else None
+            return Column(anchor, name, node, "", facts, {}, conversation(kept, anchor, stored=False))
         facts = _usage_facts(usage.agents.get(name))
         items = conversation(_messages(sessions, session_id, name), anchor)
-        return Column(anchor, name, node, _window(agent), facts, state, items)
+        return Column(anchor, name, node, _window(agent), facts, agent.state, items)
 
     return Session(
         session_id=session_id,
@@ -218,10 +217,10 @@ def _multi_agent(summary: MultiAgentSummary, anchors: Mapping[str, str]) -> Mult
         status=summary.status,
         steps=steps,
         waiting=tuple(str(each) for each in sequence(data.get("next_nodes_to_execute"))),
-        task=blocks_of(data.get("current_task")),
+        task=parts_of(data.get("current_task"), Where(image_in_page)),
         facts=_result_facts(data),
         interrupts=tuple(_interrupt(mapping(each)) for each in interrupts.values()),
-        data=clip_json(data),
+        data=data,
     )
 
 
@@ -237,10 +236,7 @@ def _steps(nodes: Sequence[str], results: Mapping[str, Any], anchors: Mapping[st
 
 
 def _interrupt(interrupt: Mapping[str, Any]) -> Interrupt:
-    reason, response = (
-        None if interrupt.get(key) is None else clip_value(interrupt[key]) for key in ("reason", "response")
-    )
-    return Interrupt(str(interrupt.get("name", "")), reason, response)
+    return Interrupt(str(interrupt.get("name", "")), interrupt.get("reason"), interrupt.get("response"))
 
 
 def _result_facts(result: Mapping[str, Any]) -> tuple[str, ...]:

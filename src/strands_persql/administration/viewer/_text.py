@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timezone
 from typing import Any, cast
 
-from ...database.encoding import mapping
-from ..values import time_of
+from ..records import plain
+from ..values import size, time_of
 
 LIMIT = 100_000
 """How many characters of one value the page shows. A browser lays out a megabyte in one block only slowly."""
 
-_DEEPEST = 100  # levels of JSON that are shown; the encoder's own limit differs from Python to Python
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 # A surrogate by itself can't be written as UTF-8, and controls show as nothing at all: each gets a visible stand-in.
@@ -81,48 +77,26 @@ def visible(value: Any) -> Any:
     return _UNSEEN.sub(_stand_in, value) if type(value) is str else value  # `Markup`, a str too, has been through here
 
 
-def clip_json(value: Any) -> Clip:
+def json_text(value: Any) -> str:
     """A value as indented JSON, bytes named by their size."""
-    return clip(json.dumps(_plain(value), indent=2, ensure_ascii=False))
+    return json.dumps(plain(value), indent=2, ensure_ascii=False)
 
 
-def clip_value(value: Any) -> Clip:
+def value_text(value: Any) -> str:
     """A text as it is, and anything else as JSON."""
-    return clip(value) if isinstance(value, str) else clip_json(value)
+    return value if isinstance(value, str) else json_text(value)
 
 
 def one_line(value: Any, limit: int = 120) -> str:
     """A tool's input in short, for a summary: `city="Oslo", days=3`."""
-    plain = _plain(value)
-    if isinstance(plain, dict):
-        items = cast("dict[str, Any]", plain).items()
+    whole = plain(value)
+    if isinstance(whole, dict):
+        items = cast("dict[str, Any]", whole).items()
         text = ", ".join(f"{key}={json.dumps(item, ensure_ascii=False)[:limit]}" for key, item in items)
     else:
-        text = json.dumps(plain, ensure_ascii=False)
+        text = json.dumps(whole, ensure_ascii=False)
     text = " ".join(text.split())
     return text if len(text) <= limit else f"{text[:limit].rstrip()}…"
-
-
-def binary_of(value: Any) -> bytes | None:
-    """The bytes that a value is, plain or as Strands encodes them in JSON; None for anything else."""
-    if isinstance(value, (bytes, bytearray)):
-        return bytes(value)
-    encoded = mapping(value)
-    if encoded.get("__bytes_encoded__") is True and isinstance(encoded.get("data"), str):
-        with suppress(ValueError):  # binascii.Error is one
-            return base64.b64decode(encoded["data"])
-    return None
-
-
-def size(number: int) -> str:
-    """A number of bytes in words: `"34.5 kB"`."""
-    if number < 1000:
-        return "1 byte" if number == 1 else f"{number} bytes"
-    amount, units = number / 1000, ["kB", "MB", "GB"]
-    while amount >= 999.95 and len(units) > 1:
-        amount /= 1000
-        del units[0]
-    return f"{amount:.1f} {units[0]}"
 
 
 def count(number: int) -> str:
@@ -164,19 +138,3 @@ def _stand_in(match: re.Match[str]) -> str:
     if code < 0x20:
         return chr(0x2400 + code)  # the control pictures: ␀ ␁ ␂ …
     return "\u2421" if code == 0x7F else "\ufffd"
-
-
-def _plain(value: Any, depth: int = 0) -> Any:
-    """A value made of JSON's own types."""
-    if value is None or isinstance(value, (str, bool, int, float)):
-        return value
-    data = binary_of(value)
-    if data is not None:
-        return f"<{size(len(data))} of binary data>"
-    if depth >= _DEEPEST:
-        return "<nested deeper than this page shows>"
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item, depth + 1) for key, item in cast("Mapping[Any, Any]", value).items()}
-    if isinstance(value, Sequence):
-        return [_plain(item, depth + 1) for item in cast("Sequence[Any]", value)]
-    return str(value)

@@ -32,6 +32,7 @@ from ._copying import Copying, Cut
 from ._deleting import Deleting
 from ._doctor import DoctorTables
 from ._fts import IndexedTables, lacks_secure_deletion, without_deleted_words
+from ._history import History, HistoryPage, Neighbour
 from ._layout import STEPS, first_revision, revision_step
 from ._listing import Ids, Listing, Place, SessionRow
 from ._memories import FoundMemory, MemoryTables, MemoryText, memory_id
@@ -66,6 +67,8 @@ __all__ = [
     "Found",
     "FoundMemory",
     "FoundMessage",
+    "History",
+    "HistoryPage",
     "Ids",
     "IndexedTables",
     "KeyScore",
@@ -76,6 +79,7 @@ __all__ = [
     "MemoryText",
     "MessageKey",
     "MessagePage",
+    "Neighbour",
     "ObjectTables",
     "Ownership",
     "PageEnd",

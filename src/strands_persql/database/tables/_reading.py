@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 PAGE_BYTES = 4_000_000
 """The most characters of documents in one answer, less the last document, which comes whole."""
 
-_PARTS = "owner, message_id, generation, part, data"
+PARTS = "owner, message_id, generation, part, data"
+"""The columns of the parts of documents."""
 
 
 class Found(NamedTuple):
@@ -141,12 +142,6 @@ class Reading:
         messages.
         """
         p = self._prefix
-        size = (
-            "length(m.data) + coalesce(length(m.live), 0) + "
-            f"CASE WHEN {is_in_parts('m.data')} OR {is_in_parts('m.live')} THEN coalesce("
-            f"(SELECT sum(length(c.data)) FROM {p}chunks AS c WHERE c.session_id = m.session_id AND c.kind IN "
-            "('live', 'message') AND c.owner = m.agent_id AND c.message_id = m.message_id), 0) ELSE 0 END AS size"
-        )
         params: tuple[str | int | None, ...]
         if len(ranges) == 1:
             place = "0"
@@ -165,13 +160,13 @@ class Reading:
         page = (
             "FROM (SELECT place, message_id, data, live, count(*) OVER () AS found, "
             "sum(size) OVER (ORDER BY place, message_id) - size AS preceding "
-            f"FROM (SELECT {place} AS place, m.message_id AS message_id, m.data AS data, m.live AS live, {size} "
-            f"{source})) WHERE preceding < {PAGE_BYTES}"
+            f"FROM (SELECT {place} AS place, m.message_id AS message_id, m.data AS data, m.live AS live, "
+            f"{message_size(p)} {source})) WHERE preceding < {PAGE_BYTES}"
         )
         statements = [
             statement(f"SELECT place, message_id, data, live, found {page} ORDER BY place, message_id", *params),
             statement(
-                f"SELECT {_PARTS} FROM {p}chunks WHERE session_id = ? AND kind IN ('live', 'message') AND owner = ? "
+                f"SELECT {PARTS} FROM {p}chunks WHERE session_id = ? AND kind IN ('live', 'message') AND owner = ? "
                 f"AND message_id IN (SELECT message_id {page})",
                 session_id,
                 agent_id,
@@ -220,7 +215,7 @@ class Reading:
         """What the messages of each agent add up to; those in parts come along, to be counted elsewhere."""
         p = self._prefix
         long = (
-            f"FROM (SELECT {_PARTS}, sum(length(data)) OVER (ORDER BY owner, message_id) AS total "
+            f"FROM (SELECT {PARTS}, sum(length(data)) OVER (ORDER BY owner, message_id) AS total "
             f"FROM {p}chunks WHERE session_id = ? AND kind = 'message') WHERE total <= {PAGE_BYTES}"
         )
         statements = [
@@ -232,7 +227,7 @@ class Reading:
                 session_id,
                 session_id,
             ),
-            statement(f"SELECT {_PARTS} {long}", session_id),
+            statement(f"SELECT {PARTS} {long}", session_id),
         ]
 
         def read(answers: Answers) -> UsageRows:
@@ -245,6 +240,16 @@ class Reading:
             )
 
         return Query(statements, read)
+
+
+def message_size(prefix: str) -> str:
+    """The characters of a message `m`, in all its parts: as it was said and as it is seen now."""
+    return (
+        "length(m.data) + coalesce(length(m.live), 0) + "
+        f"CASE WHEN {is_in_parts('m.data')} OR {is_in_parts('m.live')} THEN coalesce("
+        f"(SELECT sum(length(c.data)) FROM {prefix}chunks AS c WHERE c.session_id = m.session_id AND c.kind IN "
+        "('live', 'message') AND c.owner = m.agent_id AND c.message_id = m.message_id), 0) ELSE 0 END AS size"
+    )
 
 
 _IN_PARTS = is_in_parts("data")
