@@ -454,6 +454,27 @@ def test_a_call_and_its_result_on_two_pages(place: Place) -> None:
         assert following.messages[0].role == "tool" and following.messages[0].parts == ()
 
 
+def test_results_far_from_their_call(local: Place) -> None:
+    """Results in eight messages, and calls stored in parts, are joined wherever among them a page begins or ends."""
+    ids = [f"u{number}" for number in range(9)]
+    store(
+        local, [call(*ids), *map(results, ids), call("n", n=float("nan")), user("wait"), results("n"), assistant("a")]
+    )
+    whole = as_transcript(local)
+    assert [the_call(whole[0], number).result is None for number in range(9)] == [False] * 8 + [True]
+    assert [record.role for record in whole[1:10]] == ["tool"] * 9 and whole[9].parts
+    for limit in range(1, len(whole)):
+        assert all_of(local, limit) == whole
+
+
+def test_a_redacted_result_marks_its_message(local: Place) -> None:
+    """Also where it stands with its call."""
+    store(local, [call("u1"), results("u1", words="[redacted]")])
+    called, returned = all_of(local)
+    assert result_in(called).mark == "redacted" and not called.redacted
+    assert returned.redacted and not returned.parts
+
+
 def test_a_page_reads_a_bounded_number_of_rows(remote: Place, emulator: Emulator) -> None:
     """One request and the same few rows for each message, at any depth of a transcript of any length."""
     figures: list[tuple[int, int]] = []
@@ -500,7 +521,7 @@ def test_the_plan_of_a_page_scans_no_table(local: Place) -> None:
 def test_long_messages_make_short_pages(place: Place) -> None:
     """Messages in parts are joined, and a page of long ones ends early."""
     messages = [user(f"{number} " + "x" * 1_500_000) for number in range(5)]
-    store(place, messages)
+    store(place, messages, json.dumps([{"message": user("gist")}, [1, None]]))
     pages = pages_of(place, 100)
     assert len(pages) > 1
     assert all_of(place, 100) == as_transcript(place)
