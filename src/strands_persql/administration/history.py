@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -20,11 +20,11 @@ from .missing import no_agent, no_session
 from .records import (
     FAR,
     ConversationPage,
+    Joined,
     MediaLink,
     MediaPart,
-    MessageRecord,
     Said,
-    ToolResultPart,
+    joined,
     media_in,
     records_of,
 )
@@ -93,11 +93,13 @@ class Backwards:
         end = _END if before is None else RecordPlace.of("before", before)
         agent, found = self._read(end, limit)
         page = _Page(agent, found, end, limit)
-        records, missed = page.records(self._link)
-        if missed:
-            page.take(message for position in missed for message in self._whole(agent, position))
-            records, _ = page.records(self._link)
-        return ConversationPage(tuple(records), records[0].id if page.has_older else None)
+        messages = page.joined(self._link)
+        unread = sorted(set().union(*(each.unread for each in messages)))
+        if unread:
+            page.take(message for position in unread for message in self._whole(agent, position))
+            messages = page.joined(self._link)
+        records = tuple(each.record(self._link) for each in messages)
+        return ConversationPage(records, records[0].id if page.has_older else None)
 
     def media(self, record_id: str, place: str) -> MediaPart:
         """See `PerSQLSessions.media`."""
@@ -163,37 +165,26 @@ class _Page:
         """Whether messages come before the page."""
         for neighbour in (*found.older, *found.newer):
             said[RecordPlace(neighbour.position)] = _outlined(neighbour, agent)
-        first = RecordPlace(min(said, default=RecordPlace(0)).position if found.older else 0, 0)
-        self._read = {**said, **{place: message for place, message in inline.items() if place >= first}}
+        # Of the window's own messages those between messages that were read: they end what is joined among them.
+        low = min(said, default=RecordPlace(0)).position if found.older else 0
+        high = self._chosen[-1].position if self._chosen else -1
+        self._read = said | {place: message for place, message in inline.items() if low <= place.position <= high}
 
-    def chosen(self) -> Iterator[Said]:
+    def chosen(self) -> list[Said]:
         """The messages of the page."""
-        return (Said(place.id, self._read[place]) for place in self._chosen)
+        return [self._said(place) for place in self._chosen]
 
-    def records(self, link: MediaLink) -> tuple[list[MessageRecord], list[int]]:
-        """The records of the page, and the positions of messages not read that may hold a call or result of theirs."""
-        if not self._chosen:
-            return [], []
-        records: list[MessageRecord] = []
-        missed: set[str] = set()
-        looked_for: set[str] = set()
+    def joined(self, link: MediaLink) -> list[Joined]:
+        """The same, with the results of their calls."""
         chosen = {place.id for place in self._chosen}
-        for record in records_of((Said(place.id, self._read[place]) for place in sorted(self._read)), link, looked_for):
-            if record.id in chosen:
-                records.append(record)
-                missed |= looked_for
-                if len(records) == len(chosen):
-                    break
-            looked_for.clear()
-        unread = [place for place in sorted(self._read) if self._read[place] is None]
-        alone = any(isinstance(part, ToolResultPart) for record in records[:FAR] for part in record.parts)
-        return records, [
-            place.position for place in unread if (alone if place < self._chosen[0] else place.id in missed)
-        ]
+        return [each for each in joined(map(self._said, sorted(self._read)), link) if each.said.id in chosen]
 
     def take(self, messages: Iterable[TranscriptMessage]) -> None:
         """Take in messages that had not been read."""
         self._read.update({RecordPlace(cast("int", message.message_id)): message for message in messages})
+
+    def _said(self, place: RecordPlace) -> Said:
+        return Said(place.id, place.position if place.number == _ITSELF else None, self._read[place])
 
 
 def _inline(agent: Agent) -> dict[RecordPlace, TranscriptMessage]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..database.decoding import StoredMessage, shown
+from ..database.encoding import REDACTED
 from ..database.live_window import LiveWindow, Range
 from ..database.query import together
 from ..database.tables import MessagePage, Reading
@@ -133,5 +134,5 @@ def transcript_message(stored: StoredMessage, agent: Agent, *, live: bool = Fals
         updated_at=str(record.get("updated_at", "")),
         live=agent.window.holds(stored.position),
         seen=seen,
-        redacted=record.get("redact_message") is not None,
+        redacted=record.get(REDACTED) is True or record.get("redact_message") is not None,
     )

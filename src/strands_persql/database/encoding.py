@@ -29,6 +29,10 @@ The service's limit is 2 MB a row and value (Cloudflare Durable Objects, "Limits
 _LIVE = ',"live":true'
 """What tells the document of a message as the model sees it now from that of one as it was said."""
 
+REDACTED = "redacted"
+"""The field, true, of the document of a message that a redaction has overwritten."""
+_REDACTED = f',"{REDACTED}":true'
+
 PARTS_MARKER = '{"persql_parts":'
 """How the `data` of a row begins whose document is stored in parts."""
 
@@ -280,7 +284,9 @@ class Document:
         return cls(json.dumps(marker, separators=(",", ":")), tuple(parts), generation)
 
 
-def message_document(message: str, position: int, created_at: str, updated_at: str, *, live: bool = False) -> Document:
+def message_document(
+    message: str, position: int, created_at: str, updated_at: str, *, live: bool = False, redacted: bool = False
+) -> Document:
     """The document of a message's row, as Strands' `SessionMessage.to_dict` has it, laid out.
 
     Args:
@@ -289,10 +295,12 @@ def message_document(message: str, position: int, created_at: str, updated_at: s
         created_at: When its row was first written.
         updated_at: When it was written last.
         live: It is the message as the model sees it now, and not as it was said: the document says so.
+        redacted: A redaction has overwritten it: the document says so.
     """
+    marks = f"{_LIVE if live else ''}{_REDACTED if redacted else ''}"
     text = (
         f'{{"message":{message},"message_id":{position},"redact_message":null,'
-        f'"created_at":{quoted(created_at)},"updated_at":{quoted(updated_at)}{_LIVE if live else ""}}}'
+        f'"created_at":{quoted(created_at)},"updated_at":{quoted(updated_at)}{marks}}}'
     )
     return Document.of(text, created_at=created_at)
 

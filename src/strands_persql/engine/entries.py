@@ -26,6 +26,7 @@ class Entry:
         storable: False for a message that JSON can't hold: left out of the window until it changes.
         inline: The characters that an inline message adds to the window's JSON; 0 before it is described.
         said: None where it is as it was said; else what tells that, `UNKNOWN` of one that was read from its row.
+        redacted: Whether a redaction has changed it.
     """
 
     message: Message
@@ -35,6 +36,7 @@ class Entry:
     storable: bool = True
     inline: int = 0
     said: int | None = None
+    redacted: bool = False
 
     @classmethod
     def stored(cls, message: Message, position: int, created_at: str) -> Entry:

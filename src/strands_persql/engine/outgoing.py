@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ..database.encoding import Document, encode, is_message, now
+from ..database.encoding import REDACTED, Document, encode, is_message, now
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -139,7 +139,7 @@ class Redaction:
         if redacted is None:
             return None
         fields.pop("live", None)
-        text = encode({**fields, "message": redacted, "updated_at": now()}, what="a message")
+        text = encode({**fields, "message": redacted, "updated_at": now(), REDACTED: True}, what="a message")
         document = Document.of(text, created_at=str(fields.get("created_at", "")))
         return MessageRow(agent_id, stored.position, document, new=False)
 

@@ -270,7 +270,7 @@ class Recorder:
             live = next((entry.message for entry in known.window.entries if entry.message_id == position), None)
             if live is None:
                 text = encode(message, what=f"message {position} of agent {named(agent.agent_id)}")
-                document = message_document(text, position, created_at, now())
+                document = message_document(text, position, created_at, now(), redacted=redacts)
                 self._writer.put([MessageRow(agent.agent_id, position, document, new=False)])
                 return self._writer.send(last=True)
             live.update(copied(message))
@@ -324,7 +324,7 @@ class Recorder:
                             overwritten.append(entry.message)
             rows: list[Row] | None = [Redaction(agent.agent_id, copies, before)]
             for other, live in others:
-                look = partial(other.window.compare, messages_of(live), overwritten=overwritten)
+                look = partial(other.window.redact, messages_of(live), overwritten)
                 self._record(live, other, look, rows)
                 rows = None
             # What was sent raw is overwritten before the model's next step, whatever the durability.
@@ -381,9 +381,9 @@ class Recorder:
         for entries, new in ((change.added, True), (change.rewritten, False)):
             for entry, message in entries:
                 assert entry.message_id is not None
-                updated_at = entry.created_at if new else now()
+                times = (entry.created_at, entry.created_at if new else now())
                 live = entry.said is not None
-                laid_out = message_document(message, entry.message_id, entry.created_at, updated_at, live=live)
+                laid_out = message_document(message, entry.message_id, *times, live=live, redacted=entry.redacted)
                 versions = (None, new, laid_out) if live else (laid_out, new, None)
                 rows.append(MessageRow(agent.agent_id, entry.message_id, *versions))
         known.held += rows

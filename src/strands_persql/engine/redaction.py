@@ -30,7 +30,11 @@ def search(out: Outgoing, redaction: Redaction, connector: Connector[Tables], lo
                     out.rows[row.key] = replace(redacted, new=row.new)
         for agent_id, message in stored:
             rewritten = redaction.rewritten(agent_id, message)
-            if rewritten is not None and rewritten.key not in out.rows:
+            if rewritten is None:
+                continue
+            waiting = out.rows.get(rewritten.key)
+            # A row that waits with what the model sees alone leaves what was said as it is stored.
+            if waiting is None or (isinstance(waiting, MessageRow) and waiting.document is None):
                 out.rows[rewritten.key] = rewritten
                 if message.in_parts:
                     out.known.in_parts.add(rewritten.key)

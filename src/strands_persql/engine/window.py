@@ -230,6 +230,13 @@ class Window:
         self._contents = [entry.content for entry in entries]
         return self._described(change)
 
+    def redact(self, messages: Sequence[Message], redacted: Sequence[Message]) -> Change:
+        """Record the whole history, some messages of which were redacted just now."""
+        change = self.compare(messages, overwritten=redacted)
+        for entry, _ in (*change.added, *change.rewritten):
+            entry.redacted = entry.redacted or any(entry.message is message for message in redacted)
+        return change
+
     def forget_live(self) -> None:
         """Compare everything at the next look: the history was changed on the way in."""
         self.live = None

@@ -14,7 +14,7 @@ from strands.multiagent import GraphBuilder
 from strands.session.repository_session_manager import RepositorySessionManager
 from strands.types.exceptions import SessionException
 
-from strands_persql import PerSQLHooks, PerSQLSessionRepository, SessionDataError
+from strands_persql import PerSQLHooks, PerSQLSessionManager, PerSQLSessionRepository, SessionDataError
 from strands_persql.administration.records import (
     CitationPart,
     ConversationPage,
@@ -102,18 +102,18 @@ def all_of(place: Place, limit: int = 1000, **options: Any) -> list[MessageRecor
 
 def as_transcript(place: Place) -> list[MessageRecord]:
     """The records of the transcript as `transcript` reads it, forwards and whole."""
-    messages = list(with_inline(place.pages("s"), place.pages("s", live=True)))
     said: list[Said] = []
     waiting: list[TranscriptMessage] = []
-    for message in messages:
-        if message.message_id is None:
+    end = place.sessions.get("s").agents[0].messages
+    for message in (*with_inline(place.pages("s"), place.pages("s", live=True)), None):
+        if message is not None and message.message_id is None:
             waiting.append(message)
             continue
-        said += [Said(f"{message.message_id}.{number}", each) for number, each in enumerate(waiting)]
-        said.append(Said(str(message.message_id), message))
+        position = end if message is None else message.message_id
+        said += [Said(f"{position}.{number}", None, each) for number, each in enumerate(waiting)]
+        if message is not None:
+            said.append(Said(str(position), position, message))
         waiting = []
-    end = place.sessions.get("s").agents[0].messages
-    said += [Said(f"{end}.{number}", each) for number, each in enumerate(waiting)]
     return list(records_of(said, link_of("link")))
 
 
@@ -298,6 +298,24 @@ def test_redacted_edited_erased(place: Place) -> None:
     assert live is not None and isinstance(live.parts[0], ToolResultPart)
     assert live.parts[0].result.text == "(left out)"
     assert records[4].text == "[redacted]" and records[4].parts == (TextPart("[redacted]", "redacted"),)
+
+
+def test_redacted_in_whatever_words(place: Place) -> None:
+    """What a guardrail has overwritten is marked through the manager, hooks and earlier copies, whatever the note says."""
+    words = "Not to be told."
+    build = agent_of(
+        ScriptedModel([text("ok"), redact_user(words), text("fine")]),
+        hooks=lambda: [PerSQLHooks("h", place.store.database())],
+    )
+    agent = build(PerSQLSessionManager("s", place.store.database()))
+    for prompt in ("secret", "secret", words):
+        agent(prompt)
+    for session_id in ("s", "h"):
+        records = place.sessions.messages(session_id).messages
+        assert [record.text for record in records] == [words, "ok", words, records[3].text, words, "fine"]
+        assert [record.redacted for record in records] == [True, False, True, False, False, False], session_id
+    place.sessions.fork("s", "t")
+    assert [record.redacted for record in place.sessions.messages("t").messages][::2] == [True, True, False]
 
 
 def test_redacted_by_a_repository(place: Place) -> None:

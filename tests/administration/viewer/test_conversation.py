@@ -189,7 +189,7 @@ def test_result_seen_otherwise_than_its_call() -> None:
 
 
 def test_reads_no_further_than_it_must() -> None:
-    """Messages are shown as they are read: looking for results ends at the next answer, and after some messages."""
+    """Messages are shown as they are read: a result is looked for in some messages after its call, and no further."""
 
     def messages(following: dict[str, Any]) -> Iterator[TranscriptMessage]:
         for number in range(1000):
@@ -197,7 +197,7 @@ def test_reads_no_further_than_it_must() -> None:
             message = following if number else assistant(use("a", "1"))
             yield TranscriptMessage("a", number, message, stamp(number), stamp(number), True)
 
-    for following, most in ((assistant("next"), 2), (user("more"), 9)):
+    for following, most in ((user(result("1")), 2), (assistant("next"), 10), (user("more"), 10)):
         read: list[int] = []
         items = conversation(messages(following), "a")
         next(items)

@@ -1,10 +1,15 @@
-"""Messages in their order become records, each tool call with its result, whichever message holds that."""
+"""Messages in their order become records, each tool call with its result, whichever message holds that.
+
+A result belongs to the nearest call of its id before it, no more than `FAR` positions away; of several results, the
+first one does. Messages that the live window alone has are joined among themselves, as far as they stand side by side.
+So a record never depends on the page it is read in, nor one of the transcript on the window.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
 from ...database.encoding import mapping
@@ -15,7 +20,7 @@ from ._parts import ToolResult
 from ._reading import Where, marks_of, parts_of, result_of, text_of, tool_results, tool_use_ids
 
 FAR = 8
-"""How many messages after a call are searched for its results; as a rule the first one holds them."""
+"""How many positions after a call its results are looked for; as a rule the next message holds them."""
 
 
 class Said(NamedTuple):
@@ -23,105 +28,132 @@ class Said(NamedTuple):
 
     Attributes:
         id: The record's; empty where nobody asks for it by that.
+        position: Its position in the transcript; None where it stands in the live window alone.
         message: The message; None for one that was not read.
     """
 
     id: str
+    position: int | None
     message: TranscriptMessage | None
+
+
+@dataclass(slots=True, eq=False)
+class Joined:
+    """A message, with what others around it have to do with it.
+
+    Attributes:
+        said: The message.
+        results: The results of its calls, by tool use id.
+        elsewhere: Its own results that stand with their calls, by their place in it.
+        unread: The positions of messages not read that may hold a call or a result of it.
+        open: The ids of its calls whose result is yet to come.
+    """
+
+    said: Said
+    results: dict[str, ToolResult] = field(default_factory=lambda: {})
+    elsewhere: dict[str, ToolResult] = field(default_factory=lambda: {})
+    unread: set[int] = field(default_factory=lambda: set())
+    open: set[str] = field(default_factory=lambda: set())
 
     @property
     def content(self) -> Any:
         """Its content blocks; none of one that was not read."""
-        return None if self.message is None else self.message.message.get("content")
+        return None if self.said.message is None else self.said.message.message.get("content")
+
+    def where(self, link: MediaLink) -> Where:
+        """Where its blocks stand."""
+        message = cast("TranscriptMessage", self.said.message)
+        return Where(link, self.said.id, message.message_id, message.created_at, message.live)
+
+    def record(self, link: MediaLink) -> MessageRecord:
+        """The record of a message that was read."""
+        return _record(cast("TranscriptMessage", self.said.message), self, self.where(link))
 
 
-@dataclass(slots=True)
-class _Coming:
-    """A message read ahead, with the results in it that stand with their calls, by tool use id."""
+class _Strand:
+    """Messages that follow each other, and those of their calls that a result may still answer."""
 
-    said: Said
-    elsewhere: dict[str, ToolResult]
+    def __init__(self, link: MediaLink) -> None:
+        self._link = link
+        self._calls: dict[str, Joined] = {}
+        self._unread: deque[int] = deque(maxlen=FAR)
+
+    def take(self, each: Joined) -> None:
+        """The next message: its results go to the calls before it, and its own calls wait for theirs."""
+        position = each.said.position
+        if position is not None:
+            for tool_use_id, caller in list(self._calls.items()):
+                if cast("int", caller.said.position) < position - FAR:
+                    self._close(tool_use_id)
+            if each.said.message is None:
+                for caller in self._calls.values():
+                    caller.unread.add(position)
+                self._unread.append(position)
+                return
+        self._answer(each)
+        for tool_use_id in tool_use_ids(each.content):
+            self._close(tool_use_id)
+            self._calls[tool_use_id] = each
+            each.open.add(tool_use_id)
+
+    def end(self) -> None:
+        """No result of what came so far comes any more."""
+        for tool_use_id in list(self._calls):
+            self._close(tool_use_id)
+
+    def _close(self, tool_use_id: str) -> Joined | None:
+        caller = self._calls.pop(tool_use_id, None)
+        if caller is not None:
+            caller.open.discard(tool_use_id)
+        return caller
+
+    def _answer(self, each: Joined) -> None:
+        found: dict[Joined, list[tuple[str, int, Mapping[str, Any]]]] = {}
+        for result in tool_results(each.content):
+            caller = self._close(result[0])
+            position = each.said.position
+            if position is not None:
+                after = position - FAR - 1 if caller is None else cast("int", caller.said.position)
+                each.unread.update(unread for unread in self._unread if unread > after)
+            if caller is not None:
+                found.setdefault(caller, []).append(result)
+        for caller, held in found.items():
+            for tool_use_id, number, result in held:
+                where = each.where(self._link)._replace(place=str(number))
+                joined_ = result_of(result, where, alone=len(held) == len(each.content))
+                caller.results[tool_use_id] = each.elsewhere[where.place] = joined_
 
 
-class _Ahead:
-    """Messages read ahead of the one whose record is made."""
-
-    def __init__(self, messages: Iterable[Said]) -> None:
-        self._source = iter(messages)
-        self._read: deque[_Coming] = deque()
-
-    def at(self, place: int) -> _Coming | None:
-        """The message so many places ahead, where there is one."""
-        if place == len(self._read):
-            said = next(self._source, None)
-            if said is None:
-                return None
-            self._read.append(_Coming(said, {}))
-        return self._read[place]
-
-    def take(self) -> _Coming | None:
-        """The next message, which is then no longer ahead."""
-        return self._read.popleft() if self.at(0) else None
-
-
-def records_of(messages: Iterable[Said], link: MediaLink, missed: set[str] | None = None) -> Iterator[MessageRecord]:
-    """The records of an agent's messages, one for each that was read.
-
-    A call's result is looked for in the messages that follow, as far as the next answer of the model without one of its
-    results, and in no more than `FAR`: a record is the same whatever stands further away.
+def joined(messages: Iterable[Said], link: MediaLink) -> Iterator[Joined]:
+    """The messages in their order, each when all that belongs to it has been found.
 
     Args:
-        messages: In their order; read no further ahead than that.
+        messages: In their order; read no further ahead than the results of a call may stand.
         link: Makes the addresses of bytes.
-        missed: Takes the ids of messages not read that a result was looked for in.
     """
-    ahead = _Ahead(messages)
-    while taken := ahead.take():
-        message = taken.said.message
-        if message is not None:
-            results = _results_ahead(ahead, set(tool_use_ids(taken.said.content)), link, missed)
-            yield _record(message, _where(taken.said, message, link), results, taken.elsewhere)
+    waiting: deque[Joined] = deque()
+    transcript, window_alone = _Strand(link), _Strand(link)
+    for said in messages:
+        each = Joined(said)
+        waiting.append(each)
+        if said.position is None:
+            window_alone.take(each)
+        else:
+            window_alone.end()
+            transcript.take(each)
+        while waiting and not waiting[0].open:
+            yield waiting.popleft()
+    yield from waiting
 
 
-def _results_ahead(ahead: _Ahead, wanted: set[str], link: MediaLink, missed: set[str] | None) -> dict[str, ToolResult]:
-    """The results of a message's calls."""
-    results: dict[str, ToolResult] = {}
-    place = 0
-    while wanted and place < FAR and (coming := ahead.at(place)):
-        message = coming.said.message
-        if message is not None:
-            found = _results(coming.said, message, wanted, link)
-            if message.message.get("role") == "assistant" and not found:
-                break
-            results.update(found)
-            wanted -= set(found)
-            coming.elsewhere.update(found)
-        elif missed is not None:
-            missed.add(coming.said.id)
-        place += 1
-    return results
+def records_of(messages: Iterable[Said], link: MediaLink) -> Iterator[MessageRecord]:
+    """The records of an agent's messages, all of which were read; arguments as of `joined`."""
+    return (each.record(link) for each in joined(messages, link))
 
 
-def _results(said: Said, message: TranscriptMessage, wanted: set[str], link: MediaLink) -> dict[str, ToolResult]:
-    held = [each for each in tool_results(said.content) if each[0] in wanted]
-    alone = bool(held) and len({tool_use_id for tool_use_id, _, _ in held}) == len(said.content)
-    where = _where(said, message, link)
-    return {
-        tool_use_id: result_of(result, where._replace(place=str(number)), alone=alone)
-        for tool_use_id, number, result in held
-    }
-
-
-def _where(said: Said, message: TranscriptMessage, link: MediaLink) -> Where:
-    return Where(link, said.id, message.message_id, message.created_at, message.live)
-
-
-def _record(
-    message: TranscriptMessage, where: Where, results: Mapping[str, ToolResult], elsewhere: Mapping[str, ToolResult]
-) -> MessageRecord:
-    content = message.message.get("content")
-    parts = parts_of(content, where, results=results, shown_elsewhere=elsewhere.keys())
-    marks = marks_of(parts) | {result.mark for result in elsewhere.values()}
+def _record(message: TranscriptMessage, found: Joined, where: Where) -> MessageRecord:
+    parts = parts_of(found.content, where, results=found.results, shown_elsewhere=found.elsewhere.keys())
+    marks = marks_of(parts) | {result.mark for result in found.elsewhere.values()}
     metadata = mapping(message.message.get("metadata"))
     custom = dict(mapping(metadata.get("custom")))
     pinned = custom.pop("pinned", False) is True

@@ -76,7 +76,7 @@ def parts_of(
         content: The `content` of a Strands message or tool result.
         where: Where it stands.
         results: Results of the tools called here, by tool use id: each goes with its first call.
-        shown_elsewhere: The tool use ids of results in this content that stand with their calls already.
+        shown_elsewhere: The places of results in this content that stand with their calls already.
     """
     if isinstance(content, str):
         return (_text(content, where),)
@@ -159,7 +159,7 @@ def _block(block: Any, where: Where, results: dict[str, ToolResult], shown_elsew
     found: list[MessagePart] = []
     rest: dict[str, Any] = {}
     for key, value in cast("Mapping[str, Any]", block).items():
-        if key == "toolResult" and _id_of(value) in shown_elsewhere:
+        if key == "toolResult" and where.place in shown_elsewhere:
             continue
         try:
             part = KINDS[key](value, where)

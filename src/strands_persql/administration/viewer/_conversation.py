@@ -77,7 +77,7 @@ def with_inline(
 def conversation(messages: Iterable[TranscriptMessage], name: str, *, stored: bool = True) -> Iterator[Shown]:
     """Messages as the page shows them: tool results with their calls, the window's edges and new days between them.
 
-    Reads no further ahead than the user messages that follow a call.
+    Reads no further ahead than the results of a call may stand.
 
     Args:
         messages: In their order.
@@ -85,7 +85,7 @@ def conversation(messages: Iterable[TranscriptMessage], name: str, *, stored: bo
         stored: Whether they are those of an agent, not what a Graph or Swarm keeps of a node.
     """
     live, day = True, ""
-    for record in records_of((Said("", message) for message in messages), image_in_page):
+    for record in records_of((Said("", message.message_id, message) for message in messages), image_in_page):
         # Results that stand with their calls have no place of their own.
         has_place = bool(record.parts) or record.role != "tool"
         if not has_place and record.live is None:
