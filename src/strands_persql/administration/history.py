@@ -20,7 +20,6 @@ from .missing import no_agent, no_session
 from .records import (
     FAR,
     ConversationPage,
-    Joined,
     MediaLink,
     MediaPart,
     Said,
@@ -34,6 +33,7 @@ from .transcripts import transcript_message
 if TYPE_CHECKING:
     from ..database.connector import Connector
     from ..database.tables import HistoryPage, Neighbour, Tables
+    from .records._joining import Joined
 
 _ID = re.compile(r"(0|[1-9][0-9]{0,15})(?:\.(0|[1-9][0-9]{0,8}))?")
 _ITSELF = 1 << 62
@@ -94,7 +94,7 @@ class Backwards:
         agent, found = self._read(end, limit)
         page = _Page(agent, found, end, limit)
         messages = page.joined(self._link)
-        unread = sorted(set().union(*(each.unread for each in messages)))
+        unread = sorted({position for each in messages for position in each.unread})
         if unread:
             page.take(message for position in unread for message in self._whole(agent, position))
             messages = page.joined(self._link)

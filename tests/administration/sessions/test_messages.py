@@ -301,7 +301,7 @@ def test_redacted_edited_erased(place: Place) -> None:
 
 
 def test_redacted_in_whatever_words(place: Place) -> None:
-    """What a guardrail has overwritten is marked through the manager, hooks and earlier copies, whatever the note says."""
+    """What a guardrail has overwritten is marked by the manager and hooks, in earlier copies too, whatever it says."""
     words = "Not to be told."
     build = agent_of(
         ScriptedModel([text("ok"), redact_user(words), text("fine")]),

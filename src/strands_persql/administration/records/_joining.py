@@ -109,18 +109,18 @@ class _Strand:
 
     def _answer(self, each: Joined) -> None:
         found: dict[Joined, list[tuple[str, int, Mapping[str, Any]]]] = {}
-        for result in tool_results(each.content):
-            caller = self._close(result[0])
+        for held in tool_results(each.content):
+            caller = self._close(held[0])
             position = each.said.position
             if position is not None:
                 after = position - FAR - 1 if caller is None else cast("int", caller.said.position)
                 each.unread.update(unread for unread in self._unread if unread > after)
             if caller is not None:
-                found.setdefault(caller, []).append(result)
-        for caller, held in found.items():
-            for tool_use_id, number, result in held:
+                found.setdefault(caller, []).append(held)
+        for caller, answers in found.items():
+            for tool_use_id, number, result in answers:
                 where = each.where(self._link)._replace(place=str(number))
-                joined_ = result_of(result, where, alone=len(held) == len(each.content))
+                joined_ = result_of(result, where, alone=len(answers) == len(each.content))
                 caller.results[tool_use_id] = each.elsewhere[where.place] = joined_
 
 
