@@ -20,6 +20,13 @@ def text(name: str, value: str) -> str:
     return value
 
 
+def words(name: str, value: str) -> str:
+    """A text that holds a word."""
+    if not any(character.isalnum() for character in text(name, value)):
+        raise ValueError(f"{name} must hold a word to search for; got none")
+    return value
+
+
 def count(name: str, value: int, *, most: int | None = 1000) -> int:
     """A number of things to read."""
     if value < 1 or (most is not None and value > most):

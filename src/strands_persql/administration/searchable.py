@@ -45,12 +45,10 @@ class Searchable:
             ValueError: `text` holds no word, or a number is out of range.
             SessionException: There is no such session.
         """
-        if not any(character.isalnum() for character in arguments.text("text", text)):
-            raise ValueError("text must hold a word to search for; got none")
         return searching.search(
             self._store,
             self._index,
-            text,
+            arguments.words("text", text),
             session_id=None if session_id is None else checked_session_id(session_id),
             limit=arguments.count("limit", limit),
             max_scanned=arguments.count("max_scanned", max_scanned, most=None),

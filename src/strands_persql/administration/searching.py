@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from ..database.decoding import shown
-from ..database.query import each, together, unanswered
+from ..database.query import Query, each, together, unanswered
 from ..database.tables import (
     EXCERPT,
     MessageKey,
     ObjectTables,
+    Ownership,
+    Within,
     find_indexes,
     lacks_secure_deletion,
     without_deleted_words,
@@ -24,7 +27,8 @@ from .results import SearchHit, SearchResult
 
 if TYPE_CHECKING:
     from ..database.connector import Connector
-    from ..database.query import Query
+    from ..database.decoding import StoredMessage
+    from ..database.query import Answers
     from ..database.tables import FoundMessage, ScannedMessage, Search, Tables
 
 PAGE = 500
@@ -114,8 +118,17 @@ def search(
         is_complete, session = store.ask(together(index.find(), store.tables.sessions.read(session_id)), versioned=True)
         if session is None:
             raise no_session(session_id)
-    searched = _Search(store, index, text, session_id, limit, max_scanned)
+    searched = _Search(store, index, text, Within(session_id), limit, max_scanned)
     return searched.by_index() if is_complete else searched.by_scan()
+
+
+def search_of_user(
+    store: Connector[Tables], index: Search, text: str, within: Within, *, limit: int, max_scanned: int
+) -> SearchResult:
+    """Find messages of one user by reading their messages alone, whatever index there is; see `UserSessions.search`."""
+    more = within.session_id is None and store.ask(index.has_more_sessions(str(within.user)), versioned=True)
+    found = _Search(store, index, text, within, limit, max_scanned).by_scan()
+    return replace(found, complete=found.complete and not more)
 
 
 class _Search:
@@ -124,7 +137,7 @@ class _Search:
         store: Connector[Tables],
         index: Search,
         text: str,
-        session_id: str | None,
+        within: Within,
         limit: int,
         max_scanned: int,
     ) -> None:
@@ -133,7 +146,8 @@ class _Search:
         # FTS5 folds letters by its own rules, not by Python's: to it, `ß` is no `ss`.
         self._words = [word for word in text.split() if _WORD.search(word)]
         self._patterns = [_pattern(word) for word in self._words]
-        self._session_id = session_id
+        self._within = within
+        self._session_id = within.session_id
         self._limit = limit
         self._max_scanned = max_scanned
         self._scanned = 0
@@ -186,7 +200,7 @@ class _Search:
         self, after: MessageKey, *, most: int = PAGE, holding: Sequence[str] | None = None
     ) -> Query[list[ScannedMessage]]:
         limit = max(1, min(most, self._max_scanned - self._scanned))
-        return self._index.scan(after, session_id=self._session_id, limit=limit, holding=holding)
+        return self._index.scan(after, within=self._within, limit=limit, holding=holding)
 
     def _matching(self, page: Sequence[ScannedMessage]) -> Iterator[SearchHit]:
         """Those of a page that hold all words."""
@@ -224,12 +238,26 @@ class _Search:
         """Messages by their keys, parts joined; None for one that can't be read, or is gone."""
         for start in range(0, len(keys), _DOCUMENTS):
             some = keys[start : start + _DOCUMENTS]
-            found = self._store.ask(each([self._store.tables.messages.read(*key) for key in some]))
+            found = self._store.ask(each([self._read(key) for key in some]))
             for key, stored in zip(some, found, strict=True):
                 try:
                     yield key, None if stored is None else stored.record()
                 except SessionDataError:
                     yield key, None
+
+    def _read(self, key: MessageKey) -> Query[StoredMessage | None]:
+        """One message whole; None where it is gone, or has become another user's."""
+        message = self._store.tables.messages.read(*key)
+        if self._within.user is None:
+            return message
+        theirs = Ownership(self._store.tables, key.session_id, self._within.user).look(versioned=False)
+        both = together(theirs, message)
+
+        def read(answers: Answers) -> StoredMessage | None:
+            standing, stored = both.read(answers)
+            return None if standing is None else stored
+
+        return Query(both.statements, read)
 
 
 def _key(hit: SearchHit) -> MessageKey:

@@ -10,14 +10,14 @@ from uuid import uuid4
 
 from ..database.about import LONGEST_NAME, checked_text
 from ..database.connector import Connector
-from ..database.tables import Search, Tables
+from ..database.tables import Search, Tables, Within
 from ..engine.options import checked_session_id
 from . import arguments
 from .deleting import delete_rows
 from .forking import rewind
 from .owned import OwnedDatabase
-from .results import Deletion, SessionDetail, SessionPage, SessionSummary, Usage
-from .searching import scrub_index
+from .results import Deletion, SearchResult, SessionDetail, SessionPage, SessionSummary, Usage
+from .searching import scrub_index, search_of_user
 from .sessions import PerSQLSessions
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class UserSessions:
         self._prefix = table_prefix
         self._all = PerSQLSessions(database, table_prefix=table_prefix)
         self._store = Connector(database, Tables(table_prefix))
+        self._index = Search(table_prefix)
 
     # Reading
 
@@ -94,6 +95,36 @@ class UserSessions:
     def usage(self, session_id: str) -> Usage:
         """What a session has used; see `PerSQLSessions.usage`."""
         return self._face(self._owned(session_id)).usage(session_id)
+
+    def search(
+        self, text: str, *, session_id: str | None = None, limit: int = 20, max_scanned: int = 10_000
+    ) -> SearchResult:
+        """Messages that hold all words of a text, whatever their case; see `PerSQLSessions.search`.
+
+        Of one user, messages are read and looked into, also where there is an index: no row of anybody else's is read,
+        and no more than `max_scanned` of the user's own, in at most 1,000 sessions, the newest.
+
+        Args:
+            text: Words.
+            session_id: Search this session alone.
+            limit: The most hits, 1 to 1000.
+            max_scanned: The most messages to read.
+
+        Raises:
+            SessionException: There is no such session, or it is not the user's.
+            ValueError: `text` holds no word, or a number is out of range.
+        """
+        if self._user is None:
+            return self._all.search(text, session_id=session_id, limit=limit, max_scanned=max_scanned)
+        store = self._store if session_id is None else self._connected(self._owned(session_id))
+        return search_of_user(
+            store,
+            self._index,
+            arguments.words("text", text),
+            Within(session_id, self._user),
+            limit=arguments.count("limit", limit),
+            max_scanned=arguments.count("max_scanned", max_scanned, most=None),
+        )
 
     # Changing
 
@@ -156,7 +187,7 @@ class UserSessions:
         owned = self._owned(session_id, unchanged=unchanged)
         self._store.wipe()
         deletion = delete_rows(self._connected(owned), session_id, progress=None)
-        scrub_index(self._store, Search(self._prefix))
+        scrub_index(self._store, self._index)
         return deletion
 
     def _owned(self, session_id: str, *, versioned: bool = False, unchanged: str | None = None) -> OwnedDatabase:

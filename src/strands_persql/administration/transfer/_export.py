@@ -13,7 +13,7 @@ from ...errors import SessionDataError, named
 from ..results import Transfer
 from ._folders import FolderTarget
 from ._items import Checksum, Item, MessageItem, Progress, Target
-from ._jsonl import LinesTarget, PathTarget
+from ._jsonl import LinesTarget, PathTarget, lines_of
 from ._progress import Reporter
 from ._tables import Connection, StoredSource
 
@@ -60,6 +60,17 @@ def export(
     out.finish()
     reporter.tell()
     return checksum.transfer(session_id, written=written, requests=connection.requests)
+
+
+def export_lines(store: Connector[Tables], session_id: str) -> Iterator[str]:
+    """A session's lines, as a `.jsonl` file has them, each read as it is asked for.
+
+    Raises:
+        SessionConflictError: An agent wrote to the session meanwhile: the lines end without the last one.
+        SessionDataError: There is no such session, or one of its rows can't be read.
+    """
+    source = StoredSource(Connection(store))
+    return lines_of(source.items(session_id), session_id, source.count([session_id]), Checksum())
 
 
 def _target(target: str | os.PathLike[str] | TextIO, session_id: str) -> Target:

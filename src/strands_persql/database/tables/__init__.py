@@ -41,7 +41,7 @@ from ._ownership import Ownership, Standing
 from ._parts import ChunkKind
 from ._reading import Found, MessagePage, Reading
 from ._restore import CHUNKS_AT_ONCE, MESSAGES_AT_ONCE
-from ._search import EXCERPT, FoundMessage, MessageKey, ScannedMessage, Search
+from ._search import EXCERPT, FoundMessage, MessageKey, ScannedMessage, Search, Within
 from ._session_objects import SessionObjects, agent_prefix, session_prefix
 from ._tables import Tables
 from ._texts import PageEnd, Texts, find_indexes
@@ -97,6 +97,7 @@ __all__ = [
     "Tables",
     "Texts",
     "TransferTables",
+    "Within",
     "after_prefix",
     "agent_prefix",
     "decoded",

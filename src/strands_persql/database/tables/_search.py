@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 EXCERPT = 1000
 """Characters that a search answers of each message it finds."""
 
+SESSIONS_OF_USER = 1000
+"""The most sessions of one user, the newest, whose messages are scanned."""
+
 
 class MessageKey(NamedTuple):
     """Which message."""
@@ -30,6 +33,13 @@ class MessageKey(NamedTuple):
     session_id: str
     agent_id: str
     message_id: int
+
+
+class Within(NamedTuple):
+    """Where a search looks: in one session, in those of one user, or in all."""
+
+    session_id: str | None = None
+    user: str | None = None
 
 
 class FoundMessage(NamedTuple):
@@ -134,24 +144,38 @@ class Search(Texts):
         )
         return rows_as(MessageKey, in_parts)
 
+    def has_more_sessions(self, user: str) -> Query[bool]:
+        """Whether a user has more sessions than are scanned."""
+        more = statement(
+            f"SELECT session_id FROM {self._sessions} WHERE user = ? LIMIT 1 OFFSET {SESSIONS_OF_USER}", user
+        )
+        return Query([more], lambda answers: bool(answers[0]))
+
     def scan(
-        self, after: MessageKey, *, session_id: str | None, limit: int, holding: Sequence[str] | None = None
+        self, after: MessageKey, *, within: Within, limit: int, holding: Sequence[str] | None = None
     ) -> Query[list[ScannedMessage]]:
         """Read the next messages and their texts, in the order of their keys.
 
         Args:
             after: The message before them.
-            session_id: Of this session alone.
+            within: Of these sessions alone.
             limit: The most.
             holding: Only those of which the index can't tell all words, as their texts are `unparted`, and only where
                 these hold all of some words, in small letters.
         """
         bounds: tuple[str | int, ...]
-        if session_id is None:
+        source, order = f"{self._messages} AS m", f"ORDER BY {self.key}"
+        # In forms in which SQLite begins at the key, and not at a session's first message.
+        if within.user is not None:
+            source, order = f"({self._theirs(within)}) AS u CROSS JOIN {source} USING (session_id)", ""
+            after_own = "CASE session_id WHEN ? THEN ? ELSE {} END"
+            where = f"(agent_id, message_id) > ({after_own.format(repr(''))}, {after_own.format(-1)})"
+            theirs = (within.user, *(() if within.session_id is None else (within.session_id,)))
+            bounds = (*theirs, after.session_id, *after[:2], after.session_id, after.message_id)
+        elif within.session_id is not None:
+            where, bounds = "session_id = ? AND (agent_id, message_id) > (?, ?)", (within.session_id, *after[1:])
+        else:
             where, bounds = f"({self.key}) > (?, ?, ?)", after
-        else:  # in the form in which SQLite begins at the key, and not at the session's first message
-            where, bounds = "session_id = ? AND (agent_id, message_id) > (?, ?)", (session_id, *after[1:])
-        source = f"{self._messages} AS m"
         if holding is not None:
             source = f"{self.table} AS s CROSS JOIN {source} USING ({self.key})"
             lacking = "SELECT 1 FROM json_each(?) AS w WHERE instr(lower(s.text), w.value) = 0"
@@ -160,7 +184,7 @@ class Search(Texts):
         unread = f"({is_in_parts('data')} OR {is_odd('data')})"
         page = (
             f"SELECT {self.key}, {_described('data')}, coalesce({text_of('data')}, '') AS text, "
-            f"{unread} AS unread FROM {source} WHERE {where} ORDER BY {self.key} LIMIT ?"
+            f"{unread} AS unread FROM {source} WHERE {where} {order} LIMIT ?"
         )
         # As many as are within the bytes that one request answers.
         short = statement(
@@ -171,6 +195,14 @@ class Search(Texts):
             limit,
         )
         return rows_as(ScannedMessage, short)
+
+    def _theirs(self, within: Within) -> str:
+        """A user's newest sessions from an id on, in the order of their ids, which then is that of their messages."""
+        one = "" if within.session_id is None else " AND session_id = ?"
+        return (
+            f"SELECT session_id FROM (SELECT session_id FROM {self._sessions} WHERE user = ?{one} "
+            f"ORDER BY active DESC, session_id DESC LIMIT {SESSIONS_OF_USER}) WHERE session_id >= ? ORDER BY session_id"
+        )
 
 
 def _of_session(session_id: str | None, column: str) -> tuple[str, tuple[str, ...]]:
