@@ -29,19 +29,23 @@ class Web:
 
     Attributes:
         database: The database.
+        is_local: Whether it is no database of the service.
         sessions: Its administrative face.
     """
 
     def __init__(self, database: Any, **options: Any) -> None:
         self.database = database
+        self.is_local = not getattr(database, "loses_answers", False)
         self.sessions = PerSQLSessions(database)
         self.app = sessions_app(database, **{"user": header, **options})
         self._clients: list[httpx.AsyncClient] = []
 
-    def agent(self, session_id: str, *script: Reply, user: str | None = "ada", **about: Any) -> Any:
+    def agent(
+        self, session_id: str, *script: Reply, user: str | None = "ada", agent_id: str = "default", **about: Any
+    ) -> Any:
         """An agent of a session that is a user's."""
         manager = PerSQLSessionManager(session_id, self.database, user=user, **about)
-        return agent_of(ScriptedModel(list(script)))(manager)
+        return agent_of(ScriptedModel(list(script)), agent_id=agent_id)(manager)
 
     def as_user(self, name: str | None, app: Any = None) -> httpx.AsyncClient:
         """A client of a user's; None for somebody who is not logged in."""

@@ -21,7 +21,7 @@ from ..errors import named
 from .agents import Agent
 from .guards import ATTEMPTS, conflict, written
 from .listing import summary_of
-from .missing import absence, missing, no_session
+from .missing import absence, missing, no_session, several_agents
 
 if TYPE_CHECKING:
     from ..database.connector import Connector
@@ -123,11 +123,8 @@ def _agent(store: Connector[Tables], session_id: str, agent_id: str | None, at: 
     if not found.session:
         raise no_session(session_id)
     if agent_id is None and len(rows) != 1:
-        agents = ", ".join(repr(row.agent_id) for row in rows) or "none"
-        raise SessionException(
-            f"Session {named(session_id)} has {len(rows)} agents ({agents}), so `at` alone names no message: "
-            "say which with agent_id=. Nothing was changed."
-        )
+        so = ", so a position alone names no message"
+        raise several_agents(session_id, [row.agent_id for row in rows], so)
     absent = absence(found, session_id, rows[0].agent_id if rows else agent_id, at)
     if absent is not None:
         raise absent

@@ -16,7 +16,7 @@ from ..database.query import together
 from ..database.tables import History, Reading
 from ..errors import named
 from .agents import Agent
-from .missing import no_agent, no_session
+from .missing import no_agent, no_session, several_agents
 from .records import (
     FAR,
     ConversationPage,
@@ -136,10 +136,7 @@ class Backwards:
         if agent_id is not None and not rows:
             raise no_agent(session_id, agent_id)
         if len(rows) != 1:
-            agents = ", ".join(repr(row.agent_id) for row in rows) or "none"
-            raise SessionException(
-                f"Session {named(session_id)} has {len(rows)} agents ({agents}): say which with agent_id=."
-            )
+            raise several_agents(session_id, [row.agent_id for row in rows])
         return Agent.of(rows[0]), found
 
     def _whole(self, agent: Agent, position: int) -> list[TranscriptMessage]:

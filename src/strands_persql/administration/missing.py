@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from strands.types.exceptions import SessionException
@@ -12,6 +13,10 @@ from ..errors import named
 if TYPE_CHECKING:
     from ..database.connector import Connector
     from ..database.tables import Found, Tables
+
+
+class SeveralAgentsError(SessionException):
+    """A session has several agents, and none was named."""
 
 
 def missing(
@@ -51,3 +56,10 @@ def no_agent(session_id: str, agent_id: str) -> SessionException:
     return SessionException(
         f"Agent {named(agent_id)} does not exist in session {named(session_id)}. Get the session to see which do."
     )
+
+
+def several_agents(session_id: str, agent_ids: Sequence[str], so: str = "") -> SessionException:
+    """The error for a session that has not one agent alone, where none was named."""
+    kind = SeveralAgentsError if agent_ids else SessionException
+    agents = ", ".join(named(agent_id) for agent_id in agent_ids) or "none"
+    return kind(f"Session {named(session_id)} has {len(agent_ids)} agents ({agents}){so}: say which with agent_id=.")

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from uuid import uuid4
 
 from ..database.about import LONGEST_NAME, checked_text
 from ..database.connector import Connector
-from ..database.tables import Search, Tables, Within
+from ..database.tables import Newest, Search, Tables, Within, newest
 from ..engine.options import checked_session_id
 from . import arguments
 from .deleting import delete_rows
 from .forking import rewind
+from .missing import no_agent, several_agents
 from .owned import OwnedDatabase
+from .records import ConversationPage, MediaLink, MediaPart
 from .results import Deletion, SearchResult, SessionDetail, SessionPage, SessionSummary, Usage
 from .searching import scrub_index, search_of_user
 from .sessions import PerSQLSessions
+from .transfer import export_lines
 
 if TYPE_CHECKING:
     from ..client import Database
@@ -69,6 +72,11 @@ class UserSessions:
         self._store = Connector(database, Tables(table_prefix))
         self._index = Search(table_prefix)
 
+    @property
+    def user(self) -> str | None:
+        """The user's id; None for everyone."""
+        return self._user
+
     # Reading
 
     def list(
@@ -91,6 +99,51 @@ class UserSessions:
         """
         owned = self._owned(session_id, versioned=True)
         return VersionedDetail(self._face(owned).get(session_id), owned.version)
+
+    def messages(
+        self,
+        session_id: str,
+        *,
+        agent_id: str | None = None,
+        before: str | None = None,
+        limit: int = 50,
+        media: Literal["link", "inline"] | MediaLink = "link",
+    ) -> ConversationPage:
+        """A page of an agent's messages, from the newest backwards; see `PerSQLSessions.messages`."""
+        face = self._face(self._owned(session_id))
+        return face.messages(session_id, agent_id=agent_id, before=before, limit=limit, media=media)
+
+    def media(self, session_id: str, record_id: str, place: str, *, agent_id: str | None = None) -> MediaPart:
+        """An image, a document, a video or a sound of a message, with its bytes; see `PerSQLSessions.media`."""
+        return self._face(self._owned(session_id)).media(session_id, record_id, place, agent_id=agent_id)
+
+    def newest(self, session_id: str, *, agent_id: str | None = None) -> Newest:
+        """Where an agent's transcript ends by now; one request, which reads three rows.
+
+        Args:
+            session_id: The session.
+            agent_id: The agent; None where the session has one alone.
+
+        Raises:
+            SessionException: There is no such session, it is not the user's, it has no such agent or several.
+        """
+        store = self._connected(self._owned(session_id))
+        found = store.ask(newest(store.tables, session_id, agent_id))
+        if len(found) == 1:
+            return found[0]
+        if agent_id is not None:
+            raise no_agent(session_id, agent_id)
+        raise several_agents(session_id, [each.agent_id for each in found])
+
+    def export(self, session_id: str) -> Iterator[str]:
+        """All of a session as the lines of a `.jsonl` file (`PerSQLSessions.export`), each read as it is asked for.
+
+        Raises:
+            SessionConflictError: An agent wrote to the session meanwhile: the lines end without the last one.
+            SessionDataError: One of its rows can't be read.
+            SessionException: There is no such session, or it is not the user's, from any line on.
+        """
+        return export_lines(self._connected(self._owned(session_id)), session_id)
 
     def usage(self, session_id: str) -> Usage:
         """What a session has used; see `PerSQLSessions.usage`."""

@@ -9,6 +9,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
 from ..client import logger_of
+from ._answers import answer
+from ._openapi import document
 from ._operations import OPERATIONS
 from ._problems import INTERNAL, Problem, problem_of
 from ._router import Exchange, Operation, found
@@ -82,7 +84,8 @@ class App:
 
     def __init__(self, service: Service, operations: Sequence[Operation]) -> None:
         self._service = service
-        self._operations = tuple(operations)
+        self._told = tuple(operations)
+        self._operations = (*operations, Operation("GET", "/openapi.json", self._openapi))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -110,6 +113,9 @@ class App:
             if problem is None or problem.kind.status >= 500:
                 logger.exception("method=<%s> | a request failed", request.method)
             return (problem or Problem(INTERNAL)).response()
+
+    async def _openapi(self, exchange: Exchange) -> Response:
+        return answer(exchange.request, document(self._told, exchange.root))
 
 
 async def _live(receive: Receive, send: Send) -> None:

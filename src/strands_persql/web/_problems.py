@@ -9,6 +9,7 @@ from typing import NamedTuple
 from starlette.responses import Response
 from strands.types.exceptions import SessionException
 
+from ..administration.missing import SeveralAgentsError
 from ..administration.owned import ChangedError
 from ..errors import PerSQLError, RateLimitError, SessionConflictError, SessionDataError
 
@@ -106,6 +107,8 @@ def problem_of(error: Exception) -> Problem | None:
         return Problem(CONFLICT, headers={"Retry-After": "1"})
     if isinstance(error, SessionDataError):
         return Problem(UNREADABLE)
+    if isinstance(error, SeveralAgentsError):
+        return Problem(BAD_PARAMETER, "The session has several agents: name one with agent_id.")
     if isinstance(error, SessionException):
         return Problem(NOT_FOUND)
     if isinstance(error, PerSQLError):

@@ -7,7 +7,7 @@ read: `/sessions/a%2Fb` names the session `a/b`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
@@ -55,11 +55,14 @@ class Exchange:
         except ValueError:
             raise Problem(NOT_FOUND) from None
 
+    @property
+    def root(self) -> str:
+        """The path that this app is mounted under; empty where it is not."""
+        return quote(str(self.request.scope.get("root_path", "")).rstrip("/"))
+
     def address(self, *parts: str) -> str:
         """The path of something in this app, wherever that is mounted."""
-        return "/".join(
-            [self.request.scope.get("root_path", "").rstrip("/"), *(quote(part, safe="") for part in parts)]
-        )
+        return "/".join([self.root, *(quote(part, safe="") for part in parts)])
 
 
 @dataclass(frozen=True)
@@ -71,14 +74,24 @@ class Operation:
         path: The path, with `{name}` for a part that names something.
         answer: Answers a request.
         writes: Whether it changes something.
-        about: What the OpenAPI document says of it.
+        takes: Its parameters besides the path's, by their names in the OpenAPI document.
+        body: The schema of its body.
+        gives: What it answers, in words.
+        result: What it answers, as a dataclass.
+        status: The status of that.
+        media_type: The type of that.
     """
 
     method: str
     path: str
     answer: Callable[[Exchange], Awaitable[Response]]
     writes: bool = False
-    about: Mapping[str, Any] = field(default_factory=lambda: {})
+    takes: tuple[str, ...] = ()
+    body: Mapping[str, Any] | None = None
+    gives: str = ""
+    result: Any = None
+    status: int = 200
+    media_type: str = "application/json"
 
     @property
     def name(self) -> str:

@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from ..administration.users import EVERYONE, Everyone, UserSessions
 from ._problems import UNAUTHENTICATED, Problem
+from ._streams import Streams
 
 if TYPE_CHECKING:
     from ..client import Database
@@ -39,6 +40,7 @@ class Service:
         max_threads: How many calls to the database are under way at once; others wait.
         max_streams: How many streams are open at once.
         poll_seconds: How often a stream asks for new messages.
+        streams: The streams that are open.
     """
 
     database: Database
@@ -47,9 +49,11 @@ class Service:
     max_threads: int = 8
     max_streams: int = 100
     poll_seconds: float = 2.0
+    streams: Streams = field(init=False, repr=False)
     _limiter: RunVar[anyio.CapacityLimiter] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self.streams = Streams(self.max_streams)
         self._limiter = RunVar(f"threads of {id(self)}")
 
     def check(self) -> None:

@@ -6,8 +6,8 @@ its Graphs and Swarms by id. So the same session has the same checksum in every 
 
 from __future__ import annotations
 
-from ._export import export
+from ._export import export, export_lines
 from ._import import import_from
 from ._sources import Importable, opened
 
-__all__ = ["Importable", "export", "import_from", "opened"]
+__all__ = ["Importable", "export", "export_lines", "import_from", "opened"]

@@ -36,6 +36,7 @@ from ._history import History, HistoryPage, Neighbour
 from ._layout import STEPS, first_revision, revision_step
 from ._listing import Ids, Listing, Place, SessionRow
 from ._memories import FoundMemory, MemoryTables, MemoryText, memory_id
+from ._newest import Newest, newest
 from ._objects import Encoded, KeyScore, KeySize, ObjectTables, after_prefix, decoded, first_number
 from ._ownership import Ownership, Standing
 from ._parts import ChunkKind
@@ -80,6 +81,7 @@ __all__ = [
     "MessageKey",
     "MessagePage",
     "Neighbour",
+    "Newest",
     "ObjectTables",
     "Ownership",
     "PageEnd",
@@ -107,6 +109,7 @@ __all__ = [
     "first_revision",
     "lacks_secure_deletion",
     "memory_id",
+    "newest",
     "revision_step",
     "session_prefix",
     "without_deleted_words",
