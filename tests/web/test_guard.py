@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -26,9 +27,9 @@ BODIES = {"update_session": {"title": "mine"}, "fork_session": {}, "rewind_sessi
 OF_SESSION = [operation for operation in OPERATIONS if "{session_id}" in operation.path]
 QUERY = {"search_session": "?q=hello"}
 HOSTILE = [
-    "nowhere", "..", ".", "%", "_", "s%", "S", " s", "s ", "s\0", "\0", "s/../s", "a/b", "//", "ｓ", "é", "e\u0301", "🍵",
-    "'; --", "' OR 1=1", "\u202es", "s" * 900, "s" * 5000, "NULL", "null", "*", "s\n", "no such table", "UNIQUE constraint failed",
-    "NOT NULL constraint failed", "0", "true",
+    "nowhere", "..", ".", "%", "_", "s%", "S", " s", "s ", "s\0", "\0", "s/../s", "a/b", "//", "\uff53", "é",
+    "e\u0301", "🍵", "'; --", "' OR 1=1", "\u202es", "s" * 900, "s" * 5000, "NULL", "null", "*", "s\n", "0", "true",
+    "no such table", "UNIQUE constraint failed", "NOT NULL constraint failed",
 ]  # fmt: skip
 
 
@@ -36,7 +37,7 @@ def address(operation: Any, session_id: str) -> str:
     """The path of an operation on a session."""
     # What is all dots a client takes for a step in the path, unless it is escaped.
     escaped = quote(session_id, safe="") if session_id.strip(".") else session_id.replace(".", "%2E")
-    path = operation.path.replace("{session_id}", escaped)
+    path = str(operation.path).replace("{session_id}", escaped)
     return path.replace("{record_id}", "0").replace("{place}", "1") + QUERY.get(operation.name, "")
 
 
@@ -93,7 +94,7 @@ async def test_hostile_ids_are_their_owners(web: Web) -> None:
 
 
 async def test_cursors_open_nothing(web: Web) -> None:
-    """A cursor of another user's list, one made up, and an id as a cursor show the caller's own sessions, or nothing."""
+    """A cursor of another user's list, one made up, and an id as a cursor show the caller's own, or nothing."""
     for number in range(3):
         web.agent(f"a{number}", text("fine"))("hello")
         web.agent(f"b{number}", text("fine"), user="bob")("hello")
@@ -129,7 +130,9 @@ class Handover:
     def batch(self, statements: Any, *, transaction: bool = False) -> Any:
         """One request."""
         if self.until == 0:
-            said = '{"message":{"role":"user","content":[{"text":"hello from bob"}]},"message_id":2,"created_at":"2030"}'
+            said = (
+                '{"message":{"role":"user","content":[{"text":"hello from bob"}]},"message_id":2,"created_at":"2030"}'
+            )
             self.inner.batch(
                 [
                     {"sql": "UPDATE strands_sessions SET user = 'bob', title = 'bob''s' WHERE session_id = 's'"},
@@ -182,13 +185,16 @@ async def test_what_changes_hands_is_closed(operation: Any) -> None:
 
 
 @given(
-    users=st.dictionaries(st.sampled_from(["a", "b", "A", "a/", "ä"]), st.sampled_from(["ada", "bob", None]), max_size=4),
+    users=st.dictionaries(
+        st.sampled_from(["a", "b", "A", "a/", "ä"]), st.sampled_from(["ada", "bob", None]), max_size=4
+    ),
     caller=st.sampled_from(["ada", "bob", "ADA", "nobody", "' OR 1=1 --", "%"]),
     operation=st.sampled_from(OF_SESSION),
     asked=st.sampled_from(["a", "b", "A", "a/", "ä", "c"]),
 )
 def test_only_the_owner_is_answered(users: dict[str, str | None], caller: str, operation: Any, asked: str) -> None:
     """Whoever asks for whichever session: it is answered exactly where it is the caller's."""
+
     async def check() -> None:
         web = Web(local())
         for name, user in users.items():
@@ -207,6 +213,11 @@ def test_only_the_owner_is_answered(users: dict[str, str | None], caller: str, o
 # Who sends a request
 
 
+def says(word: Any, _: Request) -> Any:
+    """What a callable may answer."""
+    return word
+
+
 async def test_the_callable_may_be_a_coroutine_and_fail(caplog: pytest.LogCaptureFixture) -> None:
     """What it raises is told to nobody; None and only None is somebody who is not logged in."""
     web = Web(local())
@@ -223,7 +234,8 @@ async def test_the_callable_may_be_a_coroutine_and_fail(caplog: pytest.LogCaptur
 
     app = sessions_app(web.database, user=ada)
     assert (await web.as_user(None, app).get("/sessions/s")).status_code == 200
-    for user in (broken, broken_too, lambda _: 7, lambda _: "", lambda _: " ", lambda _: "\ud800", lambda _: True):
+    wrong: list[Any] = [broken, broken_too, *(partial(says, word) for word in (7, "", " ", "\ud800", True))]
+    for user in wrong:
         app = sessions_app(web.database, user=user)
         for path in ("/sessions/s", "/sessions", "/nowhere"):
             answer = await web.as_user("ada", app).get(path)

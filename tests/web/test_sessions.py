@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from typing import Any
 
 from strands_persql import PerSQLSessions
 
@@ -111,10 +112,23 @@ async def test_a_session_is_renamed_and_tagged(web: Web) -> None:
     web.agent("s", text("fine"))("hello")
     ada = web.as_user("ada")
     changed = await ada.patch("/sessions/s", json={"title": "Tea", "tags": ["b", "a"], "metadata": {"n": 1}})
-    assert (changed.json()["title"], changed.json()["tags"], changed.json()["metadata"]) == ("Tea", ["a", "b"], {"n": 1})
+    assert (changed.json()["title"], changed.json()["tags"], changed.json()["metadata"]) == (
+        "Tea",
+        ["a", "b"],
+        {"n": 1},
+    )
     assert (await ada.patch("/sessions/s", json={"title": None})).json()["title"] == "hello"
     assert (await ada.get("/sessions/s")).json()["tags"] == ["a", "b"]
-    for body in ({"user": "bob"}, {"title": 1}, {"title": True}, {"tags": [1]}, {"tags": "a"}, {"title": " "}, []):
+    wrong: list[Any] = [
+        {"user": "bob"},
+        {"title": 1},
+        {"title": True},
+        {"tags": [1]},
+        {"tags": "a"},
+        {"title": " "},
+        [],
+    ]
+    for body in wrong:
         refused = await ada.patch("/sessions/s", json=body)
         assert (refused.status_code, refused.json()["type"]) == (400, "urn:strands-persql:problem:bad-body"), body
     assert web.sessions.get("s").user == "ada"
@@ -133,7 +147,9 @@ async def test_a_session_is_forked_rewound_and_deleted(web: Web) -> None:
     assert (await ada.post("/sessions/s/fork", json={})).json()["messages"] == 4
     assert (await ada.post("/sessions/s/rewind", json={"to": 1})).status_code == 204
     assert (await ada.get("/sessions/s")).json()["agents"][0]["live"] == 2
-    for body in ({}, {"to": -1}, {"to": "1"}, {"to": 2**53}, {"to": 1, "at": 1}):
+    assert (await ada.post("/sessions/s/rewind", json={"before": 0})).status_code == 204
+    assert (await ada.get("/sessions/s")).json()["agents"][0]["live"] == 0
+    for body in ({}, {"to": 1, "before": 0}, {"to": -1}, {"to": "1"}, {"to": 2**53}, {"to": 1, "at": 1}):
         assert (await ada.post("/sessions/s/rewind", json=body)).status_code == 400, body
     assert (await ada.post("/sessions/s/rewind", json={"to": 99})).status_code == 404
     assert (await ada.delete("/sessions/s")).status_code == 204

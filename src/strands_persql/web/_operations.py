@@ -43,9 +43,10 @@ _FORK = _object(
 _REWIND = {
     **_object(
         to={**_POSITION, "description": "The position of the message that is to be the last."},
+        before={**_POSITION, "description": "Instead of to, the position of the first message that goes."},
         agent_id={"type": ["string", "null"], "description": "The agent; needed where the session has several."},
     ),
-    "required": ["to"],
+    "oneOf": [{"required": ["to"]}, {"required": ["before"]}],
 }
 
 OPERATIONS = (
