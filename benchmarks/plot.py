@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from .contenders import OURS, TITLES
@@ -45,6 +46,7 @@ def draw(results: dict[str, Any], folder: Path) -> list[Path]:
         f"{machine['python']} · {machine['cores']} cores",
         fontsize="small",
     )
-    path = folder / "turns.png"
-    figure.savefig(path, dpi=130)
+    path = folder / "turns.svg"
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "turns"}):
+        figure.savefig(path, metadata={"Date": None})
     return [path]
