@@ -137,14 +137,8 @@ class Answers:
                 agent = self._make_agent(session_manager=session, hooks=[answer], agent_id=AGENT)
                 async for event in agent.stream_async(prompt):
                     answer.hear(event, agent)
-        except SessionConflictError:
-            problem = "This conversation was changed elsewhere meanwhile. Nothing was overwritten; ask again."
-        except PerSQLError:
-            logger.exception("a conversation could not be stored")
-            problem = "The database could not be reached. What is shown here after a reload is what was stored."
-        except Exception:
-            logger.exception("a question was not answered")
-            problem = "The model could not answer. Edit your message to ask again."
+        except Exception as error:
+            problem = problem_of(error)
         finally:
             del self._running[user, session_id]  # whoever hears of the end may ask at once
             answer.add("end", stopped=answer.stopped, problem=problem)
@@ -157,3 +151,15 @@ class Answers:
         last = session.agents[0].messages - 1
         kept = [ends for ends in session.metadata.get("taken_back", []) if ends[0] < message_id]
         sessions.update(session_id, metadata={**session.metadata, "taken_back": [*kept, [message_id, last]]})
+
+
+def problem_of(error: Exception) -> str:
+    """Return what the page says of a failure; what a hook raises, Strands wraps."""
+    for each in (error, error.__cause__):
+        if isinstance(each, SessionConflictError):
+            return "This conversation was changed elsewhere meanwhile. Nothing was overwritten; ask again."
+        if isinstance(each, PerSQLError):
+            logger.error("a conversation could not be stored", exc_info=error)
+            return "The database could not be reached. What is shown here after a reload is what was stored."
+    logger.error("a question was not answered", exc_info=error)
+    return "The model could not answer. Edit your message to ask again."

@@ -22,10 +22,10 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 import uvicorn
-from answers import AGENT, Answer, AnsweringError, Answers
+from answers import Answer, AnsweringError, Answers
 from chat_model import TOOLS, ChatModel
 from fastapi import Body, FastAPI, Header, HTTPException, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from guard import Guard
 from login import Login, kept_secret
@@ -33,7 +33,7 @@ from strands import Agent
 from strands.models import Model
 from strands.types.exceptions import SessionException
 
-from strands_persql import PerSQL, PerSQLSessions
+from strands_persql import PerSQL
 from strands_persql.client import Database
 from strands_persql.web import UserSessions, sessions_app
 
@@ -70,7 +70,7 @@ def create_app(database: Database, secret: bytes, *, pace: float = 0.04) -> Fast
     add_login(app, login)
     add_answers(app, login, answers, database)
 
-    # Lists, renames, copies and deletes conversations, and looks whose they are.
+    # Lists, shows, renames, copies and deletes conversations, and looks whose they are.
     app.mount("/api", sessions_app(database, user=login.user_of))
     app.mount("/", StaticFiles(directory=HERE / "static", html=True))
     return app
@@ -112,6 +112,7 @@ def add_answers(app: FastAPI, login: Login, answers: Answers, database: Database
         except (SessionException, ValueError):
             raise HTTPException(404, "There is no such conversation.") from None
 
+    # [ask]
     @app.post("/api/ask", status_code=201)
     async def begin(request: Request, prompt: Prompt) -> dict[str, str]:
         """Begin a conversation; its id can't be guessed."""
@@ -132,6 +133,7 @@ def add_answers(app: FastAPI, login: Login, answers: Answers, database: Database
             raise HTTPException(409, "The last message is still being answered.") from None
         return {"session_id": session_id}
 
+    # [/ask]
     @app.get("/api/answers/{session_id}")
     async def follow(request: Request, session_id: str, last_event_id: Annotated[int, Header(ge=0)] = 0) -> Response:
         """The answer under way as server-sent events, from its first word on; 204 where there is none."""
@@ -153,15 +155,6 @@ def add_answers(app: FastAPI, login: Login, answers: Answers, database: Database
             await check_owner(user, session_id)
         else:
             answer.stop()
-
-    @app.get("/api/sessions/{session_id}/messages")
-    async def messages(request: Request, session_id: str, before: str | None = None) -> JSONResponse:
-        """A page of messages, the newest last."""
-        await check_owner(user_of(request), session_id)
-        page = await asyncio.to_thread(
-            PerSQLSessions(database).messages, session_id, agent_id=AGENT, before=before, limit=50
-        )
-        return JSONResponse(page.to_json())
 
 
 async def server_sent(answer: Answer, start: int) -> AsyncIterator[str]:

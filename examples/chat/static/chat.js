@@ -79,7 +79,9 @@ function shown(message) {
     made.append(tool);
   }
   if (message.metadata.stopped) made.append(element("p", { className: "note", textContent: "stopped" }));
-  if (message.message_id === null || message.parts.some((part) => part.type === "tool_call")) return made;
+  // What the model sees no more (a long history is trimmed) can be read, and not gone back to.
+  if (!message.in_window || message.message_id === null) return made;
+  if (message.parts.some((part) => part.type === "tool_call")) return made; // a copy would end before its result
   const actions = element("div", { className: "actions" });
   if (message.role === "user") actions.append(action("Edit", "Edit this message", () => edit(message, made)));
   else actions.append(action("Copy from here", "Go on in a copy that ends here", () => fork(message.message_id)));
