@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from starlette.requests import Request
 
 from strands_persql import PerSQLSessionManager, PerSQLSessions
@@ -31,7 +34,10 @@ class Web:
         database: The database.
         is_local: Whether it is no database of the service.
         sessions: Its administrative face.
+        emulator: The service, where it is a database of that.
     """
+
+    emulator: Emulator
 
     def __init__(self, database: Any, **options: Any) -> None:
         self.database = database
@@ -61,11 +67,17 @@ class Web:
             await client.aclose()
 
 
+def remotely(emulator: Emulator) -> Web:
+    """A database of the service."""
+    web = Web(emulator.database())
+    web.emulator = emulator
+    return web
+
+
 @pytest.fixture(params=["local", "remote"])
 async def web(request: pytest.FixtureRequest) -> AsyncIterator[Web]:
     """A local database, and one of the service."""
-    database = local() if request.param == "local" else request.getfixturevalue("emulator").database()
-    web = Web(database)
+    web = Web(local()) if request.param == "local" else remotely(request.getfixturevalue("emulator"))
     yield web
     await web.close()
 
@@ -73,6 +85,47 @@ async def web(request: pytest.FixtureRequest) -> AsyncIterator[Web]:
 @pytest.fixture
 async def remote(emulator: Emulator) -> AsyncIterator[Web]:
     """A database of the service."""
-    web = Web(emulator.database())
+    web = remotely(emulator)
     yield web
     await web.close()
+
+
+class WebServer:
+    """A real server on a free loopback port, for what a test can't see without one.
+
+    Attributes:
+        url: Its address.
+        apps: Its apps, by the names that they are mounted under.
+    """
+
+    def __init__(self) -> None:
+        self.apps: dict[str, Any] = {}
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(128)
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        config = uvicorn.Config(
+            self._app, interface="asgi3", http="h11", ws="none", lifespan="off", log_config=None, log_level="critical",
+            access_log=False,
+            timeout_graceful_shutdown=1,
+        )  # fmt: skip
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]}, daemon=True)
+        self._thread.start()
+
+    async def _app(self, scope: Any, receive: Any, send: Any) -> None:
+        name = scope["path"].split("/")[1]
+        await self.apps[name]({**scope, "root_path": f"/{name}"}, receive, send)
+
+    def close(self) -> None:
+        """Close the port and all connections."""
+        self._server.should_exit = True
+        self._thread.join()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[WebServer]:
+    """A real server, for all tests."""
+    server = WebServer()
+    yield server
+    server.close()

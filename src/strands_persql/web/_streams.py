@@ -21,13 +21,18 @@ class Streams:
         self._most = most
         self._open: Counter[object] = Counter()
 
+    @property
+    def open(self) -> int:
+        """How many are open."""
+        return self._open.total()
+
     def check(self, caller: object) -> None:
         """Find out whether one more may be opened.
 
         Raises:
             Problem: There are too many.
         """
-        if self._open.total() >= self._most or self._open[caller] >= MOST_OF_USER:
+        if self.open >= self._most or self._open[caller] >= MOST_OF_USER:
             raise Problem(TOO_MANY_STREAMS, headers={"Retry-After": "10"})
 
     def begin(self, caller: object) -> None:

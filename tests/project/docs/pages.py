@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[3]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 
-_FENCE = re.compile(r"(?P<indent> *)(?P<fence>```+)(?P<language>[\w{}-]*)[^\n]*$")
+_FENCE = re.compile(r"(?P<indent> *)(?P<fence>```+)(?P<language>[\w{}-]*) *(?P<argument>[^\n]*)$")
 _NOTE = re.compile(r"<!--\s*(?P<name>[\w ]+?)(?::\s*(?P<value>.*?))?\s*-->$")
 
 
@@ -25,6 +25,7 @@ class Block:
         line: The number of its first line in the page, from 1.
         notes: The comments right before it, `<!-- needs: strands.storage -->`, by name.
         output: What stands in the `text` block right behind it: what it prints.
+        argument: What stands behind the language.
     """
 
     language: str
@@ -32,6 +33,7 @@ class Block:
     line: int
     notes: dict[str, str]
     output: str | None = None
+    argument: str = ""
 
 
 def blocks(text: str) -> list[Block]:
@@ -58,7 +60,7 @@ def blocks(text: str) -> list[Block]:
             number += 1
         code = "\n".join(each.removeprefix(fence["indent"]) for each in lines[first:number]) + "\n"
         number += 1
-        block = Block(fence["language"], code, first + 1, notes)
+        block = Block(fence["language"], code, first + 1, notes, argument=fence["argument"])
         if block.language == "text" and adjacent and found[-1].language == "python":
             before = found[-1]
             found[-1] = Block(before.language, before.code, before.line, before.notes, code)

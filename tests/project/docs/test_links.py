@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,7 @@ from .pages import (
     PAGES,
     ROOT,
     anchors,
+    blocks,
     links,
     prose,
 )
@@ -70,3 +72,22 @@ def test_pages_are_well_formed(page: Path) -> None:
         assert all(after <= before + 1 for before, after in pairwise(levels))
     long = [n for n, line in enumerate(prose(text).splitlines(), 1) if len(line) > 120 and "|" not in line]
     assert not long
+
+
+def test_included_code_is_there() -> None:
+    """What a page includes from a file stands in that file, under the names that the page has for it."""
+    included = [
+        (page, block)
+        for page in PAGES
+        for block in blocks(page.read_text("utf-8"))
+        if block.language == "{literalinclude}"
+    ]
+    assert included
+    for page, block in included:
+        text = (page.parent / block.argument).read_text("utf-8")
+        options = dict(re.findall(r"^:([\w-]+): *(.*?) *$", block.code, re.MULTILINE))
+        tree: ast.AST = ast.parse(text)
+        for name in filter(None, options.get("pyobject", "").split(".")):
+            tree = next(each for each in ast.walk(tree) if getattr(each, "name", None) == name)
+        for mark in ("start-after", "end-before"):
+            assert options.get(mark, "").strip('"') in text, f"{page.name}:{block.line}"

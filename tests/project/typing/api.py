@@ -7,6 +7,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+from starlette.applications import Starlette
+from starlette.requests import Request
 from strands import Agent
 from strands.hooks import HookRegistry
 from strands.memory.types import MemoryEntry, MemoryStore
@@ -39,8 +41,12 @@ from strands_persql import (
     Statement,
     TransportError,
 )
-from strands_persql.administration.records import ToolCallPart
+from strands_persql.administration.owned import ChangedError
+from strands_persql.administration.records import ConversationPage, MediaPart, ToolCallPart
+from strands_persql.administration.results import Deletion, SearchResult, SessionPage, SessionSummary
+from strands_persql.administration.users import UserSessions, VersionedDetail
 from strands_persql.testing import VOLATILE, stored_rows
+from strands_persql.web import EVERYONE, sessions_app
 
 
 class SdkLikeHandle:
@@ -193,6 +199,36 @@ def testing() -> None:
     exported: list[str] = strands_persql.__all__
     masked: set[str] = set(VOLATILE)
     print(tables, exported, masked)
+
+
+async def who(request: Request) -> str | None:
+    """The user of a request."""
+    return request.headers.get("x-user")
+
+
+def web(database: Database) -> None:
+    """The sessions of one user, as methods and over HTTP."""
+    sessions = UserSessions(database, "ada", table_prefix="app_")
+    user: str | None = sessions.user
+    page: SessionPage = sessions.list(tag="work", order="id", limit=20, after=None)
+    found: VersionedDetail = sessions.get(page.sessions[0].session_id)
+    messages: ConversationPage = sessions.messages("s", agent_id="a", before="12", limit=20, media="inline")
+    part: MediaPart = sessions.media("s", messages.messages[0].id, "1")
+    last: int = sessions.newest("s", agent_id="a").last
+    hits: SearchResult = sessions.search("tea", session_id="s", limit=5, max_scanned=100)
+    tokens: int = sessions.usage("s").input_tokens
+    lines: list[str] = list(sessions.export("s"))
+    try:
+        sessions.update("s", title=None, tags=["work"], metadata={}, unchanged=found.version)
+    except ChangedError as error:
+        print(error, user, part, last, hits, tokens, lines)
+    copy: SessionSummary = sessions.fork("s", agent_id="a", at=3)
+    sessions.rewind(copy.session_id, None, to=1, unchanged=found.version)
+    deletion: Deletion = sessions.delete("s", unchanged=found.version)
+    print(deletion, UserSessions(database, EVERYONE).list(user="bob"))
+    app: Starlette = Starlette()
+    app.mount("/chats", sessions_app(database, user=who, read_only=True, without=["export_session"], max_threads=4))
+    app.mount("/all", sessions_app(database, user=lambda request: EVERYONE, max_streams=5, poll_seconds=1.5))
 
 
 def administration() -> None:
