@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from strands_persql import Database
-from strands_persql.web import sessions_app
+from strands_persql.administration.users import UserSessions
+from strands_persql.database.tables import _search
+from strands_persql.web import EVERYONE, sessions_app
 from strands_persql.web._operations import OPERATIONS
 
 from ..agents.scripted import text
@@ -245,3 +247,54 @@ async def test_the_callable_may_be_a_coroutine_and_fail(caplog: pytest.LogCaptur
     assert (refused.status_code, refused.json()["type"]) == (401, "urn:strands-persql:problem:unauthenticated")
     assert "www-authenticate" in refused.headers
     await web.close()
+
+
+# Search
+
+
+async def test_long_messages_are_searched_for_their_user(web: Web) -> None:
+    """A message in parts is read whole, in a request of its own, and for its user alone."""
+    web.agent("s", text("tea " + "x" * 1_200_000))("hello")
+    web.agent("b", text("tea " + "x" * 1_200_000), user="bob")("hello")
+    for user, session_id in (("ada", "s"), ("bob", "b")):
+        found = (await web.as_user(user).get("/search", params={"q": "tea"})).json()
+        assert [each["session_id"] for each in found["hits"]] == [session_id]
+
+
+async def test_a_search_reads_its_users_messages_alone(remote: Web) -> None:
+    """However many there are of others, and however long; and no more than it says of the user's own."""
+    for name in ("one", "two"):
+        remote.agent(name, *[text("fine")] * 3)("hello")
+    ada = remote.as_user("ada")
+
+    async def cost() -> tuple[int, int]:
+        remote.emulator.reset()
+        assert len((await ada.get("/search", params={"q": "hello"})).json()["hits"]) == 2
+        return remote.emulator.billing.requests, remote.emulator.billing.rows_read
+
+    alone = await cost()
+    copied = "SELECT 'b' || n.value || session_id, 'bob', data FROM strands_sessions, json_each(?) AS n"
+    remote.database.query(f"INSERT INTO strands_sessions (session_id, user, data) {copied}", [str(list(range(90)))])
+    said = "SELECT 'b' || n.value || session_id, agent_id, message_id, data FROM strands_messages, json_each(?) AS n"
+    remote.database.query(
+        f"INSERT INTO strands_messages (session_id, agent_id, message_id, data) {said}", [str(list(range(90)))]
+    )
+    assert await cost() == alone
+    few = UserSessions(remote.database, "ada").search("hello", max_scanned=1)
+    assert (len(few.hits), few.scanned, few.complete) == (1, 1, False)
+
+
+def test_a_users_newest_sessions_are_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of somebody with very many, the newest; and the answer says that there are more."""
+    monkeypatch.setattr(_search, "SESSIONS_OF_USER", 2)
+    web = Web(local())
+    for number, name in enumerate(("c", "b", "a")):
+        web.agent(name, text("fine"))("hello")
+        web.database.query("UPDATE strands_sessions SET active = ? WHERE session_id = ?", [f"{number}", name])
+    sessions = UserSessions(web.database, "ada")
+    found = sessions.search("hello")
+    assert ([each.session_id for each in found.hits], found.complete) == (["a", "b"], False)
+    assert sessions.search("hello", session_id="c").complete
+    web.sessions.delete("b")
+    assert sessions.search("hello").complete
+    assert [each.session_id for each in UserSessions(web.database, EVERYONE).search("hello").hits] == ["a", "c"]
