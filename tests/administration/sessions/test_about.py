@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 import json
+import re
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,14 @@ from typing import Any
 import pytest
 from strands import Agent
 from strands.multiagent import GraphBuilder
+from strands.session import FileSessionManager
 from strands.types.exceptions import SessionException
 
 from strands_persql import PerSQL, PerSQLHooks, PerSQLSessionManager, PerSQLSessions, SessionDataError
 from strands_persql.administration.doctor import examine
 from strands_persql.administration.titles import cut
 from strands_persql.administration.transfer._items import Checksum, agent_item, message_item
+from strands_persql.administration.viewer import session_html
 from strands_persql.database.tables import Ids, Listing, Tables
 from strands_persql.database.tables import Place as Position
 from strands_persql.testing import stored_rows
@@ -161,6 +165,39 @@ def test_what_a_redaction_replaces_is_not_shown(place: Place, long: str) -> None
     (found,) = place.sessions.list().sessions
     assert SECRET not in found.title + found.preview
     assert found.title == ("" if long else "[blocked]")
+
+
+def test_a_folder_carries_it(place: Place, tmp_path: Path) -> None:
+    """In a file of its own, which Strands' manager leaves alone; one that can't be read is named."""
+    opened(place, "s", text("fine"), **WORDS)("how are you?")
+    opened(place, "plain", text("fine"))("how are you?")
+    place.sessions.export("s", tmp_path / "out")
+    place.sessions.export("plain", tmp_path / "out")
+    place.sessions.export("s", tmp_path / "out")  # what is there already is the same
+    assert len(Agent(session_manager=FileSessionManager("s", storage_dir=str(tmp_path / "out"))).messages) == 2
+    assert not (tmp_path / "out" / "session_plain" / "about.json").exists()
+    place.sessions.import_from(tmp_path / "out", session_id="s", new_id="back")
+    assert known(place, "back") == known(place, "s")
+    place.sessions.update("s", title="Coffee")
+    with pytest.raises(SessionDataError, match="holds something else"):
+        place.sessions.export("s", tmp_path / "out")
+    place.sessions.update("s", title=None, user=None, tags=None, metadata=None)
+    with pytest.raises(SessionDataError, match="holds something else"):
+        place.sessions.export("s", tmp_path / "out")
+    about = tmp_path / "out" / "session_s" / "about.json"
+    for wrong in ("[]", "{", '{"user": 7}', '{"tags": "x"}'):
+        about.write_text(wrong)
+        with pytest.raises(SessionDataError, match=r"about\.json"):
+            place.sessions.import_from(tmp_path / "out", session_id="s", new_id="again")
+
+
+def test_the_page_shows_it(place: Place) -> None:
+    """The HTML page of a session says whose it is and what it is called, whatever stands there."""
+    opened(place, "s", text("fine"), **{**WORDS, "user": "<b>ada", "title": "<i>Tea"})("how are you?")
+    page = session_html(place.sessions, "s")
+    (about,) = re.findall(r'<p class="about">(.*?)</p>', page, re.DOTALL)
+    words = html.unescape(re.sub(r"<[^>]*>", "", about)).split()
+    assert words == ["<i>Tea", "User", "<b>ada", "draft", "work"]
 
 
 def test_what_is_held_back_makes_no_title(place: Place) -> None:

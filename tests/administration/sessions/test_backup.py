@@ -122,6 +122,7 @@ def test_a_copy_of_what_is_written_meanwhile(remote: Place, tmp_path: Path) -> N
     database = remote.store.database()
     changes = [
         "UPDATE strands_agents SET revision = revision + 1 WHERE session_id = 's'",
+        "UPDATE strands_sessions SET user = 'ada', title = 'Tea' WHERE session_id = 's'",
         "UPDATE strands_chunks SET generation = 'new' WHERE session_id = 't'",
         "DELETE FROM strands_sessions WHERE session_id = 't'",
         "DELETE FROM strands_agents WHERE session_id = 't'",

@@ -2,10 +2,13 @@
 
 ```
 <storage_dir>/session_<id>/session.json
+                           about.json
                            agents/agent_<id>/agent.json
                                              messages/message_<n>.json
                            multi_agents/multi_agent_<id>/multi_agent.json
 ```
+`about.json` is this package's own: whose the session is, and what people call it. Strands' managers leave it alone.
+
 Source: `strands/session/file_session_manager.py` and `s3_session_manager.py`, the same from Strands 1.42 to 1.62.
 """
 
@@ -16,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Protocol
 
+from ...database.about import About
 from ...database.tables import Kind
 from ...errors import SessionDataError, named
 from ._items import (
@@ -33,6 +37,7 @@ from ._items import (
 
 SESSION = "session_"
 HEAD = "session.json"
+ABOUT = "about.json"
 
 _POSITION = re.compile(r"message_([0-9]{1,18})\.json")
 
@@ -79,6 +84,14 @@ class Files(Protocol):
         """
         ...
 
+    def about(self, session: str) -> About:
+        """Whose the session in a folder is, and what people call it, where an export has left that.
+
+        Raises:
+            SessionDataError: It can't be read.
+        """
+        return About()
+
     def read_many(self, paths: Iterable[str]) -> Iterator[Document]:
         """Files in their order."""
         ...
@@ -121,7 +134,7 @@ def session_items(files: Files, folder: str) -> Iterator[Item]:
     Raises:
         SessionDataError: A file is missing, or can't be read.
     """
-    yield HeadItem(files.read(f"{folder}{HEAD}"))
+    yield HeadItem(files.read(f"{folder}{HEAD}"), files.about(folder))
     for agent_id in files.folders(f"{folder}agents/agent_"):
         messages = _messages(files, folder, agent_id)
         path = folder + state_path("agent", agent_id)

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ...client import make_private_folder, open_privately
+from ...database.about import About
 from ...errors import SessionDataError, named
-from ._files import HEAD, SESSION, Files, FilesSource, message_path, session_items, state_path
+from ._files import ABOUT, HEAD, SESSION, Files, FilesSource, message_path, session_items, state_path
 from ._items import (
     Checksum,
     Document,
@@ -21,6 +22,7 @@ from ._items import (
     MessageItem,
     StateItem,
     Target,
+    checked_about,
     decoded_object,
     malformed,
     shortened,
@@ -96,6 +98,11 @@ class Folder(Files):
         except FileNotFoundError as error:
             raise malformed(str(file), "there is no such file") from error
 
+    def about(self, session: str) -> About:
+        path = f"{session}{ABOUT}"
+        there = ABOUT in self.names(session)
+        return checked_about(self.read(path), self.where(path)) if there else About()
+
     def read_many(self, paths: Iterable[str]) -> Iterator[Document]:
         return map(self.read, paths)
 
@@ -157,6 +164,7 @@ class FolderTarget(Target):
         for item in items:
             if isinstance(item, HeadItem):
                 self._write(folder / HEAD, item.data)
+                self._write_about(folder / ABOUT, item.about)
             elif isinstance(item, MessageItem):
                 written += self._write(folder / message_path(item.agent_id, item.message_id), item.both)
             elif isinstance(item, StateItem):  # Strands' folders have no place for objects
@@ -182,6 +190,12 @@ class FolderTarget(Target):
         if not self._in_place:
             _check_no_link(folder)
             folder.mkdir(mode=0o700, exist_ok=True)
+
+    def _write_about(self, file: Path, about: About) -> None:
+        # When it was active changes again and again, and its documents tell it too.
+        known = {name: value for name, value in about.document.items() if name != "active"}
+        if known or file.exists():
+            self._write(file, known)
 
     def _write(self, file: Path, document: Document) -> bool:
         """Write a file; False where it stands there already."""

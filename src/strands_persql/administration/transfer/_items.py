@@ -303,6 +303,18 @@ def checked_object(value: object, where: str) -> Document:
     raise malformed(where, f"it is no JSON object but {type(value).__name__}")
 
 
+def checked_about(value: object, where: str) -> About:
+    """What is known about a session, from what its `document` made.
+
+    Raises:
+        SessionDataError: It is something else.
+    """
+    try:
+        return About.of_document(checked_object(value, where))
+    except (TypeError, ValueError) as error:
+        raise malformed(where, f"whose the session is, and what it is called, can't be read: {error}") from error
+
+
 def agent_item(agent_id: str, data: Document, where: str, live_window: object = None) -> StateItem:
     """An agent, from its document and its live window's decoded JSON.
 

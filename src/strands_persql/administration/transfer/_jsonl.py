@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import TextIO, cast
 
 from ...client import make_private_folder, open_privately
-from ...database.about import About
 from ...database.encoding import encode
 from ...database.tables import Encoded, SessionObjects, decoded
 from ...errors import SessionDataError, named
@@ -41,6 +40,7 @@ from ._items import (
     StateItem,
     Target,
     agent_item,
+    checked_about,
     checked_object,
     checked_position,
     decoded_object,
@@ -137,7 +137,7 @@ def _items(where: str, head: Document, lines: Iterator[tuple[str, Document]]) ->
             else than what was written.
     """
     session_id: str = head["session_id"]
-    yield HeadItem(checked_object(head.get("session"), where), _about(head.get("about", {}), where))
+    yield HeadItem(checked_object(head.get("session"), where), checked_about(head.get("about", {}), where))
     checksum = Checksum()
     kind, owner, position = "", "", -1
     for where, line in lines:
@@ -199,13 +199,6 @@ def _state(line: Document, where: str) -> StateItem:
     if not isinstance(updated_at, str):
         raise malformed(where, "a time is a string")
     return StateItem("multi_agent", owner, data, updated_at=updated_at)
-
-
-def _about(value: object, where: str) -> About:
-    try:
-        return About.of_document(checked_object(value, where))
-    except (TypeError, ValueError) as error:
-        raise malformed(where, f"whose the session is, and what it is called, can't be read: {error}") from error
 
 
 def _object(line: Document, where: str) -> ObjectItem:

@@ -120,9 +120,17 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """All of the page."""
+    """All of the page.
+
+    Attributes:
+        title: The one it was given, or what its first prompt begins with; empty where neither is there.
+        user: Whose it is; empty where it is nobody's.
+    """
 
     session_id: str
+    title: str
+    user: str
+    tags: tuple[str, ...]
     created: Moment | None
     last_active: Moment | None
     figures: tuple[Figure, ...]
@@ -159,6 +167,9 @@ def session_view(sessions: SessionReader, session_id: str) -> Session:
 
     return Session(
         session_id=session_id,
+        title=detail.title,
+        user=detail.user or "",
+        tags=detail.tags,
         created=moment(detail.created_at),
         last_active=moment(detail.last_active),
         figures=_figures(usage, detail),

@@ -86,7 +86,7 @@ class StoredTable(NamedTuple):
 def find_stored(prefix: str) -> Query[list[StoredTable]]:
     """The tables that there are under a prefix; those of sessions, of which each has a part, stand together."""
     tables = [
-        StoredTable("sessions", ("session_id",)),
+        StoredTable("sessions", ("session_id",), version="json_array(user, active, title, tags, metadata)"),
         StoredTable("agents", ("session_id", "agent_id"), ("data", "live_window"), "revision"),
         StoredTable("messages", ("session_id", "agent_id", "message_id"), ("data", "live")),
         StoredTable("multi_agents", ("session_id", "multi_agent_id"), version="revision"),
