@@ -123,10 +123,14 @@ class Answers:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Stop all answers, and wait until what they have said is stored."""
+        """Stop all answers, and wait until what they have said is stored; cut off what a silent model holds up."""
         for answer in self._running.values():
             answer.stop()
-        await asyncio.gather(*self._tasks)
+        if self._tasks:
+            _, held_up = await asyncio.wait(self._tasks, timeout=10)
+            for task in held_up:
+                task.cancel()
+            await asyncio.gather(*held_up, return_exceptions=True)
 
     async def _run(self, answer: Answer, user: str, session_id: str, prompt: str, instead_of: int | None) -> None:
         problem = None

@@ -121,6 +121,8 @@ def answer_to(messages: Messages) -> Iterator[str]:
         return (f"{number} " for number in count(1))
     if found := re.search(r"\b(?:story|poem)\b(?: about (?P<thing>[^?.!]+))?", prompt, re.IGNORECASE):
         return words(STORY.format(thing=(found["thing"] or "a lighthouse").strip()))
+    if "how many messages" in prompt.casefold():
+        return words(f"I was given {len(messages)}, this one included.")
     names = [name for message in messages if message["role"] == "user" and (name := introduced(text_of(message)))]
     if introduced(prompt):
         return words(f"Nice to meet you, {names[-1]}. I will find it in our messages when you ask.")

@@ -98,6 +98,8 @@ def test_the_first_message_is_edited(local: Server) -> None:
     tab.say(session_id, "what is my name?")
     tab.say(session_id, "and what is my name now?", instead_of=10)
     assert tab.words(session_id) == [MY_NAME, ITS_ANSWER, "and what is my name now?", "Your name is Ada."]
+    tab.say(session_id, "how many messages are there?", instead_of=8)  # for the model, too
+    assert tab.words(session_id) == ["how many messages are there?", "I was given 1, this one included."]
 
 
 def test_a_reader_who_leaves(local: Server) -> None:
