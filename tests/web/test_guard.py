@@ -138,7 +138,8 @@ class Handover:
             self.inner.batch(
                 [
                     {"sql": "UPDATE strands_sessions SET user = 'bob', title = 'bob''s' WHERE session_id = 's'"},
-                    {"sql": "UPDATE strands_messages SET data = replace(data, 'hello', 'bob''s')"},
+                    {"sql": "UPDATE strands_messages SET data = replace(data, 'hello', 'hello bob')"},
+                    {"sql": "UPDATE strands_chunks SET data = replace(data, 'hello', 'hello bob')"},
                     {"sql": f"INSERT INTO strands_messages VALUES ('s', 'default', 2, '{said}', NULL)"},
                 ],
                 transaction=True,
@@ -154,9 +155,8 @@ async def test_what_changes_hands_is_closed(operation: Any) -> None:
         handle = Handover(local())
         web = Web(handle, poll_seconds=0.001)
         image = {"image": {"format": "png", "source": {"bytes": b"\x89PNG\r\n\x1a\n"}}}
-        web.agent("s", text("x" * 1_500_000 if operation.name in ("export_session", "search_messages") else "fine"))(
-            [{"text": "hello"}, image]
-        )
+        in_parts = operation.name in ("export_session", "search_messages", "search_session")
+        web.agent("s", text("hello " + "x" * 1_500_000 * in_parts))([{"text": "hello"}, image])
         handle.until = number
         path = address(operation, "s") if operation in OF_SESSION else operation.path + "?q=hello"
         ada = web.as_user("ada")

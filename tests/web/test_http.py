@@ -287,6 +287,40 @@ async def test_the_loop_waits_for_no_database() -> None:
     assert handle.most == 2
 
 
+class Apart:
+    """A database that notes from which threads it is asked."""
+
+    def __init__(self, inner: Database) -> None:
+        self.inner = inner
+        self.threads: set[int] = set()
+
+    def query(self, sql: str, params: Sequence[Any] = ()) -> Any:
+        """One statement."""
+        return self.inner.query(sql, params)
+
+    def batch(self, statements: Any, *, transaction: bool = False) -> Any:
+        """One request."""
+        self.threads.add(threading.get_ident())
+        return self.inner.batch(statements, transaction=transaction)
+
+
+async def test_no_operation_asks_on_the_loop() -> None:
+    """Each makes its requests on other threads than the event loop's, those under a condition too."""
+    handle = Apart(local())
+    web = Web(handle)
+    web.agent("s", text("fine"))("hello")
+    ada = web.as_user("ada")
+    bodies: dict[str, Any] = {"update_session": {"title": "x"}, "fork_session": {}, "rewind_session": {"to": 0}}
+    for operation in sorted(OPERATIONS, key=lambda each: (each.writes, each.name == "delete_session")):
+        path = operation.path.replace("{session_id}", "s").replace("{record_id}", "0").replace("{place}", "0")
+        method = "HEAD" if operation.name == "stream_events" else operation.method
+        handle.threads.clear()
+        headers = {"If-Match": '"x", "y"'} if operation.writes else {}
+        await ada.request(method, f"{path}?q=hello", json=bodies.get(operation.name), headers=headers)
+        await ada.request(method, f"{path}?q=hello", json=bodies.get(operation.name))
+        assert handle.threads and threading.get_ident() not in handle.threads, operation.name
+
+
 async def test_a_database_out_of_reach_is_told(remote: Web, caplog: pytest.LogCaptureFixture) -> None:
     """503 and when to come again; nothing of what the database said."""
     remote.agent("s", text("fine"))("hello")

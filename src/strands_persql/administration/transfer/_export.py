@@ -70,7 +70,7 @@ def export_lines(store: Connector[Tables], session_id: str) -> Iterator[str]:
         SessionDataError: There is no such session, or one of its rows can't be read.
     """
     source = StoredSource(Connection(store))
-    return lines_of(source.items(session_id), session_id, source.count([session_id]), Checksum())
+    yield from lines_of(source.items(session_id), session_id, source.count([session_id]), Checksum())
 
 
 def _target(target: str | os.PathLike[str] | TextIO, session_id: str) -> Target:
