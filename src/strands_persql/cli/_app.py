@@ -10,7 +10,7 @@ import typer
 from strands.types.exceptions import SessionException
 
 from ..errors import PermissionDeniedError, PerSQLError
-from . import _admin, _diagnosis, _reading, _removal, _transfers
+from . import _admin, _diagnosis, _reading, _removal, _transfers, _web
 from ._options import Problem, Settings, with_settings
 from ._output import plain
 
@@ -70,6 +70,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "prune": _removal.prune,
     "erase": _removal.erase,
     "doctor": _diagnosis.doctor,
+    "web": _web.web,
 }
 for name, command in COMMANDS.items():
     app.command(name)(with_settings(command))

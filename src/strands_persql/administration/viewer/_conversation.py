@@ -84,8 +84,14 @@ def conversation(messages: Iterable[TranscriptMessage], name: str, *, stored: bo
         name: Begins each anchor: unique in the page.
         stored: Whether they are those of an agent, not what a Graph or Swarm keeps of a node.
     """
+    said = (Said("", message.message_id, message) for message in messages)
+    return shown(records_of(said, image_in_page), name, stored=stored)
+
+
+def shown(records: Iterable[MessageRecord], name: str, *, stored: bool = True) -> Iterator[Shown]:
+    """Records as the page shows them; see `conversation`."""
     live, day = True, ""
-    for record in records_of((Said("", message.message_id, message) for message in messages), image_in_page):
+    for record in records:
         # Results that stand with their calls have no place of their own.
         has_place = bool(record.parts) or record.role != "tool"
         if not has_place and record.live is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Protocol
@@ -63,7 +63,7 @@ def write_session_html(sessions: SessionReader, session_id: str, file: _Writable
 def _pieces(sessions: SessionReader, session_id: str) -> Iterator[str]:
     template = _template()
     view = session_view(sessions, session_id)
-    style = _resource("page.css")
+    style = page_style()
     # The policy names the hash of our own style, so that no other style counts, as it would with 'unsafe-inline'.
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     stream = template.stream(session=view, style=style, style_hash=f"sha256-{digest}")
@@ -72,23 +72,30 @@ def _pieces(sessions: SessionReader, session_id: str) -> Iterator[str]:
 
 
 def _template() -> Template:
+    return page_environment().get_template("page.html.jinja")
+
+
+@cache  # compiled once
+def page_environment(load: Callable[[str], str | None] | None = None) -> Environment:
+    """What makes pages of templates: every value is escaped, and shows each character that is in it.
+
+    Args:
+        load: Finds templates of one's own, given their names; None where there is none, and for the viewer's own.
+
+    Raises:
+        ModuleNotFoundError: jinja2 is missing; the error names the extra that brings it.
+    """
     try:
-        import jinja2  # noqa: F401  # pyright: ignore[reportUnusedImport]
+        import jinja2
     except ModuleNotFoundError as error:
         if error.name != "jinja2":
             raise
         raise ModuleNotFoundError(
             "the page needs jinja2; install the extra: pip install 'strands-persql[cli]'", name="jinja2"
         ) from error
-    return _environment().get_template("page.html.jinja")
-
-
-@cache  # compiled once
-def _environment() -> Environment:
-    import jinja2
-
+    own = [] if load is None else [jinja2.FunctionLoader(load)]
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_resource),
+        loader=jinja2.ChoiceLoader([*own, jinja2.FunctionLoader(_resource)]),
         autoescape=True,  # for every template, whatever its name
         finalize=visible,
         undefined=jinja2.StrictUndefined,
@@ -98,6 +105,11 @@ def _environment() -> Environment:
     )
     environment.filters.update(FILTERS)
     return environment
+
+
+def page_style() -> str:
+    """The style sheet of pages."""
+    return _resource("page.css")
 
 
 def _resource(name: str) -> str:

@@ -163,7 +163,7 @@ def session_view(sessions: SessionReader, session_id: str) -> Session:
             return Column(anchor, name, node, "", facts, {}, conversation(kept, anchor, stored=False))
         facts = _usage_facts(usage.agents.get(name))
         items = conversation(_messages(sessions, session_id, name), anchor)
-        return Column(anchor, name, node, _window(agent), facts, agent.state, items)
+        return Column(anchor, name, node, window_in_words(agent), facts, agent.state, items)
 
     return Session(
         session_id=session_id,
@@ -174,7 +174,7 @@ def session_view(sessions: SessionReader, session_id: str) -> Session:
         last_active=moment(detail.last_active),
         figures=_figures(usage, detail),
         reported=_reported(usage),
-        multi_agents=tuple(_multi_agent(each, anchors) for each in detail.multi_agents),
+        multi_agents=tuple(multi_agent(each, anchors) for each in detail.multi_agents),
         columns=tuple(map(column, order)),
     )
 
@@ -191,7 +191,7 @@ def _nodes(multi_agents: Iterable[MultiAgentSummary]) -> dict[str, Node]:
     return nodes
 
 
-def _window(agent: AgentSummary) -> str:
+def window_in_words(agent: AgentSummary) -> str:
     """How much of an agent's messages the model sees."""
     if agent.live != agent.messages:
         return f"The model sees {many(agent.live, 'message')}; {count(agent.messages)} in the transcript"
@@ -217,7 +217,8 @@ def _said(result: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from _said(mapping(mapping(inner).get("result")))
 
 
-def _multi_agent(summary: MultiAgentSummary, anchors: Mapping[str, str]) -> MultiAgent:
+def multi_agent(summary: MultiAgentSummary, anchors: Mapping[str, str]) -> MultiAgent:
+    """A Graph or Swarm as the page shows it, given the anchors of its nodes' columns."""
     data = summary.data
     results = mapping(data.get("node_results"))
     steps = tuple(_steps(summary.nodes, results, anchors))

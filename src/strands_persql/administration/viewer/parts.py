@@ -1,0 +1,20 @@
+"""What other pages have in common with the viewer's: its templates, its style, and messages as it shows them."""
+
+from __future__ import annotations
+
+from ._conversation import LARGEST_IMAGE, shown
+from ._page import page_environment, page_style
+from ._session import multi_agent, window_in_words
+from ._text import Shown, count, moment
+
+__all__ = [
+    "LARGEST_IMAGE",
+    "Shown",
+    "count",
+    "moment",
+    "multi_agent",
+    "page_environment",
+    "page_style",
+    "shown",
+    "window_in_words",
+]

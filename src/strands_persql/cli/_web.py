@@ -1,0 +1,60 @@
+"""The command that shows sessions in a browser: web."""
+
+import socket
+from typing import Annotated
+
+import typer
+
+from ._options import Problem, Settings
+
+
+def web(
+    settings: Settings,
+    host: Annotated[str, typer.Option("--host", metavar="HOST", help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port; 0 for any that is free.")] = 8765,
+    auth_token: Annotated[
+        str | None,
+        typer.Option(
+            "--auth-token",
+            metavar="TOKEN",
+            envvar="STRANDS_PERSQL_WEB_TOKEN",
+            show_envvar=True,
+            help="What a browser must send to log in, 16 characters or more; needed for any HOST but this computer's.",
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", metavar="NAME", help="A name under which browsers reach it; may be repeated."),
+    ] = None,
+) -> None:
+    """Show the sessions in a browser, until it is interrupted (Ctrl-C).
+
+    Whoever reaches it sees and changes all sessions. On an address of this computer alone nothing is asked for; any
+    other takes a token. A token in the environment stays out of the list of processes.
+    """
+    try:
+        import uvicorn
+
+        from ..web.pages import is_loopback, pages_app
+    except ModuleNotFoundError as error:
+        raise Problem(f"{error.name} is missing; install the extra: pip install 'strands-persql[web]'") from error
+    names = [host, *(allow_host or [])]
+    if not is_loopback(host) and auth_token is None:
+        raise Problem(f"--host {host}: others reach it, so set a token: --auth-token, or STRANDS_PERSQL_WEB_TOKEN", 2)
+    with settings.opened() as place:
+        try:
+            app = pages_app(place.handle, auth_token=auth_token, hosts=names, table_prefix=place.table_prefix)
+        except ValueError as error:
+            raise Problem(f"--auth-token: {error}", 2) from error
+        with _listening(host, port) as listener:
+            address = f"[{host}]" if ":" in host else host
+            typer.echo(f"{place.name}: http://{address}:{listener.getsockname()[1]}/ (Ctrl-C ends it)", err=True)
+            uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off")).run(sockets=[listener])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise Problem(f"{host}:{port}: {error.strerror or error}; name another: --port") from error

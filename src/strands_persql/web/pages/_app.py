@@ -1,0 +1,141 @@
+"""The app: pages, forms, and the REST app of `strands_persql.web` below `/api`, behind one guard."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount, Route
+from strands.types.exceptions import SessionException
+
+from ...administration.sessions import PerSQLSessions
+from ...client import logger_of
+from ...errors import PerSQLError, SessionConflictError, SessionDataError
+from .._app import sessions_app
+from .._service import EVERYONE
+from ._changes import Changes, Form
+from ._guard import LOGIN, Guard
+from ._render import page
+from ._views import Views
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from ...client import Database
+
+logger = logger_of(__name__)
+
+LARGEST_FORM = 64 * 1024
+"""Bytes of a form."""
+
+
+def pages_app(
+    database: Database,
+    *,
+    auth_token: str | None = None,
+    hosts: Collection[str] = (),
+    table_prefix: str = "strands_",
+) -> ASGIApp:
+    """An ASGI app with pages over all sessions of a database, to be served by itself on a port of its own.
+
+    It shows and changes every session. Without `auth_token` serve it on a loopback address only.
+
+    Args:
+        database: A handle as `PerSQL(…).database(…)` gives, or one of PerSQL's own SDK.
+        auth_token: What a browser must send before it is shown anything, 16 characters or more; None for nothing.
+        hosts: The names, without a port, under which browsers reach it, besides those of this computer.
+        table_prefix: Starts the name of each table, as the session managers have it.
+
+    Raises:
+        TypeError: `database` is no synchronous handle.
+        ValueError: The token is too short, or `table_prefix` not safe inside SQL.
+    """
+    return _Pages(database, table_prefix).guarded(auth_token, hosts)
+
+
+class _Pages:
+    """The pages over one database, behind their guard."""
+
+    def __init__(self, database: Database, table_prefix: str) -> None:
+        self._views = Views(database, table_prefix)
+        self._changes = Changes(PerSQLSessions(database, table_prefix=table_prefix, create_tables=False))
+        self._rest = sessions_app(database, user=lambda _: EVERYONE, table_prefix=table_prefix)
+
+    def guarded(self, auth_token: str | None, hosts: Collection[str]) -> Guard:
+        """The app."""
+        views = self._views
+        routes = [
+            Route("/", views.sessions),
+            Route("/session", views.session),
+            Route("/usage", views.usage),
+            Route("/doctor", views.doctor),
+            Route("/confirm", views.confirm),
+            Route("/export", views.export),
+            Route("/media", views.media),
+            Route("/static/{name}", views.static),
+            Route(LOGIN, self._login, methods=["GET", "POST"]),
+            *(Route(path, self._changing(change), methods=["POST"]) for path, change in self._changes.all.items()),
+            Mount("/api", self._rest),
+        ]
+        kinds = (SessionException, PerSQLError, ValueError, KeyError, 404, 405)
+        app = Starlette(routes=routes, exception_handlers=dict.fromkeys(kinds, _problem))
+        self._guard = Guard(app, auth_token, hosts)
+        return self._guard
+
+    async def _login(self, request: Request) -> Response:
+        is_wrong = False
+        if request.method == "POST":
+            is_wrong = not self._guard.is_token((await _form(request)).get("token", ""))
+            if not is_wrong:
+                return RedirectResponse("/", 303, {"Set-Cookie": self._guard.new_session()[1]})
+        return page(request, "login.html.jinja2", 403 if is_wrong else 200, wrong=is_wrong)
+
+    def _changing(self, change: Callable[[Form], str]) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            form = await _form(request)
+            if not self._guard.is_from_form(request.scope, form.get("csrf", "")):
+                words = "Go back, open the page anew, and send it again."
+                return page(request, "problem.html.jinja2", 403, title="That form is too old", words=words)
+            return RedirectResponse(await run_in_threadpool(change, form), 303)
+
+        return endpoint
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """The fields of a form; each once.
+
+    Raises:
+        ValueError: It is none, or too long.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        raise ValueError("That is no form.")
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > LARGEST_FORM:
+            raise ValueError("That form is too long.")
+    return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=20))
+
+
+def _problem(request: Request, error: Exception) -> Response:
+    """What went wrong, as a page."""
+    title, words, status = "There is no such page", "", 404
+    if isinstance(error, SessionConflictError):
+        title, words, status = "An agent wrote at the same time", str(error), 409
+    elif isinstance(error, SessionDataError):
+        title, words, status = "A stored row can't be read", str(error), 500
+    elif isinstance(error, SessionException):
+        title, words = "There is no such session", str(error)
+    elif isinstance(error, PerSQLError):
+        logger.warning("kind=<%s> | the database refused, or can't be reached", error.kind)
+        title, words, status = "The database can't be reached, or refused", str(error), 503
+    elif isinstance(error, (ValueError, KeyError)):
+        words = "A field is missing." if isinstance(error, KeyError) else str(error)
+        title, status = "That can't be done", 400
+    return page(request, "problem.html.jinja2", status, title=title, words=words)

@@ -1,0 +1,70 @@
+"""What forms do. Each ends with the address of the page that shows what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from secrets import token_hex
+from typing import TypeAlias
+
+from ...administration.sessions import PerSQLSessions
+from ._render import address
+
+Form: TypeAlias = Mapping[str, str]
+
+
+class Changes:
+    """The changes that pages offer.
+
+    Args:
+        sessions: The database.
+    """
+
+    def __init__(self, sessions: PerSQLSessions) -> None:
+        self._sessions = sessions
+
+    @property
+    def all(self) -> dict[str, Callable[[Form], str]]:
+        """Each by the path of its form."""
+        return {
+            "/rename": self.rename,
+            "/fork": self.fork,
+            "/rewind": self.rewind,
+            "/erase": self.erase,
+            "/delete": self.delete,
+        }
+
+    def rename(self, form: Form) -> str:
+        """Give a session a title and tags."""
+        tags = [tag.strip() for tag in form.get("tags", "").split(",") if tag.strip()]
+        self._sessions.update(form["id"], title=form.get("title", "").strip() or None, tags=tags)
+        return address("/session", id=form["id"])
+
+    def fork(self, form: Form) -> str:
+        """Copy a session, up to a message where the form names one."""
+        copy = f"{form['id'][:100]}-{token_hex(4)}"
+        at = form.get("message")
+        agent = form.get("agent") if at else None
+        self._sessions.fork(form["id"], copy, agent_id=agent, at=int(at) if at else None)
+        return address("/session", id=copy)
+
+    def rewind(self, form: Form) -> str:
+        """Set an agent's history back to a message."""
+        self._sessions.rewind(form["id"], form["agent"], to=int(form["message"]))
+        return address("/session", id=form["id"], agent=form["agent"])
+
+    def erase(self, form: Form) -> str:
+        """Overwrite a message for good; the form was shown on the page that asks."""
+        _require_yes(form)
+        self._sessions.erase(form["id"], form["agent"], int(form["message"]))
+        return address("/session", id=form["id"], agent=form["agent"])
+
+    def delete(self, form: Form) -> str:
+        """Delete a session; the form was shown on the page that asks."""
+        _require_yes(form)
+        self._sessions.delete(form["id"])
+        return "/"
+
+
+def _require_yes(form: Form) -> None:
+    if form.get("sure") != "yes":
+        raise ValueError("Tick the box that says that you are sure. Nothing was changed.")

@@ -1,0 +1,158 @@
+"""Who may see the pages, and which requests are a browser's that shows them: the app's only door.
+
+- `Host` must name this computer, so that no domain can be pointed at it (DNS rebinding).
+- A request that changes something must come from a page of this very origin, and a form carries a token besides.
+- With a token set, nothing but the login is shown to whoever has not sent it. The browser then keeps a cookie that holds
+  nothing of the token, and that ends with this process.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Collection
+from http.cookies import CookieError, SimpleCookie
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+COOKIE = "strands_persql"
+LOGIN = "/login"
+CSRF = "strands_persql.csrf"
+"""The key of a request's scope under which its forms' token stands."""
+
+SHORTEST_TOKEN = 16
+"""Characters of the shortest token that is taken."""
+
+_OPEN = (LOGIN, "/static/")
+_SAFE = ("GET", "HEAD")
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",  # with no-referrer, browsers would send `Origin: null` with forms
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, as one listens on or as a browser names it, is this computer alone."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Guard:
+    """An ASGI app before another.
+
+    Args:
+        app: The other.
+        token: What a browser must send before it is shown anything; None for nothing.
+        hosts: The names under which the pages are reached, besides those of this computer.
+
+    Raises:
+        ValueError: The token is too short to keep anybody out.
+    """
+
+    def __init__(self, app: ASGIApp, token: str | None, hosts: Collection[str]) -> None:
+        if token is not None and len(token) < SHORTEST_TOKEN:
+            raise ValueError(f"the token must have {SHORTEST_TOKEN} characters or more")
+        self._app = app
+        self._token = token
+        self._hosts = frozenset(host.lower() for host in hosts)
+        self._secret = secrets.token_bytes(32)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in, or refuse it."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        headers = Headers(scope=scope)
+        session = self._session(headers)
+        refused = self._refused(scope, headers, session)
+        new = ""
+        if session is None and self._token is None and refused is None:
+            session, new = self.new_session()
+        scope[CSRF] = self._signed("csrf", session or "")
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answer = MutableHeaders(raw=message.setdefault("headers", []))
+                for name, value in _HEADERS.items():
+                    answer.setdefault(name, value)
+                if new:
+                    answer.append("set-cookie", new)
+            await send(message)
+
+        await (refused or self._app)(scope, receive, guarded)
+
+    def is_token(self, given: str) -> bool:
+        """Whether somebody knows the token; it takes as long for every other text of its length."""
+        return self._token is not None and hmac.compare_digest(given.encode("utf-8", "replace"), self._token.encode())
+
+    def new_session(self) -> tuple[str, str]:
+        """A browser's session, and the header that gives it the cookie."""
+        session = secrets.token_urlsafe(18)
+        return session, f"{COOKIE}={session}.{self._signed('in', session)}; Path=/; HttpOnly; SameSite=Strict"
+
+    def is_from_form(self, scope: Scope, given: str) -> bool:
+        """Whether a form was sent with the token of this browser's pages."""
+        return hmac.compare_digest(given.encode("utf-8", "replace"), scope[CSRF].encode())
+
+    def _refused(self, scope: Scope, headers: Headers, session: str | None) -> Response | None:
+        if not self._is_ours(headers.getlist("host")):
+            return PlainTextResponse("This address is not one of this server's.\n", 421)
+        changes = scope["method"] not in _SAFE
+        if changes and not _is_same_origin(headers):
+            return PlainTextResponse("This request did not come from a page of this server.\n", 403)
+        if self._token is None or session is not None or scope["path"].startswith(_OPEN):
+            return None
+        if self.is_token(headers.get("authorization", "").removeprefix("Bearer ")):
+            return None
+        if changes or scope["path"].startswith("/api/"):
+            return PlainTextResponse("Log in first.\n", 401, {"WWW-Authenticate": "Bearer"})
+        return RedirectResponse(LOGIN, 303)
+
+    def _is_ours(self, named: list[str]) -> bool:
+        if len(named) != 1:
+            return False
+        try:
+            host = urlsplit(f"//{named[0]}").hostname or ""
+            urlsplit(f"//{named[0]}").port  # noqa: B018
+        except ValueError:
+            return False
+        return is_loopback(host) or host in self._hosts
+
+    def _session(self, headers: Headers) -> str | None:
+        for line in headers.getlist("cookie"):
+            try:
+                found = SimpleCookie(line).get(COOKIE)
+            except CookieError:
+                continue
+            session, _, signature = (found.value if found else "").partition(".")
+            if hmac.compare_digest(signature.encode("utf-8", "replace"), self._signed("in", session).encode()):
+                return session
+        return None
+
+    def _signed(self, what: str, session: str) -> str:
+        return hmac.digest(self._secret, f"{what}:{session}".encode("utf-8", "replace"), "sha256").hex()
+
+
+def _is_same_origin(headers: Headers) -> bool:
+    """Whether a request comes from a page of the same host; what is no browser's has no `Origin`, and is refused too."""
+    origin = urlsplit(headers.get("origin", ""))
+    site = headers.get("sec-fetch-site", "same-origin")
+    return origin.scheme in ("http", "https") and origin.netloc == headers["host"] and site == "same-origin"

@@ -1,0 +1,44 @@
+"""Pages out of templates. Whatever is stored is text in them: jinja2 escapes every value."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from starlette.responses import HTMLResponse, Response
+
+from ...administration.viewer.parts import page_environment, page_style
+from ._guard import CSRF
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+_FOLDER = resources.files("strands_persql.web.pages")
+
+
+def address(path: str, **names: str | int | None) -> str:
+    """The address of a page; names that are None or empty are left out."""
+    query = urlencode({name: value for name, value in names.items() if value not in (None, "")}, errors="replace")
+    return f"{path}?{query}" if query else path
+
+
+def page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
+    """A page, made of a template."""
+    made = page_environment(_template).get_template(template)
+    text = made.render(csrf=request.scope[CSRF], address=address, **values)
+    return HTMLResponse(text.encode("utf-8", "replace"), status)
+
+
+@cache
+def static(name: str) -> bytes | None:
+    """A file that pages refer to, as bytes; None where there is none."""
+    if name == "page.css":
+        return page_style().encode()
+    return (_FOLDER / "static" / name).read_bytes() if name in ("web.css", "live.js") else None
+
+
+def _template(name: str) -> str | None:
+    file = _FOLDER / "templates" / name
+    return file.read_text("utf-8") if file.is_file() else None

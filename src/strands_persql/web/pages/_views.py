@@ -1,0 +1,198 @@
+"""The pages that show something."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+
+from ...administration.doctor import examine
+from ...administration.records import MediaPart
+from ...administration.results import AgentSummary
+from ...administration.sessions import PerSQLSessions
+from ...administration.viewer.parts import LARGEST_IMAGE, Shown, multi_agent, shown, window_in_words
+from ._plot import HEIGHT, WIDTH, plot_of
+from ._render import address, page, static
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from ...client import Database
+
+PAGE_SESSIONS = 25
+PAGE_MESSAGES = 50
+MOST_COLUMNS = 6
+"""Agents that are shown side by side; the others are a link away."""
+
+MOST_FINDINGS = 500
+PLOTTED = 500
+"""Messages that are looked at for the plot, the newest ones."""
+
+_DOLLARS_WRITTEN = (2.00 + 0.50) / 1_000_000
+"""What storing a message costs at PerSQL: a row written, and a request (docs/cost.md)."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One agent's messages, or the newest of them.
+
+    Attributes:
+        agent: The agent.
+        anchor: Its name in the page.
+        window: How much of it the model sees, in words.
+        items: Its messages, and what stands between them.
+        older: The address of the page before; empty where there is none.
+        last: The position of its last message; -1 where it has none.
+    """
+
+    agent: AgentSummary
+    anchor: str
+    window: str
+    items: Sequence[Shown]
+    older: str
+    last: int
+
+
+class Views:
+    """The pages over one database.
+
+    Args:
+        database: The database.
+        table_prefix: Starts the name of each table.
+    """
+
+    def __init__(self, database: Database, table_prefix: str) -> None:
+        self._database = database
+        self._prefix = table_prefix
+        self._sessions = PerSQLSessions(database, table_prefix=table_prefix, create_tables=False)
+
+    def sessions(self, request: Request) -> Response:
+        """The sessions, newest first, or the messages that hold the words looked for."""
+        words, user, tag = (given(request, name) for name in ("q", "user", "tag"))
+        found = self._sessions.search(words, limit=50) if words else None
+        listed = None
+        if found is None:
+            listed = self._sessions.list(
+                order="recent", user=user or None, tag=tag or None, after=given(request, "after") or None,
+                limit=PAGE_SESSIONS,
+            )  # fmt: skip
+        return page(request, "sessions.html.jinja2", listed=listed, found=found, words=words, user=user, tag=tag)
+
+    def session(self, request: Request) -> Response:
+        """A session as a chat: its newest messages, or those before one."""
+        session_id, chosen, before = (given(request, name) for name in ("id", "agent", "before"))
+        detail = self._sessions.get(session_id)
+        agents = [each for each in detail.agents if chosen in ("", each.agent_id)]
+        columns = [
+            self._column(session_id, agent, f"a{number}", before if chosen or len(detail.agents) == 1 else "")
+            for number, agent in enumerate(agents[:MOST_COLUMNS], 1)
+        ]
+        anchors = {each.agent.agent_id: each.anchor for each in columns}
+        return page(
+            request,
+            "session.html.jinja2",
+            detail=detail,
+            columns=columns,
+            others=agents[MOST_COLUMNS:],
+            groups=[multi_agent(each, anchors) for each in detail.multi_agents],
+            chosen=chosen,
+            before=before,
+            messages=sum(agent.messages for agent in detail.agents),
+            dollars=_dollars(sum(agent.messages for agent in detail.agents)),
+        )
+
+    def _column(self, session_id: str, agent: AgentSummary, anchor: str, before: str) -> Column:
+        def link(record_id: str, part: MediaPart) -> str:
+            is_shown = part.mime_type.startswith("image/") and (part.size or 0) <= LARGEST_IMAGE
+            names = {"id": session_id, "agent": agent.agent_id, "record": record_id, "place": part.place}
+            return address("/media", **names) if is_shown else ""
+
+        found = self._sessions.messages(
+            session_id, agent_id=agent.agent_id, before=before or None, limit=PAGE_MESSAGES, media=link
+        )
+        older = address("/session", id=session_id, agent=agent.agent_id, before=found.before) if found.before else ""
+        items = tuple(shown(found.messages, anchor))
+        return Column(agent, anchor, window_in_words(agent), items, older, agent.messages - 1)
+
+    def usage(self, request: Request) -> Response:
+        """What a session has used, and the tokens of its newest messages as a drawing."""
+        session_id = given(request, "id")
+        detail = self._sessions.get(session_id)
+        plots = [
+            (
+                agent.agent_id,
+                plot_of(self._sessions.messages(session_id, agent_id=agent.agent_id, limit=PLOTTED).messages),
+            )
+            for agent in detail.agents[:MOST_COLUMNS]
+        ]
+        usage = self._sessions.usage(session_id)
+        return page(
+            request, "usage.html.jinja2", detail=detail, usage=usage, plots=plots, width=WIDTH, height=HEIGHT,
+            dollars=_dollars(usage.messages), plotted=PLOTTED,
+        )  # fmt: skip
+
+    def doctor(self, request: Request) -> Response:
+        """What the doctor finds in the database, or in one session."""
+        session_id = given(request, "id")
+        findings = list(
+            islice(examine(self._database, table_prefix=self._prefix, session_id=session_id or None), MOST_FINDINGS + 1)
+        )
+        return page(
+            request, "doctor.html.jinja2", session_id=session_id, findings=findings[:MOST_FINDINGS],
+            is_more=len(findings) > MOST_FINDINGS,
+        )  # fmt: skip
+
+    def confirm(self, request: Request) -> Response:
+        """The question before something that can't be undone."""
+        action = given(request, "action")
+        if action not in ("delete", "erase"):
+            raise ValueError("There is no such question.")
+        detail = self._sessions.get(given(request, "id"))
+        names = {name: given(request, name) for name in ("agent", "message")}
+        return page(request, "confirm.html.jinja2", action=action, detail=detail, **names)
+
+    def export(self, request: Request) -> Response:
+        """A session as a `.jsonl` file, as `strands-persql import` takes it."""
+        text = io.StringIO()
+        self._sessions.export(given(request, "id"), text)
+        headers = {"Content-Disposition": 'attachment; filename="session.jsonl"'}
+        return Response(text.getvalue().encode("utf-8", "replace"), 200, headers, "application/x-ndjson")
+
+    def media(self, request: Request) -> Response:
+        """An image of a message."""
+        session_id, agent, record, place = (given(request, name) for name in ("id", "agent", "record", "place"))
+        part = self._sessions.media(session_id, record, place, agent_id=agent)
+        headers = {"Content-Security-Policy": "default-src 'none'; sandbox"}
+        if not part.mime_type.startswith("image/"):
+            headers["Content-Disposition"] = "attachment"
+        return Response(part.data or b"", 200, headers, part.mime_type)
+
+    def static(self, request: Request) -> Response:
+        """A style sheet, or the script."""
+        name = str(request.path_params["name"])
+        found = static(name)
+        if found is None:
+            return Response(status_code=404)
+        kind = "text/javascript" if name.endswith(".js") else "text/css"
+        return Response(found, 200, {"Cache-Control": "no-cache"}, kind)
+
+
+def _dollars(messages: int) -> str:
+    """What it costs to store so many messages."""
+    return f"{messages * _DOLLARS_WRITTEN:.6f}"
+
+
+def given(request: Request, name: str) -> str:
+    """A parameter of the address; empty where it is missing.
+
+    Raises:
+        ValueError: It is longer than any of them may be.
+    """
+    value = request.query_params.get(name, "").strip()
+    if len(value) > 4000:
+        raise ValueError(f"{name} is too long.")
+    return value

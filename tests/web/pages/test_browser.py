@@ -1,0 +1,136 @@
+"""The pages in a real browser: nothing is blocked by their own policy, and what is stored runs nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from strands_persql import PerSQL
+from strands_persql.web.pages import pages_app
+
+from ...agents.scripted import text, tools, use
+from .conftest import Site, served
+from .test_guard import TOKEN
+from .test_pages import HOSTILE
+
+PAGES = (
+    "/",
+    "/?q=alert",
+    "/session?id=s",
+    "/session?id=s&agent=default&before=3",
+    "/usage?id=s",
+    "/doctor",
+    "/confirm?action=delete&id=s",
+    "/login",
+    "/session?id=none",
+)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Pages over a local file."""
+    with PerSQL(local=str(tmp_path_factory.mktemp("web") / "agents.db")) as client:
+        site = Site(
+            client.database("local/agents"),
+        )
+        agent = site.agent("s", tools(use("add", {"a": 1, "b": 2}, "u1"), use("picture", {}, "u2")), text(HOSTILE))
+        agent(HOSTILE)
+        yield site
+
+
+@pytest.fixture(scope="module")
+def address(site: Site) -> Iterator[str]:
+    """Where they are served."""
+    with served(pages_app(site.database)) as address:
+        yield address
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A page of the browser's that collects in `complaints` what goes wrong on it."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.complaints = []
+    page.on("console", lambda said: page.complaints.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.on("dialog", lambda dialog: (page.complaints.append("a dialog"), dialog.dismiss()))
+    yield page
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1100])
+def test_every_page(page: Any, address: str, width: int, scheme: str) -> None:
+    """Nothing is refused, nothing stored runs, nothing is wider than the screen; all is named for a screen reader."""
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme=scheme)
+    for path in PAGES:
+        page.goto(address + path, wait_until="load")
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
+        assert page.locator("main").count() == 1 and page.locator("h1").count() == 1, path
+        unnamed = page.locator("input:visible, button:visible, summary:visible, a:visible").evaluate_all(
+            "found => found.filter(each => !(each.textContent.trim() || each.labels?.length)).map(each => each.outerHTML)"
+        )
+        assert unnamed == [], path
+    refused = [each for each in page.complaints if "404" not in each]  # the page that is not there
+    assert refused == []
+
+
+def test_images_and_tools(page: Any, address: str) -> None:
+    """A tool's call unfolds by keyboard, and its image is shown."""
+    page.goto(address + "/session?id=s")
+    page.locator("details.tool > summary").nth(1).focus()
+    page.keyboard.press("Enter")
+    image = page.locator("details.tool img").first
+    image.scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelector('details.tool img').naturalWidth > 0")
+
+
+def test_live(page: Any, site: Site, address: str) -> None:
+    """New messages come in while the page is open."""
+    agent = site.agent("live", text("first answer"), text("second answer"))
+    agent("one")
+    page.goto(address + "/session?id=live")
+    page.get_by_text("first answer").wait_for()
+    page.evaluate("window.mark = 1")
+    agent("two")
+    page.get_by_text("second answer").wait_for()
+    assert page.evaluate("window.mark") == 1, "the page was not loaded anew"
+    assert page.complaints == []
+
+
+def test_without_javascript(browser: Any, site: Site, address: str) -> None:
+    """A session is renamed, set back and deleted with forms alone."""
+    site.agent("plain", text("a"), text("b"))("one")
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(address + "/session?id=plain")
+    page.get_by_text("Rename, tag or copy").click()
+    page.get_by_label("Title").fill("A title")
+    page.get_by_role("button", name="Save").click()
+    assert page.locator("h1").inner_text() == "A title"
+    page.get_by_label("Actions on message 0").click()
+    page.get_by_role("button", name="Rewind to here: message 0").click()
+    assert [record.in_window for record in site.sessions.messages("plain").messages] == [True, False]
+    page.get_by_role("link", name="Delete …").click()
+    page.get_by_label("I am sure").check()
+    page.get_by_role("button", name="Delete the session").click()
+    assert page.url == address + "/"
+    assert "plain" not in [each.session_id for each in site.sessions.list().sessions]
+    context.close()
+
+
+def test_login(page: Any, site: Site) -> None:
+    """With the token in a form; it stands in no address."""
+    with served(pages_app(site.database, auth_token=TOKEN)) as address:
+        page.goto(address + "/session?id=s")
+        assert page.url == address + "/login"
+        page.get_by_label("The token").fill(TOKEN)
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name="Sessions").wait_for()
+        assert page.url == address + "/" and page.evaluate("document.cookie") == ""
+        page.goto(address + "/session?id=s")
+        assert "add" in page.locator("main").inner_text()
+        page.goto("about:blank")

@@ -1,0 +1,141 @@
+"""Who is let in: hosts, origins, forms, tokens and cookies."""
+
+from __future__ import annotations
+
+import pytest
+
+from strands_persql.web.pages import is_loopback
+
+from ...agents.scripted import text
+from ...databases import local
+from .conftest import ORIGIN, Site, csrf_of
+
+TOKEN = "a token of many characters"
+
+
+@pytest.fixture
+def here() -> Site:
+    """Pages over a local database, with a session."""
+    site = Site(local())
+    site.agent("s", text("a"))("one")
+    return site
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8765", 200),
+        ("localhost", 200),
+        ("[::1]:1", 200),
+        ("LOCALHOST:80", 200),
+        ("evil.example", 421),
+        ("localhost.evil.example", 421),
+        ("127.0.0.1.evil.example:8765", 421),
+        ("10.0.0.1", 421),
+        ("127.0.0.1@evil.example", 421),
+        ("", 421),
+        ("[", 421),
+        ("localhost:x", 421),
+    ],
+)
+async def test_host(here: Site, host: str, status: int) -> None:
+    """A name that somebody has pointed at this computer is refused, and so is the REST app under it."""
+    for path in ("/", "/api/sessions", "/static/page.css"):
+        assert (await here.client.get(path, headers={"host": host})).status_code == status
+
+
+async def test_a_host_of_ones_own(here: Site) -> None:
+    """A name that the server was told of is one of its own."""
+    client = here.open(hosts=["agents.example"], auth_token=TOKEN)
+    assert (await client.get("/login", headers={"host": "agents.example:8765"})).status_code == 200
+    assert (await client.get("/login", headers={"host": "other.example"})).status_code == 421
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"origin": "null"},
+        {"origin": "http://evil.example"},
+        {"origin": "http://127.0.0.1:9999"},
+        {"origin": "http://127.0.0.1:8765.evil.example"},
+        {"origin": "file://127.0.0.1:8765"},
+        {"origin": ORIGIN, "sec-fetch-site": "cross-site"},
+    ],
+)
+async def test_origin(here: Site, headers: dict[str, str]) -> None:
+    """No page of another origin changes anything, with a form or through REST."""
+    fields = {"id": "s", "title": "stolen", "csrf": csrf_of(await here.text("/session", id="s"))}
+    assert (await here.client.post("/rename", data=fields, headers=headers)).status_code == 403
+    assert (await here.client.patch("/api/sessions/s", json={"title": "stolen"}, headers=headers)).status_code == 403
+    assert here.sessions.get("s").title == "one"
+
+
+async def test_forms_carry_a_token(here: Site) -> None:
+    """Of this browser's pages: without it, with another's, or with another kind of body nothing is changed."""
+    other = csrf_of((await here.open().get("/session", params={"id": "s"})).text)
+    await here.text("/")
+    for csrf in ("", "x", other, "\ud7ff"):
+        await here.send("/rename", 403, id="s", title="stolen", csrf=csrf)
+    mine = csrf_of(await here.text("/session", id="s"))
+    for body in ({"json": {"id": "s", "title": "stolen", "csrf": mine}}, {"content": b"x" * 70_000}):
+        answer = await here.client.post("/rename", headers={"origin": ORIGIN}, **body)  # type: ignore[arg-type]
+        assert answer.status_code == 400
+    assert here.sessions.get("s").title == "one"
+    await here.send("/rename", id="s", title="mine")
+    assert here.sessions.get("s").title == "mine"
+
+
+async def test_a_token(here: Site) -> None:
+    """Nothing but the login is shown without it; the cookie holds nothing of it, and no script reads that."""
+    client = here.open(auth_token=TOKEN)
+    for path in ("/", "/session?id=s", "/export?id=s", "/doctor"):
+        answer = await client.get(path)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+    assert (await client.get("/api/sessions")).status_code == 401
+    assert (await client.post("/rename", headers={"origin": ORIGIN})).status_code == 401
+    assert (await client.get("/static/page.css")).status_code == 200
+    for wrong in ("", "x", TOKEN[:-1], TOKEN + "x", "\u00e4" * 16):
+        refused = await client.post("/login", data={"token": wrong}, headers={"origin": ORIGIN})
+        assert refused.status_code == 403 and "set-cookie" not in refused.headers
+    accepted = await client.post("/login", data={"token": TOKEN}, headers={"origin": ORIGIN})
+    cookie = accepted.headers["set-cookie"]
+    assert accepted.status_code == 303 and cookie.endswith("; Path=/; HttpOnly; SameSite=Strict")
+    assert TOKEN not in cookie and TOKEN not in str(accepted.headers["location"])
+    assert (await client.get("/")).status_code == 200
+    name, _, value = cookie.partition(";")[0].partition("=")
+    for forged in ("", "x", value[:-1], f"x{value}", f"{value}.", "." + value.partition(".")[2]):
+        answer = await here.open(auth_token=TOKEN).get("/", headers={"cookie": f"{name}={forged}"})
+        assert answer.status_code == 303
+    again = await here.open(auth_token=TOKEN).get("/", headers={"cookie": f"{name}={value}"})
+    assert again.status_code == 303, "a cookie of another process"
+
+
+async def test_a_token_in_a_header(here: Site) -> None:
+    """Programs send it as a bearer's."""
+    client = here.open(auth_token=TOKEN)
+    answer = await client.get("/api/sessions", headers={"authorization": f"Bearer {TOKEN}"})
+    assert answer.status_code == 200
+    assert (await client.get("/api/sessions", headers={"authorization": "Bearer x"})).status_code == 401
+
+
+async def test_headers(here: Site) -> None:
+    """Every answer, refusals and REST among them, forbids what a page doesn't need."""
+    for path, host in (("/", "localhost"), ("/nowhere", "localhost"), ("/api/sessions", "localhost"), ("/", "evil")):
+        headers = (await here.client.get(path, headers={"host": host})).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy and "unsafe" not in policy and "frame-ancestors 'none'" in policy
+        assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "same-origin"
+    assert (await here.client.get("/")).headers["cache-control"] == "no-store"
+
+
+def test_a_short_token_is_refused(here: Site) -> None:
+    """It could be guessed."""
+    with pytest.raises(ValueError, match="16 characters or more"):
+        here.open(auth_token="short")
+
+
+def test_loopback() -> None:
+    """Which addresses are this computer alone."""
+    assert all(map(is_loopback, ("127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost")))
+    assert not any(map(is_loopback, ("0.0.0.0", "::", "10.0.0.1", "example.com", "")))

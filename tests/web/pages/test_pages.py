@@ -1,0 +1,201 @@
+"""What the pages show, and what their forms do."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from strands.agent.conversation_manager import SlidingWindowConversationManager
+from strands.multiagent import GraphBuilder
+
+from strands_persql import PerSQLHooks
+from strands_persql.administration.records import MessageRecord, TokenUsage
+from strands_persql.web.pages._plot import HEIGHT, MOST_BARS, plot_of
+
+from ...agents.agents import PIXEL, agent_of
+from ...agents.scripted import ScriptedModel, redact_user, text, tools, use
+from ...emulator import Emulator
+from .conftest import Site
+
+HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7*191 }}"
+
+
+async def test_a_list_of_sessions(site: Site) -> None:
+    """Newest first, by user and tag, a page at a time, and searched for words."""
+    for number in range(27):
+        site.agent(f"s{number}", text(f"answer {number}"), user="ada" if number else "bob")(f"question {number}")
+    site.sessions.update("s3", tags=["paid"], title="Third")
+    first = await site.text("/")
+    assert first.index("question 26") < first.index("question 25") and "question 0" not in first
+    assert "Older sessions" in first
+    of_bob = await site.text("/", user="bob")
+    assert "question 0" in of_bob and "question 5" not in of_bob and "Older sessions" not in of_bob
+    tagged = await site.text("/", tag="paid")
+    assert "Third" in tagged and "question 4" not in tagged
+    page = site.sessions.list(order="recent", user="ada", limit=25)
+    older = await site.text("/", user="ada", after=page.after)
+    assert "question 1<" in older and "question 2<" not in older
+    found = await site.text("/", q="answer 7")
+    assert "s7" in found and "s8" not in found and "No message" not in found
+    assert "No message holds" in await site.text("/", q="nowhere")
+
+
+async def test_a_session_as_a_chat(site: Site) -> None:
+    """Messages with tools, redactions, the window's edge; the newest page first, older ones behind a link."""
+    script = [
+        tools(use("add", {"a": 1, "b": 2}, "u1"), use("picture", {}, "u2")),
+        text("three"),
+        redact_user("[redacted]"),
+    ]
+    agent = site.agent(
+        "s",
+        *script,
+        *(text(f"answer {number}") for number in range(30)),
+        conversation_manager=lambda: SlidingWindowConversationManager(window_size=10),
+    )
+    agent("How much?")
+    agent("secret")
+    for number in range(30):
+        agent(f"question {number}")
+    newest = await site.text("/session", id="s")
+    assert "answer 29" in newest and "question 1<" not in newest and "The model sees from here" in newest
+    assert "66 messages in 1 agent" in newest and "$0.000165" in newest
+    before = site.sessions.messages("s", limit=50).before
+    oldest = await site.text("/session", id="s", agent="default", before=before)
+    assert "question 1<" in oldest and "Redacted" in oldest and "secret" not in oldest
+    assert '<bdi class="name">add</bdi>' in oldest and "Newest messages" in oldest
+    image = await site.client.get("/media", params={"id": "s", "agent": "default", "record": "2", "place": "1.1"})
+    assert image.content == PIXEL and image.headers["content-type"] == "image/png"
+    assert "sandbox" in image.headers["content-security-policy"]
+    assert "/media?id=s&amp;agent=default&amp;record=2&amp;place=1.1" in oldest
+
+
+async def test_agents_of_a_graph_side_by_side(site: Site) -> None:
+    """Each agent has a column, and a page of its own."""
+    builder = GraphBuilder()
+    for name in ("zeta", "alpha"):
+        node: Any = agent_of(
+            ScriptedModel([text(f"{name} is done")]), hooks=lambda: [PerSQLHooks("s", site.database)], name=name,
+            agent_id=name,
+        )(None)  # fmt: skip
+        builder.add_node(node, name)
+    builder.add_edge("zeta", "alpha")
+    builder.set_entry_point("zeta")
+    builder.set_execution_timeout(300)
+    await builder.build().invoke_async("tea")
+    both = await site.text("/session", id="s")
+    assert both.count('<section class="column"') == 2 and "live.js" not in both
+    one = await site.text("/session", id="s", agent="zeta")
+    assert one.count('<section class="column"') == 1 and "live.js" in one
+
+
+async def test_forms(site: Site) -> None:
+    """A session is renamed, copied, set back, blanked and deleted."""
+    agent = site.agent("s/1", text("a"), text("b"))
+    agent("one")
+    agent("two")
+    await site.send("/rename", id="s/1", title="A title", tags="x, y,,")
+    detail = site.sessions.get("s/1")
+    assert (detail.title, detail.tags) == ("A title", ("x", "y"))
+    there = (await site.send("/fork", id="s/1", agent="default", message=1)).headers["location"]
+    copy = [each.session_id for each in site.sessions.list().sessions if each.session_id != "s/1"]
+    assert len(copy) == 1 and copy[0] in there.replace("%2F", "/")
+    assert len(site.sessions.messages(copy[0]).messages) == 2
+    await site.send("/rewind", id="s/1", agent="default", message=1)
+    assert [record.in_window for record in site.sessions.messages("s/1").messages] == [True, True, False, False]
+    await site.send("/erase", 400, id="s/1", agent="default", message=0)
+    await site.send("/erase", id="s/1", agent="default", message=0, sure="yes")
+    assert site.sessions.messages("s/1").messages[0].erased
+    await site.send("/delete", 400, id="s/1")
+    assert (await site.send("/delete", id="s/1", sure="yes")).headers["location"] == "/"
+    assert "There is no such session" in await site.text("/session", 404, id="s/1")
+
+
+async def test_usage_doctor_export(site: Site) -> None:
+    """Figures and a drawing; findings; a file that can be brought in again."""
+    site.agent("s", tools(use("add", {"a": 1, "b": 2}, "u1")), text("three"))("How much?")
+    usage = await site.text("/usage", id="s")
+    assert "<dt>Tool calls</dt><dd>1</dd>" in usage
+    assert "connection" in await site.text("/doctor") and "session" in await site.text("/doctor", id="s")
+    answer = await site.client.get("/export", params={"id": "s"})
+    assert "attachment" in answer.headers["content-disposition"]
+    site.sessions.import_from(answer.text.splitlines(), new_id="t")
+    assert [each.text for each in site.sessions.messages("t").messages][-1] == "three"
+
+
+async def test_stored_text_is_text(site: Site) -> None:
+    """Whatever is stored is shown as it is, on every page."""
+    agent = site.agent(HOSTILE, tools(use("add", {HOSTILE: HOSTILE}, HOSTILE)), text(HOSTILE), user=HOSTILE)
+    agent(HOSTILE)
+    site.sessions.update(HOSTILE, tags=[HOSTILE[:40]])
+    pages = [
+        await site.text("/"),
+        await site.text("/", q="alert"),
+        await site.text("/", user=HOSTILE),
+        await site.text("/session", id=HOSTILE),
+        await site.text("/usage", id=HOSTILE),
+        await site.text("/doctor", id=HOSTILE),
+        await site.text("/confirm", action="erase", id=HOSTILE, agent=HOSTILE, message=HOSTILE),
+        await site.text("/session", 404, id=HOSTILE + "x"),
+    ]
+    for page in pages:
+        assert "<script>" not in page and "<img src=x" not in page and "1337" not in page
+
+
+@pytest.mark.parametrize(
+    ("path", "names", "status"),
+    [
+        ("/session", {"id": ""}, 400),
+        ("/session", {"id": "x" * 5000}, 400),
+        ("/session", {"id": "s", "before": "x"}, 400),
+        ("/", {"q": "..."}, 400),
+        ("/", {"after": "\x00"}, 400),
+        ("/confirm", {"id": "s", "action": "rename"}, 400),
+        ("/media", {"id": "s", "agent": "default", "record": "0", "place": "0"}, 404),
+        ("/static/_app.py", {}, 404),
+        ("/static/..%2f__init__.py", {}, 404),
+        ("/nowhere", {}, 404),
+    ],
+)
+async def test_what_is_not_there(site: Site, path: str, names: dict[str, str], status: int) -> None:
+    """An address that leads nowhere says so."""
+    site.agent("s", text("a"))("one")
+    await site.text(path, status, **names)
+
+
+async def test_a_long_session_costs_a_page(emulator: Emulator) -> None:
+    """A session of 10,000 messages opens with a few requests, and few rows of messages."""
+    site = Site(emulator.database())
+    site.agent("s", text("a"))("one")
+    document = {"message": {"role": "user", "content": [{"text": "hi"}]}, "created_at": "2025-01-01T00:00:00+00:00"}
+    with emulator.sqlite() as connection:
+        connection.execute("BEGIN")
+        connection.executemany(
+            "INSERT INTO strands_messages (session_id, agent_id, message_id, data) VALUES ('s', 'default', ?, ?)",
+            ((number, json.dumps(document)) for number in range(2, 10_000)),
+        )
+        connection.execute("COMMIT")
+    emulator.reset()
+    assert "10000 messages in 1 agent" in await site.text("/session", id="s")
+    assert emulator.requests == 2
+    assert emulator.billing.rows_read < 500
+    await site.client.aclose()
+
+
+def test_a_plot_of_many_answers() -> None:
+    """No more bars than fit, each as high as its tokens; none where none are told."""
+
+    def record(number: int, tokens: int) -> MessageRecord:
+        usage = TokenUsage(input_tokens=tokens, output_tokens=tokens) if tokens else None
+        at = "2025-01-01T00:00:00+00:00"
+        return MessageRecord(
+            str(number), "a", number, "assistant", at, at, "", (), False, False, False, True, False, None, usage, {}
+        )
+
+    assert plot_of([record(0, 0)]) is None
+    plot = plot_of([record(number, number + 1) for number in range(500)])
+    assert plot is not None and len(plot.bars) <= MOST_BARS
+    assert max(bar.in_height + bar.out_height for bar in plot.bars) == pytest.approx(HEIGHT)
+    assert [bar.in_height for bar in plot.bars[:-1]] == sorted(bar.in_height for bar in plot.bars[:-1])
+    assert plot.bars[0].title.startswith("#0 to #8:")
