@@ -148,8 +148,7 @@ class TranscriptMessage:
         live: Whether the model sees it.
         seen: What the model sees now where that is something else than what was said, since it was truncated, offloaded
             or edited; else None.
-        redacted: Whether its row says that it was redacted, as those that a repository wrote do. Of others a message's
-            own text tells.
+        redacted: Whether its row says that it was redacted. Of rows from elsewhere a message's own text tells.
     """
 
     agent_id: str

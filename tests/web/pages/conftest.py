@@ -94,9 +94,9 @@ def served(app: Any) -> Iterator[str]:
             thread.join()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Chromium, where Debian's is there."""
+    """Chromium, where Debian's is there; no longer than its module, as an event loop runs along with it."""
     if not CHROMIUM.exists():
         pytest.skip("no chromium here")
     sync_api = pytest.importorskip("playwright.sync_api")

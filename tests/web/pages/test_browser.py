@@ -10,6 +10,7 @@ import pytest
 from strands_persql import PerSQL
 from strands_persql.web.pages import pages_app
 
+from ...administration.viewer.sessions import png
 from ...agents.scripted import text, tools, use
 from .conftest import Site, served
 from .test_guard import TOKEN
@@ -36,7 +37,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             client.database("local/agents"),
         )
         agent = site.agent("s", tools(use("add", {"a": 1, "b": 2}, "u1"), use("picture", {}, "u2")), text(HOSTILE))
-        agent(HOSTILE)
+        agent([{"text": HOSTILE}, {"image": {"format": "png", "source": {"bytes": png(3, 2)}}}])
         yield site
 
 
@@ -71,7 +72,7 @@ def test_every_page(page: Any, address: str, width: int, scheme: str) -> None:
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
         assert page.locator("main").count() == 1 and page.locator("h1").count() == 1, path
         unnamed = page.locator("input:visible, button:visible, summary:visible, a:visible").evaluate_all(
-            "found => found.filter(each => !(each.textContent.trim() || each.labels?.length)).map(each => each.outerHTML)"
+            "all => all.filter(each => !(each.textContent.trim() || each.labels?.length)).map(each => each.outerHTML)"
         )
         assert unnamed == [], path
     refused = [each for each in page.complaints if "404" not in each]  # the page that is not there
@@ -79,13 +80,14 @@ def test_every_page(page: Any, address: str, width: int, scheme: str) -> None:
 
 
 def test_images_and_tools(page: Any, address: str) -> None:
-    """A tool's call unfolds by keyboard, and its image is shown."""
+    """Images are shown, and a tool's call unfolds by keyboard."""
     page.goto(address + "/session?id=s")
-    page.locator("details.tool > summary").nth(1).focus()
-    page.keyboard.press("Enter")
-    image = page.locator("details.tool img").first
+    image = page.locator("article img").first
     image.scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelector('details.tool img').naturalWidth > 0")
+    assert image.evaluate("each => each.decode().then(() => each.naturalWidth)") == 3
+    page.locator("details.tool > summary").first.focus()
+    page.keyboard.press("Enter")
+    page.locator("details.tool .result").first.wait_for(state="visible")
 
 
 def test_live(page: Any, site: Site, address: str) -> None:

@@ -79,7 +79,7 @@ async def test_forms_carry_a_token(here: Site) -> None:
         await here.send("/rename", 403, id="s", title="stolen", csrf=csrf)
     mine = csrf_of(await here.text("/session", id="s"))
     for body in ({"json": {"id": "s", "title": "stolen", "csrf": mine}}, {"content": b"x" * 70_000}):
-        answer = await here.client.post("/rename", headers={"origin": ORIGIN}, **body)  # type: ignore[arg-type]
+        answer = await here.client.post("/rename", headers={"origin": ORIGIN}, **body)
         assert answer.status_code == 400
     assert here.sessions.get("s").title == "one"
     await here.send("/rename", id="s", title="mine")

@@ -14,10 +14,10 @@ from starlette.routing import Mount, Route
 from strands.types.exceptions import SessionException
 
 from ...administration.sessions import PerSQLSessions
+from ...administration.users import EVERYONE
 from ...client import logger_of
 from ...errors import PerSQLError, SessionConflictError, SessionDataError
 from .._app import sessions_app
-from .._service import EVERYONE
 from ._changes import Changes, Form
 from ._guard import LOGIN, Guard
 from ._render import page

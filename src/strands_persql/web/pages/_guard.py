@@ -2,8 +2,8 @@
 
 - `Host` must name this computer, so that no domain can be pointed at it (DNS rebinding).
 - A request that changes something must come from a page of this very origin, and a form carries a token besides.
-- With a token set, nothing but the login is shown to whoever has not sent it. The browser then keeps a cookie that holds
-  nothing of the token, and that ends with this process.
+- With a token set, nothing but the login is shown to whoever has not sent it. The browser then keeps a cookie that
+  holds nothing of the token, and that ends with this process.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class Guard:
 
 
 def _is_same_origin(headers: Headers) -> bool:
-    """Whether a request comes from a page of the same host; what is no browser's has no `Origin`, and is refused too."""
+    """Whether a request comes from a page of the same host; one without an `Origin` is refused too."""
     origin = urlsplit(headers.get("origin", ""))
     site = headers.get("sec-fetch-site", "same-origin")
     return origin.scheme in ("http", "https") and origin.netloc == headers["host"] and site == "same-origin"

@@ -152,8 +152,8 @@ class Views:
         if action not in ("delete", "erase"):
             raise ValueError("There is no such question.")
         detail = self._sessions.get(given(request, "id"))
-        names = {name: given(request, name) for name in ("agent", "message")}
-        return page(request, "confirm.html.jinja2", action=action, detail=detail, **names)
+        agent, message = given(request, "agent"), given(request, "message")
+        return page(request, "confirm.html.jinja2", action=action, detail=detail, agent=agent, message=message)
 
     def export(self, request: Request) -> Response:
         """A session as a `.jsonl` file, as `strands-persql import` takes it."""
