@@ -180,6 +180,10 @@ async def test_a_long_session_costs_a_page(emulator: Emulator) -> None:
     assert "10000 messages in 1 agent" in await site.text("/session", id="s")
     assert emulator.requests == 2
     assert emulator.billing.rows_read < 500
+    for path, requests in (("/", 1), ("/?user=ada", 1), ("/usage?id=s", 3)):
+        emulator.reset()
+        await site.text(path)
+        assert emulator.requests == requests, path
     await site.client.aclose()
 
 
