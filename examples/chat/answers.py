@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 AGENT = "default"
 """The id of the agent, the only one of each session."""
 
+PATIENCE = 10.0
+"""Seconds that an end of the server waits for a model that sends nothing."""
+
 
 class AnsweringError(Exception):
     """The conversation is being answered already."""
@@ -127,7 +130,7 @@ class Answers:
         for answer in self._running.values():
             answer.stop()
         if self._tasks:
-            _, held_up = await asyncio.wait(self._tasks, timeout=10)
+            _, held_up = await asyncio.wait(self._tasks, timeout=PATIENCE)
             for task in held_up:
                 task.cancel()
             await asyncio.gather(*held_up, return_exceptions=True)

@@ -375,6 +375,7 @@ $("older").onclick = attempt(older);
 $("keep").onclick = stopEditing;
 $("stop").onclick = attempt(async () => {
   $("stop").disabled = true;
+  $("prompt").focus();
   await api("POST", `answers/${path(current)}/stop`);
 });
 $("composer").onsubmit = attempt(ask);

@@ -15,6 +15,8 @@ import httpx
 from ...processes import kill, python
 from .test_examples import EXAMPLES, environment
 
+__all__ = ["EXAMPLES", "Server", "Tab", "serving", "text_of"]
+
 APP = EXAMPLES / "chat" / "app.py"
 
 

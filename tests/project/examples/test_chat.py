@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import pytest
+from strands import Agent
+
+from strands_persql import PerSQL, PerSQLSessionManager, PerSQLSessions
 
 from ...emulator import Server as Service
-from .chats import Server, Tab, serving, text_of
+from .chats import EXAMPLES, Server, Tab, serving, text_of
 
 for needed in ("fastapi", "uvicorn"):
     pytest.importorskip(needed)
@@ -173,9 +178,14 @@ def test_nobody_reaches_anothers_conversation(server: Server) -> None:
         list(heard)
     assert bob.conversations() == []
     assert len(ada.messages(session_id)) == 2
+
+
+def test_ids_that_name_nothing(local: Server) -> None:
+    """They are answered with an error of the caller's, whatever is in them."""
+    tab = local.tab("Ada")
     for hostile in ("none", "%00", "a%2Fb", "%20", "x" * 5000, "%ED%A0%80"):
         for method, path, body in routes(hostile):
-            assert ada.refused(method, path, **body) in (400, 404, 422), (method, path)
+            assert tab.refused(method, path, **body) in (400, 404, 422), (method, path)
 
 
 def test_a_cookie_is_not_made_by_hand(local: Server) -> None:
@@ -234,9 +244,35 @@ def test_pages_of_messages(local: Server) -> None:
     """A long conversation comes in pages, from the newest backwards, without a gap."""
     tab: Tab = local.tab("Penny")
     session_id = tab.say(None, "what is my name?")
-    for _ in range(26):
+    for _ in range(3):
         tab.say(session_id, "what is my name?")
-    newest = tab.send("GET", f"sessions/{session_id}/messages")
-    older = tab.send("GET", f"sessions/{session_id}/messages?before={newest['before']}")
-    assert [each["message_id"] for each in older["messages"] + newest["messages"]] == list(range(54))
+    newest = tab.send("GET", f"sessions/{session_id}/messages?limit=5")
+    older = tab.send("GET", f"sessions/{session_id}/messages?limit=5&before={newest['before']}")
+    assert [each["message_id"] for each in older["messages"] + newest["messages"]] == list(range(8))
     assert older["before"] is None
+
+
+async def test_a_silent_model_holds_up_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is cut off; the question is stored, and the session is free for the next process."""
+    monkeypatch.syspath_prepend(str(EXAMPLES / "chat"))
+    answers, chat_model = importlib.import_module("answers"), importlib.import_module("chat_model")
+    monkeypatch.setattr(answers, "PATIENCE", 0.01)
+    silent = chat_model.ChatModel(pace=3600)
+    with PerSQL(local=str(tmp_path / "chats.db")) as client:
+        database = client.database("local/chats")
+        running = answers.Answers(database, lambda **options: Agent(model=silent, callback_handler=None, **options))
+        running.begin("Ada", "quiet", "hello?")
+        while not PerSQLSessions(database).list(user="Ada").sessions:
+            await asyncio.sleep(0.01)
+        answer = running.find("Ada", "quiet")
+        await running.close()
+        assert running.find("Ada", "quiet") is None
+        assert [event["type"] async for _, event in answer.follow()] == ["end"]
+        (message,) = PerSQLSessions(database).messages("quiet").messages
+        assert message.text == "hello?"
+        talking = Agent(
+            model=chat_model.ChatModel(pace=0),
+            session_manager=PerSQLSessionManager("quiet", database, user="Ada"),
+            callback_handler=None,
+        )
+        assert "Nice to meet you, Ada" in str(await talking.invoke_async(MY_NAME))

@@ -86,6 +86,7 @@ def test_a_user_clicks_through_it(page: Any) -> None:
     page.reload()  # the answer goes on meanwhile
     expect(messages.last).to_contain_text("1 2 3")
     page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_label("Message", exact=True)).to_be_focused()
     settled(page)
     expect(messages.last.get_by_text("stopped", exact=True)).to_be_visible()
     counted = messages.last.locator(".text").inner_text()
