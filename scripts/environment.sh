@@ -1,5 +1,6 @@
 # Sourced by the other scripts: finds a Python, keeps virtual environments up to date.
-# Plain `venv` and `pip`, so that nothing else has to be on the machine; bash 3.2 (macOS) will do.
+# Plain `venv` and `pip`, so that nothing else has to be on the machine; where `uv` is, it installs in a third of the
+# time. bash 3.2 (macOS) will do.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 
@@ -77,6 +78,16 @@ quietly() {
   return "$code"
 }
 
+# install PYTHON REQUIREMENT...: into the environment of an interpreter. What uv can't do here, pip does.
+install() {
+  local python=$1
+  shift
+  if command -v uv >/dev/null && UV_COMPILE_BYTECODE=1 quietly uv pip install --quiet --python "$python" "$@"; then
+    return
+  fi
+  quietly "$python" -m pip install --quiet "$@"
+}
+
 # ensure_venv DIR REQUIREMENT...: makes the virtual environment DIR with these requirements (arguments of pip), unless
 # it holds them already. The stamp is written last, so a run that was broken off is made good by the next one.
 ensure_venv() {
@@ -90,7 +101,7 @@ ensure_venv() {
   # An editable installation needs a pip of 2022 or newer, which the first releases of Python 3.10 did not bring.
   if ! { quietly "$python" -m venv --clear "$dir" &&
     quietly "$(venv_python "$dir")" -m pip install --quiet "pip>=22.3" &&
-    (cd "$root" && quietly "$(venv_python "$dir")" -m pip install --quiet "$@"); }; then
+    (cd "$root" && install "$(venv_python "$dir")" "$@"); }; then
     fail "could not set up ${dir#"$root"/}: see above (no network?), then run this again"
   fi
   printf '%s\n' "$stamp" >"$dir/.stamp"
