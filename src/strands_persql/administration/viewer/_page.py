@@ -75,7 +75,6 @@ def _template() -> Template:
     return page_environment().get_template("page.html.jinja")
 
 
-@cache  # compiled once
 def page_environment(load: Callable[[str], str | None] | None = None) -> Environment:
     """What makes pages of templates: every value is escaped, and shows each character that is in it.
 
@@ -86,13 +85,20 @@ def page_environment(load: Callable[[str], str | None] | None = None) -> Environ
         ModuleNotFoundError: jinja2 is missing; the error names the extra that brings it.
     """
     try:
-        import jinja2
+        import jinja2  # noqa: F401  # pyright: ignore[reportUnusedImport]
     except ModuleNotFoundError as error:
         if error.name != "jinja2":
             raise
         raise ModuleNotFoundError(
             "the page needs jinja2; install the extra: pip install 'strands-persql[cli]'", name="jinja2"
         ) from error
+    return _environment(load)
+
+
+@cache  # compiled once
+def _environment(load: Callable[[str], str | None] | None) -> Environment:
+    import jinja2
+
     own = [] if load is None else [jinja2.FunctionLoader(load)]
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader([*own, jinja2.FunctionLoader(_resource)]),
