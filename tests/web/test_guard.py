@@ -29,7 +29,7 @@ BODIES = {"update_session": {"title": "mine"}, "fork_session": {}, "rewind_sessi
 OF_SESSION = [operation for operation in OPERATIONS if "{session_id}" in operation.path]
 QUERY = {"search_session": "?q=hello"}
 HOSTILE = [
-    "nowhere", "..", ".", "%", "_", "s%", "S", " s", "s ", "s\0", "\0", "s/../s", "a/b", "//", "\uff53", "é",
+    "nowhere", "  ", "..", ".", "%", "_", "s%", "S", " s", "s ", "s\0", "\0", "s/../s", "a/b", "//", "\uff53", "é",
     "e\u0301", "🍵", "'; --", "' OR 1=1", "\u202es", "s" * 900, "s" * 5000, "NULL", "null", "*", "s\n", "0", "true",
     "no such table", "UNIQUE constraint failed", "NOT NULL constraint failed",
 ]  # fmt: skip

@@ -223,6 +223,33 @@ async def test_parameters_are_checked(quick: Web) -> None:
     assert (await ada.get("/sessions", params={"tag": "🍵\0", "unknown": "x"})).json()["sessions"] == []
 
 
+async def test_it_serves_by_itself(quick: Web) -> None:
+    """It starts and stops with a server, closes WebSockets, and is not troubled by clients who leave."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    def receiving(*kinds: str) -> Any:
+        waiting = [{"type": kind} for kind in kinds]
+
+        async def receive() -> Any:
+            return waiting.pop(0)
+
+        return receive
+
+    await quick.app({"type": "lifespan"}, receiving("lifespan.startup", "lifespan.shutdown"), send)
+    assert [each["type"] for each in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    sent.clear()
+    await quick.app({"type": "websocket", "path": "/sessions"}, receiving("websocket.connect"), send)
+    assert [each["type"] for each in sent] == ["websocket.close"]
+    sent.clear()
+    headers = [(b"x-user", b"ada"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "PATCH", "path": "/sessions/s", "query_string": b"", "headers": headers}
+    await quick.app(scope, receiving("http.disconnect"), send)
+    assert (await quick.as_user("ada").get("/sessions/s")).json()["title"] == "hello"
+
+
 def test_options_are_checked() -> None:
     """What can't work is told when the app is made."""
     good: dict[str, Any] = {"user": header}

@@ -145,11 +145,12 @@ async def test_a_session_is_forked_rewound_and_deleted(web: Web) -> None:
     assert len(copy.json()["session_id"]) == 36
     assert (await ada.get(copy.headers["location"])).json()["user"] == "ada"
     assert (await ada.post("/sessions/s/fork", json={})).json()["messages"] == 4
+    assert (await ada.post("/sessions/s/fork", json={"at": True})).status_code == 400
     assert (await ada.post("/sessions/s/rewind", json={"to": 1})).status_code == 204
     assert (await ada.get("/sessions/s")).json()["agents"][0]["live"] == 2
     assert (await ada.post("/sessions/s/rewind", json={"before": 0})).status_code == 204
     assert (await ada.get("/sessions/s")).json()["agents"][0]["live"] == 0
-    for body in ({}, {"to": 1, "before": 0}, {"to": -1}, {"to": "1"}, {"to": 2**53}, {"to": 1, "at": 1}):
+    for body in ({}, {"to": 1, "before": 0}, {"to": -1}, {"to": "1"}, {"to": 2**53}, {"to": 1, "at": 1}, {"to": True}):
         assert (await ada.post("/sessions/s/rewind", json=body)).status_code == 400, body
     assert (await ada.post("/sessions/s/rewind", json={"to": 99})).status_code == 404
     assert (await ada.delete("/sessions/s")).status_code == 204
