@@ -110,6 +110,10 @@ async def test_new_messages_come_in(place: Place) -> None:
         ]
         assert [each for each in seen if each[0] == 3][-1] == (3, "assistant", True)
         assert stream.last == "5"
+    async with place.stream(after="3") as stream:  # the call was seen, its result was not
+        again = [(await stream.next() or ("", {}))[1] for _ in range(3)]
+        assert [each["message_id"] for each in again] == [3, 4, 5]
+        assert again[0]["parts"][0]["result"]["message_id"] == 4
     await agent.invoke_async("thanks")
     async with place.stream(last="5") as stream:
         assert [(await stream.next() or ("", {}))[1]["text"] for _ in range(2)] == ["thanks", "good"]
