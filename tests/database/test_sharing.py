@@ -118,6 +118,7 @@ class Doorway:
     def hold(self) -> None:
         """Let no request through from now on."""
         self.arrived = threading.Semaphore(0)
+        self._passes = threading.Semaphore(0)
         self._held = True
 
     def go(self) -> None:

@@ -115,7 +115,7 @@ def test_what_is_rewritten_for_a_redaction() -> None:
     assert row.document is not None
     rewritten = json.loads(row.document.data)
     assert rewritten.pop("updated_at") > "2"
-    assert rewritten == {**fields, "message": {"role": "user", "content": [{"text": "gone"}]}}
+    assert rewritten == {**fields, "message": {"role": "user", "content": [{"text": "gone"}]}, "redacted": True}
     for raw in ({**secret, "role": "assistant"}, {**secret, "content": []}):
         assert Redaction("a", RedactedCopies(raw, redacted), {"a": 9}).rewritten("a", stored) is None
         assert Redaction("a", RedactedCopies(raw, redacted), {"a": 9}).rewritten("a", StoredMessage("7", "{}")) is None

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 import strands.session
+from scripted_model import ScriptedModel
+from strands import Agent as StrandsAgent
 from strands.session import FileSessionManager, RepositorySessionManager
 
 import strands_persql
@@ -45,9 +47,6 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What a reader has imported and made by the time a block is read."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PERSQL_TOKEN", "psql_test_readme")
-    monkeypatch.syspath_prepend(str(ROOT / "examples"))
-    from scripted_model import ScriptedModel
-    from strands import Agent as StrandsAgent
 
     def agent(**options: Any) -> StrandsAgent:
         return StrandsAgent(**{"model": ScriptedModel(), "callback_handler": None, **options})

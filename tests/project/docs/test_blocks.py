@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scripted_model import ScriptedModel
 
 from strands_persql import PerSQL, PerSQLSessionManager
 from strands_persql.client import _retry
@@ -60,9 +61,6 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emulator_server: Serv
     methods: list[Any] = [PerSQL.__init__, PerSQLSessionManager.from_token.__func__]  # type: ignore[attr-defined]
     for method in methods:
         monkeypatch.setitem(method.__kwdefaults__, "base_url", namespace.url)
-    monkeypatch.syspath_prepend(str(ROOT / "examples"))
-    from scripted_model import ScriptedModel
-
     made: list[PerSQL] = []
     begin = PerSQL.__init__
 
