@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from strands import Agent
 
 from strands_persql import PerSQLHooks, PerSQLSessionManager, SessionConflictError
+from strands_persql.database import sharing
 from strands_persql.database.sharing import REQUESTS_AT_ONCE
 from strands_persql.engine import tracing
 
@@ -64,8 +65,9 @@ async def assert_restored(emulator: Emulator, agents: list[tuple[Agent, Scripted
 
 
 @pytest.mark.parametrize("durability", ["message", "overlap", "invocation"])
-async def test_agents_share_requests(emulator: Emulator, durability: Any) -> None:
+async def test_agents_share_requests(emulator: Emulator, durability: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Agents that go on at the same moment make fewer requests than they store messages, and nothing is missing."""
+    monkeypatch.setattr(sharing, "SHORTEST_WAIT", 30.0)  # a slow machine is no reason to send anything again
     agents = await crowd_of(emulator, CROWD, durability=durability)
     for number, (_, model) in enumerate(agents):
         model.play(tools(use("remember", {"key": "number", "value": number})), f"done {number}")
