@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from strands import Agent
 from strands.hooks import AfterModelCallEvent, BeforeModelCallEvent, HookProvider, HookRegistry
+from strands.types.exceptions import SessionException
 
 from strands_persql import PerSQLError, PerSQLSessionManager, SessionConflictError
 from strands_persql.client import Database
@@ -32,11 +33,18 @@ class AnsweringError(Exception):
 
 
 class Answer(HookProvider):
-    """What one answer has brought so far, as events for the page: text, tool calls, results, and how it ended."""
+    """What one answer has brought so far, as events for the page: text, tool calls, results, and how it ended.
+
+    Attributes:
+        events: They.
+        stopped: Whether it is to stop.
+        question: The position of the message that it answers.
+    """
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
         self.stopped = False
+        self.question = 0
         self._news = asyncio.Event()
         self._said = ""
 
@@ -65,6 +73,8 @@ class Answer(HookProvider):
         """Take an event of `Agent.stream_async`."""
         if self.stopped:
             agent.cancel()
+        if not self.events and ("data" in event or "message" in event):  # by now the question is stored
+            self.add("begin", question=self.question)
         if "data" in event:
             self._said += event["data"]
             self.add("text", text=event["data"])
@@ -140,6 +150,7 @@ class Answers:
         try:
             if instead_of is not None:
                 await asyncio.to_thread(self._take_back, user, session_id, instead_of)
+            answer.question = await asyncio.to_thread(self._next, user, session_id)
             async with await PerSQLSessionManager.open(session_id, self._database, user=user) as session:
                 agent = self._make_agent(session_manager=session, hooks=[answer], agent_id=AGENT)
                 async for event in agent.stream_async(prompt):
@@ -149,6 +160,13 @@ class Answers:
         finally:
             del self._running[user, session_id]  # whoever hears of the end may ask at once
             answer.add("end", stopped=answer.stopped, problem=problem)
+
+    def _next(self, user: str, session_id: str) -> int:
+        """Return the position of the next message."""
+        try:
+            return UserSessions(self._database, user).newest(session_id, agent_id=AGENT).last + 1
+        except SessionException:
+            return 0  # a conversation that begins
 
     def _take_back(self, user: str, session_id: str, message_id: int) -> None:
         """Set the history back to before a message, and note which messages the page is to leave out from now on."""

@@ -17,12 +17,13 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
 
 import uvicorn
-from answers import Answer, AnsweringError, Answers
+from answers import AGENT, Answer, AnsweringError, Answers
 from chat_model import TOOLS, ChatModel
 from fastapi import Body, FastAPI, Header, HTTPException, Request, Response
 from fastapi.responses import StreamingResponse
@@ -112,6 +113,17 @@ def add_answers(app: FastAPI, login: Login, answers: Answers, database: Database
         except (SessionException, ValueError):
             raise HTTPException(404, "There is no such conversation.") from None
 
+    async def check_question(user: str, session_id: str, message_id: int) -> None:
+        """Refuse a position at which the model sees no question of the user's."""
+        read = partial(UserSessions(database, user).messages, session_id, agent_id=AGENT)
+        page = await asyncio.to_thread(read, before=str(message_id + 1), limit=1)
+        message = page.messages[-1] if page.messages else None
+        # The results of tools are the user's too, but without parts of their own.
+        if message is None or (message.message_id, message.role) != (message_id, "user") or not message.parts:
+            raise HTTPException(422, "Only a message of yours can be edited.")
+        if not message.in_window:
+            raise HTTPException(422, "The model doesn't see this message any more.")
+
     # [ask]
     @app.post("/api/ask", status_code=201)
     async def begin(request: Request, prompt: Prompt) -> dict[str, str]:
@@ -122,11 +134,16 @@ def add_answers(app: FastAPI, login: Login, answers: Answers, database: Database
 
     @app.post("/api/ask/{session_id}", status_code=202)
     async def ask(
-        request: Request, session_id: str, prompt: Prompt, instead_of: Annotated[int | None, Body(ge=0)] = None
+        request: Request,
+        session_id: str,
+        prompt: Prompt,
+        instead_of: Annotated[int | None, Body(ge=0, le=10**12)] = None,
     ) -> dict[str, str]:
         """Go on with a conversation; `instead_of` is the position of the user's message that the prompt replaces."""
         user = user_of(request)
         await check_owner(user, session_id)
+        if instead_of is not None:
+            await check_question(user, session_id, instead_of)
         try:
             answers.begin(user, session_id, prompt, instead_of=instead_of)
         except AnsweringError:

@@ -1,4 +1,4 @@
-"""A model for the chat: no key, no network, a word at a time. It calls tools, remembers names, and counts for ever.
+"""A model for the chat: no key, no network, a word at a time. It calls tools, remembers names, and counts for long.
 
 It keeps nothing between two calls: what it knows of the conversation, it reads in the messages that it is given.
 """
@@ -10,7 +10,6 @@ import json
 import random
 import re
 from collections.abc import AsyncGenerator, Iterator
-from itertools import count
 from typing import Any
 
 from strands import tool
@@ -38,6 +37,9 @@ One night the power failed, in the middle of a sentence. In the morning a strang
 all of it aloud, up to the last word that had been said. "And then?" asked {thing}.
 
 So they went on from there."""
+MOST = 20_000
+"""How far it counts: nobody may be there to stop it."""
+
 NUMBERS = {"a": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
 
 
@@ -105,7 +107,7 @@ def wanted_tool(message: Message) -> tuple[str, dict[str, Any]] | None:
         return "weather", {"place": found["place"].strip()}
     if found := re.search(r"\broll (?:(?P<dice>\w+) )?(?:dice|die)\b", prompt, re.IGNORECASE):
         dice = (found["dice"] or "a").casefold()
-        return "roll_dice", {"dice": int(dice) if dice.isdecimal() else NUMBERS.get(dice, 1)}
+        return "roll_dice", {"dice": int(dice[:9]) if dice.isdecimal() else NUMBERS.get(dice, 1)}
     return None
 
 
@@ -115,10 +117,8 @@ def answer_to(messages: Messages) -> Iterator[str]:
     if result is not None:
         return words(told(next((item["json"] for item in result["content"] if "json" in item), {})))
     prompt = text_of(messages[-1])
-    if found := re.search(r"\bcount to (\d+)", prompt, re.IGNORECASE):
-        return (f"{number} " for number in (range(1, int(found[1]) + 1)))
-    if re.search(r"\bcount\b", prompt, re.IGNORECASE):
-        return (f"{number} " for number in count(1))
+    if found := re.search(r"\bcount\b(?: to (?P<end>\d{1,9}))?", prompt, re.IGNORECASE):
+        return (f"{number} " for number in range(1, min(int(found["end"] or MOST), MOST) + 1))
     if found := re.search(r"\b(?:story|poem)\b(?: about (?P<thing>[^?.!]+))?", prompt, re.IGNORECASE):
         return words(STORY.format(thing=(found["thing"] or "a lighthouse").strip()))
     if "how many messages" in prompt.casefold():

@@ -47,6 +47,8 @@ class Guard:
     def _is_own(self, headers: Headers) -> bool:
         """Whether a request was meant for this host, and sent by no page of another one."""
         host, origin = headers.get("host", ""), headers.get("origin")
-        if urlsplit(f"//{host}").hostname not in HOSTS:
+        try:
+            is_here = urlsplit(f"//{host}").hostname in HOSTS
+            return is_here and (origin is None or urlsplit(origin).netloc == host)
+        except ValueError:  # no address at all, such as "["
             return False
-        return origin is None or urlsplit(origin).netloc == host

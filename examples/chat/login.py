@@ -10,13 +10,14 @@ import hashlib
 import hmac
 import os
 import secrets
-from contextlib import suppress
+import tempfile
 from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 COOKIE = "chat_user"
+SECRET_BYTES = 32
 
 
 class Login:
@@ -51,10 +52,17 @@ class Login:
 
 
 def kept_secret(file: Path) -> bytes:
-    """Return the secret in a file that its owner alone may read; the first call makes it."""
+    """Return the secret in a file that its owner alone may read; the first call makes it.
+
+    It is written elsewhere first, so that a crash leaves a whole one or none. Any other content is replaced: nothing is
+    ever signed with less.
+    """
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with suppress(FileExistsError):
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as new:
-            new.write(secrets.token_bytes(32))
+    if not file.exists() or file.stat().st_size != SECRET_BYTES:
+        descriptor, new = tempfile.mkstemp(dir=file.parent, prefix=file.name)
+        with os.fdopen(descriptor, "wb") as whole:
+            whole.write(secrets.token_bytes(SECRET_BYTES))
+            whole.flush()
+            os.fsync(descriptor)
+        os.replace(new, file)
     return file.read_bytes()

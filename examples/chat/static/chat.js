@@ -68,6 +68,7 @@ function toolOf(name, input) {
 
 function shown(message) {
   const made = messageOf(message.role);
+  made.dataset.at = message.message_id;
   for (const part of message.parts) {
     if (part.type === "text") made.append(textOf(part.text));
     if (part.type !== "tool_call") continue;
@@ -215,10 +216,14 @@ function confirmed(id) {
   });
 }
 
+const cut = (ranges, at) => ranges.filter(([first]) => first <= at).map(([first, last]) => [first, Math.min(last, at)]);
+
 async function fork(at) {
   const copied = title;
   const copy = await api("POST", `sessions/${path(current)}/fork`, { at });
-  await api("PATCH", `sessions/${path(copy.session_id)}`, { title: `${copied} (copy)` });
+  // The copy's next messages stand at positions that an edit may have taken back in the original.
+  const metadata = { ...copy.metadata, taken_back: cut(copy.metadata.taken_back ?? [], at) };
+  await api("PATCH", `sessions/${path(copy.session_id)}`, { title: `${copied} (copy)`, metadata });
   await Promise.all([show(copy.session_id), list()]);
   $("prompt").focus();
 }
@@ -292,7 +297,10 @@ function follow() {
       attempt(() => list())(); // not awaited: the next event is not to overtake this one
     }
     if (asked !== visit) return;
-    if (event.type === "text") {
+    if (event.type === "begin") {
+      // What is stored of the answer by now comes as events.
+      for (const each of [...$("messages").children]) if (Number(each.dataset.at) > event.question) each.remove();
+    } else if (event.type === "text") {
       if (text === null) made.append((text = textOf("")));
       text.append(event.text);
     } else if (event.type === "tool_call") {

@@ -48,14 +48,21 @@ def test_a_conversation(server: Server) -> None:
     tab = server.tab("Ada")
     session_id = tab.begin("what is the weather in Oslo?")
     events = tab.finish(session_id)
-    assert [event["type"] for event in events if event["type"] != "text"] == ["tool_call", "tool_result", "end"]
+    assert [event["type"] for event in events if event["type"] != "text"] == [
+        "begin",
+        "tool_call",
+        "tool_result",
+        "end",
+    ]
+    assert events[0]["question"] == 0
     question, call, answer = tab.messages(session_id)
     assert question["text"] == "what is the weather in Oslo?"
     assert call["parts"][1]["input"] == {"place": "Oslo"}
     assert call["parts"][1]["result"]["status"] == "success"
     assert text_of(events) == call["text"] + answer["text"]
 
-    tab.say(session_id, MY_NAME)
+    tab.send("POST", f"ask/{session_id}", prompt=MY_NAME)
+    assert tab.finish(session_id)[0] == {"type": "begin", "question": 4}  # the page has this one and those before
     tab.say(session_id, "what is my name?")
     assert tab.words(session_id)[-1] == "Your name is Ada."
     (listed,) = tab.conversations()
@@ -77,7 +84,7 @@ def test_a_stopped_answer_is_kept(server: Server) -> None:
     tab, other = server.tab("Stan"), server.tab("Stan")
     session_id = tab.begin("count, please")
     heard = tab.follow(session_id)
-    said = list(islice(heard, 3))
+    said = list(islice(heard, 4))
     other.send("POST", f"answers/{session_id}/stop")
     said += heard
     assert said[-1] == {"type": "end", "stopped": True, "problem": None}
@@ -105,6 +112,18 @@ def test_the_first_message_is_edited(local: Server) -> None:
     assert tab.words(session_id) == [MY_NAME, ITS_ANSWER, "and what is my name now?", "Your name is Ada."]
     tab.say(session_id, "how many messages are there?", instead_of=8)  # for the model, too
     assert tab.words(session_id) == ["how many messages are there?", "I was given 1, this one included."]
+
+
+def test_only_a_question_is_edited(local: Server) -> None:
+    """No answer, no result of a tool, nothing that is taken back or not there: nothing is changed."""
+    tab = local.tab("Otto")
+    session_id = tab.say(None, "what is the weather in Oslo?")
+    tab.say(session_id, MY_NAME)
+    tab.say(session_id, "what is my name?", instead_of=4)
+    words = tab.words(session_id)
+    for position in (1, 2, 3, 4, 5, 7, 8, 999, 10**17, -1):
+        assert tab.refused("POST", f"ask/{session_id}", prompt="hello", instead_of=position) == 422, position
+    assert tab.words(session_id) == words
 
 
 def test_a_reader_who_leaves(local: Server) -> None:
@@ -204,7 +223,13 @@ def test_a_cookie_is_not_made_by_hand(local: Server) -> None:
 def test_other_sites(local: Server) -> None:
     """A page of another site, or under another name of this host, is refused; every answer says what may run."""
     tab = local.tab("Ada")
-    for headers in ({"Origin": "http://127.0.0.1:1"}, {"Origin": "null"}, {"Host": "evil.example"}):
+    for headers in (
+        {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "null"},
+        {"Host": "evil.example"},
+        {"Host": "["},
+        {"Origin": "http://["},
+    ):
         response = tab.client.post("/api/ask", json={"prompt": "hello"}, headers=headers)
         assert response.status_code == 403
     assert tab.client.post("/api/ask", json={"prompt": " "}, headers={"Origin": local.url}).status_code == 422
@@ -238,6 +263,31 @@ def test_a_server_restarts(tmp_path: Path) -> None:
         tab.say(session_id, "what is my name?", instead_of=4)
         assert tab.words(session_id)[-2:] == ["what is my name?", "Your name is Ada."]
         assert len(tab.words(session_id)) == 6
+
+
+def test_the_secret_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is kept; what a crash or a full disk has left of one is replaced."""
+    monkeypatch.syspath_prepend(str(EXAMPLES / "chat"))
+    kept_secret = importlib.import_module("login").kept_secret
+    file = tmp_path / "new" / "secret"
+    secret = kept_secret(file)
+    assert len(secret) == 32
+    assert kept_secret(file) == secret
+    for part in (b"", secret[:7]):
+        file.write_bytes(part)
+        assert len(kept_secret(file)) == 32
+        assert kept_secret(file) != secret
+    assert file.stat().st_mode & 0o077 == 0
+    assert [each.name for each in file.parent.iterdir()] == ["secret"]
+
+
+def test_counting_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody may be there to stop it."""
+    monkeypatch.syspath_prepend(str(EXAMPLES / "chat"))
+    chat_model = importlib.import_module("chat_model")
+    for prompt, most in (("count, please", 20_000), ("count to 3", 3), (f"count to {'9' * 5000}", 20_000)):
+        words = list(chat_model.answer_to([{"role": "user", "content": [{"text": prompt}]}]))
+        assert (len(words), words[-1]) == (most, f"{most} ")
 
 
 def test_pages_of_messages(local: Server) -> None:

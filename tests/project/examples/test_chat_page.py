@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from typing import Any
@@ -122,6 +123,46 @@ def test_a_user_clicks_through_it(page: Any) -> None:
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(conversations).to_have_count(1)
     expect(messages).to_have_count(0)
+
+
+def test_a_copy_from_before_an_edit(page: Any) -> None:
+    """It shows what is asked in it: its messages have the positions of those that the edit took back."""
+    log_in(page, "Cora")
+    messages = page.get_by_role("log").locator("li")
+    for prompt in ("my name is Cora", "what is my name?"):
+        ask(page, prompt)
+        settled(page)
+    page.get_by_role("button", name="Edit this message").last.click()
+    ask(page, "how many messages are there?")
+    expect(messages.last).to_contain_text("I was given 3")
+    settled(page)
+    page.get_by_role("button", name="Go on in a copy that ends here").first.click()
+    expect(messages).to_have_count(2)
+    ask(page, "tell me my name")
+    settled(page)
+    expect(messages).to_have_count(4)
+    page.reload()
+    expect(messages.nth(2)).to_contain_text("tell me my name")
+    expect(messages).to_have_count(4)
+    expect(messages.last).to_contain_text("Your name is Cora.")
+
+
+def test_a_reload_amid_an_answer(page: Any, server: Server) -> None:
+    """What is stored of it already is not shown beside its events."""
+    log_in(page, "Rita")
+    tab = server.tab("Rita")
+    session_id = tab.say(None, "my name is Rita")
+    tab.send("POST", f"ask/{session_id}", prompt="what is the weather in Oslo?")
+    *events, _ = tab.finish(session_id)
+    # Once more as the server sent them, but for the end, whatever the pace.
+    sent = "retry: 3600000\n\n" + "".join(f"data: {json.dumps(event)}\n\n" for event in events)
+    page.route("**/api/answers/*", lambda route: route.fulfill(content_type="text/event-stream", body=sent))
+    page.goto(f"/#{session_id}")
+    page.reload()
+    messages = page.get_by_role("log").locator("li")
+    expect(messages.last).to_contain_text("I made that up")
+    expect(page.get_by_text("Used weather")).to_have_count(1)
+    expect(messages).to_have_count(4)
 
 
 def test_on_a_phone(page: Any) -> None:
