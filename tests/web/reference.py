@@ -66,4 +66,4 @@ def _wrapped(text: str) -> list[str]:
 
 if __name__ == "__main__":
     before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
-    PAGE.write_text(before + BEGIN + reference(document(OPERATIONS, "")) + END + rest.partition(END)[2], "utf-8")
+    PAGE.write_text(before + BEGIN + reference(document(OPERATIONS)) + END + rest.partition(END)[2], "utf-8")

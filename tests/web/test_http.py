@@ -6,8 +6,11 @@ import asyncio
 import threading
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from strands_persql import (
     AuthenticationError,
@@ -17,7 +20,7 @@ from strands_persql import (
     SessionDataError,
     TransportError,
 )
-from strands_persql.web import sessions_app
+from strands_persql.web import _router, sessions_app
 from strands_persql.web._operations import OPERATIONS
 from strands_persql.web._problems import KINDS, PREFIX, problem_of
 
@@ -221,6 +224,44 @@ async def test_parameters_are_checked(quick: Web) -> None:
     ):
         assert kind(await ada.get(path)) == (400, "bad-parameter"), path
     assert (await ada.get("/sessions", params={"tag": "🍵\0", "unknown": "x"})).json()["sessions"] == []
+
+
+async def test_a_long_path_is_read_a_few_times(quick: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many parts it has, where a server tells another path than it was sent."""
+    reads = 0
+
+    def counted(escaped: str, **options: str) -> str:
+        nonlocal reads
+        reads += 1
+        return unquote(escaped, **options)
+
+    monkeypatch.setattr(_router, "unquote", counted)
+    app = Starlette(routes=[Mount("/chats", quick.app)])
+    assert kind(await quick.as_user("ada", app).get("/chats%2F" + "/%41" * 300)) == (404, "not-found")
+    assert reads < 20
+
+
+async def test_clients_leave_midway(quick: Web) -> None:
+    """The server then says so as ASGI has it from 2.4 on: that is no error."""
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        raise OSError("the client has left")
+
+    for path in ("export", "events"):
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "method": "GET",
+            "path": f"/sessions/s/{path}",
+            "query_string": b"",
+            "headers": [(b"x-user", b"ada")],
+        }
+        await quick.app(scope, receive, send)
+    app: Any = quick.app
+    assert not app._service.streams.open
 
 
 async def test_it_serves_by_itself(quick: Web) -> None:

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from syrupy.assertion import SnapshotAssertion
 
+from strands_persql.web import _app
 from strands_persql.web._openapi import document
 from strands_persql.web._operations import OPERATIONS
 
@@ -22,7 +23,7 @@ from . import reference
 from .conftest import Web
 
 PAGE = Path(__file__).parents[2] / "docs" / "web-service.md"
-DOCUMENT = document(OPERATIONS, "")
+DOCUMENT = document(OPERATIONS)
 PNG = b"\x89PNG\r\n\x1a\n..."
 
 
@@ -85,7 +86,7 @@ async def test_answers_are_as_the_document_says(web: Web) -> None:
 
 
 @pytest.mark.parametrize("kind", ["FastAPI", "Starlette", "both"])
-async def test_it_is_mounted(kind: str) -> None:
+async def test_it_is_mounted(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under a prefix, in FastAPI or Starlette or one in the other, addresses hold the prefix."""
     web = Web(local())
     web.agent("a/b", text("nice"))([{"text": "hi"}, {"image": {"format": "png", "source": {"bytes": PNG}}}])
@@ -109,6 +110,8 @@ async def test_it_is_mounted(kind: str) -> None:
     assert (await ada.get(copy.headers["location"])).status_code == 200
     assert (await ada.get(f"{prefix}/openapi.json")).json()["servers"] == [{"url": prefix}]
     assert (await ada.get(prefix)).status_code in (404, 307)
+    monkeypatch.setattr(_app, "document", None)  # made once
+    assert (await ada.get(f"{prefix}/openapi.json")).status_code == 200
     await web.close()
 
 

@@ -79,6 +79,15 @@ async def test_bytes_have_an_address(web: Web) -> None:
     assert (await ada.get("/sessions/a%2Fb%20%C3%BC/messages/x/media/1")).status_code == 404
 
 
+async def test_a_document_with_half_a_character_in_its_name_is_saved(web: Web) -> None:
+    """What no header can carry is replaced."""
+    document = {"document": {"format": "txt", "name": "a\ud800 b", "source": {"bytes": b"hello"}}}
+    web.agent("s", text("nice"))([{"text": "look"}, document])
+    saved = await web.as_user("ada").get("/sessions/s/messages/0/media/1")
+    assert (saved.status_code, saved.content) == (200, b"hello")
+    assert saved.headers["content-disposition"] == "attachment; filename*=UTF-8''a%3F%20b.txt"
+
+
 async def test_one_users_messages_are_searched(web: Web) -> None:
     """In all of the caller's sessions or in one; with an index, which holds all users' words, as without."""
     web.agent("one", text("It is Assam"))("which tea?")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
@@ -98,7 +100,8 @@ class App:
             response = await self._response(request)
             if request.method == "HEAD":
                 response = await _without_body(response)
-            await response(scope, receive, send)
+            with suppress(ClientDisconnect):
+                await response(scope, receive, send)
 
     async def _response(self, request: Request) -> Response:
         try:
@@ -115,7 +118,12 @@ class App:
             return (problem or Problem(INTERNAL)).response()
 
     async def _openapi(self, exchange: Exchange) -> Response:
-        return answer(exchange.request, document(self._told, exchange.root))
+        servers = [{"url": exchange.root or "/"}]
+        return answer(exchange.request, {**self._document, "servers": servers})
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        return document(self._told)
 
 
 async def _live(receive: Receive, send: Send) -> None:

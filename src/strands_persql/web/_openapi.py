@@ -44,12 +44,11 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 }
 
 
-def document(operations: Sequence[Operation], server: str) -> dict[str, Any]:
-    """The document.
+def document(operations: Sequence[Operation]) -> dict[str, Any]:
+    """The document, but for its `servers`: where the app is mounted.
 
     Args:
         operations: What can be asked for.
-        server: The path that the app is mounted under.
     """
     schemas = Schemas()
     paths: dict[str, dict[str, Any]] = {}
@@ -73,7 +72,6 @@ def document(operations: Sequence[Operation], server: str) -> dict[str, Any]:
             "version": "1",
             "description": "The sessions of whoever is logged in. Another user's seem not to exist.",
         },
-        "servers": [{"url": server or "/"}],
         "paths": paths,
         "components": {
             "schemas": {**dict(sorted(schemas.found.items())), "Problem": problem},

@@ -109,12 +109,17 @@ async def get_media(exchange: Exchange) -> Response:
     data = part.data or b""
     # Documents are saved, not shown: a browser would give them this app's own rights.
     shown = part.type != "document" and part.mime_type != "application/octet-stream"
-    named = f"; filename*=UTF-8''{quote(part.name or part.type, safe='')}.{quote(part.format or 'bin', safe='')}"
+    name, ending = (_escaped(each) for each in (part.name or part.type, part.format or "bin"))
+    named = f"; filename*=UTF-8''{name}.{ending}"
     headers = {
         "Content-Disposition": "inline" if shown else f"attachment{named}",
         "Content-Security-Policy": "default-src 'none'; sandbox",
     }
     return tagged(request, data, hashlib.sha256(data).hexdigest()[:32], part.mime_type, headers)
+
+
+def _escaped(name: str) -> str:
+    return quote(name, safe="", errors="replace")  # a message may hold a lone surrogate
 
 
 async def export_session(exchange: Exchange) -> Response:

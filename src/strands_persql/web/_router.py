@@ -118,7 +118,7 @@ def found(operations: Sequence[Operation], method: str, scope: Scope) -> tuple[O
     Raises:
         Problem: There is none with this path, or none with this method.
     """
-    parts = _parts(scope)
+    parts = _parts(scope, most=max(each.path.count("/") for each in operations))
     matching = [(each, names) for each in operations if parts and (names := each.names(parts)) is not None]
     if not matching:
         raise Problem(NOT_FOUND)
@@ -130,14 +130,14 @@ def found(operations: Sequence[Operation], method: str, scope: Scope) -> tuple[O
     raise Problem(METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(allowed)})
 
 
-def _parts(scope: Scope) -> list[str] | None:
-    """The parts of a path behind where the app is mounted; None where it names nothing."""
+def _parts(scope: Scope, *, most: int) -> list[str] | None:
+    """The parts of a path behind where the app is mounted; None where it names nothing, as with more than the most."""
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
     inside = (
         path[len(root) :] if root and path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/") else path
     )
-    parts = _as_sent(scope, inside).split("/")[1:]
-    if any(not part or len(part) > LONGEST_SEGMENT for part in parts):
+    parts = _as_sent(scope, inside, most=most).split("/")[1:]
+    if len(parts) > most or any(not part or len(part) > LONGEST_SEGMENT for part in parts):
         return None
     try:
         return [unquote(part, errors="strict") for part in parts]
@@ -145,13 +145,16 @@ def _parts(scope: Scope) -> list[str] | None:
         return None
 
 
-def _as_sent(scope: Scope, inside: str) -> str:
-    """The end of a path with its escapes, given the same without; what has none left is as good as sent so."""
+def _as_sent(scope: Scope, inside: str, *, most: int) -> str:
+    """The end of a path with its escapes, given the same without; what has none left is as good as sent so.
+
+    An end of more parts than the most is not looked for: each look takes as long as the path is.
+    """
     sent = scope.get("raw_path")
     text = sent.partition(b"?")[0].decode("latin-1") if isinstance(sent, bytes) else ""
-    at = text.find("/")
-    while at >= 0:
-        if unquote(text[at:]) == inside:
-            return text[at:]
-        at = text.find("/", at + 1)
+    end = ""
+    for part in reversed(text.split("/")[1:][-most:]):
+        end = f"/{part}{end}"
+        if unquote(end) == inside:
+            return end
     return quote(inside)

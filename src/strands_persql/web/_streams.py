@@ -29,10 +29,14 @@ class Streams:
     def check(self, caller: object) -> None:
         """Find out whether one more may be opened.
 
+        Args:
+            caller: The user's id; None for those who may see all sessions, of whom none is told from the others.
+
         Raises:
             Problem: There are too many.
         """
-        if self.open >= self._most or self._open[caller] >= MOST_OF_USER:
+        full = caller is not None and self._open[caller] >= MOST_OF_USER
+        if full or self.open >= self._most:
             raise Problem(TOO_MANY_STREAMS, headers={"Retry-After": "10"})
 
     def begin(self, caller: object) -> None:
