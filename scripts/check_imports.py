@@ -10,7 +10,11 @@ from pathlib import Path
 # opentelemetry-api is a requirement of Strands.
 ALLOWED = sys.stdlib_module_names | {"opentelemetry", "strands", "strands_persql", "urllib3"}
 # What a module may import of an extra, where it says so when it is missing.
-EXTRAS = {"cli": {"typer", "rich"}, "administration/viewer": {"jinja2"}}
+EXTRAS = {
+    "administration/viewer": {"jinja2"},
+    "cli": {"typer", "rich", "uvicorn"},
+    "web": {"anyio", "jinja2", "starlette"},
+}
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "strands_persql"
 
 

@@ -8,7 +8,9 @@ import importlib.util
 import pkgutil
 import sys
 import zipfile
+from pathlib import Path
 
+WEB = "strands_persql.web"
 TEST_DEPENDENCIES = ("hypothesis", "pytest", "syrupy")
 
 
@@ -20,9 +22,16 @@ def contents(wheel: str) -> None:
     assert "strands_persql/py.typed" in names, "no py.typed: type checkers would take the package for untyped"
     assert any(name.endswith("licenses/LICENSE") for name in info), "no licence"
     assert not others, f"more than the package: {others}"
-    templates = {f"strands_persql/administration/viewer/templates/{name}" for name in ("page.css", "page.html.jinja")}
-    assert templates <= set(names), "no templates: `show --html` would fail"
-    odd = [name for name in names if name not in {*info, *templates} and not name.endswith((".py", "py.typed"))]
+    package = Path(__file__).resolve().parent.parent / "src" / "strands_persql"
+    assets = {
+        path.relative_to(package.parent).as_posix()
+        for folder in ("static", "templates")
+        for path in package.rglob(f"{folder}/*")
+        if path.is_file()
+    }
+    missing = assets - set(names)
+    assert assets and not missing, f"no templates, so pages would fail: {missing}"
+    odd = [name for name in names if name not in {*info, *assets} and not name.endswith((".py", "py.typed"))]
     assert not odd, f"files that are no modules: {odd}"
 
 
@@ -33,8 +42,12 @@ def import_all() -> None:
     package = importlib.import_module("strands_persql")
     for module in pkgutil.walk_packages(package.__path__, "strands_persql."):
         # The command line's own modules need its extra; the package `cli` itself says so where that is missing.
-        if not module.name.endswith(".__main__") and not module.name.startswith("strands_persql.cli."):
+        if not module.name.endswith(".__main__") and not module.name.startswith(("strands_persql.cli.", WEB)):
             importlib.import_module(module.name)
+    try:
+        importlib.import_module(WEB)
+    except ModuleNotFoundError as error:
+        assert "strands-persql[web]" in str(error), f"the error names no extra: {error}"
     for name in package.__all__:
         getattr(package, name)
     for script in importlib.metadata.distribution("strands-persql").entry_points:
