@@ -37,11 +37,25 @@ def test_serves_until_interrupted(local: Place) -> None:
     assert process.returncode == 130 and "Traceback" not in err
 
 
+def test_ends_while_a_page_is_open(local: Place) -> None:
+    """A stream of new messages does not keep it up."""
+    process = start("web", "--port", "0", *local.options)
+    assert process.stderr is not None
+    found = re.search(r"http://127\.0\.0\.1:\d+/", process.stderr.readline())
+    assert found is not None
+    with urllib.request.urlopen(f"{found[0]}events?id=chat", timeout=120) as stream:
+        assert stream.readline().startswith(b"retry:")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 130 and "Traceback" not in err, err
+
+
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
         (("--host", "0.0.0.0"), 2, "--host 0.0.0.0: others reach it, so set a token"),
         (("--host", "example.com"), 2, "others reach it"),
+        (("--allow-host", "localhost", "--allow-host", "agents.example"), 2, "--allow-host agents.example: others"),
         (("--auth-token", "short"), 2, "16 characters or more"),
         (("--host", "127.0.0.1", "--port", "70000"), 2, "--port"),
     ],

@@ -39,8 +39,11 @@ def web(
     except ModuleNotFoundError as error:
         raise Problem(f"{error.name} is missing; install the extra: pip install 'strands-persql[web]'") from error
     names = [host, *(allow_host or [])]
-    if not is_loopback(host) and auth_token is None:
-        raise Problem(f"--host {host}: others reach it, so set a token: --auth-token, or STRANDS_PERSQL_WEB_TOKEN", 2)
+    others = [name for name in names if not is_loopback(name)]
+    if others and auth_token is None:
+        option = "--host" if others[0] == host else "--allow-host"
+        words = "others reach it, so set a token: --auth-token, or STRANDS_PERSQL_WEB_TOKEN"
+        raise Problem(f"{option} {others[0]}: {words}", 2)
     with settings.opened() as place:
         try:
             app = pages_app(place.handle, auth_token=auth_token, hosts=names, table_prefix=place.table_prefix)
@@ -49,7 +52,10 @@ def web(
         with _listening(host, port) as listener:
             address = f"[{host}]" if ":" in host else host
             typer.echo(f"{place.name}: http://{address}:{listener.getsockname()[1]}/ (Ctrl-C ends it)", err=True)
-            uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off")).run(sockets=[listener])
+            # A page that is open holds a stream, which would keep the server up for as long as it is looked at. That
+            # it is cut off would be logged as an error; those of the pages have a logger of their own.
+            config = uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
+            uvicorn.Server(config).run(sockets=[listener])
 
 
 def _listening(host: str, port: int) -> socket.socket:

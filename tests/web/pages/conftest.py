@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,61 @@ class Site:
         return answer.text
 
     async def send(self, path: str, status: int = 303, **fields: Any) -> httpx.Response:
-        """Send a form with what a page's form has in it."""
+        """Send a form with what a page's form has in it; what it is about goes into its address."""
         fields.setdefault("csrf", csrf_of(await self.text("/confirm", action="delete", id=fields["id"])))
-        answer = await self.client.post(path, data=fields, headers={"origin": ORIGIN})
+        about: dict[str, Any] = {name: fields.pop(name) for name in ("id", "agent", "message") if name in fields}
+        answer = await self.client.post(path, params=about, data=fields, headers={"origin": ORIGIN})
         assert answer.status_code == status, answer.text
         return answer
+
+
+class Page(HTMLParser):
+    """What a browser makes of a page.
+
+    Attributes:
+        links: Addresses by the text of their links.
+        forms: The fields of forms by their addresses.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: dict[str, str] = {}
+        self.forms: dict[str, dict[str, str]] = {}
+        self._link = self._form = self._area = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """A link, a form, or a field of the last form; a field of one line has no line ends."""
+        has = {name: value or "" for name, value in attrs}
+        if tag == "a":
+            self._link = has["href"]
+        elif tag == "form":
+            self._form = has["action"]
+            self.forms[self._form] = {}
+        elif tag == "input":
+            value = has.get("value", "")
+            self.forms[self._form][has["name"]] = value if has.get("type") == "hidden" else re.sub("[\r\n]", "", value)
+        elif tag == "textarea":
+            self._area = has["name"]
+            self.forms[self._form][self._area] = ""
+
+    def handle_data(self, data: str) -> None:
+        """The text of a link, or of a field."""
+        if self._area:
+            self.forms[self._form][self._area] += data.replace("\n", "\r\n")
+        elif self._link:
+            self.links.setdefault(data, self._link)
+
+    def handle_endtag(self, tag: str) -> None:
+        """The end of a link or a field."""
+        if tag == "a":
+            self._link = ""
+        elif tag == "textarea":
+            self._area = ""
+
+    def form(self, path: str) -> tuple[str, dict[str, str]]:
+        """The address and the fields of the first form with this path."""
+        return next((action, fields) for action, fields in self.forms.items() if action.partition("?")[0] == path)
 
 
 def csrf_of(text: str) -> str:

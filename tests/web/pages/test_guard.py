@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
-from strands_persql.web.pages import is_loopback
+from strands_persql.web.pages import is_loopback, pages_app
 
 from ...agents.scripted import text
 from ...databases import local
@@ -117,6 +120,12 @@ async def test_a_token_in_a_header(here: Site) -> None:
     answer = await client.get("/api/sessions", headers={"authorization": f"Bearer {TOKEN}"})
     assert answer.status_code == 200
     assert (await client.get("/api/sessions", headers={"authorization": "Bearer x"})).status_code == 401
+    assert (await client.get("/api/sessions", headers={"authorization": TOKEN})).status_code == 401
+    for token, status in ((TOKEN, 200), ("x" * 16, 403)):
+        headers = {"authorization": f"Bearer {token}"}
+        changed = await client.patch("/api/sessions/s", json={"title": "mine"}, headers=headers)
+        assert changed.status_code == status
+    assert here.sessions.get("s").title == "mine"
 
 
 async def test_headers(here: Site) -> None:
@@ -127,6 +136,61 @@ async def test_headers(here: Site) -> None:
         assert "default-src 'none'" in policy and "unsafe" not in policy and "frame-ancestors 'none'" in policy
         assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "same-origin"
     assert (await here.client.get("/")).headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("place", ["/login", "/loginx", "/static", "/static/web", "/web", "/api"])
+async def test_mounted(here: Site, place: str) -> None:
+    """Under no path is more open than the login and its style, and the way behind that path counts."""
+    app = Starlette(routes=[Mount(place, pages_app(here.database, auth_token=TOKEN))])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=ORIGIN) as client:
+        for path in ("/", "/session?id=s", "/loginx", "/login/x", "/export?id=s"):
+            assert (await client.get(place + path)).status_code == 303, path
+        assert (await client.get(place + "/api/sessions")).status_code == 401
+        for path in ("/login", "/static/page.css"):
+            assert (await client.get(place + path)).status_code == 200
+
+
+@pytest.mark.parametrize("other", ['p={"x":1}', "p=a b", "a@b=1", 'p="a', "p", "p=[1,2]", "strands_persqlx=1"])
+async def test_cookies_of_others(here: Site, other: str) -> None:
+    """Whatever else is served on this host may set its own."""
+    client = here.open(auth_token=TOKEN)
+    accepted = await client.post("/login", data={"token": TOKEN}, headers={"origin": ORIGIN})
+    own = accepted.headers["set-cookie"].partition(";")[0]
+    client.cookies.clear()
+    for both in (f"{other}; {own}", f"{own}; {other}"):
+        assert (await client.get("/", headers={"cookie": both})).status_code == 200
+
+
+async def test_logging_out(here: Site) -> None:
+    """Ends the session itself, so that a copy of the cookie is worth nothing; without a token there is none."""
+    assert "Log out" not in await here.text("/")
+    client = here.open(auth_token=TOKEN)
+    assert "Log out" not in (await client.get("/login")).text
+    accepted = await client.post("/login", data={"token": TOKEN}, headers={"origin": ORIGIN})
+    own = accepted.headers["set-cookie"].partition(";")[0]
+    page = (await client.get("/")).text
+    assert "Log out" in page
+    refused = await client.post("/logout", data={"csrf": "x"}, headers={"origin": ORIGIN})
+    assert refused.status_code == 403 and (await client.get("/")).status_code == 200
+    ended = await client.post("/logout", data={"csrf": csrf_of(page)}, headers={"origin": ORIGIN})
+    assert (ended.status_code, ended.headers["location"]) == (303, "/login")
+    assert (await client.get("/")).status_code == 303
+    assert (await client.get("/", headers={"cookie": own})).status_code == 303
+
+
+async def test_cookies_by_the_way_they_come(here: Site) -> None:
+    """Over TLS they stay there; without a token a link on another site makes no new one."""
+    app = pages_app(here.database, auth_token=TOKEN)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://localhost") as client:
+        sent = await client.post("/login", data={"token": TOKEN}, headers={"origin": "https://localhost"})
+        assert "; Secure" in sent.headers["set-cookie"]
+    assert "SameSite=Lax" in (await here.client.get("/")).headers["set-cookie"]
+
+
+def test_others_take_a_token(here: Site) -> None:
+    """A proxy on this computer would let them all in."""
+    with pytest.raises(ValueError, match=r"others reach agents\.example, so it takes a token"):
+        here.open(hosts=["localhost", "agents.example"])
 
 
 def test_a_short_token_is_refused(here: Site) -> None:

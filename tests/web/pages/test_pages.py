@@ -41,6 +41,12 @@ async def test_a_list_of_sessions(site: Site) -> None:
     assert "No message holds" in await site.text("/", q="nowhere")
 
 
+async def test_an_empty_database(site: Site) -> None:
+    """It has no sessions, which is no fault."""
+    assert "There are no sessions yet" in await site.text("/")
+    await site.text("/session", 404, id="s")
+
+
 async def test_a_session_as_a_chat(site: Site) -> None:
     """Messages with tools, redactions, the window's edge; the newest page first, older ones behind a link."""
     script = [
@@ -95,7 +101,7 @@ async def test_forms(site: Site) -> None:
     agent = site.agent("s/1", text("a"), text("b"))
     agent("one")
     agent("two")
-    await site.send("/rename", id="s/1", title="A title", tags="x, y,,")
+    await site.send("/rename", id="s/1", title="A title", tags="x\r\ny\r\n\r\n")
     detail = site.sessions.get("s/1")
     assert (detail.title, detail.tags) == ("A title", ("x", "y"))
     there = (await site.send("/fork", id="s/1", agent="default", message=1)).headers["location"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._conversation import LARGEST_IMAGE, shown
 from ._page import page_environment, page_style
 from ._session import multi_agent, window_in_words
-from ._text import Shown, count, moment
+from ._text import Shown, count, moment, visible
 
 __all__ = [
     "LARGEST_IMAGE",
@@ -16,5 +16,6 @@ __all__ = [
     "page_environment",
     "page_style",
     "shown",
+    "visible",
     "window_in_words",
 ]

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
@@ -20,8 +21,9 @@ from ...errors import PerSQLError, SessionConflictError, SessionDataError
 from .._app import sessions_app
 from ._changes import Changes, Form
 from ._guard import LOGIN, Guard
+from ._inner import Inner, events_path, export_path, media_path
 from ._render import page
-from ._views import Views
+from ._views import Views, given
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -75,14 +77,16 @@ class _Pages:
             Route("/usage", views.usage),
             Route("/doctor", views.doctor),
             Route("/confirm", views.confirm),
-            Route("/export", views.export),
-            Route("/media", views.media),
+            Route("/export", Inner(self._rest, export_path), methods=["GET"]),
+            Route("/media", Inner(self._rest, media_path), methods=["GET"]),
+            Route("/events", Inner(self._rest, events_path), methods=["GET"]),
             Route("/static/{name}", views.static),
             Route(LOGIN, self._login, methods=["GET", "POST"]),
+            Route("/logout", self._logout, methods=["POST"]),
             *(Route(path, self._changing(change), methods=["POST"]) for path, change in self._changes.all.items()),
             Mount("/api", self._rest),
         ]
-        kinds = (SessionException, PerSQLError, ValueError, KeyError, 404, 405)
+        kinds = (SessionException, PerSQLError, ValueError, KeyError, 403, 404, 405, Exception)
         app = Starlette(routes=routes, exception_handlers=dict.fromkeys(kinds, _problem))
         self._guard = Guard(app, auth_token, hosts)
         return self._guard
@@ -92,18 +96,29 @@ class _Pages:
         if request.method == "POST":
             is_wrong = not self._guard.is_token((await _form(request)).get("token", ""))
             if not is_wrong:
-                return RedirectResponse("/", 303, {"Set-Cookie": self._guard.new_session()[1]})
+                return RedirectResponse("/", 303, {"Set-Cookie": self._guard.new_session(request.scope)[1]})
         return page(request, "login.html.jinja2", 403 if is_wrong else 200, wrong=is_wrong)
+
+    async def _logout(self, request: Request) -> Response:
+        await self._sent(request)
+        return RedirectResponse(LOGIN, 303, {"Set-Cookie": self._guard.end_session(request.scope)})
 
     def _changing(self, change: Callable[[Form], str]) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            form = await _form(request)
-            if not self._guard.is_from_form(request.scope, form.get("csrf", "")):
-                words = "Go back, open the page anew, and send it again."
-                return page(request, "problem.html.jinja2", 403, title="That form is too old", words=words)
-            return RedirectResponse(await run_in_threadpool(change, form), 303)
+            return RedirectResponse(await run_in_threadpool(change, await self._sent(request)), 303)
 
         return endpoint
+
+    async def _sent(self, request: Request) -> Form:
+        """What a form of this browser's pages sends.
+
+        Raises:
+            HTTPException: It is none of these pages', or of others that the browser has had.
+        """
+        form = await _form(request)
+        if not self._guard.is_from_form(request.scope, form.get("csrf", "")):
+            raise HTTPException(403)
+        return {**form, **{name: given(request, name) for name in request.query_params}}
 
 
 async def _form(request: Request) -> dict[str, str]:
@@ -126,16 +141,24 @@ async def _form(request: Request) -> dict[str, str]:
 def _problem(request: Request, error: Exception) -> Response:
     """What went wrong, as a page."""
     title, words, status = "There is no such page", "", 404
-    if isinstance(error, SessionConflictError):
+    if isinstance(error, HTTPException) and error.status_code == 403:
+        title, words, status = "That form is too old", "Go back, open the page anew, and send it again.", 403
+    elif isinstance(error, SessionConflictError):
         title, words, status = "An agent wrote at the same time", str(error), 409
     elif isinstance(error, SessionDataError):
         title, words, status = "A stored row can't be read", str(error), 500
     elif isinstance(error, SessionException):
         title, words = "There is no such session", str(error)
+    elif isinstance(error, PerSQLError) and error.kind == "unknown_table":
+        title, words = "There are no sessions yet", "The first agent that stores one makes its tables in this database."
+        status = 200 if request.url.path == "/" else 404
     elif isinstance(error, PerSQLError):
         logger.warning("kind=<%s> | the database refused, or can't be reached", error.kind)
         title, words, status = "The database can't be reached, or refused", str(error), 503
     elif isinstance(error, (ValueError, KeyError)):
         words = "A field is missing." if isinstance(error, KeyError) else str(error)
         title, status = "That can't be done", 400
+    elif not isinstance(error, HTTPException):
+        logger.error("method=<%s> | a request failed", request.method, exc_info=error)
+        title, words, status = "Something is wrong in this server", "Its log says what.", 500
     return page(request, "problem.html.jinja2", status, title=title, words=words)

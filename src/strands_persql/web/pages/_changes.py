@@ -7,9 +7,10 @@ from secrets import token_hex
 from typing import TypeAlias
 
 from ...administration.sessions import PerSQLSessions
-from ._render import address
+from ._render import address, line
 
 Form: TypeAlias = Mapping[str, str]
+"""What a form sends. What it is about stands in its address, in which no browser changes a character."""
 
 
 class Changes:
@@ -34,9 +35,16 @@ class Changes:
         }
 
     def rename(self, form: Form) -> str:
-        """Give a session a title and tags."""
-        tags = [tag.strip() for tag in form.get("tags", "").split(",") if tag.strip()]
-        self._sessions.update(form["id"], title=form.get("title", "").strip() or None, tags=tags)
+        """Give a session a title, and tags, one a line; what the page showed and is sent back stays as it is."""
+        title = form.get("title", "").strip()
+        if title != form.get("shown", "").strip():  # what was made of the first prompt stays so until somebody types
+            self._sessions.update(form["id"], title=title or None)
+        known = self._sessions.get(form["id"]).tags
+        shown = {line(tag): tag for tag in known}
+        lines = form.get("tags", "").replace("\r\n", "\n").split("\n")
+        tags = {shown.get(each, each.strip()) for each in lines if each.strip()}
+        if tags != set(known):
+            self._sessions.update(form["id"], tags=tags)
         return address("/session", id=form["id"])
 
     def fork(self, form: Form) -> str:

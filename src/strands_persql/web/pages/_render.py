@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 from starlette.responses import HTMLResponse, Response
 
-from ...administration.viewer.parts import page_environment, page_style
-from ._guard import CSRF
+from ...administration.viewer.parts import page_environment, page_style, visible
+from ._guard import CSRF, LOGGED_IN
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -24,10 +24,17 @@ def address(path: str, **names: str | int | None) -> str:
     return f"{path}?{query}" if query else path
 
 
+def line(text: str) -> str:
+    """A text as a field of a form can hold it and sends it back, with signs for line ends and controls."""
+    return str(visible(text)).replace("\r", "\u240d").replace("\n", "\u240a")
+
+
 def page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
     """A page, made of a template."""
     made = page_environment(_template).get_template(template)
-    text = made.render(csrf=request.scope[CSRF], address=address, **values)
+    scope = request.scope
+    common = {"csrf": scope[CSRF], "logged_in": scope[LOGGED_IN], "address": address, "line": line}
+    text = made.render(**common, **values)
     return HTMLResponse(text.encode("utf-8", "replace"), status)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -72,7 +71,7 @@ class Views:
 
     def sessions(self, request: Request) -> Response:
         """The sessions, newest first, or the messages that hold the words looked for."""
-        words, user, tag = (given(request, name) for name in ("q", "user", "tag"))
+        words, user, tag = given(request, "q").strip(), given(request, "user"), given(request, "tag")
         found = self._sessions.search(words, limit=50) if words else None
         listed = None
         if found is None:
@@ -155,22 +154,6 @@ class Views:
         agent, message = given(request, "agent"), given(request, "message")
         return page(request, "confirm.html.jinja2", action=action, detail=detail, agent=agent, message=message)
 
-    def export(self, request: Request) -> Response:
-        """A session as a `.jsonl` file, as `strands-persql import` takes it."""
-        text = io.StringIO()
-        self._sessions.export(given(request, "id"), text)
-        headers = {"Content-Disposition": 'attachment; filename="session.jsonl"'}
-        return Response(text.getvalue().encode("utf-8", "replace"), 200, headers, "application/x-ndjson")
-
-    def media(self, request: Request) -> Response:
-        """An image of a message."""
-        session_id, agent, record, place = (given(request, name) for name in ("id", "agent", "record", "place"))
-        part = self._sessions.media(session_id, record, place, agent_id=agent)
-        headers = {"Content-Security-Policy": "default-src 'none'; sandbox"}
-        if not part.mime_type.startswith("image/"):
-            headers["Content-Disposition"] = "attachment"
-        return Response(part.data or b"", 200, headers, part.mime_type)
-
     def static(self, request: Request) -> Response:
         """A style sheet, or the script."""
         name = str(request.path_params["name"])
@@ -192,7 +175,7 @@ def given(request: Request, name: str) -> str:
     Raises:
         ValueError: It is longer than any of them may be.
     """
-    value = request.query_params.get(name, "").strip()
+    value = request.query_params.get(name, "")
     if len(value) > 4000:
         raise ValueError(f"{name} is too long.")
     return value
