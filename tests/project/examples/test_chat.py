@@ -54,15 +54,13 @@ def test_a_conversation(server: Server) -> None:
         "tool_result",
         "end",
     ]
-    assert events[0]["question"] == 0
     question, call, answer = tab.messages(session_id)
     assert question["text"] == "what is the weather in Oslo?"
     assert call["parts"][1]["input"] == {"place": "Oslo"}
     assert call["parts"][1]["result"]["status"] == "success"
     assert text_of(events) == call["text"] + answer["text"]
 
-    tab.send("POST", f"ask/{session_id}", prompt=MY_NAME)
-    assert tab.finish(session_id)[0] == {"type": "begin", "question": 4}  # the page has this one and those before
+    tab.say(session_id, MY_NAME)
     tab.say(session_id, "what is my name?")
     assert tab.words(session_id)[-1] == "Your name is Ada."
     (listed,) = tab.conversations()
@@ -129,9 +127,11 @@ def test_only_a_question_is_edited(local: Server) -> None:
 def test_a_reader_who_leaves(local: Server) -> None:
     """The answer goes on: another tab has it from its beginning, or from where a lost connection broke off."""
     tab, other = local.tab("Lea"), local.tab("Lea")
-    session_id = tab.begin("count, please")
+    session_id = tab.say(None, MY_NAME)
+    tab.send("POST", f"ask/{session_id}", prompt="count, please")
     left = tab.follow(session_id)
     first = list(islice(left, 2))
+    assert first[0] == {"type": "begin", "question": 2}  # the page has this one and those before
     tab.client.close()
     again, on = other.follow(session_id), local.tab("Lea").follow(session_id, start=2)
     assert list(islice(again, 2)) == first

@@ -152,9 +152,15 @@ def test_a_reload_amid_an_answer(page: Any, server: Server) -> None:
     log_in(page, "Rita")
     tab = server.tab("Rita")
     session_id = tab.say(None, "my name is Rita")
-    tab.send("POST", f"ask/{session_id}", prompt="what is the weather in Oslo?")
-    *events, _ = tab.finish(session_id)
-    # Once more as the server sent them, but for the end, whatever the pace.
+    tab.say(session_id, "what is the weather in Oslo?")
+    # As the server sends them, but for the end, whatever the pace.
+    events: list[dict[str, Any]] = [
+        {"type": "begin", "question": 2},
+        {"type": "text", "text": "Let me see. "},
+        {"type": "tool_call", "id": "call-3", "name": "weather", "input": {"place": "Oslo"}},
+        {"type": "tool_result", "id": "call-3", "status": "success", "content": [{"sky": "clear"}]},
+        {"type": "text", "text": "In Oslo it is clear. (I made that up.)"},
+    ]
     sent = "retry: 3600000\n\n" + "".join(f"data: {json.dumps(event)}\n\n" for event in events)
     page.route("**/api/answers/*", lambda route: route.fulfill(content_type="text/event-stream", body=sent))
     page.goto(f"/#{session_id}")
