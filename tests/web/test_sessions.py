@@ -6,6 +6,8 @@ import io
 import json
 from typing import Any
 
+import pytest
+
 from strands_persql import PerSQLSessions
 
 from ..agents.scripted import text, tools, use
@@ -141,6 +143,30 @@ async def test_a_session_is_renamed_and_tagged(web: Web) -> None:
         refused = await ada.patch("/sessions/s", json=body)
         assert (refused.status_code, refused.json()["type"]) == (400, "urn:strands-persql:problem:bad-body"), body
     assert web.sessions.get("s").user == "ada"
+
+
+def nested(levels: int) -> Any:
+    """Metadata of so many levels, dicts and lists in turn."""
+    inner: Any = {} if levels % 2 else []
+    for level in range(levels - 1, 0, -1):
+        inner = {"a": inner} if level % 2 else [inner]
+    return inner
+
+
+async def test_metadata_is_not_nested_without_end(web: Web) -> None:
+    """On no road; what was stored deeper before is shown as far as it goes."""
+    web.agent("s", text("fine"))("hello")
+    ada = web.as_user("ada")
+    assert (await ada.patch("/sessions/s", json={"metadata": nested(33)})).status_code == 400
+    assert (await ada.patch("/sessions/s", json={"metadata": nested(32)})).json()["metadata"] == nested(32)
+    with pytest.raises(ValueError, match="32 levels"):
+        web.sessions.update("s", metadata=nested(33))
+    with pytest.raises(ValueError, match="32 levels"):
+        web.agent("s", metadata=nested(33))
+    web.database.query("UPDATE strands_sessions SET metadata = ?", [json.dumps(nested(481))])
+    for path in ("/sessions", "/sessions/s"):
+        shown = await ada.get(path)
+        assert (shown.status_code, "<nested deeper than 64 levels>" in shown.text) == (200, True)
 
 
 async def test_a_session_is_forked_rewound_and_deleted(web: Web) -> None:

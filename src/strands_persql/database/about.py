@@ -18,6 +18,9 @@ LONGEST_NAME, LONGEST_TITLE, LONGEST_TAG, LONGEST_METADATA = 500, 500, 100, 65_5
 
 MOST_TAGS = 50
 
+DEEPEST_METADATA = 32
+"""The most levels of metadata, its own one included: whoever shows it goes through all of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class About:
@@ -155,7 +158,7 @@ def checked_metadata(metadata: object) -> dict[str, Any]:
 
     Raises:
         TypeError: It is no mapping.
-        ValueError: It holds something that JSON does not, or is too long.
+        ValueError: It holds something that JSON does not, is too long, or nested too deep.
     """
     if not isinstance(metadata, Mapping):
         raise TypeError(f"metadata must be a dict, got {type(metadata).__name__}")
@@ -165,7 +168,19 @@ def checked_metadata(metadata: object) -> dict[str, Any]:
         raise ValueError(str(error)) from None
     if len(text) > LONGEST_METADATA or not is_strict(text):
         raise ValueError(f"metadata must be at most {LONGEST_METADATA} characters of JSON, without NaN or infinities")
-    return mapping(json.loads(text))
+    checked = mapping(json.loads(text))
+    level: list[Any] = [checked]
+    for _ in range(DEEPEST_METADATA):
+        level = [item for each in level for item in _items(each)]
+    if level:
+        raise ValueError(f"metadata must be nested at most {DEEPEST_METADATA} levels deep")
+    return checked
+
+
+def _items(value: Any) -> list[Any]:
+    """What a list or an object holds that may hold something itself."""
+    held = value.values() if isinstance(value, dict) else value
+    return [item for item in cast("Iterable[Any]", held) if isinstance(item, (dict, list))]
 
 
 def _decoded(text: object) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncGenerator, Iterator
 from urllib.parse import quote
 
@@ -30,7 +29,7 @@ async def list_sessions(exchange: Exchange) -> Response:
             limit=number(request, "limit", 20, most=100),
             user=text(request, "user"),
         )
-    return answer(request, page)
+    return await exchange.service.run(answer, request, page)
 
 
 async def search_messages(exchange: Exchange) -> Response:
@@ -52,18 +51,19 @@ async def _search(exchange: Exchange, session_id: str | None) -> Response:
             session_id=session_id,
             limit=number(request, "limit", 20, most=100),
         )
-    return answer(request, found)
+    return await exchange.service.run(answer, request, found)
 
 
 async def get_session(exchange: Exchange) -> Response:
     """All of a session but its messages."""
     found = await exchange.service.run(exchange.sessions.get, exchange.session_id)
-    return answer(exchange.request, found.detail, tag=found.version)
+    return await exchange.service.run(answer, exchange.request, found.detail, tag=found.version)
 
 
 async def get_usage(exchange: Exchange) -> Response:
     """What a session has used."""
-    return answer(exchange.request, await exchange.service.run(exchange.sessions.usage, exchange.session_id))
+    used = await exchange.service.run(exchange.sessions.usage, exchange.session_id)
+    return await exchange.service.run(answer, exchange.request, used)
 
 
 async def list_messages(exchange: Exchange) -> Response:
@@ -78,7 +78,7 @@ async def list_messages(exchange: Exchange) -> Response:
             limit=number(request, "limit", 50, most=200),
             media=media_link(exchange),
         )
-    return answer(request, page)
+    return await exchange.service.run(answer, request, page)
 
 
 def media_link(exchange: Exchange) -> MediaLink:
@@ -115,7 +115,7 @@ async def get_media(exchange: Exchange) -> Response:
         "Content-Disposition": "inline" if shown else f"attachment{named}",
         "Content-Security-Policy": "default-src 'none'; sandbox",
     }
-    return tagged(request, data, hashlib.sha256(data).hexdigest()[:32], part.mime_type, headers)
+    return await exchange.service.run(tagged, request, data, None, part.mime_type, headers)
 
 
 def _escaped(name: str) -> str:

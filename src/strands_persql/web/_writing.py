@@ -20,7 +20,7 @@ async def update_session(exchange: Exchange) -> Response:
     version = await unchanged(exchange)
     with told_as(BAD_BODY):
         changed = await exchange.service.run(exchange.sessions.update, exchange.session_id, **fields, unchanged=version)
-    return answer(exchange.request, changed)
+    return await exchange.service.run(answer, exchange.request, changed)
 
 
 async def fork_session(exchange: Exchange) -> Response:
@@ -29,7 +29,7 @@ async def fork_session(exchange: Exchange) -> Response:
     with told_as(BAD_BODY):
         copy = await exchange.service.run(exchange.sessions.fork, exchange.session_id, **fields)
     address = exchange.address("sessions", copy.session_id)
-    return answer(exchange.request, copy, status=201, headers={"Location": address})
+    return await exchange.service.run(answer, exchange.request, copy, status=201, headers={"Location": address})
 
 
 async def rewind_session(exchange: Exchange) -> Response:
