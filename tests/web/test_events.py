@@ -46,13 +46,28 @@ class Stream:
                     return kind, json.loads(value)
         return None
 
-    async def comment(self) -> str:
-        """The next comment."""
+    async def begins(self) -> None:
+        """Wait until it has an id."""
         with anyio.fail_after(60):
             async for line in self._lines:
+                if line.startswith("id: "):
+                    self.last = line.removeprefix("id: ")
+                    return
+
+    async def silence(self) -> list[str]:
+        """The lines up to the next comment."""
+        lines: list[str] = []
+        with anyio.fail_after(60):
+            async for line in self._lines:
+                lines.append(line)
                 if line.startswith(":"):
-                    return line
-        return ""
+                    break
+        return lines
+
+
+def position(stream: Stream) -> int:
+    """The position in the last id."""
+    return int(stream.last.partition(".")[0])
 
 
 class Place:
@@ -109,15 +124,18 @@ async def test_new_messages_come_in(place: Place) -> None:
             (5, "assistant", False),
         ]
         assert [each for each in seen if each[0] == 3][-1] == (3, "assistant", True)
-        assert stream.last == "5"
+        assert position(stream) == 5
     async with place.stream(after="3") as stream:  # the call was seen, its result was not
-        again = [(await stream.next() or ("", {}))[1] for _ in range(3)]
+        again: list[Any] = []
+        for _ in range(3):
+            again.append((await stream.next() or ("", {}))[1])
+            assert position(stream) == again[-1]["message_id"]
         assert [each["message_id"] for each in again] == [3, 4, 5]
         assert again[0]["parts"][0]["result"]["message_id"] == 4
     await agent.invoke_async("thanks")
     async with place.stream(last="5") as stream:
         assert [(await stream.next() or ("", {}))[1]["text"] for _ in range(2)] == ["thanks", "good"]
-        assert stream.last == "7"
+        assert position(stream) == 7
     async with place.stream(after="6") as stream:
         assert (await stream.next() or ("", {}))[1]["text"] == "good"
     async with place.stream(after="4", last="6") as stream:
@@ -157,10 +175,73 @@ async def test_other_changes_are_told(quick: Place, monkeypatch: pytest.MonkeyPa
     await agent.invoke_async("hello")
     async with quick.stream(after="0") as stream:
         assert await stream.next() == ("changed", {"last": 5})
-        assert stream.last == "5"
-    async with quick.stream(after="999") as stream:  # of a session that stood under this id before
+        assert position(stream) == 5
+
+
+async def test_what_came_in_a_gap_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that comes again with its last id is sent what is new, and told once if anything else has changed."""
+    agent = place.web.agent("s", text("fine"), text("good"))
+    await agent.invoke_async("hello")
+    async with place.stream(after="-1") as stream:
+        assert [(await stream.next() or ("", {}))[1]["text"] for _ in range(2)] == ["hello", "fine"]
+    async with place.stream() as stream:
+        await stream.begins()
+    assert position(stream) == 1  # nothing was sent yet
+    await agent.invoke_async("again")
+    async with place.stream(last=stream.last) as stream:
+        assert [(await stream.next() or ("", {}))[1]["text"] for _ in range(2)] == ["again", "good"]
+    place.web.sessions.erase("s", "default", 0)
+    async with place.stream(last=stream.last) as stream:
+        assert await stream.next() == ("changed", {"last": 3})
+        last = stream.last
+    monkeypatch.setattr(_events, "HEARTBEAT_SECONDS", 0)
+    async with place.stream(last=last) as stream:
+        assert not any(line.startswith("event:") for line in await stream.silence())
+    place.web.sessions.delete("s")
+    await place.web.agent("s", text("fine")).invoke_async("anew")
+    async with place.stream(last=last) as stream:
+        assert await stream.next() == ("changed", {"last": 1})
+        assert position(stream) == 1
+
+
+async def test_a_late_result_sets_no_position_back(quick: Place) -> None:
+    """A call that comes again has no lower id than what came before it."""
+    agent = quick.web.agent("s", tools(use("add", {"a": 1, "b": 2}, "t1")), text("3"))
+    await agent.invoke_async("1 + 2?")
+    async with quick.stream(after="1") as stream:
+        call = (await stream.next() or ("", {}))[1]
+        assert (call["message_id"], position(stream)) == (1, 1)
+    quick.web.database.query("UPDATE strands_messages SET message_id = 5 WHERE message_id = 2")
+    quick.web.database.query("UPDATE strands_messages SET message_id = 6 WHERE message_id = 3")
+    async with quick.stream(after="4") as stream:
+        call = (await stream.next() or ("", {}))[1]
+        assert (call["message_id"], position(stream)) == (1, 4)
+
+
+async def test_what_does_not_fit_a_page_is_not_sent(quick: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages of many bytes are not gathered: the client reads them page by page."""
+    agent = quick.web.agent("s", *[text("x" * 1_500_000)] * 4)
+    for _ in range(4):
         await agent.invoke_async("hello")
-        assert (await stream.next() or ("", {}))[1]["message_id"] == 6
+    async with quick.stream(after="0") as stream:
+        assert await stream.next() == ("changed", {"last": 7})
+
+
+async def test_a_damaged_row_ends_nothing(quick: Place) -> None:
+    """The client is told that something has changed, and gets what stands far enough from it."""
+    agent = quick.web.agent("s", *[text("fine")] * 10)
+    await agent.invoke_async("hello")
+    async with quick.stream(after="0") as stream:
+        assert (await stream.next() or ("", {}))[1]["text"] == "fine"
+        quick.web.database.query("UPDATE strands_messages SET data = '{' WHERE message_id = 1")
+        for _ in range(8):
+            await agent.invoke_async("again")
+        while position(stream) < 17:
+            assert (await stream.next() or ("", {}))[0] in ("changed", "message")
+        await agent.invoke_async("and now?")
+        while (event := await stream.next()) and event[0] == "changed":
+            pass
+        assert event and event[1]["text"] == "and now?"
 
 
 async def test_it_is_never_silent(quick: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +249,7 @@ async def test_it_is_never_silent(quick: Place, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(_events, "HEARTBEAT_SECONDS", 0.01)
     quick.web.agent("s", text("fine"))("hello")
     async with quick.stream() as stream:
-        assert await stream.comment() == ": still here"
+        assert (await stream.silence())[-1] == ": still here"
     monkeypatch.setattr(_events, "LONGEST_SECONDS", 0)
     async with quick.stream() as stream:
         assert await stream.next() is None

@@ -20,7 +20,7 @@ from strands_persql import (
     SessionDataError,
     TransportError,
 )
-from strands_persql.web import _reading, _router, _writing, sessions_app
+from strands_persql.web import _answers, _reading, _router, _writing, sessions_app
 from strands_persql.web._operations import OPERATIONS
 from strands_persql.web._problems import KINDS, PREFIX, problem_of
 
@@ -220,7 +220,8 @@ async def test_parameters_are_checked(quick: Web) -> None:
         "/search?q=",
         "/search?q=%20.",
         "/sessions/s/events?after=x",
-        "/sessions/s/events?after=-1",
+        "/sessions/s/events?after=-2",
+        "/sessions/s/events?after=1.x",
     ):
         assert kind(await ada.get(path)) == (400, "bad-parameter"), path
     assert (await ada.get("/sessions", params={"tag": "🍵\0", "unknown": "x"})).json()["sessions"] == []
@@ -384,9 +385,9 @@ async def test_no_operation_asks_on_the_loop(monkeypatch: pytest.MonkeyPatch) ->
 
         return note
 
-    monkeypatch.setattr(_reading, "answer", noting(_reading.answer))
-    monkeypatch.setattr(_writing, "answer", noting(_writing.answer))
-    monkeypatch.setattr(_reading, "tagged", noting(_reading.tagged))
+    for module in (_reading, _writing):
+        monkeypatch.setattr(module, "answer", noting(_answers.answer))
+    monkeypatch.setattr(_reading, "tagged", noting(_answers.tagged))
     web = Web(handle)
     image = {"image": {"format": "png", "source": {"bytes": b"\x89PNG\r\n\x1a\n"}}}
     web.agent("s", text("fine"))([{"text": "hello"}, image])

@@ -179,8 +179,8 @@ def checked_metadata(metadata: object) -> dict[str, Any]:
 
 def _items(value: Any) -> list[Any]:
     """What a list or an object holds that may hold something itself."""
-    held = value.values() if isinstance(value, dict) else value
-    return [item for item in cast("Iterable[Any]", held) if isinstance(item, (dict, list))]
+    held = cast("dict[str, Any]", value).values() if isinstance(value, dict) else cast("list[Any]", value)
+    return [item for item in held if isinstance(item, (dict, list))]
 
 
 def _decoded(text: object) -> Any:

@@ -18,7 +18,7 @@ from strands.types.exceptions import SessionException
 
 from ..administration.records import FAR, MediaLink, MessageRecord, ToolCallPart
 from ..client import logger_of
-from ..errors import PerSQLError
+from ..errors import PerSQLError, SessionDataError
 from ._answers import HEADERS, json_of
 from ._parameters import text
 from ._problems import BAD_PARAMETER, Problem
@@ -42,7 +42,8 @@ HEARTBEAT_SECONDS = 15
 LONGEST_SECONDS = 3600
 """How long a stream lasts; the client then opens another, and is asked again who it is."""
 
-_POSITION = re.compile(r"0|[1-9][0-9]{0,14}")
+_ID = re.compile(r"(-1|0|[1-9][0-9]{0,14})(?:\.([0-9]{1,16}))?")
+"""A position and, in the ids of events, the agent's revision: what tells after a gap whether older things changed."""
 
 
 class EventStream(StreamingResponse):
@@ -67,14 +68,17 @@ async def stream_events(exchange: Exchange) -> Response:
     """A session's new messages, as they come in."""
     request, service = exchange.request, exchange.service
     agent_id = text(request, "agent_id")
-    after = request.headers.get("last-event-id") or text(request, "after")
-    if after is not None and not _POSITION.fullmatch(after):
+    given = request.headers.get("last-event-id") or text(request, "after")
+    place = None if given is None else _ID.fullmatch(given)
+    if given is not None and place is None:
         raise Problem(BAD_PARAMETER, "after and Last-Event-ID must be the position of a message, such as 12.")
     found = await service.run(exchange.sessions.newest, exchange.session_id, agent_id=agent_id)
-    watch = Watch(exchange, found, found.last if after is None else min(int(after), found.last))
+    known = found
+    if place is not None:
+        known = found._replace(last=int(place[1]), revision=found.revision if place[2] is None else int(place[2]))
     caller = exchange.sessions.user
     service.streams.check(caller)
-    return EventStream(watch.events(), service.streams, caller)
+    return EventStream(Watch(exchange, known, found).events(), service.streams, caller)
 
 
 class Watch:
@@ -82,21 +86,21 @@ class Watch:
 
     Args:
         exchange: The request.
-        found: What the database answered last.
-        seen: The position of the last message that the client has.
+        known: What the client knows of.
+        found: What the database has answered.
     """
 
-    def __init__(self, exchange: Exchange, found: Newest, seen: int) -> None:
+    def __init__(self, exchange: Exchange, known: Newest, found: Newest) -> None:
         self._exchange = exchange
         self._link: MediaLink = media_link(exchange)
+        self._known = known
         self._found = found
-        self._seen = seen
 
     async def events(self) -> AsyncGenerator[str, None]:
         """What is sent, until the session is gone, or the stream has lasted long enough."""
-        service, sessions = self._exchange.service, self._exchange.sessions
+        service, sessions, session_id = self._exchange.service, self._exchange.sessions, self._exchange.session_id
         began = spoke = time.monotonic()
-        yield f"retry: {round(service.poll_seconds * 1000)}\n\n"
+        yield f"retry: {round(service.poll_seconds * 1000)}\nid: {_id(self._known)}\n\n"
         try:
             found = self._found
             while time.monotonic() - began < LONGEST_SECONDS:
@@ -107,48 +111,49 @@ class Watch:
                     spoke = time.monotonic()
                     yield ": still here\n\n"
                 await anyio.sleep(service.poll_seconds)
-                found = await service.run(sessions.newest, self._exchange.session_id, agent_id=found.agent_id)
+                found = await service.run(sessions.newest, session_id, agent_id=found.agent_id)
         except SessionException:
             yield _event("end", {})
         except PerSQLError:  # the client opens another, and goes on where this one ended
-            logger.warning("session_id=<%s> | a stream ended: the database can't be reached", self._exchange.session_id)
+            logger.warning("session_id=<%s> | a stream ended: the database can't be reached", session_id)
 
     async def _changes(self, found: Newest) -> AsyncGenerator[str, None]:
-        known, self._found = self._found, found
-        behind = found.last - self._seen
-        if behind < 0 or behind > MOST_BEHIND:
-            self._seen = found.last
-            yield _event("changed", {"last": found.last}, found.last)
-        elif behind:
-            for record in await self._new_records(found.agent_id, behind):
-                yield _event("message", json_of(record), record.message_id)
-            self._seen = found.last
-        if found.revision != known.revision:
-            yield _event("changed", {"last": found.last})
+        known = self._known
+        messages = [] if found.last == known.last else await self._exchange.service.run(self._messages, found)
+        for position, event in messages or ():
+            self._known = known._replace(last=position)
+            yield event
+        last = found.last if messages is None else max(found.last, self._known.last)
+        self._known = found._replace(last=last)
+        if messages is None or found.revision != known.revision:
+            yield _event("changed", {"last": last}, self._known)
 
-    async def _new_records(self, agent_id: str, behind: int) -> list[MessageRecord]:
-        """The new messages, and those before them whose calls have got their results by now."""
-        records: list[MessageRecord] = []
-        before: str | None = None
-        while True:
-            page = await self._exchange.service.run(
-                self._exchange.sessions.messages,
-                self._exchange.session_id,
-                agent_id=agent_id,
-                before=before,
-                limit=behind + FAR,
-                media=self._link,
+    def _messages(self, found: Newest) -> list[tuple[int, str]] | None:
+        """The new messages, and those before them whose calls have got their results by now: positions and events.
+
+        None where that is more than a page, where messages are gone, or one can't be read.
+        """
+        known = self._known
+        behind = found.last - known.last
+        if not 0 < behind <= MOST_BEHIND:
+            return None
+        session_id = self._exchange.session_id
+        try:
+            page = self._exchange.sessions.messages(
+                session_id, agent_id=found.agent_id, limit=behind + FAR, media=self._link
             )
-            records = [*page.messages, *records]
-            before = page.before
-            first = next((each.message_id for each in records if each.message_id is not None), -1)
-            if before is None or first <= self._seen:
-                return [each for each in records if self._is_new(each)]
-
-    def _is_new(self, record: MessageRecord) -> bool:
-        if record.message_id is None:
-            return False
-        return record.message_id > self._seen or any(place > self._seen for place in _results(record))
+        except SessionDataError:
+            logger.exception("session_id=<%s> | a stream leaves out messages that can't be read", session_id)
+            return None
+        placed = [(each.message_id, each) for each in page.messages if each.message_id is not None]
+        if page.before is not None and not any(position <= known.last for position, _ in placed):
+            return None
+        events: list[tuple[int, str]] = []
+        for position, record in placed:
+            if position > known.last or any(place > known.last for place in _results(record)):
+                reached = max(position, known.last)
+                events.append((reached, _event("message", json_of(record), known._replace(last=reached))))
+        return events
 
 
 def _results(record: MessageRecord) -> Iterable[int]:
@@ -157,7 +162,12 @@ def _results(record: MessageRecord) -> Iterable[int]:
     return (each.message_id for each in results if each is not None and each.message_id is not None)
 
 
-def _event(kind: str, data: Any, position: int | None = None) -> str:
+def _id(known: Newest) -> str:
+    """The id of an event after which a client knows so much."""
+    return f"{known.last}.{known.revision}"
+
+
+def _event(kind: str, data: Any, known: Newest | None = None) -> str:
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
-    own = "" if position is None else f"id: {position}\n"
+    own = "" if known is None else f"id: {_id(known)}\n"
     return f"{own}event: {kind}\ndata: {text}\n\n"
