@@ -82,6 +82,19 @@ async def test_anothers_session_is_like_none(web: Web) -> None:
     assert state(web) == before
 
 
+async def test_nothing_is_read_for_others(remote: Web) -> None:
+    """What another's session holds, a stranger can't tell by time, nor have the owner billed for it."""
+    agent = remote.agent("s", *[text("fine")] * 10)
+    for _ in range(10):
+        await agent.invoke_async("hello")
+    bob = remote.as_user("bob")
+    for operation in OF_SESSION:
+        remote.emulator.reset()
+        assert (await ask(bob, operation, "s")).status_code == 404
+        billing = remote.emulator.billing
+        assert (billing.rows_read <= 1, billing.rows_written) == (True, 0), (operation.name, billing)
+
+
 async def test_hostile_ids_are_their_owners(web: Web) -> None:
     """An id may be any text: its own user reaches it under its escaped name."""
     names = [name for name in HOSTILE if name.strip() and len(name) < 1000 and name not in (".", "..")]

@@ -20,10 +20,16 @@ def text(name: str, value: str) -> str:
     return value
 
 
+MOST_WORDS = 20
+"""Of one search."""
+
+
 def words(name: str, value: str) -> str:
-    """A text that holds a word."""
+    """A text that holds words to search for, no more than a person types: each is looked for in each message."""
     if not any(character.isalnum() for character in text(name, value)):
         raise ValueError(f"{name} must hold a word to search for; got none")
+    if (found := len(value.split())) > MOST_WORDS:
+        raise ValueError(f"{name} may hold {MOST_WORDS} words, got {found}: leave out those that many messages have")
     return value
 
 

@@ -33,7 +33,7 @@ from .transcripts import transcript_message
 if TYPE_CHECKING:
     from ..database.connector import Connector
     from ..database.tables import HistoryPage, Neighbour, Tables
-    from .records._joining import Joined
+    from .records import Joined
 
 _ID = re.compile(r"(0|[1-9][0-9]{0,15})(?:\.(0|[1-9][0-9]{0,8}))?")
 _ITSELF = 1 << 62

@@ -11,7 +11,7 @@ from strands.types.exceptions import SessionException
 from ..client import only_reads
 from ..database.faults import GUARDS, fault_of
 from ..database.query import Query
-from ..database.tables import Ownership
+from ..database.tables import Ownership, is_refusal
 from ..errors import named
 from .missing import no_session
 
@@ -44,6 +44,7 @@ class OwnedDatabase:
         session_id: The session.
         user: Whose it is to be; None for anybody's or nobody's.
         versioned: Learn the session's version with each read.
+        erases: What it deletes is to be gone from the bytes of a local file once it is closed.
         unchanged: Refuse the first write if the session's version is no longer this one, as `version` gave it.
 
     Attributes:
@@ -60,12 +61,14 @@ class OwnedDatabase:
         user: str | None,
         *,
         versioned: bool = False,
+        erases: bool = False,
         unchanged: str | None = None,
     ) -> None:
         self._store = store
         self._session_id = session_id
         self._ownership = Ownership(store.tables, session_id, user)
         self._versioned = versioned
+        self._erases = erases
         self._unchanged = unchanged
         self.version = ""
 
@@ -87,10 +90,14 @@ class OwnedDatabase:
         return [{"data": rows} for rows in answers]
 
     def _read(self, statements: Sequence[Statement]) -> Sequence[Rows]:
-        look = self._ownership.look(versioned=self._versioned)
-        found = self._store.ask(Query([*look.statements, *statements], lambda answers: answers))
-        standing = self._checked(look.read(found[:1]))
-        self.version = _digest(standing.version) if self._versioned else ""
+        enter = self._ownership.enter(versioned=self._versioned)
+        try:
+            found = self._store.ask(Query([*enter.statements, *statements], lambda answers: answers))
+        except Exception as error:
+            if is_refusal(error):
+                raise self._not_theirs() from None
+            raise
+        self.version = _digest(enter.read(found[:1]).version) if self._versioned else ""
         return found[1:]
 
     def _write(self, statements: Sequence[Statement]) -> Sequence[Rows]:
@@ -109,12 +116,17 @@ class OwnedDatabase:
                     raise self._changed() from error
             raise
         self._unchanged = None
+        if self._erases:  # by now it is certain that the session is theirs
+            self._store.wipe()
         return answers[len(guards) :]
 
     def _checked(self, standing: Standing | None) -> Standing:
         if standing is None:
-            raise NotTheirsError(*no_session(self._session_id).args)
+            raise self._not_theirs()
         return standing
+
+    def _not_theirs(self) -> NotTheirsError:
+        return NotTheirsError(*no_session(self._session_id).args)
 
     def _changed(self) -> ChangedError:
         return ChangedError(

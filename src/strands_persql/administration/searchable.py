@@ -34,15 +34,15 @@ class Searchable:
         text of tool results.
 
         Args:
-            text: Words. Nothing in it is syntax.
+            text: Words, at most 20. Nothing in it is syntax.
             session_id: Search this session alone.
             limit: The most hits, 1 to 1000.
-            max_scanned: The most messages to read without an index; with one, the most of those that hold all words
-                and a script without spaces, and a hundredth of it of those stored in parts (longer than a row may be),
-                which no index holds.
+            max_scanned: The most messages to read without an index, where one stored in parts (longer than a row may
+                be) counts as 100; with one, the most of those that hold all words and a script without spaces, and a
+                hundredth of it of those stored in parts, which no index holds.
 
         Raises:
-            ValueError: `text` holds no word, or a number is out of range.
+            ValueError: `text` holds no word or too many, or a number is out of range.
             SessionException: There is no such session.
         """
         return searching.search(

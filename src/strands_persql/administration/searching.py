@@ -41,7 +41,7 @@ _DOCUMENTS = 4
 """Messages in parts that are read in one request: each is longer than 1 MB."""
 
 _IN_PARTS = 100
-"""A search by the index may read one of the messages in parts, which no index holds, for so many that it may scan."""
+"""A search may read one of the messages in parts, which no index holds, for so many others that it may scan."""
 
 _START = MessageKey("", "", -1)
 
@@ -151,6 +151,7 @@ class _Search:
         self._limit = limit
         self._max_scanned = max_scanned
         self._scanned = 0
+        self._long = 0  # of those scanned, how many were in parts
 
     def by_index(self) -> SearchResult:
         most_in_parts = max(1, self._max_scanned // _IN_PARTS)
@@ -185,8 +186,10 @@ class _Search:
         hits: list[SearchHit] = []
         page = self._store.ask(self._scan(self._start))
         while page:
-            hits += self._matching(page)
-            if len(hits) > self._limit or self._scanned >= self._max_scanned:
+            read = page[: self._affordable(page)]
+            hits += self._matching(read)
+            if len(hits) > self._limit or len(read) < len(page) or self._left <= 0:
+                page = read
                 break
             page = self._store.ask(self._scan(page[-1].key))
         complete = len(hits) <= self._limit and (not page or not self._store.ask(self._scan(page[-1].key, most=1)))
@@ -196,10 +199,24 @@ class _Search:
     def _start(self) -> MessageKey:
         return _START if self._session_id is None else MessageKey(self._session_id, "", -1)
 
+    @property
+    def _left(self) -> int:
+        """How many messages may still be scanned; one in parts counts as several."""
+        return self._max_scanned - self._scanned - (_IN_PARTS - 1) * self._long
+
+    def _affordable(self, page: Sequence[ScannedMessage]) -> int:
+        """How many of a page's messages may be scanned; of a search one at least."""
+        left = self._left
+        for number, message in enumerate(page):
+            left -= _IN_PARTS if message.in_parts else 1
+            if left < 0 and (number or self._scanned):
+                return number
+        return len(page)
+
     def _scan(
         self, after: MessageKey, *, most: int = PAGE, holding: Sequence[str] | None = None
     ) -> Query[list[ScannedMessage]]:
-        limit = max(1, min(most, self._max_scanned - self._scanned))
+        limit = max(1, min(most, self._left))
         return self._index.scan(after, within=self._within, limit=limit, holding=holding)
 
     def _matching(self, page: Sequence[ScannedMessage]) -> Iterator[SearchHit]:
@@ -207,6 +224,7 @@ class _Search:
         documents = dict(self._documents([message.key for message in page if message.unread]))
         for message in page:
             self._scanned += 1
+            self._long += message.in_parts
             document = documents.get(message.key)
             if document is not None:
                 hit = self._match(message.key, document)
@@ -229,10 +247,11 @@ class _Search:
 
     def _hit(self, key: MessageKey, text: str, role: str, created_at: str) -> SearchHit | None:
         folded = text.casefold()
-        places = [pattern.search(folded) for pattern in self._patterns]
-        if places[0] is None or not all(places):
+        first, *others = self._patterns
+        place = first.search(folded)
+        if place is None or not all(other.search(folded) for other in others):
             return None
-        return SearchHit(*key, role, _snippet(text, *places[0].span()), created_at)
+        return SearchHit(*key, role, _snippet(text, *place.span()), created_at)
 
     def _documents(self, keys: Sequence[MessageKey]) -> Iterator[tuple[MessageKey, Mapping[str, Any] | None]]:
         """Messages by their keys, parts joined; None for one that can't be read, or is gone."""

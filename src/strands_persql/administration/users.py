@@ -118,7 +118,7 @@ class UserSessions:
         return self._face(self._owned(session_id)).media(session_id, record_id, place, agent_id=agent_id)
 
     def newest(self, session_id: str, *, agent_id: str | None = None) -> Newest:
-        """Where an agent's transcript ends by now; one request, which reads three rows.
+        """Where an agent's transcript ends by now; one request, which reads two rows.
 
         Args:
             session_id: The session.
@@ -237,16 +237,13 @@ class UserSessions:
 
     def delete(self, session_id: str, *, unchanged: str | None = None) -> Deletion:
         """Delete all of a session; see `PerSQLSessions.delete`, and `update` for `unchanged`."""
-        owned = self._owned(session_id, unchanged=unchanged)
-        self._store.wipe()
+        owned = self._owned(session_id, erases=True, unchanged=unchanged)
         deletion = delete_rows(self._connected(owned), session_id, progress=None)
         scrub_index(self._store, self._index)
         return deletion
 
-    def _owned(self, session_id: str, *, versioned: bool = False, unchanged: str | None = None) -> OwnedDatabase:
-        return OwnedDatabase(
-            self._store, checked_session_id(session_id), self._user, versioned=versioned, unchanged=unchanged
-        )
+    def _owned(self, session_id: str, **options: Any) -> OwnedDatabase:
+        return OwnedDatabase(self._store, checked_session_id(session_id), self._user, **options)
 
     def _face(self, owned: OwnedDatabase) -> PerSQLSessions:
         return PerSQLSessions(owned, table_prefix=self._prefix, create_tables=False)

@@ -485,6 +485,24 @@ def test_results_far_from_their_call(local: Place) -> None:
         assert all_of(local, limit) == whole
 
 
+@pytest.mark.parametrize("trial", range(tries(6, 60)))
+def test_what_is_redacted_beside_a_page(local: Place, trial: int) -> None:
+    """What a row's `redact_message` replaces calls nothing and returns nothing, on whichever page it is."""
+    chance = random.Random(trial)
+    messages = [chance.choice([call, results])(f"u{chance.randrange(2)}") for _ in range(12)]
+    store(local, messages)
+    for position in chance.sample(range(12), 4):
+        instead = json.dumps(chance.choice([user("[redacted]"), call("u0"), results("u1")]))
+        local.run(
+            "UPDATE strands_messages SET data = json_set(data, '$.redact_message', json(?)) WHERE message_id = ?",
+            instead,
+            position,
+        )
+    whole = as_transcript(local)
+    for limit in range(1, len(whole)):
+        assert all_of(local, limit) == whole, f"trial {trial}, limit {limit}"
+
+
 def test_a_redacted_result_marks_its_message(local: Place) -> None:
     """Also where it stands with its call."""
     store(local, [call("u1"), results("u1", words="[redacted]")])
@@ -543,6 +561,16 @@ def test_long_messages_make_short_pages(place: Place) -> None:
     pages = pages_of(place, 100)
     assert len(pages) > 1
     assert all_of(place, 100) == as_transcript(place)
+
+
+def test_long_messages_beside_a_page_are_not_read(local: Place) -> None:
+    """Nor the rows of their parts, for their lengths."""
+    store(local, [*(user("x" * 1_500_000) for _ in range(3)), assistant("a")])
+    local.database.requests.clear()
+    assert len(local.sessions.messages("s", limit=1).messages) == 1
+    (request,) = local.database.requests
+    of_parts = [sql for sql, _ in request.statements if "strands_chunks" in sql]
+    assert of_parts and all(sql.startswith("SELECT owner, message_id, generation, part, data FROM") for sql in of_parts)
 
 
 def test_an_empty_conversation(place: Place) -> None:

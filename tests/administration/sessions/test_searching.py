@@ -217,6 +217,26 @@ def test_long_messages_are_searched_without_the_index(place: Place, indexed: boo
     assert [hit.message_id for hit in bounded.hits] == [0] and not bounded.complete and bounded.scanned == 1
 
 
+def test_long_messages_use_up_a_scan(local: Place) -> None:
+    """Each counts as a hundred, with an index and without, and the first one is read in any case."""
+    agent = local.agent("s", *[text("short")] * 3)
+    for _ in range(3):
+        agent("x" * 1_200_000 + " needle")
+    for most, found in ((1, [0]), (101, [0]), (200, [0]), (201, [0, 2]), (302, [0, 2, 4]), (303, [0, 2, 4])):
+        result = local.sessions.search("needle", max_scanned=most)
+        assert ([hit.message_id for hit in result.hits], result.complete) == (found, most == 303), most
+
+
+def test_a_search_has_twenty_words(local: Place) -> None:
+    """More of them are refused before anything is read."""
+    words = [f"word{number}" for number in range(20)]
+    local.agent("s", text("short"))(" ".join(words))
+    assert len(local.sessions.search(" ".join(words)).hits) == 1
+    assert not local.sessions.search(" ".join([*words[:19], "other"])).hits
+    with pytest.raises(ValueError, match="may hold 20 words, got 21: leave out"):
+        local.sessions.search(" ".join([*words, "more"]))
+
+
 def test_odd_characters_hide_no_words(place: Place, indexed: bool) -> None:
     """Words behind a NUL or half a surrogate pair are found, and a text that only spells such escapes is its own."""
     place.agent("s", text("ok \ud800 lone"))("before \0 behind \\u0000 spelt")

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ._joining import FAR, Said, joined, records_of
+from ._joining import FAR, Joined, Said, joined, records_of
 from ._json import plain
 from ._media import MediaLink, inline, link_of
 from ._messages import ConversationPage, LiveVersion, MessageRecord, TokenUsage
@@ -37,6 +37,7 @@ __all__ = [
     "ConversationPage",
     "GuardedPart",
     "InterruptResponsePart",
+    "Joined",
     "JsonPart",
     "LiveVersion",
     "MediaLink",

@@ -38,7 +38,7 @@ from ._listing import Ids, Listing, Place, SessionRow
 from ._memories import FoundMemory, MemoryTables, MemoryText, memory_id
 from ._newest import Newest, newest
 from ._objects import Encoded, KeyScore, KeySize, ObjectTables, after_prefix, decoded, first_number
-from ._ownership import Ownership, Standing
+from ._ownership import Ownership, Standing, is_refusal
 from ._parts import ChunkKind
 from ._reading import Found, MessagePage, Reading
 from ._restore import CHUNKS_AT_ONCE, MESSAGES_AT_ONCE
@@ -107,6 +107,7 @@ __all__ = [
     "find_stored",
     "first_number",
     "first_revision",
+    "is_refusal",
     "lacks_secure_deletion",
     "memory_id",
     "newest",

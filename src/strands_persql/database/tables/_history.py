@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..decoding import FoundParts, StoredMessage
 from ..query import Query
-from ._reading import PAGE_BYTES, PARTS, message_size
+from ._excerpts import message_in
+from ._reading import MESSAGE_SIZE, PAGE_BYTES, PARTS
 from ._statements import is_in_parts, statement
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class History:
             f"FROM (SELECT *, place <= ? AND preceding < {PAGE_BYTES} AS inside FROM (SELECT *, "
             "row_number() OVER (ORDER BY message_id DESC) AS place, sum(size) OVER (ORDER BY message_id DESC) - size "
             "AS preceding FROM (SELECT m.agent_id AS agent_id, m.message_id AS message_id, m.data AS data, "
-            f"m.live AS live, {message_size(p)} {before} ?)))"
+            f"m.live AS live, {MESSAGE_SIZE} {before} ?)))"
         )
         params = (limit, *owner, below, limit + around)
         statements = [
@@ -122,8 +123,9 @@ def _only(key: str, *names: str) -> str:
 
 _OUTLINE = (
     f"CASE WHEN {is_in_parts('data')} THEN NULL WHEN json_valid(data) THEN json_object('message', json_object("
-    "'role', json_extract(data, '$.message.role'), 'content', json((SELECT json_group_array(json(json_object("
+    f"'role', json_extract(data, {message_in('data')} || '.role'), 'content', "
+    "json((SELECT json_group_array(json(json_object("
     f"{_only('toolUse', 'toolUseId', 'name')}, {_only('toolResult', 'toolUseId')}))) "
-    "FROM json_each(data, '$.message.content') AS b WHERE b.type = 'object')))) ELSE '{}' END"
+    f"FROM json_each(data, {message_in('data')} || '.content') AS b WHERE b.type = 'object')))) ELSE '{{}}' END"
 )
 """The document of a message that holds of its content no more than the ids of calls and results."""

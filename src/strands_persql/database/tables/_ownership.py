@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from ._tables import Tables
 
 
+_REFUSAL = "session_is_not_theirs"
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether a transaction failed at `Ownership.enter`: SQLite names the path that is none."""
+    told = (error, getattr(error, "detail", None), getattr(error, "error_detail", None))
+    return any(_REFUSAL in str(each) for each in told)
+
+
 class Standing(NamedTuple):
     """A session that is there.
 
@@ -58,6 +67,20 @@ class Ownership:
             return Standing(answers[0][0]["version"]) if answers[0] else None
 
         return Query([found], read)
+
+    def enter(self, *, versioned: bool) -> Query[Standing]:
+        """The session, as `look` gives it; where it is not there, or not theirs, the transaction fails.
+
+        It goes before what reads the session, also with a token that may write nothing. `is_refusal` knows the error.
+        """
+        version = f"max({self._version})" if versioned else "''"
+        # A SELECT has no other way to raise an error of its own than the path of a JSON function.
+        found = statement(
+            f"SELECT json_extract('{{}}', CASE count(*) WHEN 0 THEN '{_REFUSAL}' ELSE '$' END) AS found, "
+            f"{version} AS version {self._theirs}",
+            *self._params,
+        )
+        return Query([found], lambda answers: Standing(answers[0][0]["version"]))
 
     def require(self) -> Statement:
         """Abort the transaction unless the session is there and theirs."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..decoding import AgentRecord, FoundParts, StoredMessage
+from ..encoding import PART_BYTES
 from ..query import Query, Row
 from ._listing import newest_message, written_at
 from ._statements import is_in_parts, statement
@@ -161,7 +162,7 @@ class Reading:
             "FROM (SELECT place, message_id, data, live, count(*) OVER () AS found, "
             "sum(size) OVER (ORDER BY place, message_id) - size AS preceding "
             f"FROM (SELECT {place} AS place, m.message_id AS message_id, m.data AS data, m.live AS live, "
-            f"{message_size(p)} {source})) WHERE preceding < {PAGE_BYTES}"
+            f"{MESSAGE_SIZE} {source})) WHERE preceding < {PAGE_BYTES}"
         )
         statements = [
             statement(f"SELECT place, message_id, data, live, found {page} ORDER BY place, message_id", *params),
@@ -242,15 +243,16 @@ class Reading:
         return Query(statements, read)
 
 
-def message_size(prefix: str) -> str:
-    """The characters of a message `m`, in all its parts: as it was said and as it is seen now."""
-    return (
-        "length(m.data) + coalesce(length(m.live), 0) + "
-        f"CASE WHEN {is_in_parts('m.data')} OR {is_in_parts('m.live')} THEN coalesce("
-        f"(SELECT sum(length(c.data)) FROM {prefix}chunks AS c WHERE c.session_id = m.session_id AND c.kind IN "
-        "('live', 'message') AND c.owner = m.agent_id AND c.message_id = m.message_id), 0) ELSE 0 END AS size"
-    )
+def _size(column: str) -> str:
+    size = f"json_extract({column}, '$.persql_parts') * {PART_BYTES}"
+    return f"CASE WHEN {is_in_parts(column)} AND json_valid({column}) THEN {size} ELSE length({column}) END"
 
+
+MESSAGE_SIZE = f"({_size('m.data')} + coalesce({_size('m.live')}, 0)) AS size"
+"""The characters of a message `m`, as it was said and as it is seen now; of what is in parts, the most that these hold.
+
+No part is read for it, not even its row.
+"""
 
 _IN_PARTS = is_in_parts("data")
 _METADATA = "$.message.metadata"

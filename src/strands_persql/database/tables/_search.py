@@ -55,7 +55,7 @@ class FoundMessage(NamedTuple):
 
 
 class ScannedMessage(NamedTuple):
-    """A message and its text; `unread` says that the text has to be taken from the whole document."""
+    """A message and its text; `unread` says that the text has to be taken from the whole document, or its parts."""
 
     session_id: str
     agent_id: str
@@ -64,6 +64,7 @@ class ScannedMessage(NamedTuple):
     created_at: str
     text: str
     unread: bool
+    in_parts: bool
 
     @property
     def key(self) -> MessageKey:
@@ -184,11 +185,11 @@ class Search(Texts):
         unread = f"({is_in_parts('data')} OR {is_odd('data')})"
         page = (
             f"SELECT {self.key}, {_described('data')}, coalesce({text_of('data')}, '') AS text, "
-            f"{unread} AS unread FROM {source} WHERE {where} {order} LIMIT ?"
+            f"{unread} AS unread, {is_in_parts('data')} AS in_parts FROM {source} WHERE {where} {order} LIMIT ?"
         )
         # As many as are within the bytes that one request answers.
         short = statement(
-            f"SELECT {self.key}, role, created_at, text, unread FROM (SELECT *, "
+            f"SELECT {self.key}, role, created_at, text, unread, in_parts FROM (SELECT *, "
             f"sum(length(text)) OVER (ORDER BY {self.key}) - length(text) AS preceding FROM ({page})) "
             f"WHERE preceding < {PAGE_BYTES} ORDER BY {self.key}",
             *bounds,
