@@ -21,12 +21,37 @@ def between(page: str) -> str:
 
 
 def reference(told: dict[str, Any]) -> str:
-    """The reference."""
-    return "\n\n".join(
+    """The reference: the operations, then what their answers consist of."""
+    operations = [
         _operation(method.upper(), path, operation)
         for path, operations in told["paths"].items()
         for method, operation in operations.items()
-    )
+    ]
+    said = "All fields of a schema are there in every answer. `Problem` is told under [Errors](#errors)."
+    schemas = [_schema(name, each) for name, each in told["components"]["schemas"].items() if name != "Problem"]
+    return "\n\n".join([*operations, "### Schemas", said, *schemas])
+
+
+def _schema(name: str, told: dict[str, Any]) -> str:
+    lines = [f"#### `{name}`", "", *_wrapped(told["description"]), ""]
+    for field, schema in told["properties"].items():
+        about = f": {schema['description']}" if "description" in schema else ""
+        first, *rest = _wrapped(f"- `{field}`, {_form(schema)}{about}")
+        lines += [first, *(f"  {each}" for each in rest)]
+    return "\n".join(lines)
+
+
+def _form(schema: dict[str, Any]) -> str:
+    """What a field holds, in words."""
+    if "$ref" in schema:
+        return f"`{schema['$ref'].rpartition('/')[2]}`"
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(_form(each) for each in schema["anyOf"]))
+    if schema.get("type") == "array":
+        return f"array of {_form(schema['items'])}"
+    return _kind(schema) if "type" in schema else "anything"
 
 
 def _operation(method: str, path: str, told: dict[str, Any]) -> str:
@@ -48,7 +73,7 @@ def _operation(method: str, path: str, told: dict[str, Any]) -> str:
 
 def _kind(schema: dict[str, Any]) -> str:
     if "enum" in schema:
-        return " or ".join(f"`{each}`" for each in schema["enum"])
+        return " or ".join(f"`{each}`" if each else "empty" for each in schema["enum"])
     kind = schema["type"]
     kinds = kind if isinstance(kind, list) else [kind]
     most = f", {schema['minimum']} to {schema['maximum']}" if "maximum" in schema else ""
@@ -58,7 +83,7 @@ def _kind(schema: dict[str, Any]) -> str:
 def _wrapped(text: str) -> list[str]:
     lines: list[str] = [""]
     for word in text.split():
-        if len(lines[-1]) + len(word) > 118:
+        if len(lines[-1]) + len(word) > 116:
             lines.append("")
         lines[-1] = f"{lines[-1]} {word}".strip()
     return lines

@@ -55,6 +55,11 @@ def test_the_document_is_valid() -> None:
         named = {each["name"] for each in told["parameters"] if each["in"] == "path"}
         assert named == {part[1:-1] for part in operation.path.split("/") if part.startswith("{")}
         assert told["summary"].endswith(".") and "default" in told["responses"]
+        headers = {each["name"] for each in told["parameters"] if each["in"] == "header"}
+        assert ("304" in told["responses"], "412" in told["responses"]) == (
+            "If-None-Match" in headers,
+            "If-Match" in headers,
+        )
 
 
 async def test_answers_are_as_the_document_says(web: Web) -> None:

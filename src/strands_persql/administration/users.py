@@ -207,9 +207,14 @@ class UserSessions:
         face = self._face(self._owned(session_id, unchanged=unchanged))
         return face.update(session_id, title=title, tags=tags, metadata=metadata)
 
-    def fork(self, session_id: str, *, agent_id: str | None = None, at: int | None = None) -> SessionSummary:
-        """Copy a session, under an id that nobody can guess; the copy is the same user's. See `PerSQLSessions.fork`."""
-        face = self._face(self._owned(session_id))
+    def fork(
+        self, session_id: str, *, agent_id: str | None = None, at: int | None = None, unchanged: str | None = None
+    ) -> SessionSummary:
+        """Copy a session, under an id that nobody can guess; the copy is the same user's.
+
+        See `PerSQLSessions.fork`, and `update` for `unchanged`.
+        """
+        face = self._face(self._owned(session_id, unchanged=unchanged))
         return face.fork(session_id, str(uuid4()), agent_id=agent_id, at=at)
 
     def rewind(

@@ -91,8 +91,13 @@ def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
         "operationId": operation.name,
         "summary": summary,
         "parameters": [_parameter(name) for name in (*named, *operation.takes)],
-        "responses": {str(operation.status): _response(operation, schemas), "default": _ANY_PROBLEM},
+        "responses": {str(operation.status): _response(operation, schemas)},
     }
+    if "if_none_match" in operation.takes:
+        found["responses"]["304"] = {"description": "It is still the same."}
+    if "if_match" in operation.takes:
+        found["responses"]["412"] = _ANY_PROBLEM
+    found["responses"]["default"] = _ANY_PROBLEM
     if more:
         found["description"] = " ".join(more.split())
     if operation.body is not None:

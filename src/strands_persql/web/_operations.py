@@ -125,6 +125,7 @@ OPERATIONS = (
         f"{SESSION}/fork",
         writing.fork_session,
         writes=True,
+        takes=("if_match",),
         body=_FORK,
         gives="The copy; the header Location has its address.",
         result=SessionSummary,

@@ -73,7 +73,7 @@ async def body(request: Request, known: Mapping[str, type | tuple[type, ...]]) -
         Problem: It is something else, or too large.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in ("application/json", "application/merge-patch+json"):
+    if kind != "application/json":
         raise Problem(NOT_JSON)  # a form of another site can't send one either
     raw = b""
     async for piece in request.stream():
@@ -108,8 +108,12 @@ def told_as(kind: Kind) -> Generator[None, None, None]:
         raise Problem(kind, str(error)) from error
 
 
-async def unchanged(exchange: Exchange) -> str | None:
+async def unchanged(exchange: Exchange, *, writes: bool = True) -> str | None:
     """The version that the session must still have; None where the request names none.
+
+    Args:
+        exchange: The request.
+        writes: Whether it goes on to write to the session; else the version is compared here.
 
     Raises:
         Problem: The session has none of the versions that the request names.
@@ -118,7 +122,7 @@ async def unchanged(exchange: Exchange) -> str | None:
     if given is None or given.strip() == "*":
         return None
     names = etags(given)
-    if len(names) == 1:
+    if writes and len(names) == 1:
         return names[0]  # compared in the transaction itself
     version = (await exchange.service.run(exchange.sessions.get, exchange.session_id)).version
     if version not in names:

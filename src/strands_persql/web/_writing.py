@@ -17,7 +17,7 @@ async def update_session(exchange: Exchange) -> Response:
     fields = await body(
         exchange.request, {"title": (str, _NOTHING), "tags": (list, _NOTHING), "metadata": (dict, _NOTHING)}
     )
-    version = await unchanged(exchange)
+    version = await unchanged(exchange, writes=bool(fields))
     with told_as(BAD_BODY):
         changed = await exchange.service.run(exchange.sessions.update, exchange.session_id, **fields, unchanged=version)
     return await exchange.service.run(answer, exchange.request, changed)
@@ -26,8 +26,9 @@ async def update_session(exchange: Exchange) -> Response:
 async def fork_session(exchange: Exchange) -> Response:
     """Copy a session."""
     fields = await body(exchange.request, {"at": (int, _NOTHING), "agent_id": (str, _NOTHING)})
+    version = await unchanged(exchange)
     with told_as(BAD_BODY):
-        copy = await exchange.service.run(exchange.sessions.fork, exchange.session_id, **fields)
+        copy = await exchange.service.run(exchange.sessions.fork, exchange.session_id, **fields, unchanged=version)
     address = exchange.address("sessions", copy.session_id)
     return await exchange.service.run(answer, exchange.request, copy, status=201, headers={"Location": address})
 
