@@ -103,6 +103,41 @@ def test_live(page: Any, site: Site, address: str) -> None:
     assert page.complaints == []
 
 
+HIDE = "hidden => { Object.defineProperty(document, 'hidden', {get: () => hidden, configurable: true});"
+HIDE += "document.dispatchEvent(new Event('visibilitychange')) }"
+
+
+def test_a_hidden_page_holds_no_connection(page: Any, site: Site, address: str) -> None:
+    """Its stream ends, and what has come in meanwhile is there once it is looked at again."""
+    agent = site.agent("hidden", text("first answer"), text("second answer"), text("third answer"))
+    agent("one")
+    with page.expect_request("**/events?*"):
+        page.goto(address + "/session?id=hidden")
+    with page.expect_event("requestfailed", lambda request: "/events?" in request.url):
+        page.evaluate(HIDE, True)
+    agent("two")
+    with page.expect_request("**/events?*"):
+        page.evaluate(HIDE, False)
+    page.get_by_text("second answer").wait_for()
+    agent("three")
+    page.get_by_text("third answer").wait_for()
+    assert page.complaints == []
+
+
+def test_a_stream_that_ended_is_told_of(page: Any, site: Site, address: str) -> None:
+    """Where the server refuses it, and where the session is gone."""
+    for name, words in (("refused", "no longer come in by themselves"), ("gone", "The session is gone")):
+        site.agent(name, text("an answer"))("one")
+        if name == "refused":
+            page.route("**/events?*", lambda route: route.fulfill(status=429))
+        page.goto(address + f"/session?id={name}")
+        page.get_by_text("an answer").wait_for()
+        if name == "gone":
+            site.sessions.delete(name)
+        page.get_by_role("status").get_by_text(words).wait_for()
+        page.unroute("**/events?*")
+
+
 def test_without_javascript(browser: Any, site: Site, address: str) -> None:
     """A session is renamed, set back and deleted with forms alone."""
     site.agent("plain", text("a"), text("b"))("one")

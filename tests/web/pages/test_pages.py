@@ -209,3 +209,5 @@ def test_a_plot_of_many_answers() -> None:
     assert max(bar.in_height + bar.out_height for bar in plot.bars) == pytest.approx(HEIGHT)
     assert [bar.in_height for bar in plot.bars[:-1]] == sorted(bar.in_height for bar in plot.bars[:-1])
     assert plot.bars[0].title.startswith("#0 to #8:")
+    one = plot_of([record(0, 1)])
+    assert one is not None and one.bars[0].title == "#0: 1 token in, 1 out" and one.top == "2 tokens"

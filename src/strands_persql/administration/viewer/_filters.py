@@ -33,7 +33,7 @@ def usage_facts(usage: TokenUsage | None) -> list[str]:
     )
     facts = [f"{count(number)} {word}" for number, word in tokens if number]
     if facts:
-        facts[0] = facts[0].replace(" ", " tokens ", 1)
+        facts[0] = facts[0].replace(" ", " token " if facts[0].startswith("1 ") else " tokens ", 1)
     if usage.latency_ms:
         facts.append(duration(usage.latency_ms))
     if usage.time_to_first_byte_ms:

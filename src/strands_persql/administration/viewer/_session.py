@@ -296,7 +296,7 @@ def _usage_facts(usage: Usage | None) -> tuple[str, ...]:
         return ()
     facts: list[str] = []
     if usage.input_tokens or usage.output_tokens:
-        facts.append(f"{count(usage.input_tokens)} tokens in")
+        facts.append(f"{many(usage.input_tokens, 'token')} in")
         facts.append(f"{count(usage.output_tokens)} out")
     if usage.latency_ms:
         facts.append(duration(usage.latency_ms))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ...administration.records import MessageRecord
+from ...administration.values import many
 from ...administration.viewer.parts import count, moment
 
 WIDTH, HEIGHT = 720, 160
@@ -63,10 +64,10 @@ def plot_of(records: Sequence[MessageRecord]) -> Plot | None:
                 in_height=round(in_height, 2),
                 y_out=round(HEIGHT - in_height - out_height, 2),
                 out_height=round(out_height, 2),
-                title=f"{what}: {count(into)} tokens in, {count(out)} out",
+                title=f"{what}: {many(into, 'token')} in, {count(out)} out",
             )
         )
-    return Plot(tuple(bars), f"{count(highest)} tokens", _time_of(told[0]), _time_of(told[-1]))
+    return Plot(tuple(bars), many(highest, "token"), _time_of(told[0]), _time_of(told[-1]))
 
 
 def _time_of(record: MessageRecord) -> str:

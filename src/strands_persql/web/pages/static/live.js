@@ -20,6 +20,7 @@ async function refresh() {
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const fresh = page.getElementById("live");
   if (!fresh) return;
+  list.dataset.events = fresh.dataset.events;
   const open = openOnes();
   const atEnd = window.innerHeight + window.scrollY >= document.body.scrollHeight - 80;
   const known = list.querySelectorAll("li[id]").length;
@@ -45,12 +46,41 @@ function soon() {
   waiting = setTimeout(refresh, 200);
 }
 
-if (list && list.dataset.events) {
-  const events = new EventSource(list.dataset.events);
+let events = null;
+
+function connect() {
+  events = new EventSource(list.dataset.events);
   events.addEventListener("message", soon);
   events.addEventListener("changed", soon);
   events.addEventListener("end", () => {
-    events.close();
-    status.textContent = "The session is gone.";
+    stop("The session is gone.");
   });
+  events.addEventListener("error", () => {
+    // The browser tries again by itself where the connection broke, and never where the server refused.
+    if (events && events.readyState === EventSource.CLOSED) stop("New messages no longer come in by themselves.");
+  });
+}
+
+function stop(words) {
+  disconnect();
+  document.removeEventListener("visibilitychange", follow);
+  status.textContent = words;
+}
+
+function disconnect() {
+  if (events) events.close();
+  events = null;
+}
+
+// A browser has few connections to a server: pages that nobody sees must leave them to the one that is looked at.
+function follow() {
+  if (document.hidden) return void disconnect();
+  if (events) return;
+  connect();
+  soon(); // what was changed meanwhile, and is no new message
+}
+
+if (list && list.dataset.events) {
+  document.addEventListener("visibilitychange", follow);
+  if (!document.hidden) connect();
 }
