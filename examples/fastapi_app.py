@@ -24,11 +24,12 @@ import httpx
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from scripted_model import ScriptedModel, text_of
 from strands import Agent
+from texts import text_of
 
 from strands_persql import PerSQL, PerSQLSessionManager, SessionConflictError
 from strands_persql.client import Database
+from strands_persql.testing import OfflineModel
 
 
 class Said(BaseModel):
@@ -55,7 +56,7 @@ def create_app(database: Database) -> FastAPI:
     async def say(user: str, said: Said) -> Answer:
         async with locks.setdefault(user, asyncio.Lock()):
             async with await PerSQLSessionManager.open(user, database) as session:
-                agent = Agent(model=ScriptedModel(), session_manager=session, callback_handler=None)
+                agent = Agent(model=OfflineModel(), session_manager=session, callback_handler=None)
                 result = await agent.invoke_async(said.text)
             return Answer(text=str(result).strip(), messages=len(agent.messages))
 

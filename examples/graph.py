@@ -26,7 +26,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from scripted_model import ScriptedModel
 from strands import Agent
 from strands.multiagent import GraphBuilder
 from strands.multiagent.graph import Graph
@@ -35,6 +34,7 @@ from strands.types.streaming import StreamEvent
 
 from strands_persql import PerSQL, PerSQLHooks, PerSQLSessionManager
 from strands_persql.client import Database
+from strands_persql.testing import OfflineModel
 
 TASK = "the history of SQLite"
 
@@ -74,7 +74,7 @@ def build(session: PerSQLSessionManager, mirror: PerSQLHooks, *, die_in: str | N
     builder = GraphBuilder()
     names = ("research", "check", "write")
     for name in names:
-        model = MortalModel() if name == die_in else ScriptedModel()
+        model = MortalModel() if name == die_in else OfflineModel()
         agent = Agent(model=model, name=name, agent_id=name, hooks=[mirror], callback_handler=None)
         builder.add_node(agent, name)
     for before, after in pairwise(names):
@@ -86,7 +86,7 @@ def build(session: PerSQLSessionManager, mirror: PerSQLHooks, *, die_in: str | N
     return builder.build()
 
 
-class MortalModel(ScriptedModel):
+class MortalModel(OfflineModel):
     """Ends the process at its first call, as a crash or the kernel would: no cleanup, no last words."""
 
     async def stream(self, messages: Messages, *args: Any, **kwargs: Any) -> AsyncGenerator[StreamEvent, None]:

@@ -17,12 +17,13 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from scripted_model import ScriptedModel, text_of
 from strands import Agent
 from strands.session import FileSessionManager
+from texts import text_of
 
 from strands_persql import PerSQL, PerSQLHooks, PerSQLSessionManager
 from strands_persql.client import Database
+from strands_persql.testing import OfflineModel
 
 QUESTION = """
 SELECT json_extract(block.value, '$.text') AS said
@@ -49,7 +50,7 @@ def show(files: Path, database: Database) -> None:
     for prompt in ("my name is Ada", "how many messages were there?", "what is my name?"):
         # Each of these could be a process of its own: nothing is shared but the files and the database.
         agent = Agent(
-            model=ScriptedModel(),
+            model=OfflineModel(),
             session_manager=FileSessionManager(session_id="ada", storage_dir=str(files)),
             hooks=[PerSQLHooks("ada", database)],
             callback_handler=None,
@@ -60,9 +61,7 @@ def show(files: Path, database: Database) -> None:
     for row in database.query(QUESTION, ["ada"])["data"]:
         print(f"- {row['said']}")
 
-    restored = Agent(
-        model=ScriptedModel(), session_manager=PerSQLSessionManager("ada", database), callback_handler=None
-    )
+    restored = Agent(model=OfflineModel(), session_manager=PerSQLSessionManager("ada", database), callback_handler=None)
     same = [text_of(message) for message in restored.messages] == [text_of(message) for message in agent.messages]
     print(f"\nA PerSQLSessionManager restores {len(restored.messages)} messages from it; the files' own: {same}.")
 

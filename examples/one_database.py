@@ -22,16 +22,17 @@ from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
 
-from scripted_model import ScriptedModel, text_of
 from strands import Agent, tool
 from strands.memory import MemoryManager
 from strands.session.snapshot_session_manager import SnapshotSessionManager
 from strands.types.content import Messages
 from strands.types.streaming import StreamEvent
 from strands.vended_plugins.context_offloader import ContextOffloader
+from texts import text_of
 
 from strands_persql import PerSQL, PerSQLMemoryStore, PerSQLStorage
 from strands_persql.client import Database
+from strands_persql.testing import OfflineModel
 
 
 def main() -> None:
@@ -119,7 +120,7 @@ def timetable() -> str:
     return "\n".join(lines)
 
 
-class TravelModel(ScriptedModel):
+class TravelModel(OfflineModel):
     """Some rules in the place of a model: which tool to use when, and what to say to its result."""
 
     async def stream(self, messages: Messages, *args: Any, **kwargs: Any) -> AsyncGenerator[StreamEvent, None]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
-from scripted_model import ScriptedModel
 from strands.models import Model
+
+from strands_persql.testing import OfflineModel
 
 PROVIDERS = ("anthropic", "bedrock", "ollama", "openai", "scripted")
 
@@ -37,7 +38,7 @@ def make_model(provider: str, model_id: str | None = None) -> Model:
             return ollama(model_id)
         if provider == "openai":
             return openai(model_id)
-        return ScriptedModel()
+        return OfflineModel()
     except ImportError as error:
         raise Unavailable(
             f'the {provider} model needs its package: pip install "strands-agents[{provider}]" ({error})'

@@ -20,7 +20,6 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
-from scripted_model import ScriptedModel
 from strands import Agent
 from strands.multiagent import Swarm
 from strands.types.content import Messages
@@ -28,6 +27,7 @@ from strands.types.streaming import StreamEvent
 
 from strands_persql import PerSQL, PerSQLHooks, PerSQLSessionManager
 from strands_persql.client import Database
+from strands_persql.testing import OfflineModel
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def run(database: Database, task: str) -> None:
     """Build the swarm over its session, ask it, and print what is stored."""
     with PerSQLSessionManager("desk", database) as session, PerSQLHooks("desk", database) as mirror:
         desk = Agent(name="desk", agent_id="desk", model=HandsOver("clerk"), hooks=[mirror], callback_handler=None)
-        clerk = Agent(name="clerk", agent_id="clerk", model=ScriptedModel(), hooks=[mirror], callback_handler=None)
+        clerk = Agent(name="clerk", agent_id="clerk", model=OfflineModel(), hooks=[mirror], callback_handler=None)
         swarm = Swarm([desk, clerk], id="desk", session_manager=session)
         result = swarm(task)
 
@@ -63,10 +63,11 @@ def _history(swarm: Swarm, name: str) -> Messages:
     return agent.messages
 
 
-class HandsOver(ScriptedModel):
+class HandsOver(OfflineModel):
     """Hands the task over to another node with the tool that Strands gives to each, and then says so."""
 
     def __init__(self, to: str) -> None:
+        super().__init__()
         self._to = to
 
     async def stream(self, messages: Messages, *args: Any, **kwargs: Any) -> AsyncGenerator[StreamEvent, None]:

@@ -49,6 +49,15 @@ def emulator(emulator_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterat
     emulator.close()
 
 
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    """No collection of garbage: in the midst of JSON nested to the recursion limit, every destructor would fail."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _processes() -> Iterator[None]:
     """What starts the tests' processes ends with the tests."""

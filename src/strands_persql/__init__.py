@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .administration.sessions import PerSQLSessions
 from .client import Database, PerSQL, QueryResult, Statement
+from .client import installed_version as _installed_version
 from .errors import (
     ApprovalRequiredError,
     AuthenticationError,
@@ -42,3 +43,9 @@ __all__ = [
     "Statement",
     "TransportError",
 ]
+
+
+def __getattr__(name: str) -> str:
+    if name == "__version__":  # looked up when it is asked for: an import needs it not
+        return _installed_version()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -343,6 +343,22 @@ def test_a_reader_keeps_the_log_for_as_long_as_it_reads(
     assert count(in_file) == 250
 
 
+def test_the_write_that_may_begin_a_log_anew_is_a_workers(in_file: Any, path: Path) -> None:
+    """A log that was copied whole but not cut, as another process held the lock: SQLite syncs the new one's header."""
+    store = in_file._store
+    assert store.use_now(lambda connection: connection.execute("INSERT INTO t VALUES ('at once')"))
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as rival:
+        rival.execute("BEGIN IMMEDIATE")
+        assert store._checkpoint() > 0
+        rival.execute("ROLLBACK")
+    assert not store.use_now(lambda connection: connection.execute("INSERT INTO t VALUES ('at once')"))
+    in_file.commit(insert())
+    assert store.use_now(lambda connection: connection.execute("INSERT INTO t VALUES ('at once')"))
+    assert store._checkpoint() == 0
+    looked_at(in_file)
+    assert store.use_now(lambda connection: connection.execute("INSERT INTO t VALUES ('at once')"))
+
+
 def test_close_leaves_no_log(in_file: Any, log: Path, path: Path) -> None:
     """All of it stands in the file."""
     in_file.commit(insert())

@@ -229,6 +229,7 @@ def test_redirects_to_nowhere(emulator: Emulator, location: str) -> None:
     ids=lambda data: data[:40],
 )  # fmt: skip
 @pytest.mark.parametrize("call", ["query", "batch", "batch of 2"])
+@pytest.mark.usefixtures("no_collection")
 def test_answers_of_another_shape(emulator: Emulator, data: str, call: str) -> None:
     """Whatever stands where the rows should: the answer can't be read, and the outcome is unknown."""
     data = f"[{data}]" if call == "batch" else f"[{data},{RESULT}]" if call == "batch of 2" else data
@@ -511,6 +512,7 @@ def test_a_child_process_opens_its_own_connections(emulator: Emulator) -> None:
     assert child != first and set(others) == {first}
 
 
+@pytest.mark.usefixtures("no_collection")
 def test_answers_without_the_documented_shape(emulator: Emulator) -> None:
     """They are tried again, then told as what they are: the write may have been carried out."""
     bodies = [

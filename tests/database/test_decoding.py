@@ -56,6 +56,7 @@ def test_a_redacted_message_is_restored_redacted() -> None:
 
 
 @pytest.mark.parametrize("data", CORRUPT)
+@pytest.mark.usefixtures("no_collection")
 def test_a_corrupt_graph(data: str) -> None:
     """The error says which Graph's or Swarm's row."""
     with pytest.raises(SessionDataError, match="multi-agent 'm'") as raised:
@@ -64,6 +65,7 @@ def test_a_corrupt_graph(data: str) -> None:
 
 
 @pytest.mark.parametrize("data", CORRUPT)
+@pytest.mark.usefixtures("no_collection")
 def test_a_corrupt_document(data: str) -> None:
     """The error names what it was told the row is."""
     with pytest.raises(SessionDataError, match="The row of session 's'"):

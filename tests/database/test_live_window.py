@@ -145,6 +145,7 @@ def test_windows_of_another_form_are_told(text: str, plain: bool) -> None:
         ("[" * 100_000, "nested too deeply"),
     ],
 )
+@pytest.mark.usefixtures("no_collection")
 def test_what_is_no_window_is_refused(text: str, reason: str) -> None:
     """The error says why, and in a row also whose window it is and what to do."""
     with pytest.raises(ValueError, match=reason):

@@ -308,6 +308,7 @@ def test_rows_that_are_json_only_together(first: str) -> None:
 
 
 @pytest.mark.parametrize("depth", [50, 600, 900, 5000])
+@pytest.mark.usefixtures("no_collection")
 def test_a_message_nested_too_deep(depth: int) -> None:
     """It is restored, or named: whichever of the decoder and the copy gives up first."""
     row = message_row(numbered(7, content=[{"x": "<>"}]).replace('"<>"', "[" * depth + "]" * depth))
@@ -321,6 +322,7 @@ def test_a_message_nested_too_deep(depth: int) -> None:
 
 
 @pytest.mark.parametrize("data", CORRUPT + NO_MESSAGES)
+@pytest.mark.usefixtures("no_collection")
 def test_a_corrupt_message(data: str) -> None:
     """The error says which message of which agent, what to do, and nothing of what stands there."""
     with pytest.raises(SessionDataError, match="Message 7 of agent 'a'") as raised:
@@ -329,6 +331,7 @@ def test_a_corrupt_message(data: str) -> None:
 
 
 @pytest.mark.parametrize("data", CORRUPT)
+@pytest.mark.usefixtures("no_collection")
 def test_a_corrupt_agent(data: str) -> None:
     """The error says which agent's row."""
     with pytest.raises(SessionDataError, match="agent 'a'") as raised:

@@ -1,95 +1,62 @@
-"""The README's code, run as it stands there."""
+"""The README: its code, run as it stands there, and what it leads to."""
 
 from __future__ import annotations
 
-import ast
-import asyncio
-import inspect
 import re
+import subprocess
 import sys
 from pathlib import Path
-from typing import Any
-
-import pytest
-import strands.session
-from scripted_model import ScriptedModel
-from strands import Agent as StrandsAgent
-from strands.session import FileSessionManager, RepositorySessionManager
 
 import strands_persql
-from strands_persql import PerSQL, PerSQLHooks, PerSQLSessionManager, PerSQLSessionRepository
+from strands_persql import testing
+
+from ..processes import python
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+TASKS = {
+    "keep a session at PerSQL": "docs/remote.md",
+    "know what a crash leaves": "docs/durability.md",
+    "resume a Graph": "docs/multi-agent.md",
+    "record beside another session manager": "docs/hooks.md",
+    "bring sessions along": "docs/moving.md",
+    "erase what a user said": "docs/privacy.md",
+    "know what a turn costs": "docs/cost.md",
+    "let users reach their chats": "docs/web-service.md",
+    "look at all sessions": "docs/web-face.md",
+    "test an agent": "docs/testing.md",
+}
+"""What newcomers come for, and the page that each of them finds in one click."""
 
 
-class Anything:
-    """Equal to whatever it is compared with: a snapshot that is written anew."""
-
-    def __eq__(self, other: object) -> bool:
-        return True
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-def run(code: str, names: dict[str, Any]) -> None:
-    """Run a block, `await` at its top level included."""
-    compiled = compile(code, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    if compiled.co_flags & inspect.CO_COROUTINE:
-        asyncio.run(eval(compiled, names))
-    else:
-        exec(compiled, names)
+def test_the_block_runs_as_it_stands(tmp_path: Path) -> None:
+    """Pasted into a file, in an empty folder, it prints what the README says it prints."""
+    code, said = re.findall(r"```python\n(.*?)```\n\n```\n(.*?)```", README, re.DOTALL)[0]
+    (tmp_path / "first.py").write_text(code, encoding="utf-8")
+    ended = subprocess.run(
+        [*python(), "first.py"], cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=120, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.split() == said.split()
 
 
-@pytest.fixture
-def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What a reader has imported and made by the time a block is read."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PERSQL_TOKEN", "psql_test_readme")
-
-    def agent(**options: Any) -> StrandsAgent:
-        return StrandsAgent(**{"model": ScriptedModel(), "callback_handler": None, **options})
-
-    return {
-        "Agent": agent,
-        "FileSessionManager": FileSessionManager,
-        "PerSQL": PerSQL,
-        "PerSQLHooks": PerSQLHooks,
-        "PerSQLSessionManager": PerSQLSessionManager,
-        "PerSQLSessionRepository": PerSQLSessionRepository,
-        "RepositorySessionManager": RepositorySessionManager,
-        "db": PerSQL(local=":memory:").database("acme/agents"),
-        "model": ScriptedModel(),
-        "my_scripted_model": ScriptedModel,
-        "other": FileSessionManager("user-42", storage_dir=str(tmp_path / "files")),
-        "token": "psql_test_readme",
-    }
+def test_it_is_one_screen() -> None:
+    """A newcomer reads it to its end."""
+    assert len(README.encode()) <= 5_000
+    assert README.count("```python") == 1
 
 
-@pytest.mark.parametrize("code", BLOCKS, ids=[block.strip().splitlines()[0][:40] for block in BLOCKS])
-def test_block(code: str, names: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    """A block runs, and the first prints what the README says it prints."""
-    if "SnapshotSessionManager" in code and not hasattr(strands.session, "SnapshotSessionManager"):
-        pytest.skip("this release of Strands has no SnapshotSessionManager over a Storage")
-    if "PerSQLSessions" in code:
-        agent = names["Agent"](session_manager=PerSQLSessionManager("user-42", names["db"]))
-        agent("My name is Ada.")
-        agent("What is my name?")
-    run(code.replace("from strands import Agent\n", ""), names)
-    if code is BLOCKS[0]:
-        said = re.search(re.escape(code) + r"```\n\n```\n(.*?)```", README, re.DOTALL)
-        assert said is not None
-        assert capsys.readouterr().out.strip() == said[1].strip()
-    for name, test in names.items():
-        if name.startswith("test_"):
-            test(Anything())
+def test_each_task_is_one_click_away() -> None:
+    """The pages of ten tasks are linked from it."""
+    links = re.findall(r"\]\((?:https://[^)]*/)?(docs/[\w-]+\.md)", README)
+    assert set(TASKS.values()) <= set(links)
 
 
 def test_names_exist() -> None:
     """Each public name that the README mentions exists."""
-    mentioned = set(re.findall(r"`(PerSQL\w*|\w+Error)`", README)) - {"ValueError"}
-    assert mentioned <= set(strands_persql.__all__), mentioned - set(strands_persql.__all__)
+    mentioned = set(re.findall(r"\b(PerSQL\w+|OfflineModel)\b", README))
+    assert mentioned <= {*strands_persql.__all__, *testing.__all__}
 
 
 def test_commands_exist() -> None:

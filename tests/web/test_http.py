@@ -191,6 +191,7 @@ async def test_what_is_read_only_changes_nothing(quick: Web) -> None:
 # Limits
 
 
+@pytest.mark.usefixtures("no_collection")
 async def test_bodies_are_small_json(quick: Web) -> None:
     """No form of another site's, nothing large, nothing nested without end."""
     ada = quick.as_user("ada")

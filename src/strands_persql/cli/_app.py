@@ -3,12 +3,12 @@
 import os
 import sys
 from collections.abc import Callable
-from importlib import metadata
 from typing import Annotated, Any
 
 import typer
 from strands.types.exceptions import SessionException
 
+from ..client import installed_version
 from ..errors import PermissionDeniedError, PerSQLError
 from . import _admin, _diagnosis, _reading, _removal, _transfers, _web
 from ._options import Problem, Settings, with_settings
@@ -32,7 +32,7 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"strands-persql {metadata.version('strands-persql')}")
+        typer.echo(f"strands-persql {installed_version()}")
         raise typer.Exit
 
 

@@ -14,6 +14,7 @@ from ._remote import RemoteDatabase, end_requests
 from ._retry import retries_so_far
 from ._statements import MAX_STATEMENTS, characters_of, only_reads
 from ._store import is_open
+from ._version import installed_version
 
 __all__ = [
     "AT_ONCE_STATEMENTS",
@@ -28,6 +29,7 @@ __all__ = [
     "characters_of",
     "end_requests",
     "file_name",
+    "installed_version",
     "is_blameless",
     "is_open",
     "is_sql_kind",

@@ -17,8 +17,6 @@ import re
 import secrets
 import threading
 from collections.abc import Callable, Hashable, Sequence
-from functools import lru_cache
-from importlib import metadata
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from weakref import WeakSet
 
@@ -32,6 +30,7 @@ from ._pool import Pool
 from ._protocol import QueryResult, Statement
 from ._retry import Retries
 from ._statements import Prepared, only_reads
+from ._version import installed_version
 
 if TYPE_CHECKING:
     from urllib3.util import Url
@@ -50,7 +49,7 @@ class _Headers:
         self._token = token
         self._headers = {
             "Authorization": f"Bearer {token}",
-            "User-Agent": f"strands-persql/{_version()}",
+            "User-Agent": f"strands-persql/{installed_version()}",
             "Accept": "application/json",
             "Accept-Encoding": ACCEPTED_ENCODING,
         }
@@ -303,11 +302,3 @@ def _named_key(given: str, path: str, content: bytes) -> str:
     if len(given) + 1 + len(digest) > LONGEST_KEY or re.fullmatch(r"[!-~]+", given) is None:
         given = hashlib.sha256(given.encode(errors="surrogatepass")).hexdigest()
     return f"{given}.{digest}"
-
-
-@lru_cache(maxsize=1)
-def _version() -> str:
-    try:
-        return metadata.version("strands-persql")
-    except metadata.PackageNotFoundError:
-        return "0"

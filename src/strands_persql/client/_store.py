@@ -79,6 +79,7 @@ class Store:
         self._file: OpenFile | None = None
         self._looked = 0.0
         self._log_size = 0
+        self._copied_at: int | None = None  # the connection's changes when its log was copied, and maybe whole
         self._waits: bool | None = True  # whether the connection waits for others' locks; None while that changes
         self._pace = Pace()
         self._in_passing = in_passing
@@ -145,8 +146,11 @@ class Store:
         if not self._file.has_log:  # asked before a look at a file that may lie on a network drive
             return False
         there = now - self._looked < LOOK_SECONDS or self._is_there(now)
-        # The first write to a log waits for the disk: SQLite syncs its header.
-        return there and self._log_size > 0
+        # The first write to a log waits for the disk: SQLite syncs its header. After a checkpoint that could not cut
+        # the log, the next write may begin it anew.
+        if self._connection is not None and self._copied_at != self._connection.total_changes:
+            self._copied_at = None
+        return there and self._log_size > 0 and self._copied_at is None
 
     def _is_there(self, now: float) -> bool:
         """Look whether the file that is open still stands at its path, and how long its log is."""
@@ -175,12 +179,18 @@ class Store:
         finally:
             side.rest()
         with self._lock:
-            if self._connection is None or self._in_use:
+            if self._connection is None:
+                return self._log_size
+            self._copied_at = self._connection.total_changes
+            if self._in_use:
                 return self._log_size
             self._in_use = True
             try:
                 self._wait_for_locks(False)
-                return 0 if restart_log(self._connection) else self._log_size
+                if not restart_log(self._connection):
+                    return self._log_size
+                self._copied_at = None
+                return 0
             finally:
                 self._in_use = False
                 if self._dropped:

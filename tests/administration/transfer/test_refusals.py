@@ -299,6 +299,7 @@ def deep(path: Path) -> None:
         ("session_long/session.json", Path.unlink),
     ],
 )
+@pytest.mark.usefixtures("no_collection")
 def test_a_file_that_cannot_be_read_is_named(
     local: Store, tmp_path: Path, name: str, damage: Callable[[Path], object]
 ) -> None:

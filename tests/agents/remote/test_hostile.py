@@ -377,6 +377,7 @@ async def test_a_row_that_names_parts_that_are_not_there(remote: Remote, little_
     assert remote.dump() == before
 
 
+@pytest.mark.usefixtures("no_collection")
 def test_hostile_input(remote: Remote, little_memory: None) -> None:
     """Ids, prefixes, options, bodies, repository calls, and rows changed by hand."""
     print(f"STRANDS_PERSQL_SEED={SEED}")

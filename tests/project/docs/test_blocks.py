@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted_model import ScriptedModel
 
 from strands_persql import PerSQL, PerSQLSessionManager
 from strands_persql.client import _retry
+from strands_persql.testing import OfflineModel
 
 from ...emulator import Server
 from ...processes import python
@@ -69,7 +69,7 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emulator_server: Serv
         made.append(self)
 
     monkeypatch.setattr(PerSQL, "__init__", remembered)
-    yield {"__name__": "docs", "model": ScriptedModel()}
+    yield {"__name__": "docs", "model": OfflineModel()}
     for client in made:  # a page leaves open what its reader would go on with
         client.close()
     namespace.close()
@@ -107,7 +107,7 @@ def lines(text: str) -> list[str]:
 
 def run_apart(code: str) -> str:
     """Run code in a process of its own, since what it sets stays for good; what it prints."""
-    prelude = "from scripted_model import ScriptedModel\nmodel = ScriptedModel()\n"
+    prelude = "from strands_persql.testing import OfflineModel\nmodel = OfflineModel()\n"
     path = os.pathsep.join([str(ROOT / "examples"), os.environ.get("PYTHONPATH", "")])
     ended = subprocess.run(
         [*python(), "-c", prelude + code],

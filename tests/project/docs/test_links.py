@@ -32,7 +32,7 @@ SITES = {
 }
 
 
-FRONT = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+FRONT = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md")]
 
 
 @pytest.mark.parametrize("page", [*PAGES, *FRONT], ids=lambda page: page.stem)

@@ -58,7 +58,7 @@ def conversations(file: Path) -> dict[str, list[str]]:
 def test_every_example_is_run() -> None:
     """No example is without a test: here, or in tests/packaging (the quickstart and its parts)."""
     here = Path(__file__).read_text(encoding="utf-8")
-    names = {path.stem for path in EXAMPLES.glob("*.py")} - {"quickstart", "providers", "scripted_model"}
+    names = {path.stem for path in EXAMPLES.glob("*.py")} - {"quickstart", "providers", "texts"}
     assert {name for name in names if f'"{name}"' not in here} == set()
 
 

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -120,8 +121,16 @@ def project_files() -> Iterator[Path]:
             continue
         for path in [top] if top.is_file() else sorted(top.rglob("*")):
             generated = {"__pycache__", "node_modules"} & set(path.parts) or ".egg-info" in str(path)
-            if path.is_file() and not generated and path.suffix not in {".db", ".pyc"}:
+            if path.is_file() and not generated and path.suffix not in {".db", ".pyc", ".sqlite"}:
                 yield path
+
+
+def test_version() -> None:
+    """It is the installed one's, looked up when it is asked for."""
+    assert strands_persql.__version__ == metadata.version("strands-persql")
+    assert "__version__" not in vars(strands_persql)
+    with pytest.raises(AttributeError, match="strands_persql"):
+        strands_persql.nothing  # noqa: B018
 
 
 def test_all_is_sorted_and_complete() -> None:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from strands import Agent
 from strands.hooks import HookRegistry
 from strands.memory.types import MemoryEntry, MemoryStore
+from strands.models import Model
 from strands.multiagent import GraphBuilder
 from strands.multiagent.graph import Graph
 from strands.session import RepositorySessionManager
@@ -45,7 +46,7 @@ from strands_persql.administration.owned import ChangedError
 from strands_persql.administration.records import ConversationPage, MediaPart, ToolCallPart
 from strands_persql.administration.results import Deletion, SearchResult, SessionPage, SessionSummary
 from strands_persql.administration.users import UserSessions, VersionedDetail
-from strands_persql.testing import VOLATILE, stored_rows
+from strands_persql.testing import VOLATILE, OfflineModel, stored_rows
 from strands_persql.web import EVERYONE, sessions_app
 
 
@@ -194,7 +195,9 @@ def errors(agent: Agent, message: Message) -> None:
 
 
 def testing() -> None:
-    """The stored rows as plain data."""
+    """The stored rows as plain data, and a model."""
+    model: Model = OfflineModel("one", "two")
+    print(Agent(model=model))
     tables: dict[str, list[dict[str, Any]]] = stored_rows(SdkLikeHandle(), table_prefix="app_", mask=False)
     exported: list[str] = strands_persql.__all__
     masked: set[str] = set(VOLATILE)
