@@ -5,6 +5,7 @@ from __future__ import annotations
 from .administration.sessions import PerSQLSessions
 from .client import Database, PerSQL, QueryResult, Statement
 from .client import installed_version as _installed_version
+from .database.retention import Retention
 from .errors import (
     ApprovalRequiredError,
     AuthenticationError,
@@ -38,6 +39,7 @@ __all__ = [
     "PermissionDeniedError",
     "QueryResult",
     "RateLimitError",
+    "Retention",
     "SessionConflictError",
     "SessionDataError",
     "Statement",

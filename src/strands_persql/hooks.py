@@ -17,7 +17,10 @@ from .engine.recording import Recording
 from .errors import named
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from .client import Database
+    from .database.retention import Retention
     from .engine.options import Durability
 
 
@@ -51,6 +54,7 @@ class PerSQLHooks(Closing, HookProvider):
         title: Its title; None for what its first prompt begins with.
         tags: Texts to find it by.
         metadata: Anything else to be told about it, a JSON object.
+        retention: How long it is kept, as the session manager takes it.
 
     What is told about the session is stored as it begins; later, `PerSQLSessions.update` changes it.
 
@@ -73,12 +77,16 @@ class PerSQLHooks(Closing, HookProvider):
         title: str | None = None,
         tags: Iterable[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
+        retention: timedelta | Retention | None = None,
     ) -> None:
         if on_error not in ("raise", "log"):
             raise ValueError(f"on_error must be 'raise' or 'log', got {named(on_error)}")
         connector = Connector(database, Tables(table_prefix), create_tables=create_tables)
         self._recording = Recording(
-            connector, session_id, durability, About.of(user=user, title=title, tags=tags, metadata=metadata)
+            connector,
+            session_id,
+            durability,
+            About.of(user=user, title=title, tags=tags, metadata=metadata, retention=retention),
         )
         self.session_id = self._recording.session_id
         self._listener = Mirror(self._recording, raises=on_error == "raise", holds_back=redaction_safe)

@@ -21,16 +21,19 @@ from .repository import LiveSession
 from .stores.storage import PerSQLStorage
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from strands import Agent
     from strands.hooks import HookRegistry
     from strands.multiagent.base import MultiAgentBase
     from strands.storage.search import SearchStrategy
     from strands.types.content import Message
     from strands.types.session import Session, SessionAgent, SessionMessage
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
     from .client import Database
-    from .engine.options import Durability
+    from .database.retention import Retention
+    from .engine.options import Durability, SessionOptions
 
 
 class _ByHand:
@@ -116,6 +119,8 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
         title: Its title; None for what its first prompt begins with.
         tags: Texts to find it by.
         metadata: Anything else to be told about it, a JSON object.
+        retention: How long it is kept: `PerSQLSessions.prune(expired=True)` deletes it as long after its last activity,
+            or at a fixed time (see `Retention`); None for ever. A session that is in use stays.
 
     What is told about the session is stored as it begins; later, `PerSQLSessions.update` changes it.
 
@@ -136,10 +141,14 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
         title: str | None = None,
         tags: Iterable[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
+        retention: timedelta | Retention | None = None,
     ) -> None:
         self._connector = Connector(database, Tables(table_prefix), create_tables=create_tables)
         self._recording = Recording(
-            self._connector, session_id, durability, About.of(user=user, title=title, tags=tags, metadata=metadata)
+            self._connector,
+            session_id,
+            durability,
+            About.of(user=user, title=title, tags=tags, metadata=metadata, retention=retention),
         )
         self.session_id = self._recording.session_id
         self.session_repository = LiveSession(self._recording)
@@ -161,6 +170,7 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
         title: str | None = None,
         tags: Iterable[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
+        retention: timedelta | Retention | None = None,
     ) -> Self:
         """Read the session off the event loop, before its agents are built: their constructors then make no request.
 
@@ -175,6 +185,7 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
             title: Its title.
             tags: Texts to find it by.
             metadata: Anything else.
+            retention: How long it is kept.
 
         Raises:
             PerSQLError: The database refused, or could not be reached.
@@ -190,6 +201,7 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
             title=title,
             tags=tags,
             metadata=metadata,
+            retention=retention,
         )
         await self._recording.settled(None if agent_id is None else ("agent", agent_id))
         await awaited(submit_call(lambda: self._recording.opening.read_ahead(agent_id)))
@@ -211,6 +223,7 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
         title: str | None = None,
         tags: Iterable[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
+        retention: timedelta | Retention | None = None,
     ) -> Self:
         """A session manager with a client of its own, which `close()` or `with` closes.
 
@@ -228,6 +241,7 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
             title: Its title.
             tags: Texts to find it by.
             metadata: Anything else.
+            retention: How long it is kept.
         """
         client = PerSQL(token=token, base_url=base_url)
         try:
@@ -241,6 +255,7 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
                 title=title,
                 tags=tags,
                 metadata=metadata,
+                retention=retention,
             )
         except BaseException:
             client.close()
@@ -249,6 +264,23 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
         if create_database:
             self._connector.provision = lambda: _create_database(client, database.rpartition("/")[2])
         return self
+
+    @classmethod
+    def for_user(
+        cls, subject: str, client: PerSQL, session_id: str = "main", **options: Unpack[SessionOptions]
+    ) -> Self:
+        """A session in a database that is one user's alone; it is provisioned as it is first used.
+
+        Args:
+            subject: The user's id, 1 to 256 characters.
+            client: A client over an admin token; or a local folder, in which each user has a file. It stays open.
+            session_id: Which of the user's sessions.
+            **options: As the class takes them.
+
+        Raises:
+            TypeError, ValueError: An argument can't be used, or the client is local and has one file for all.
+        """
+        return cls(session_id, client.users.database(subject), **options)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.session_id!r}, pending={self.pending})"

@@ -10,6 +10,7 @@ from strands.session import SessionRepository
 from strands.types.exceptions import SessionException
 from strands.types.session import Session, SessionAgent, SessionMessage
 
+from .database.about import About
 from .database.connector import Connector
 from .database.decoding import StoredMessage, unreadable
 from .database.encoding import Document, encode, is_message, why
@@ -21,10 +22,13 @@ from .engine.restore import restore_state
 from .errors import SessionDataError, named
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from strands import Agent
     from strands.multiagent.base import MultiAgentBase
 
     from .client import Database, Statement
+    from .database.retention import Retention
     from .engine.recording import Recording
 
 T = TypeVar("T")
@@ -46,15 +50,25 @@ class PerSQLSessionRepository(SessionRepository):
         database: A handle as `PerSQL(…).database(…)` gives, or one of PerSQL's own SDK.
         table_prefix: Starts the name of each table.
         create_tables: Create the tables when a statement finds none; False sends no DDL ever.
+        retention: How long the sessions that it creates are kept, as `PerSQLSessionManager` takes it; a long turn of
+            Strands' own manager tells nobody that its session is in use.
 
     Raises:
-        TypeError: `database` is no synchronous handle.
-        ValueError: `table_prefix` is not safe inside SQL.
+        TypeError: `database` is no synchronous handle, or `retention` no `timedelta`.
+        ValueError: `table_prefix` is not safe inside SQL, or `retention` is out of range.
     """
 
-    def __init__(self, database: Database, *, table_prefix: str = "strands_", create_tables: bool = True) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        table_prefix: str = "strands_",
+        create_tables: bool = True,
+        retention: timedelta | Retention | None = None,
+    ) -> None:
         self._store = Connector(database, Tables(table_prefix), create_tables=create_tables)
         self._tables = self._store.tables
+        self._about = About.of(retention=retention)
 
     # Sessions
 
@@ -67,7 +81,7 @@ class PerSQLSessionRepository(SessionRepository):
         session_id = session.session_id
         data = encode(session.to_dict(), what=f"session {named(session_id)}")
         self._write(
-            [self._tables.sessions.create(session_id, data)],
+            [self._tables.sessions.create(session_id, data, self._about)],
             unique=f"Session {named(session_id)} exists already. Read it, or choose another session_id.",
         )
         return session
@@ -105,6 +119,7 @@ class PerSQLSessionRepository(SessionRepository):
 
     def read_agent(self, session_id: str, agent_id: str, **kwargs: Any) -> SessionAgent | None:
         """An agent's record; None where there is none."""
+        self._store_pending(session_id)
         stored = self._store.ask(self._tables.agents.read(session_id, agent_id))
         if stored is None:
             return None
@@ -147,6 +162,7 @@ class PerSQLSessionRepository(SessionRepository):
         Raises:
             ValueError: `message_id` is no integer.
         """
+        self._store_pending(session_id)
         stored = self._store.ask(self._tables.messages.read(session_id, agent_id, _message_id(message_id)))
         return None if stored is None else _message(stored)
 
@@ -178,6 +194,7 @@ class PerSQLSessionRepository(SessionRepository):
             offset: How many to skip, from the start of the transcript.
             **kwargs: For later releases of Strands.
         """
+        self._store_pending(session_id)
         messages = self._store.ask(self._tables.messages.page(session_id, agent_id, limit=limit, offset=offset))
         return [_message(stored) for stored in messages]
 
@@ -196,6 +213,7 @@ class PerSQLSessionRepository(SessionRepository):
 
     def read_multi_agent(self, session_id: str, multi_agent_id: str, **kwargs: Any) -> dict[str, Any] | None:
         """A Graph's or Swarm's state; None where there is none."""
+        self._store_pending(session_id)
         stored = self._store.ask(self._tables.multi_agents.read(session_id, multi_agent_id)).get(multi_agent_id)
         return None if stored is None else stored.state
 
@@ -210,6 +228,9 @@ class PerSQLSessionRepository(SessionRepository):
             missing=f"Multi-agent {named(multi_agent.id)} does not exist in session {named(session_id)}. Create "
             "it first.",
         )
+
+    def _store_pending(self, session_id: str) -> None:
+        """Store what a live agent of a session has pending, before it is read: here there is none."""
 
     def _write(self, statements: Sequence[Statement], *, unique: str = "", missing: str = "") -> None:
         try:
@@ -234,32 +255,7 @@ class LiveSession(PerSQLSessionRepository):
         self._recording = recording
         self._store = recording.writer.connector
         self._tables = self._store.tables
-
-    def read_agent(self, session_id: str, agent_id: str, **kwargs: Any) -> SessionAgent | None:
-        """An agent's record; None where there is none."""
-        self._store_pending(session_id)
-        return super().read_agent(session_id, agent_id, **kwargs)
-
-    def read_message(self, session_id: str, agent_id: str, message_id: int, **kwargs: Any) -> SessionMessage | None:
-        """A message; None where there is none.
-
-        Raises:
-            ValueError: `message_id` is no integer.
-        """
-        self._store_pending(session_id)
-        return super().read_message(session_id, agent_id, message_id, **kwargs)
-
-    def list_messages(
-        self, session_id: str, agent_id: str, limit: int | None = None, offset: int = 0, **kwargs: Any
-    ) -> list[SessionMessage]:
-        """An agent's transcript in order, trimmed messages included."""
-        self._store_pending(session_id)
-        return super().list_messages(session_id, agent_id, limit=limit, offset=offset, **kwargs)
-
-    def read_multi_agent(self, session_id: str, multi_agent_id: str, **kwargs: Any) -> dict[str, Any] | None:
-        """A Graph's or Swarm's state; None where there is none."""
-        self._store_pending(session_id)
-        return super().read_multi_agent(session_id, multi_agent_id, **kwargs)
+        self._about = recording.about
 
     def create_message(self, session_id: str, agent_id: str, session_message: SessionMessage, **kwargs: Any) -> None:
         """Store a new message; a live agent gets it at the end of its history.

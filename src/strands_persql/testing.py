@@ -37,6 +37,7 @@ VOLATILE = frozenset(
     {
         "active",
         "created_at",
+        "expires",
         "revision",
         "updated_at",
         "tracking_id",

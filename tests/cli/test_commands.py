@@ -199,7 +199,7 @@ def test_update_and_whose_sessions_are(place: Place) -> None:
     assert not answer(place, "sessions", "--tag", "a")["sessions"]
     shown = place.run("show", "chat").out
     assert "title: Tea" in shown and "user: ada" in shown and '{"plan":"free"}' in shown
-    assert place.run("sessions", "--user", "ada").out.rstrip("\n").endswith("\tada\tTea")
+    assert place.run("sessions", "--user", "ada").out.rstrip().endswith("\tada\tTea")
     page = answer(place, "sessions", "--recent", "--limit", "1")
     rest = answer(place, "sessions", "--recent", "--after", page["after"]) if page["after"] else {"sessions": []}
     assert len(page["sessions"]) + len(rest["sessions"]) == len(answer(place, "sessions")["sessions"])
@@ -263,6 +263,38 @@ def test_what_erases_asks_first(place: Place, command: tuple[str, ...]) -> None:
     assert place.run(*command, "--yes").code == 0
     gone = place.run("show", "chat")
     assert "How is the weather?" not in gone.out
+
+
+def test_a_retention_and_what_has_expired(place: Place) -> None:
+    """It is set, told, taken away; what has expired goes, once it was asked for."""
+    talk(place.database, "chat")
+    assert answer(place, "update", "chat", "--retention", "2w")["expiry"]["seconds"] == 14 * 86_400
+    fixed = answer(place, "update", "chat", "--retention", "30d", "--fixed")["expiry"]
+    assert (fixed["seconds"], fixed["sliding"]) == (30 * 86_400, False)
+    assert f"expires: {fixed['at']}, 30 days, 0:00:00 after it was set" in place.run("show", "chat").out
+    assert place.run("sessions").out.splitlines()[0].split("\t")[-1] == fixed["at"]
+    assert answer(place, "prune", "--expired", "--dry-run")["session_ids"] == []
+    place.database.query("UPDATE strands_sessions SET retention = 1, expires = NULL")
+    place.database.query(
+        "UPDATE strands_messages SET data = json_set(data, '$.updated_at', '2025-01-01T00:00:00+00:00')"
+    )
+    place.database.query("UPDATE strands_agents SET data = json_set(data, '$.updated_at', '2025-01-01T00:00:00+00:00')")
+    place.database.query(
+        "UPDATE strands_sessions SET data = json_set(data, '$.updated_at', '2025-01-01T00:00:00+00:00', "
+        "'$.created_at', '2025-01-01T00:00:00+00:00')"
+    )
+    assert "that have expired for good" in place.run("prune", "--expired").err
+    assert answer(place, "update", "chat", "--retention", "")["expiry"] is None
+    assert answer(place, "prune", "--expired", "--yes")["session_ids"] == []
+    place.database.query("UPDATE strands_sessions SET retention = 1")
+    assert answer(place, "prune", "--expired", "--yes")["session_ids"] == ["chat"]
+    for wrong in (
+        ("prune",),
+        ("prune", "--expired", "--older-than", "1d"),
+        ("update", "chat", "--retention", "soon"),
+        ("update", "chat", "--fixed"),
+    ):
+        assert place.run(*wrong).code == 2
 
 
 def test_delete_and_prune_tell_what_they_did(place: Place) -> None:

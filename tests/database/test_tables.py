@@ -150,6 +150,7 @@ def every_statement() -> list[tuple[str, Statement]]:
         "sessions.read": t.sessions.read("s"),
         "sessions.about": t.sessions.about("s"),
         "sessions.touch": t.sessions.touch("s", "2026", before="2025"),
+        "sessions.note_use": t.sessions.note_use("s", "2026"),
         "sessions.update": [
             *t.sessions.update("s", {"title": "x"}, Listing(t).last_active("s")).statements,
             *t.sessions.update("s", {"user": "ada", "tags": None}, Listing(t).last_active("s")).statements,

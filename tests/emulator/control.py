@@ -36,6 +36,23 @@ class Cached:
     body: bytes
 
 
+@dataclass(frozen=True)
+class Token:
+    """What a token is good for.
+
+    Attributes:
+        role: What it may do.
+        slug: The one database that it is for; None for all of the namespace.
+        tables: Glob of the tables that it is limited to; None for all.
+        ends: When it ends, of the namespace's time; None for never.
+    """
+
+    role: Role
+    slug: str | None = None
+    tables: str | None = None
+    ends: float | None = None
+
+
 @dataclass
 class Rule:
     """An approval rule: which tables, and what it does."""
@@ -56,6 +73,7 @@ class Switches:
         doubles: Whether numbers are bound as doubles, as the engine's own API binds them.
         detail: Whether SQL errors come with an `errorDetail`.
         sql_status: The status SQL errors come with.
+        user: How a user's database is told: by its slug, by its whole name, or by objects for it and its token.
     """
 
     auto_create: bool = True
@@ -64,6 +82,7 @@ class Switches:
     doubles: bool = True
     detail: bool = True
     sql_status: int = 400
+    user: Literal["slug", "name", "object"] = "slug"
 
 
 class Emulator:
@@ -93,7 +112,7 @@ class Emulator:
         self.replays: dict[tuple[str, str], Cached] = {}
         self._folder = folder
         self._file = file
-        self._tokens: dict[str, Role] = {}
+        self._tokens: dict[str, Token] = {}
         self._engines: dict[Path, Engine] = {}
         self._clients: list[PerSQL] = []
         self._clock = 0.0
@@ -108,10 +127,12 @@ class Emulator:
         """How many requests came in since the last reset."""
         return len(self.log)
 
-    def token(self, role: Role = "admin") -> str:
-        """A new token of this namespace."""
+    def token(
+        self, role: Role = "admin", *, slug: str | None = None, tables: str | None = None, seconds: float | None = None
+    ) -> str:
+        """A new token of this namespace; see `Token`. It lasts for so many seconds."""
         token = f"psql_test_{self.namespace}_{secrets.token_hex(12)}"
-        self._tokens[token] = role
+        self._tokens[token] = Token(role, slug, tables, None if seconds is None else self.now() + seconds)
         return token
 
     def revoke(self, token: str) -> None:
@@ -120,12 +141,13 @@ class Emulator:
 
     @property
     def tokens(self) -> list[str]:
-        """The tokens that are good for this namespace."""
+        """The tokens of this namespace, those that have ended too."""
         return list(self._tokens)
 
-    def role_of(self, token: str) -> Role | None:
-        """The role a token has here; None for one of nobody's, or of another namespace."""
-        return self._tokens.get(token)
+    def rights(self, token: str) -> Token | None:
+        """What a token is good for here; None for one of nobody's, of another namespace, or that has ended."""
+        found = self._tokens.get(token)
+        return None if found is None or (found.ends is not None and self.now() >= found.ends) else found
 
     def client(self, *, role: Role = "admin", token: str | None = None, **options: Any) -> PerSQL:
         """A client with a new token; it is closed at the end of the test."""
@@ -145,7 +167,7 @@ class Emulator:
         self.faults.clear()
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, for the replay cache."""
+        """Let time pass, for the replay cache and for tokens."""
         self._clock += seconds
 
     def now(self) -> float:

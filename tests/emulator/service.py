@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .control import Cached, Emulator
+from .control import Cached, Emulator, Token
 from .details import Refused, plain
 from .engine import Engine, verb_of
 from .faults import Fault
@@ -25,7 +25,7 @@ _READWRITE = {"SELECT", "INSERT", "UPDATE", "DELETE", "PRAGMA", "EXPLAIN", "VALU
 _READONLY = {"SELECT", "PRAGMA", "EXPLAIN", "VALUES"}
 _WRITING = {"INSERT", "UPDATE", "DELETE", "REPLACE"}
 
-Endpoint = Callable[[Request, Emulator, str], Awaitable[Response]]
+Endpoint = Callable[[Request, Emulator, Token], Awaitable[Response]]
 
 
 def service() -> Starlette:
@@ -50,19 +50,19 @@ def _endpoint(inner: Endpoint) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         emulator: Emulator | None = request.scope["emulator"]
         try:
-            role = _authenticate(request, emulator)
+            token = _authenticate(request, emulator)
             assert emulator is not None
             emulator.billing.requests += 1
             if emulator.switches.exhausted:
                 raise plain(402, "Insufficient balance")
-            return await inner(request, emulator, role)
+            return await inner(request, emulator, token)
         except Refused as refused:
             return _json(refused.body, refused.status, refused.headers)
 
     return endpoint
 
 
-def _authenticate(request: Request, emulator: Emulator | None) -> str:
+def _authenticate(request: Request, emulator: Emulator | None) -> Token:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme != "Bearer" or not token.startswith(("psql_live_", "psql_test_")):
         raise plain(401, "Invalid token format")
@@ -71,16 +71,21 @@ def _authenticate(request: Request, emulator: Emulator | None) -> str:
         raise plain(401, "Invalid token")
     if emulator is None or tokens[token] is not emulator:
         raise plain(403, "Token namespace mismatch")
-    return emulator.role_of(token) or "readonly"
+    rights = emulator.rights(token)
+    if rights is None:
+        raise plain(401, "Token expired")
+    if rights.slug is not None and request.path_params.get("slug", rights.slug) != rights.slug:
+        raise plain(403, "Token database mismatch")
+    return rights
 
 
-async def _query(request: Request, emulator: Emulator, role: str) -> Response:
+async def _query(request: Request, emulator: Emulator, token: Token) -> Response:
     payload = await _payload(request)
     statements = [_statement(payload)]
-    return await _run(request, emulator, role, statements, transaction=False, single=True)
+    return await _run(request, emulator, token, statements, transaction=False, single=True)
 
 
-async def _batch(request: Request, emulator: Emulator, role: str) -> Response:
+async def _batch(request: Request, emulator: Emulator, token: Token) -> Response:
     payload = await _payload(request)
     given: list[Any] = payload.get("statements") or []
     if not isinstance(given, list) or not given:  # pyright: ignore[reportUnnecessaryIsInstance] - JSON
@@ -91,20 +96,20 @@ async def _batch(request: Request, emulator: Emulator, role: str) -> Response:
     if not isinstance(transaction, bool):
         raise plain(400, "transaction must be a boolean")
     statements = [_statement(each) for each in given]
-    return await _run(request, emulator, role, statements, transaction=transaction, single=False)
+    return await _run(request, emulator, token, statements, transaction=transaction, single=False)
 
 
 async def _run(
     request: Request,
     emulator: Emulator,
-    role: str,
+    token: Token,
     statements: list[tuple[str, list[Any]]],
     *,
     transaction: bool,
     single: bool,
 ) -> Response:
     for sql, _ in statements:
-        _check_role(sql, role)
+        _check_role(sql, token.role)
     _check_rules(emulator, statements)
     slug = request.path_params["slug"]
     engine = emulator.engine(slug, create=emulator.switches.auto_create)
@@ -190,9 +195,9 @@ def _check_rules(emulator: Emulator, statements: list[tuple[str, list[Any]]]) ->
         )
 
 
-async def _create(request: Request, emulator: Emulator, role: str) -> Response:
+async def _create(request: Request, emulator: Emulator, token: Token) -> Response:
     payload = await _payload(request)
-    _check_admin(role)
+    _check_admin(token)
     name, slug = payload.get("name"), payload.get("slug")
     if not isinstance(name, str) or not isinstance(slug, str) or not slug.replace("-", "").isalnum():
         raise plain(400, "name and slug are required")
@@ -201,46 +206,56 @@ async def _create(request: Request, emulator: Emulator, role: str) -> Response:
     return _json({"success": True, "data": emulator.create(slug, name)}, 201)
 
 
-async def _list(request: Request, emulator: Emulator, role: str) -> Response:
+async def _list(request: Request, emulator: Emulator, token: Token) -> Response:
     size = int(request.query_params.get("pageSize", "20"))
     return _json({"success": True, "data": list(emulator.databases.values())[:size]})
 
 
-async def _templates(request: Request, emulator: Emulator, role: str) -> Response:
+async def _templates(request: Request, emulator: Emulator, token: Token) -> Response:
     return _json({"success": True, "data": []})
 
 
-async def _me(request: Request, emulator: Emulator, role: str) -> Response:
-    data = {"namespaceSlug": emulator.namespace, "namespaceId": f"ns_{emulator.namespace}", "role": role}
+async def _me(request: Request, emulator: Emulator, token: Token) -> Response:
+    data = {"namespaceSlug": emulator.namespace, "namespaceId": f"ns_{emulator.namespace}", "role": token.role}
     return _json({"success": True, "data": data})
 
 
-async def _user(request: Request, emulator: Emulator, role: str) -> Response:
+async def _user(request: Request, emulator: Emulator, token: Token) -> Response:
     """A database for an end user: the same one for the same subject."""
     payload = await _payload(request)
-    _check_admin(role)
+    _check_admin(token)
     subject, expires = payload.get("subject"), payload.get("expiresIn", 3600)
     wanted = payload.get("role", "write")
+    if payload.keys() - {"subject", "template", "role", "expiresIn"}:
+        raise plain(400, "Unknown field")
     if not isinstance(subject, str) or not 1 <= len(subject) <= 256:
         raise plain(400, "subject must be 1 to 256 characters")
-    if not isinstance(expires, int) or not 60 <= expires <= 86400 or wanted not in ("write", "read"):
+    if type(expires) is not int or not 60 <= expires <= 86400 or wanted not in ("write", "read"):
         raise plain(400, "expiresIn must be 60 to 86400 seconds, role write or read")
     created = subject not in emulator.users
     slug = emulator.users.setdefault(subject, f"user-{len(emulator.users) + 1}")
     if slug not in emulator.databases:
         emulator.create(slug, subject)
-    token = emulator.token("readwrite" if wanted == "write" else "readonly")
-    data = {"database": slug, "token": token, "created": created, "namespaceSlug": emulator.namespace}
+    given = emulator.token("readwrite" if wanted == "write" else "readonly", slug=slug, seconds=expires)
+    data: dict[str, Any] = {"database": slug, "token": given, "created": created, "namespaceSlug": emulator.namespace}
+    if emulator.switches.user == "name":
+        data["database"] = f"{emulator.namespace}/{slug}"
+        del data["namespaceSlug"]
+    elif emulator.switches.user == "object":
+        data["database"] = emulator.databases[slug]
+        data["token"] = {"token": given, "expiresIn": expires}
     return _json({"success": True, "data": data})
 
 
-async def _unknown(request: Request, emulator: Emulator, role: str) -> Response:
+async def _unknown(request: Request, emulator: Emulator, token: Token) -> Response:
     raise plain(404, "Not found")
 
 
-def _check_admin(role: str) -> None:
-    if role != "admin":
+def _check_admin(token: Token) -> None:
+    if token.role != "admin":
         raise plain(403, "An admin token is required")
+    if token.tables is not None:
+        raise plain(403, "An unscoped admin token is required")
 
 
 async def _payload(request: Request) -> dict[str, Any]:

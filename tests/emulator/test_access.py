@@ -100,8 +100,16 @@ def test_provisioning(emulator: Emulator) -> None:
         assert first["database"] == second["database"]
         name = f"{emulator.namespace}/{first['database']}"
         assert ask(emulator, first["token"], "CREATE TABLE t (a)", name).status_code == 403
-        assert http.post("/v1/users", json={"subject": "", "role": "write"}).status_code == 400
+        for wrong in ({"subject": ""}, {"role": "admin"}, {"expiresIn": 59}, {"expiresIn": True}, {"ttl": 60}):
+            assert http.post("/v1/users", json={"subject": "ada", **wrong}).status_code == 400
+        assert ask(emulator, first["token"], "SELECT 1", name).status_code == 200
+        assert ask(emulator, first["token"], "SELECT 1").status_code == 403
+        emulator.advance(3600)
+        assert ask(emulator, first["token"], "SELECT 1", name).status_code == 401
         assert http.get("/v1/nothing").status_code == 404
     headers["authorization"] = f"Bearer {emulator.token('readwrite')}"
     refused = httpx.post(f"{emulator.url}/v1/databases", json={"name": "x", "slug": "x"}, headers=headers, verify=False)
+    assert refused.status_code == 403
+    headers["authorization"] = f"Bearer {emulator.token(tables='orders_*')}"
+    refused = httpx.post(f"{emulator.url}/v1/users", json={"subject": "ada"}, headers=headers, verify=False)
     assert refused.status_code == 403

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import EllipsisType
 
 from ..database.encoding import LARGEST_NUMBER
@@ -71,6 +71,16 @@ def time(name: str, value: datetime | str) -> datetime:
             f"{name} must be a time such as '2025-01-31' or '2025-01-31T12:00:00+00:00', got {named(value)}"
         )
     return found if found.tzinfo is not None else found.astimezone()
+
+
+def before(name: str, value: datetime | timedelta | str, now: datetime) -> datetime:
+    """A time, or how long before now."""
+    if not isinstance(value, timedelta):
+        return time(name, value)
+    try:
+        return now - value
+    except OverflowError as error:
+        raise ValueError(f"{name} is longer ago than times are known") from error
 
 
 def two_ids(session_id: str, new_id: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from ..database.faults import GUARDS, fault_of
 from ..database.query import each
 from ..database.tables import Deleting
 from .guards import check_version
-from .listing import Chosen, list_sessions
+from .listing import Chosen, find_sessions
 from .missing import missing
 from .results import Deletion
 from .searching import scrub_index
@@ -71,21 +71,21 @@ def prune(
 
     after: str | None = None
     while True:
-        page = list_sessions(store, chosen, limit=_SESSIONS, after=after, texts=False)
-        old = page.sessions
+        old, after = find_sessions(store, chosen, limit=_SESSIONS, after=after, texts=False)
         for start in range(0, len(old) if dry_run else 0, _COUNTED):
             some = old[start : start + _COUNTED]
             counts = store.ask(each([deleting.count(session.session_id) for session in some]))
             for session, count in zip(some, counts, strict=True):
                 add(session.session_id, count)
         for session in () if dry_run else old:
-            idle = deleting.require_idle(session.session_id, session.last_active)
+            idle = [deleting.require_idle(session.session_id, session.last_active)]
+            if chosen.is_expired:
+                idle.append(deleting.require_kept(session.session_id, session.about.keeping))
             rows, is_whole = _delete(store, session.session_id, idle, None)
             if is_whole:
                 add(session.session_id, rows)
             else:
                 total = replace(total, rows=total.rows + rows)
-        after = page.after
         if after is None:
             break
     if total.rows and not dry_run:
@@ -94,14 +94,14 @@ def prune(
 
 
 def _delete(
-    store: Connector[Tables], session_id: str, idle: Statement | None, progress: Callable[[int], None] | None
+    store: Connector[Tables], session_id: str, idle: list[Statement] | None, progress: Callable[[int], None] | None
 ) -> tuple[int, bool]:
     """Delete a session page by page; how many rows that were, and whether that was all of them.
 
-    It is not where `idle`, a condition, does not hold, or somebody wrote to the session between two pages.
+    It is not where one of `idle`, conditions, does not hold, or somebody wrote to the session between two pages.
     """
     deleting = Deleting(store.tables)
-    guards = [deleting.require_version(), *([] if idle is None else [idle])]
+    guards = [deleting.require_version(), *(idle or ())]
     rows = 0
     while True:
         try:

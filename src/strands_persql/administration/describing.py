@@ -1,4 +1,4 @@
-"""Changes whose a session is, and what people call it."""
+"""Changes whose a session is, what people call it, and how long it is kept."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def update(store: Connector[Tables], session_id: str, changes: Mapping[str, Any]
     columns = dict(zip(COLUMNS, About.of(**changes).columns(now()), strict=True))
     summary = listing.summary(session_id)
     if changes:
-        changed = {name: columns[name] for name in changes}
+        names = [*changes, *(["expires"] if "retention" in changes else [])]
+        changed = {name: columns[name] for name in names}
         last_active = listing.last_active(session_id)
         written = store.tables.sessions.update(session_id, changed, last_active)
         _, row = store.carry_out(together(written, summary))

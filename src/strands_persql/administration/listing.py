@@ -14,7 +14,7 @@ from ..database.query import each, together
 from ..database.tables import Ids, Listing, Place, Reading, SessionRow
 from .agents import Agent
 from .missing import no_session
-from .results import MultiAgentSummary, SessionDetail, SessionPage, SessionSummary
+from .results import Expiry, MultiAgentSummary, SessionDetail, SessionPage, SessionSummary
 from .titles import PREVIEW, TITLE, beginning, cut
 from .values import sequence, time_of
 
@@ -35,6 +35,8 @@ class Chosen:
     until: datetime | None = None
     user: str | None = None
     tag: str | None = None
+    is_expired: bool = False
+    """Whether `until` is the time by which their retention has ended, and not that of their last activity."""
 
     @property
     def by_row(self) -> bool:
@@ -51,7 +53,7 @@ class Chosen:
             return False
         if self.since is None and self.until is None:
             return True
-        time = time_of(row.last_active)
+        time = expiry_of(row) if self.is_expired else time_of(row.last_active)
         return (
             time is not None
             and (self.since is None or time >= self.since)
@@ -66,9 +68,22 @@ def list_sessions(
     limit: int,
     after: str | None,
     sizes: bool = False,
-    texts: bool = True,
 ) -> SessionPage:
     """A page of sessions in the order of their ids; see `PerSQLSessions.list`. Its cursors are ids."""
+    found, last = find_sessions(store, chosen, limit=limit, after=after, sizes=sizes)
+    return SessionPage(tuple(map(summary_of, found)), last)
+
+
+def find_sessions(
+    store: Connector[Tables],
+    chosen: Chosen,
+    *,
+    limit: int,
+    after: str | None,
+    sizes: bool = False,
+    texts: bool = True,
+) -> tuple[list[SessionRow], str | None]:
+    """The rows of such a page, and the cursor behind it."""
     looked_at, prefix = chosen.looked_at(limit), chosen.prefix
     ids = Ids(prefix, _successor(prefix))
     if after is not None and after >= prefix:
@@ -84,7 +99,7 @@ def list_sessions(
         versioned=True,
     )
     found, last = _chosen(rows, chosen, limit)
-    return SessionPage(tuple(map(summary_of, found)), None if last is None else last.session_id)
+    return found, None if last is None else last.session_id
 
 
 def list_recent(
@@ -170,7 +185,19 @@ def summary_of(row: SessionRow) -> SessionSummary:
         user=row.about.user,
         tags=row.about.tags,
         metadata=row.about.metadata,
+        expiry=_expiry(row),
     )
+
+
+def expiry_of(row: SessionRow) -> datetime | None:
+    """When a session's retention ends, as its rows tell by now; None for never."""
+    last_active = time_of(row.last_active)
+    return None if last_active is None else row.about.keeping.ends(last_active)
+
+
+def _expiry(row: SessionRow) -> Expiry | None:
+    retention, at = row.about.keeping.retention, expiry_of(row)
+    return None if retention is None or at is None else Expiry(at.isoformat(), retention.seconds, retention.sliding)
 
 
 def _title(row: SessionRow) -> str:
@@ -213,6 +240,7 @@ def read_detail(store: Connector[Tables], session_id: str, *, sizes: bool) -> Se
         user=summary.about.user,
         tags=summary.about.tags,
         metadata=summary.about.metadata,
+        expiry=_expiry(summary),
     )
 
 

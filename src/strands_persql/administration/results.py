@@ -9,6 +9,7 @@ from typing import Any, Literal
 __all__ = [
     "AgentSummary",
     "Deletion",
+    "Expiry",
     "MultiAgentSummary",
     "SearchHit",
     "SearchResult",
@@ -19,6 +20,21 @@ __all__ = [
     "Transfer",
     "Usage",
 ]
+
+
+@dataclass(frozen=True)
+class Expiry:
+    """When a session with a retention may be deleted; `prune(expired=True)` does.
+
+    Attributes:
+        at: The time, by what the session's rows tell now: ISO 8601, UTC.
+        seconds: How long it is kept.
+        sliding: Whether that counts from its last activity; else from when its retention was set.
+    """
+
+    at: str
+    seconds: int
+    sliding: bool
 
 
 @dataclass(frozen=True)
@@ -38,6 +54,7 @@ class SessionSummary:
         user: The id of the user whose session it is; None for nobody's.
         tags: Its tags, sorted.
         metadata: What else it was given.
+        expiry: When it may be deleted; None where it is kept for ever.
     """
 
     session_id: str
@@ -52,6 +69,7 @@ class SessionSummary:
     user: str | None = None
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=lambda: {})
+    expiry: Expiry | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +138,7 @@ class SessionDetail:
         user: The id of the user whose session it is; None for nobody's.
         tags: Its tags, sorted.
         metadata: What else it was given.
+        expiry: When it may be deleted; None where it is kept for ever.
     """
 
     session_id: str
@@ -132,6 +151,7 @@ class SessionDetail:
     user: str | None = None
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=lambda: {})
+    expiry: Expiry | None = None
 
 
 @dataclass(frozen=True)

@@ -15,23 +15,24 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from os import PathLike
 from types import EllipsisType
 from typing import Any, Literal, TextIO
 
+from ..database.retention import Retention
 from ..engine.options import checked_session_id
-from . import arguments, deleting, describing, erasing, forking
+from . import arguments, describing, forking
 from .backing_up import back_up
-from .conversations import Conversations
 from .listing import Chosen, list_recent, list_sessions, read_detail
-from .results import Deletion, SessionDetail, SessionPage, SessionSummary, TranscriptMessage, Transfer, Usage
+from .removing import Removing
+from .results import SessionDetail, SessionPage, SessionSummary, TranscriptMessage, Transfer, Usage
 from .transcripts import read_transcript
 from .transfer import Importable, export, import_from, opened
 from .usage import read_usage
 
 
-class PerSQLSessions(Conversations):
+class PerSQLSessions(Removing):
     """The sessions of one database, for the people who run its agents.
 
     Args:
@@ -152,8 +153,9 @@ class PerSQLSessions(Conversations):
         user: str | EllipsisType | None = ...,
         tags: Iterable[str] | EllipsisType | None = ...,
         metadata: Mapping[str, Any] | EllipsisType | None = ...,
+        retention: timedelta | Retention | EllipsisType | None = ...,
     ) -> SessionSummary:
-        """Change whose a session is, and what people call it; one request, and one row written.
+        """Change whose a session is, what people call it, and how long it is kept; one request, and one row written.
 
         What is not named stays; None takes it away. Live agents go on undisturbed, and the session counts as no more
         active for it. With `user` it costs one row more, that of its place among the user's others.
@@ -164,12 +166,14 @@ class PerSQLSessions(Conversations):
             user: The id of the user whose session it is, 1 to 500 characters; None for nobody's.
             tags: All of its tags: at most 50, of 1 to 100 characters.
             metadata: All of its metadata: a JSON object of at most 65,536 characters.
+            retention: How long it is kept: a `timedelta` after its last activity, or a `Retention`, which says whether
+                it slides; None for ever. One that is fixed counts from now.
 
         Raises:
             SessionException: There is no such session.
             TypeError, ValueError: An argument can't be used.
         """
-        changes = {"title": title, "user": user, "tags": tags, "metadata": metadata}
+        changes = {"title": title, "user": user, "tags": tags, "metadata": metadata, "retention": retention}
         return describing.update(
             self._store,
             checked_session_id(session_id),
@@ -236,75 +240,6 @@ class PerSQLSessions(Conversations):
         to, kept = arguments.cut(to, before)
         session_id, agent_id = checked_session_id(session_id), arguments.text("agent_id", agent_id)
         forking.rewind(self._store, session_id, agent_id, to=to, kept=kept)
-
-    def delete(self, session_id: str, *, progress: Callable[[int], None] | None = None) -> Deletion:
-        """Delete all of a session, a page of rows in each request; run again after an interruption, it goes on.
-
-        Args:
-            session_id: The session.
-            progress: Called after each page with the number of rows deleted so far.
-
-        Raises:
-            SessionException: There is no such session.
-        """
-        return deleting.delete(self._store, self._index, checked_session_id(session_id), progress=progress)
-
-    def prune(
-        self,
-        *,
-        older_than: datetime | timedelta | str,
-        prefix: str = "",
-        dry_run: bool = False,
-        progress: Callable[[Deletion], None] | None = None,
-    ) -> Deletion:
-        """Delete the sessions that were last active before a time; run again after an interruption, it goes on.
-
-        A session that becomes active meanwhile stays; where that happens between two requests, the newest of its old
-        messages are gone, and a warning is logged.
-
-        Args:
-            older_than: The time, or how long ago; a string is ISO 8601, UTC where it names no zone.
-            prefix: Only sessions whose id begins with it.
-            dry_run: Count, and delete nothing.
-            progress: Called after each session with what was deleted so far.
-
-        Raises:
-            ValueError: `older_than` is no time.
-        """
-        until = (
-            datetime.now(timezone.utc) - older_than
-            if isinstance(older_than, timedelta)
-            else arguments.time("older_than", older_than)
-        )
-        chosen = Chosen(arguments.text("prefix", prefix), until=until)
-        return deleting.prune(self._store, self._index, chosen, dry_run=dry_run, progress=progress)
-
-    def erase(self, session_id: str, agent_id: str, message_id: int) -> None:
-        """Overwrite the content of one message for good: its row and parts, the search index, and every copy of it.
-
-        Copies stand in the live window, and in what the agent's interrupts and the session's Graphs and Swarms keep.
-        Texts, inputs and results become `"[erased]"`; the ids of tool uses and results and the names of tools stay, so
-        that models take the history. Those that hold a text of the message, or that the model made up (there is no such
-        tool), are renamed, in the message that has the other half too. Other messages that hold the same words are left
-        alone: a summary, `agent.state`, forks, and so are backups of the database. A live agent gets
-        `SessionConflictError`, so that it can't write the content back. Harmless when run again.
-
-        Args:
-            session_id: The session.
-            agent_id: The agent.
-            message_id: The message's position in the transcript.
-
-        Raises:
-            SessionException: There is no such session, agent or message.
-            SessionConflictError: A live agent wrote at the same time, again and again; call again.
-        """
-        erasing.erase(
-            self._store,
-            self._index,
-            checked_session_id(session_id),
-            arguments.text("agent_id", agent_id),
-            arguments.position("message_id", message_id),
-        )
 
     # Bringing in, taking out
 

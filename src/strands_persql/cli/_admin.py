@@ -7,9 +7,10 @@ import typer
 
 from ..administration.values import many
 from ..database.connector import Connector
+from ..database.retention import Retention
 from ..database.tables import Tables
 from ..stores import create_tables
-from ._options import AgentOption, Problem, SessionArgument, Settings, the_agent
+from ._options import AgentOption, Problem, SessionArgument, Settings, how_long, the_agent
 from ._output import progress
 
 NewArgument = Annotated[str, typer.Argument(metavar="NEW_ID", help="The new session's id.", show_default=False)]
@@ -79,8 +80,17 @@ def update(
         list[str] | None, typer.Option("--tag", metavar="TAG", help="A tag; repeat it for each. The others go.")
     ] = None,
     metadata: Annotated[str | None, typer.Option("--metadata", metavar="JSON", help="A JSON object.")] = None,
+    retention: Annotated[
+        str | None, typer.Option("--retention", metavar="TIME", help="Expires so long after its last activity: 30d …")
+    ] = None,
+    fixed: Annotated[bool, typer.Option("--fixed", help="With --retention: count from now, whatever happens.")] = False,
 ) -> None:
-    """Change whose a session is, and what people call it. What is not named stays; an empty text takes it away."""
+    """Change whose a session is, what people call it, and how long it is kept.
+
+    What is not named stays; an empty text takes it away.
+    """
+    if fixed and not retention:
+        raise Problem("--fixed says how --retention TIME is counted: name both", 2)
     changes: dict[str, Any] = {
         name: value or None for name, value in (("title", title), ("user", user)) if value is not None
     }
@@ -88,6 +98,8 @@ def update(
         changes["tags"] = [each for each in tag if each]
     if metadata is not None:
         changes["metadata"] = _object(metadata)
+    if retention is not None:
+        changes["retention"] = Retention(how_long(retention, "--retention"), not fixed) if retention else None
     with settings.opened() as place:
         found = place.sessions.update(session, **changes)
         settings.output.answer(found, f"{session} is updated: {found.title or 'no title'}")

@@ -197,18 +197,38 @@ def when(text: str, option: str) -> datetime:
     Raises:
         typer.BadParameter: It is something else.
     """
-    span = _SPAN.fullmatch(text.strip().lower())
+    long = _span(text)
     found = None
-    if span is None:
+    if long is None:
         found = time_of(text.strip())
     else:
-        with suppress(OverflowError, ValueError):
-            found = datetime.now(timezone.utc) - timedelta(**{_UNITS[span[2]]: int(span[1])})
+        with suppress(OverflowError):
+            found = datetime.now(timezone.utc) - long
     if found is None:
         raise typer.BadParameter(
             f"{text!r} is no time; write 2025-01-31, 2025-01-31T12:00:00, 7d or 12h", param_hint=option
         )
     return found
+
+
+def how_long(text: str, option: str) -> timedelta:
+    """How long something is to be: `30d`, `12h`, `2w`, `90m`.
+
+    Raises:
+        typer.BadParameter: It is something else.
+    """
+    found = _span(text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is no length of time; write 30d, 12h or 2w", param_hint=option)
+    return found
+
+
+def _span(text: str) -> timedelta | None:
+    span = _SPAN.fullmatch(text.strip().lower())
+    if span is not None:
+        with suppress(OverflowError, ValueError):
+            return timedelta(**{_UNITS[span[2]]: int(span[1])})
+    return None
 
 
 def the_agent(sessions: PerSQLSessions, session_id: str, agent_id: str | None) -> str:

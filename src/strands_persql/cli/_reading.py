@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -53,7 +54,7 @@ def sessions(
         out.json({"sessions": found, "after": more})
         return
     columns = ["SESSION", "LAST ACTIVE", "CREATED", "AGENTS", "MESSAGES"] + (["BYTES"] if bytes_ else [])
-    columns += ["USER", "TITLE"]
+    columns += ["USER", "TITLE", "EXPIRES"]
     out.table(columns, (_line(out, each, bytes_) for each in found), right=("AGENTS", "MESSAGES", "BYTES"))
     if not found:
         out.note("no sessions")
@@ -75,8 +76,9 @@ def _listed(read: Callable[..., SessionPage], limit: int, after: str | None) -> 
 def _line(out: Output, each: SessionSummary, with_bytes: bool) -> list[str]:
     times = [each.last_active, each.created_at]
     shown = [ago(time) for time in times] if out.is_terminal else times
+    expires = "" if each.expiry is None else each.expiry.at[:16] if out.is_terminal else each.expiry.at
     sizes = [size(each.bytes) if out.is_terminal else str(each.bytes)] if with_bytes else []
-    return [each.session_id, *shown, str(each.agents), str(each.messages), *sizes, each.user or "", each.title]
+    return [each.session_id, *shown, str(each.agents), str(each.messages), *sizes, each.user or "", each.title, expires]
 
 
 def show(
@@ -153,6 +155,9 @@ def _show(out: Output, detail: SessionDetail, messages: Iterable[TranscriptMessa
     for name, value in named.items():
         if value:
             out.line(f"  {name}: {value}")
+    if detail.expiry is not None:
+        counted = "its last activity" if detail.expiry.sliding else "it was set"
+        out.line(f"  expires: {detail.expiry.at}, {timedelta(seconds=detail.expiry.seconds)} after {counted}")
     if detail.metadata:
         out.line(f"  metadata: {out.encoded(detail.metadata)}")
     for each in detail.multi_agents:

@@ -1,5 +1,6 @@
 """The commands that erase: delete, prune, erase. Each asks first."""
 
+from datetime import datetime
 from functools import partial
 from typing import Annotated
 
@@ -9,7 +10,7 @@ from strands.types.exceptions import SessionException
 from ..administration.results import Deletion
 from ..administration.sessions import PerSQLSessions
 from ..administration.values import many
-from ._options import AgentOption, SessionArgument, Settings, YesOption, confirmed, the_agent, when
+from ._options import AgentOption, Problem, SessionArgument, Settings, YesOption, confirmed, the_agent, when
 from ._output import Output, progress
 
 
@@ -25,26 +26,29 @@ def delete(settings: Settings, session: SessionArgument, yes: YesOption = False)
 def prune(
     settings: Settings,
     older_than: Annotated[
-        str,
+        str | None,
         typer.Option("--older-than", metavar="TIME", help="Last active before: 30d, 12h, 2025-01-31 …"),
-    ],
+    ] = None,
+    expired: Annotated[bool, typer.Option("--expired", help="Instead: those whose own retention has ended.")] = False,
     prefix: Annotated[str, typer.Option("--prefix", metavar="TEXT", help="Only ids that begin with it.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be deleted, and delete nothing.")] = False,
     yes: YesOption = False,
 ) -> None:
-    """Delete the sessions that were last active before a time. Run again after an interruption, it goes on."""
+    """Delete the sessions that were last active before a time, or have expired.
+
+    Run again after an interruption, it goes on.
+    """
     out = settings.output
-    before = when(older_than, "--older-than")
+    before = _before(older_than, expired)
+    which = "that have expired" if before is None else f"last active before {before.isoformat(timespec='seconds')}"
     with settings.opened() as place:
-        pruned = partial(place.sessions.prune, older_than=before, prefix=prefix)
+        pruned = partial(place.sessions.prune, older_than=before, expired=expired, prefix=prefix)
         found = pruned(dry_run=True)
         if dry_run or not found.session_ids:
             _told(out, found)
             return
         confirmed(
-            f"Delete {many(len(found.session_ids), 'session')} ({many(found.rows, 'row')}) last active before "
-            f"{before.isoformat(timespec='seconds')} for good?",
-            yes,
+            f"Delete {many(len(found.session_ids), 'session')} ({many(found.rows, 'row')}) {which} for good?", yes
         )
         with progress("pruning sessions", len(found.session_ids)) as report:
             done = pruned(progress=lambda so_far: report(len(so_far.session_ids)))
@@ -67,6 +71,13 @@ def erase(
             {"session_id": session, "agent_id": agent, "message_id": message},
             f"{session}, agent {agent}: message {message} is erased; backups of the database may still hold it",
         )
+
+
+def _before(older_than: str | None, expired: bool) -> datetime | None:
+    """The time before which sessions are to have been active last; None for those that have expired."""
+    if (older_than is None) is not expired:
+        raise Problem("say which sessions are to go: with --older-than TIME, or with --expired", 2)
+    return None if older_than is None else when(older_than, "--older-than")
 
 
 def _described(sessions: PerSQLSessions, session_id: str) -> str:

@@ -14,6 +14,7 @@ from ._remote import RemoteDatabase, end_requests
 from ._retry import retries_so_far
 from ._statements import MAX_STATEMENTS, characters_of, only_reads
 from ._store import is_open
+from ._users import ProvisionedUser, UserRole, Users
 from ._version import installed_version
 
 __all__ = [
@@ -23,9 +24,12 @@ __all__ = [
     "Handle",
     "LocalDatabase",
     "PerSQL",
+    "ProvisionedUser",
     "QueryResult",
     "RemoteDatabase",
     "Statement",
+    "UserRole",
+    "Users",
     "characters_of",
     "end_requests",
     "file_name",

@@ -13,6 +13,7 @@ from ._failures import closed_error
 from ._local import Folder, LocalDatabase
 from ._names import check_base_url, split_name
 from ._remote import RemoteDatabase, Service
+from ._users import Grants, Users
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -67,6 +68,7 @@ class PerSQL:
         else:
             address, token = check_base_url(base_url), _check_token(token or "")
             self._place = Service(address, token, timeout=timeout, max_retries=max_retries)
+        self._grants = Grants(self._place) if isinstance(self._place, Service) else None
         self._handles: WeakValueDictionary[str, RemoteDatabase | LocalDatabase] = WeakValueDictionary()
         self._lock = threading.Lock()
         self._closed = False
@@ -112,6 +114,12 @@ class PerSQL:
     def databases(self) -> Databases:
         """Creates and lists databases."""
         return Databases(self._place)
+
+    @property
+    def users(self) -> Users:
+        """Provisions a database for each user of a product."""
+        has_files = isinstance(self._place, Folder) and self._place.has_one_each
+        return Users(self._grants, self.database, has_files=has_files)
 
     def close(self) -> None:
         """Close connections and files; calls on its handles raise from now on. Closing twice is fine."""

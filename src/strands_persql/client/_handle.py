@@ -29,6 +29,15 @@ class Handle(ABC):
     def identity(self) -> Hashable:
         """The same for all handles of one database in this process, whichever client they are of."""
 
+    @property
+    def owner(self) -> Handle:
+        """The handle that may create tables in it: this one, unless that takes another token."""
+        return self
+
+    def role(self) -> str | None:
+        """The token's role (`"admin"`, `"readwrite"`, `"readonly"` …); None where there is none, or nothing tells."""
+        return None
+
     def query(self, sql: str, params: Sequence[Value] | None = ()) -> QueryResult:
         """Run one statement, in one request; it commits by itself.
 

@@ -144,6 +144,11 @@ class Folder:
         # A client that was dropped without close(), or is still there when the interpreter ends.
         weakref.finalize(self, _close_unused, self._kept)
 
+    @property
+    def has_one_each(self) -> bool:
+        """Whether each database has a file, or a memory, of its own."""
+        return self._memory or self._is_folder
+
     def store(self, namespace: str, slug: str) -> Store:
         """The store of a database; opened by the first call on it."""
         name = f"{namespace}/{slug}"

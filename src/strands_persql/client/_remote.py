@@ -42,8 +42,8 @@ LONGEST_KEY = 200
 """Characters the service takes as an `Idempotency-Key` (docs.persql.com, agents/idempotency)."""
 
 
-class _Headers:
-    """The one place that knows the token: makes each request's headers, and keeps it out of whatever is shown."""
+class Headers:
+    """The one place that knows a token: makes each request's headers, and keeps it out of whatever is shown."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -110,26 +110,27 @@ class Service:
         self.base_url = base_url
         self.timeout = timeout
         self.max_retries = max_retries
-        self._headers = _Headers(token)
+        self._headers = Headers(token)
         self._lock = threading.Lock()
         self._pool: Pool | None = None
         self._closed = threading.Event()
         survive_forks(self)
         _services.add(self)
 
-    def request(self, request: Request, read: Callable[[Answer], T | None]) -> T:
+    def request(self, request: Request, read: Callable[[Answer], T | None], token: Headers | None = None) -> T:
         """Send one request and read its answer, retrying as the module's docstring says.
 
         Args:
             request: What is sent.
             read: Reads the answer; None where it hasn't the documented shape.
+            token: Another token than the service's own.
 
         Raises:
             PerSQLError: One of its kinds, after all retries.
         """
         payload, database = request.payload, request.database
         content = payload if isinstance(payload, bytes) or payload is None else encode(payload)
-        headers = self._headers.of(request)
+        headers = token or self._headers
         retries = Retries(self.max_retries)
         arrived = False
         earlier = request.after
@@ -162,11 +163,11 @@ class Service:
             if self._closed.wait(delay):
                 raise closed_error() from error
 
-    def _attempt(self, request: Request, content: bytes | None, headers: dict[str, str]) -> Answer | Failure:
+    def _attempt(self, request: Request, content: bytes | None, headers: Headers) -> Answer | Failure:
         path = f"{self.base_url.path}{request.path}"
-        outcome = self._open().exchange(request.method, path, content, headers, timeout=request.timeout)
+        outcome = self._open().exchange(request.method, path, content, headers.of(request), timeout=request.timeout)
         if not isinstance(outcome, Failure):
-            return read_answer(outcome, database=request.database, hide=self._headers.hide)
+            return read_answer(outcome, database=request.database, hide=headers.hide)
         if self._closed.is_set():
             raise closed_error() from outcome.error.__cause__
         return outcome
@@ -214,12 +215,20 @@ def end_requests() -> None:
 
 
 class RemoteDatabase(Handle):
-    """A database of the service."""
+    """A database of the service.
+
+    Args:
+        service: The service.
+        namespace: The database's namespace.
+        slug: What it is called there.
+        token: A token for this database; None for the service's own.
+    """
 
     loses_answers = True
 
-    def __init__(self, service: Service, namespace: str, slug: str) -> None:
+    def __init__(self, service: Service, namespace: str, slug: str, *, token: str | None = None) -> None:
         super().__init__(f"{namespace}/{slug}")
+        self._token = None if token is None else Headers(token)
         self._path = f"/v1/db/{namespace}/{slug}"
         self._service = service
 
@@ -231,7 +240,7 @@ class RemoteDatabase(Handle):
     def _query(self, statement: Prepared) -> QueryResult:
         key = None if only_reads(statement[0]) else _fresh_key()
         request = Request("POST", f"{self._path}/query", _wire(statement), self.name, key)
-        return self._service.request(request, lambda answer: read_result(answer.data, answer.meta))
+        return self._service.request(request, lambda answer: read_result(answer.data, answer.meta), self._token)
 
     def commit(
         self,
@@ -260,7 +269,7 @@ class RemoteDatabase(Handle):
         return Request("POST", f"{self._path}/batch", content, self.name, key)
 
     def _send(self, request: Request, count: int) -> list[QueryResult]:
-        return self._service.request(request, lambda answer: read_results(answer, count))
+        return self._service.request(request, lambda answer: read_results(answer, count), self._token)
 
     def role(self) -> str | None:
         """The token's role (`"admin"`, `"readwrite"`, `"readonly"` …); None where the service doesn't tell.
@@ -270,7 +279,8 @@ class RemoteDatabase(Handle):
         Raises:
             PerSQLError: The service refuses the question, or can't be reached.
         """
-        found = self._service.request(Request("GET", "/v1/me", None, self.name), lambda answer: (answer.data,))[0]
+        request = Request("GET", "/v1/me", None, self.name)
+        found = self._service.request(request, lambda answer: (answer.data,), self._token)[0]
         role = (as_object(found) or {}).get("role")
         return role if isinstance(role, str) else None
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import SessionDataError
 from .encoding import encode, is_strict, mapping
+from .retention import KEPT_FOR_EVER, Keeping, Retention
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from .query import Row
 
 LONGEST_NAME, LONGEST_TITLE, LONGEST_TAG, LONGEST_METADATA = 500, 500, 100, 65_536
@@ -32,6 +35,7 @@ class About:
         tags: Its tags, sorted, each once.
         metadata: Anything else: a JSON object.
         active: When a session with a user was last active, to within `TOUCHED_EVERY`; empty for now.
+        keeping: How long it is kept; a fixed retention without its end begins now.
     """
 
     user: str | None = None
@@ -39,6 +43,7 @@ class About:
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=lambda: {})
     active: str = ""
+    keeping: Keeping = KEPT_FOR_EVER
 
     @classmethod
     def of(
@@ -48,18 +53,20 @@ class About:
         title: str | None = None,
         tags: Iterable[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
+        retention: timedelta | Retention | None = None,
     ) -> About:
         """From what somebody has given.
 
         Raises:
             TypeError: An argument is of the wrong type.
-            ValueError: It is blank, too long, no valid Unicode, or nothing that JSON holds.
+            ValueError: It is blank, too long, no valid Unicode, nothing that JSON holds, or no such time.
         """
         return cls(
             None if user is None else checked_text("user", user, LONGEST_NAME),
             None if title is None else checked_text("title", title, LONGEST_TITLE),
             checked_tags(tags or ()),
             checked_metadata(metadata or {}),
+            keeping=Keeping(Retention.of(retention)),
         )
 
     @classmethod
@@ -73,12 +80,15 @@ class About:
             tuple(tag for tag in known if isinstance(tag, str)),
             mapping(_decoded(row["metadata"])),
             row["active"] or "",
+            Keeping.of_columns(row["retention"], row["expires"]),
         )
 
-    def columns(self, now: str) -> tuple[str | None, ...]:
+    def columns(self, now: str) -> tuple[str | int | None, ...]:
         """The values of the columns `COLUMNS`."""
         active = None if self.user is None else self.active or now
-        return (self.user, active, self.title, tags_column(self.tags), metadata_column(self.metadata))
+        retention, expires = self.keeping.begun(now)
+        kept = (None, None) if retention is None else (retention.seconds, expires or None)
+        return (self.user, active, self.title, tags_column(self.tags), metadata_column(self.metadata), *kept)
 
     @property
     def document(self) -> dict[str, Any]:
@@ -89,6 +99,8 @@ class About:
             "title": self.title,
             "tags": list(self.tags),
             "metadata": dict(self.metadata),
+            "retention": self.keeping.retention and self.keeping.retention.seconds,
+            "expires": self.keeping.expires,
         }
         return {name: value for name, value in known.items() if value}
 
@@ -100,11 +112,15 @@ class About:
             TypeError, ValueError: It is something else.
         """
         about = cls.of(**{name: document.get(name) for name in ("user", "title", "tags", "metadata")})
-        active = document.get("active", "")
-        return cls(about.user, about.title, about.tags, about.metadata, checked_text("active", active, 40, blank=True))
+        active = checked_text("active", document.get("active", ""), 40, blank=True)
+        seconds, expires = document.get("retention"), document.get("expires")
+        keeping = Keeping.of_columns(seconds, expires)
+        if keeping.retention is None and (seconds is not None or expires is not None):
+            raise ValueError("retention must be a number of seconds, and expires the time at which a fixed one ends")
+        return replace(about, active=active, keeping=keeping)
 
 
-COLUMNS: tuple[str, ...] = ("user", "active", "title", "tags", "metadata")
+COLUMNS: tuple[str, ...] = ("user", "active", "title", "tags", "metadata", "retention", "expires")
 """The columns that hold it; each is NULL where nothing was given."""
 
 

@@ -223,7 +223,8 @@ class Connector(Generic[L]):
 
     def _lay_out(self, version: int) -> None:
         try:
-            self._batch(self.tables.lay_out(version), None)
+            owner = self.database.owner if isinstance(self.database, Handle) else self.database
+            owner.batch(self.tables.lay_out(version), transaction=True)
         except Exception as error:
             if not isinstance(error, PermissionDeniedError) and getattr(error, "status", None) != 403:
                 raise

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from ..errors import SessionDataError, named
 from .encoding import LARGEST_NUMBER, PARTS_MARKER, decode, is_message
+from .retention import NO_FACTS, SessionFacts
 
 if TYPE_CHECKING:
     from .query import Row, Rows
@@ -222,7 +223,7 @@ class AgentRecord(NamedTuple):
         document: The fields of Strands' `SessionAgent`.
         last_message_id: The position of its last message; None where it has none.
         last_time: When that was written, where it was read.
-        has_user: Whether its session is somebody's, where that was read.
+        facts: What is known of its session, where that was read.
     """
 
     agent_id: str
@@ -231,7 +232,7 @@ class AgentRecord(NamedTuple):
     document: StoredDocument
     last_message_id: int | None
     last_time: str = ""
-    has_user: bool = False
+    facts: SessionFacts = NO_FACTS
 
     @property
     def last(self) -> int:
@@ -243,7 +244,7 @@ class AgentRecord(NamedTuple):
         """The agent in a row: `agent_id, revision, live_window, data, last_message_id`."""
         agent_id: str = row["agent_id"]
         document = StoredDocument(f"The row of agent {named(agent_id)}", row["data"], parts.of(agent_id))
-        more = (row.get("last_time") or "", bool(row.get("has_user")))
+        more = (row.get("last_time") or "", SessionFacts.of_column(row.get("facts")))
         return cls(agent_id, row["revision"], row["live_window"], document, row["last_message_id"], *more)
 
 
@@ -254,7 +255,12 @@ class StoredMultiAgent(NamedTuple):
     state: dict[str, Any]
     text: str
     in_parts: bool
-    has_user: bool = False
+    facts: SessionFacts = NO_FACTS
+
+    @property
+    def last_active(self) -> str:
+        """When its session was last active, as far as its row and the session's tell: ISO 8601, or empty."""
+        return self.facts.noted
 
     @classmethod
     def of(cls, row: Row, parts: FoundParts) -> StoredMultiAgent:
@@ -267,7 +273,7 @@ class StoredMultiAgent(NamedTuple):
         document = StoredDocument(f"The row of multi-agent {named(owner)}", row["data"], parts.of(owner))
         fields = document.fields()
         revision = number(row["revision"], document.what, "revision", least=1)
-        return cls(revision, fields, document.text(), document.in_parts, bool(row.get("has_user")))
+        return cls(revision, fields, document.text(), document.in_parts, SessionFacts.of_column(row.get("facts")))
 
 
 class RestorePage(NamedTuple):

@@ -73,6 +73,7 @@ class Listener:
 
     async def began(self, subject: Any) -> None:
         """An invocation of an agent, or a run of a Graph or Swarm, begins."""
+        await self.recording.presence.begins(subject)
         if hasattr(subject, "nodes"):
             await self._begun(("multi_agent", subject.id), lambda: self.multi_agents.attach(subject))
         else:
@@ -241,7 +242,9 @@ def _initialized(listener: Listener, registry: HookRegistry) -> Callable[[Any], 
 
 def _ending(listener: Listener) -> Any:
     def callback(event: Any) -> None:
-        listener.ending(event.agent if hasattr(event, "agent") else event.source)
+        subject = event.agent if hasattr(event, "agent") else event.source
+        listener.recording.presence.ends(subject)
+        listener.ending(subject)
 
     return callback
 

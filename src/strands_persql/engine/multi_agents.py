@@ -147,7 +147,6 @@ class MultiAgentRecorder:
         self._sources.add(source)
         revision, in_parts = (0, False) if stored is None else (stored.revision, stored.in_parts)
         self._writer.known.go_on_from_multi_agent(multi_agent_id, revision, in_parts=in_parts)
-        self._writer.known.has_user |= stored is not None and stored.has_user
         self._recorded[multi_agent_id] = "" if stored is None else stored.text
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 from strands.types.exceptions import SessionException
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..database.decoding import Part, StoredMessage, StoredMultiAgent
     from ..database.encoding import Message
     from ..database.tables import Tables
+    from .presence import Presence
     from .succession import Owner
 
 _PARTS = 4
@@ -35,11 +36,15 @@ class Opening:
     Args:
         connector: The database and its tables.
         session_id: The session.
+        presence: It is told of what was read.
         user: Whose it has to be, if it is anybody's; None for whoever's.
     """
 
-    def __init__(self, connector: Connector[Tables], session_id: str, user: str | None = None) -> None:
+    def __init__(
+        self, connector: Connector[Tables], session_id: str, presence: Presence, user: str | None = None
+    ) -> None:
         self._connector = connector
+        self._presence = presence
         self._user = user
         self.session_id = session_id
         self._agents: dict[str, StoredAgent] = {}  # read ahead, and not asked for yet
@@ -65,6 +70,7 @@ class Opening:
         else:
             restoration = self._ask(query, agent_id, versioned=True)
         agents = self._whole(restoration)
+        self._opened([*agents.values(), *multi_agents.values()])
         with self._lock:
             self._agents.update(agents)
             self._multi_agents.update(multi_agents)
@@ -95,7 +101,9 @@ class Opening:
             if self._takes(("agent", agent_id)):
                 return self._agents.pop(agent_id, None)
         query = restoring(self._connector.tables, self.session_id, agent_id)
-        return self._whole(self._ask(query, agent_id, versioned=True)).get(agent_id)
+        found = self._whole(self._ask(query, agent_id, versioned=True)).get(agent_id)
+        self._opened([found])
+        return found
 
     def originals(self, agent_id: str, holding: str) -> list[Message]:
         """Messages as they were said of which the model sees something else now; see `Reading.originals`."""
@@ -112,7 +120,14 @@ class Opening:
             if self._takes(("multi_agent", multi_agent_id)):
                 return self._multi_agents.pop(multi_agent_id, None)
         query = self._connector.tables.multi_agents.read(self.session_id, multi_agent_id)
-        return self._ask(query, multi_agent_id, versioned=True).get(multi_agent_id)
+        found = self._ask(query, multi_agent_id, versioned=True).get(multi_agent_id)
+        self._opened([found])
+        return found
+
+    def _opened(self, found: Iterable[StoredAgent | StoredMultiAgent | None]) -> None:
+        stored = [each for each in found if each is not None]
+        if stored:
+            self._presence.opened(stored[0].facts, max(each.last_active for each in stored))
 
     def _ask(self, query: Query[T], *owners: str, versioned: bool = False) -> T:
         query = self._of_user(query)

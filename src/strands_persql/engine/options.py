@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
-from typing import Literal, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, cast, get_args
 
 from ..errors import named
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from ..database.retention import Retention
 
 Durability: TypeAlias = Literal["message", "overlap", "invocation"]
 """When a message is stored.
@@ -14,6 +20,20 @@ Durability: TypeAlias = Literal["message", "overlap", "invocation"]
 - `"overlap"`: while the model works; awaited at the next event and at the end of the invocation.
 - `"invocation"`: at the end of the invocation, all in one batch.
 """
+
+
+class SessionOptions(TypedDict, total=False):
+    """What a session manager takes besides its session's id and database."""
+
+    table_prefix: str
+    durability: Durability
+    create_tables: bool
+    user: str | None
+    title: str | None
+    tags: Iterable[str] | None
+    metadata: Mapping[str, Any] | None
+    retention: timedelta | Retention | None
+
 
 Written: TypeAlias = "Future[None] | None"
 """What to wait for before the agent goes on; None for nothing."""

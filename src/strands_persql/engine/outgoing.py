@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ..database.encoding import REDACTED, Document, encode, is_message, now
+from ..database.retention import KEPT_FOR_EVER, Keeping, SessionFacts
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -158,6 +159,8 @@ class Stored:
         next_ids: The position after each agent's last message.
         in_parts: The rows of which parts are stored, or may be: of a message, in either version.
         has_user: Whether the session is somebody's.
+        keeping: How long it is kept.
+        written: When something of it was written last, of `time.monotonic`.
     """
 
     agents: dict[str, int] = field(default_factory=lambda: {})
@@ -165,6 +168,13 @@ class Stored:
     next_ids: dict[str, int] = field(default_factory=lambda: {})
     in_parts: set[Key] = field(default_factory=lambda: set())
     has_user: bool = False
+    keeping: Keeping = KEPT_FOR_EVER
+    written: float = field(default_factory=time.monotonic)
+
+    def learn(self, facts: SessionFacts) -> None:
+        """Take in what its row tells."""
+        self.has_user |= facts.has_user
+        self.keeping = facts.keeping
 
     def go_on_from(self, agent_id: str, revision: int, next_id: int = 0, in_parts: Iterable[Key] = ()) -> None:
         """Go on from an agent's stored row (0: none) and transcript, some of which is stored in parts."""
@@ -293,6 +303,7 @@ class Outgoing:
 
     def noted(self, batch: Batch) -> None:
         """A batch was carried out."""
+        self.known.written = time.monotonic()
         for key in batch.completes:
             self.is_stored(key)
         self.known.agents.update(batch.agents)

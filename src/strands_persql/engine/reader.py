@@ -16,6 +16,7 @@ from ..database.decoding import AgentRecord, FoundParts, Part, RestorePage, Stor
 from ..database.encoding import LEAVES, Message, copied, decode_all
 from ..database.live_window import LiveWindow, removed_by_rule
 from ..database.query import Query, each
+from ..database.retention import NO_FACTS, SessionFacts
 from ..database.tables import CHUNKS_AT_ONCE, MESSAGES_AT_ONCE, Tables
 from .entries import UNKNOWN, Entry
 
@@ -41,7 +42,7 @@ class StoredAgent:
         messages: The messages of its live window, by position, as entries of the window to come.
         next_id: The position after the transcript's last message.
         in_parts: The rows of which parts are stored: of messages, and its own.
-        has_user: Whether its session is somebody's.
+        facts: What is known of its session.
     """
 
     agent_id: str
@@ -51,7 +52,14 @@ class StoredAgent:
     messages: dict[int, Entry] = field(default_factory=lambda: {})
     next_id: int = 0
     in_parts: set[Key] = field(default_factory=lambda: set())
-    has_user: bool = False
+    facts: SessionFacts = NO_FACTS
+
+    @property
+    def last_active(self) -> str:
+        """When its session was last active, as far as this agent's rows and its session's tell: ISO 8601, or empty."""
+        last = self.messages.get(self.next_id - 1)
+        own = self.document.get("updated_at")
+        return max(self.facts.noted, "" if last is None else last.created_at, own if isinstance(own, str) else "")
 
     @classmethod
     def of(cls, row: AgentRecord) -> StoredAgent:
@@ -68,7 +76,7 @@ class StoredAgent:
             row.document.fields(),
             next_id=0 if last is None else number(last, what, "last message_id") + 1,
             in_parts={("agent", row.agent_id, 0)} if row.document.in_parts else set(),
-            has_user=row.has_user,
+            facts=row.facts,
         )
 
 

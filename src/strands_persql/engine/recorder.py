@@ -164,7 +164,6 @@ class Recorder:
 
     def _going_on(self, agent: Agent, stored: StoredAgent, window: Window) -> _Recorded:
         self._writer.known.go_on_from(stored.agent_id, stored.revision, stored.next_id, stored.in_parts)
-        self._writer.known.has_user |= stored.has_user
         recorded = {key: value for key, value in stored.document.items() if key in STATE_FIELDS}
         created_at = str(stored.document.get("created_at", "")) or now()
         return _Recorded(weakref.ref(agent), window, created_at, recorded, recorded, stored=True)

@@ -8,6 +8,7 @@ from .leftovers import abandon
 from .multi_agents import MultiAgentRecorder
 from .opening import Opening
 from .options import Durability, checked_durability, checked_session_id
+from .presence import Presence
 from .recorder import Recorder
 from .threads import awaited
 from .writer import Writer
@@ -35,8 +36,10 @@ class Recording:
 
     def __init__(self, connector: Connector[Tables], session_id: str, durability: Durability, about: About) -> None:
         self.session_id = checked_session_id(session_id)
+        self.about = about
         self.writer = Writer(connector, self.session_id, checked_durability(durability), about)
-        self.opening = Opening(connector, self.session_id, about.user)
+        self.presence = Presence(connector, self.session_id, self.writer.known)
+        self.opening = Opening(connector, self.session_id, self.presence, about.user)
         self.agents = Recorder(self.writer, self.opening)
         self.multi_agents = MultiAgentRecorder(self.writer, self.opening)
 

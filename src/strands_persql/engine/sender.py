@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from strands.types.session import Session, SessionType
 
 from ..client import AT_ONCE_STATEMENTS
-from ..database.encoding import encode
+from ..database.encoding import encode, now
 from ..database.faults import GUARDS, fault_of
 from ..errors import named
 from .activity import Activity
@@ -43,9 +44,9 @@ class Sender:
     def __init__(self, connector: Connector[Tables], out: Outgoing, about: About) -> None:
         self._connector = connector
         self._out = out
-        self._about = about
+        self._about = about = replace(about, keeping=about.keeping.begun(now()))
         self._activity = Activity(out)
-        out.known.has_user = about.user is not None
+        out.known.has_user, out.known.keeping = about.user is not None, about.keeping
         self.session = Session(session_id=out.session_id, session_type=SessionType.AGENT)
         self.lock = threading.RLock()
 

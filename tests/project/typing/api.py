@@ -37,6 +37,7 @@ from strands_persql import (
     PerSQLStorage,
     QueryResult,
     RateLimitError,
+    Retention,
     SessionConflictError,
     SessionDataError,
     Statement,
@@ -46,6 +47,7 @@ from strands_persql.administration.owned import ChangedError
 from strands_persql.administration.records import ConversationPage, MediaPart, ToolCallPart
 from strands_persql.administration.results import Deletion, SearchResult, SessionPage, SessionSummary
 from strands_persql.administration.users import UserSessions, VersionedDetail
+from strands_persql.client import ProvisionedUser
 from strands_persql.testing import VOLATILE, OfflineModel, stored_rows
 from strands_persql.web import EVERYONE, sessions_app
 
@@ -110,6 +112,9 @@ def manager() -> None:
     PerSQLSessionManager("user-42", database, durability="invocation")
     PerSQLSessionManager("chat-7", database, user="ada", title="Tea", tags=["work"], metadata={"plan": "free"})
     PerSQLHooks("chat-7", database, user="ada", title="Tea", tags=("work",), metadata={"plan": "free"})
+    PerSQLSessionManager("chat-8", database, retention=timedelta(days=30))
+    PerSQLHooks("chat-8", database, retention=Retention(timedelta(days=30), sliding=False))
+    PerSQLSessionManager("user-42", database, retention=30)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     PerSQLSessionManager("user-42", database, durability="sometimes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     PerSQLSessionManager("user-42", AsyncHandle())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     PerSQLSessionManager("user-42", "acme/agents")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -119,6 +124,26 @@ def manager() -> None:
         Agent(session_manager=owner, agent_id=session_id)
         owner.flush()
     owner.close()
+
+
+async def users() -> None:
+    """A database for each user."""
+    with PerSQL("psql_live_example") as client:
+        user: ProvisionedUser = client.users.provision("ada", role="read", expires_in=600)
+        told: tuple[str, str | None, bool | None, float | None] = (
+            user.database,
+            user.token,
+            user.created,
+            user.expires_in,
+        )
+        handle: Database = client.users.database("ada")
+        session: PerSQLSessionManager = PerSQLSessionManager.for_user("ada", client)
+        PerSQLSessionManager.for_user("ada", client, "second", durability="overlap", retention=timedelta(days=30))
+        PerSQLSessionManager.for_user("ada", client, colour="red")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        client.users.provision("ada", role="admin")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        await PerSQLSessionManager.open("main", handle)
+        PerSQLSessionRepository(handle, retention=timedelta(days=30))
+        print(told, session.session_id)
 
 
 async def opened() -> None:
@@ -247,6 +272,13 @@ def administration() -> None:
     sessions.fork("user-42", "user-42-again", at=3)
     sessions.rewind("user-42", "default", to=3)
     rows: int = sessions.prune(older_than=timedelta(days=30), dry_run=True).rows
+    expired: tuple[str, ...] = sessions.prune(expired=True, prefix="user-").session_ids
+    kept = sessions.update("user-42", retention=timedelta(days=30)).expiry
+    fixed = sessions.update("user-42", retention=Retention(timedelta(days=30), sliding=False)).expiry
+    forever = sessions.update("user-42", retention=None).expiry
+    if kept is not None and fixed is not None and forever is None:
+        ends: tuple[str, int, bool] = (kept.at, fixed.seconds, fixed.sliding)
+        print(ends, expired)
     print(ids, tokens, found, rows, page.after, sessions.delete("user-42").session_ids)
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ...client import LocalDatabase, RemoteDatabase
+from ...client import Handle, LocalDatabase
 from ...database.connector import Connector
 from ...database.query import Query
 from ...database.tables import DoctorTables, Search
@@ -65,7 +65,7 @@ _CAN = {"admin": _CREATES, "owner": _CREATES, "readwrite": _WRITES, "write": _WR
 
 def _role_of_token(database: Database) -> str | None:
     try:
-        return database.role() if isinstance(database, RemoteDatabase) else None
+        return database.role() if isinstance(database, Handle) else None
     except PerSQLError:  # a token may be good for this database and not for that question
         return None
 

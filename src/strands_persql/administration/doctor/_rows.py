@@ -119,7 +119,8 @@ class Rows:
             yield Finding(
                 "error",
                 "unreadable-labels",
-                "its tags or metadata can't be read, or it has a user and no place among that user's sessions",
+                "its tags, metadata or retention can't be read, or it has a user and no place among that user's "
+                "sessions",
                 f"Give it new ones, with an empty text for none: strands-persql update {quote(session_id)}",
                 session_id=session_id,
             )

@@ -133,6 +133,7 @@ class Session:
     tags: tuple[str, ...]
     created: Moment | None
     last_active: Moment | None
+    expires: Moment | None
     figures: tuple[Figure, ...]
     reported: str
     multi_agents: tuple[MultiAgent, ...]
@@ -172,6 +173,7 @@ def session_view(sessions: SessionReader, session_id: str) -> Session:
         tags=detail.tags,
         created=moment(detail.created_at),
         last_active=moment(detail.last_active),
+        expires=None if detail.expiry is None else moment(detail.expiry.at),
         figures=_figures(usage, detail),
         reported=_reported(usage),
         multi_agents=tuple(multi_agent(each, anchors) for each in detail.multi_agents),

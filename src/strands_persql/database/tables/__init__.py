@@ -2,7 +2,7 @@
 
 One row holds one document, as one file of Strands' `FileSessionManager` does:
 
-    {prefix}sessions      (session_id)                        data = Session.to_dict(), user, active, title, …
+    {prefix}sessions      (session_id)                        data = Session.to_dict(), user, title, retention, …
     {prefix}agents        (session_id, agent_id)              data = SessionAgent.to_dict(), revision, live_window
     {prefix}messages      (session_id, agent_id, message_id)  data = SessionMessage.to_dict(), live
     {prefix}multi_agents  (session_id, multi_agent_id)        data = serialize_state(), revision, updated_at

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..about import COLUMNS
 from ..query import Answers, Query, Row, unanswered
 from ._reading import PAGE_BYTES
 from ._statements import Value, statement
@@ -86,7 +87,7 @@ class StoredTable(NamedTuple):
 def find_stored(prefix: str) -> Query[list[StoredTable]]:
     """The tables that there are under a prefix; those of sessions, of which each has a part, stand together."""
     tables = [
-        StoredTable("sessions", ("session_id",), version="json_array(user, active, title, tags, metadata)"),
+        StoredTable("sessions", ("session_id",), version=f"json_array({', '.join(COLUMNS)})"),
         StoredTable("agents", ("session_id", "agent_id"), ("data", "live_window"), "revision"),
         StoredTable("messages", ("session_id", "agent_id", "message_id"), ("data", "live")),
         StoredTable("multi_agents", ("session_id", "multi_agent_id"), version="revision"),

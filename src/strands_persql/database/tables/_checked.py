@@ -18,8 +18,8 @@ LONGEST_WINDOW = 4_000
 class CheckedSession(NamedTuple):
     """A session's row.
 
-    `sound` is 0 where its document is not Strands'; `labelled` where its tags or metadata are no such JSON, or it has a
-    user and no place among the others of that user's.
+    `sound` is 0 where its document is not Strands'; `labelled` where its tags or metadata are no such JSON, it has a
+    user and no place among the others of that user's, or its retention can't be told.
     """
 
     session_id: str
@@ -188,6 +188,12 @@ class Look(NamedTuple):
     computed: Mapping[str, str]
 
 
+_IS_KEPT = (
+    "CASE WHEN retention IS NULL THEN expires IS NULL "
+    "ELSE typeof(retention) IN ('integer', 'real') AND retention > 0 "
+    "AND (expires IS NULL OR (expires LIKE '____-__-__T%+00:00' AND julianday(expires) IS NOT NULL)) END"
+)
+
 MESSAGE_KEY = ("session_id", "agent_id", "message_id")
 
 LOOKS: Mapping[type, Look] = {
@@ -198,7 +204,7 @@ LOOKS: Mapping[type, Look] = {
         {
             "sound": _sound(("$.session_id", "text"), ("$.session_type", "text")),
             "labelled": f"({_is_json('tags', 'array')}) AND ({_is_json('metadata', 'object')}) "
-            "AND (user IS NULL) = (active IS NULL)",
+            f"AND (user IS NULL) = (active IS NULL) AND {_IS_KEPT}",
         },
     ),
     CheckedAgent: Look(

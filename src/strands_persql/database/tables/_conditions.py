@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ._tables import Tables
 
 
-def require(tables: Tables, condition: str, *params: str | int) -> Statement:
+def require(tables: Tables, condition: str, *params: str | int | None) -> Statement:
     """Abort the transaction unless a condition holds; writes nothing where it does."""
     return statement(f"INSERT INTO {tables.prefix}schema (version) SELECT NULL WHERE NOT ({condition})", *params)
 

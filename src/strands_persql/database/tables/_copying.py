@@ -159,9 +159,10 @@ class Copying:
             statement(
                 f"INSERT INTO {p}sessions (session_id, data, {', '.join(COLUMNS)}) SELECT ?, s.data, s.user, s.active, "
                 # Without the session there is still one row, of which the data is NULL.
-                "s.title, s.tags, s.metadata FROM (SELECT 1) LEFT JOIN (SELECT CASE WHEN json_valid(data) "
-                "THEN json_set(data, '$.session_id', ?, '$.created_at', ?, '$.updated_at', ?) ELSE data END AS data, "
-                "user, CASE WHEN user IS NOT NULL THEN ? END AS active, title, tags, metadata "
+                "s.title, s.tags, s.metadata, s.retention, s.expires FROM (SELECT 1) LEFT JOIN (SELECT CASE "
+                "WHEN json_valid(data) THEN json_set(data, '$.session_id', ?, '$.created_at', ?, '$.updated_at', ?) "
+                "ELSE data END AS data, "
+                "user, CASE WHEN user IS NOT NULL THEN ? END AS active, title, tags, metadata, retention, expires "
                 f"FROM {p}sessions WHERE session_id = ?) AS s",
                 new_id,
                 new_id,

@@ -14,6 +14,7 @@ from ._statements import is_in_parts, statement
 if TYPE_CHECKING:
     from ...client import Statement
     from ..query import Answers
+    from ..retention import Keeping
     from ._tables import Tables
 
 
@@ -57,6 +58,12 @@ class Deleting:
         """Abort the transaction if a session's rows say by now that it was active at another time than this."""
         found = Listing(self._tables).last_active(session_id)
         return require(self._tables, f"({found['sql']}) IS ?", session_id, last_active)
+
+    def require_kept(self, session_id: str, keeping: Keeping) -> Statement:
+        """Abort the transaction if a session is by now kept for another time than this."""
+        seconds = None if keeping.retention is None else keeping.retention.seconds
+        kept = f"SELECT 1 FROM {self._prefix}sessions WHERE session_id = ? AND retention IS ? AND expires IS ?"
+        return require(self._tables, f"EXISTS ({kept})", session_id, seconds, keeping.expires or None)
 
     def require_state(self, session_id: str, state: str) -> Statement:
         """Abort the transaction if anybody wrote to a session since a page answered this `state`."""

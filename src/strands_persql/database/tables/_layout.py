@@ -17,7 +17,7 @@ def _first_layout(p: str) -> tuple[str, ...]:
     key = "PRIMARY KEY"
     return (
         f"CREATE TABLE IF NOT EXISTS {p}sessions (session_id TEXT NOT NULL {key}, data TEXT NOT NULL, user TEXT, "
-        "active TEXT, title TEXT, tags TEXT, metadata TEXT) WITHOUT ROWID",
+        "active TEXT, title TEXT, tags TEXT, metadata TEXT, retention INTEGER, expires TEXT) WITHOUT ROWID",
         # A session that is nobody's has no row in it, and costs nothing for it.
         f"CREATE INDEX IF NOT EXISTS {p}recent ON {p}sessions (user, active) WHERE user IS NOT NULL",
         f"CREATE TABLE IF NOT EXISTS {p}agents (session_id TEXT NOT NULL, agent_id TEXT NOT NULL, "

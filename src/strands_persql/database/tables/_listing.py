@@ -166,6 +166,7 @@ class Listing:
         return (
             "SELECT page.session_id AS session_id, page.created_at AS created_at, page.user AS user, "
             "page.active AS active, page.title AS title, page.tags AS tags, page.metadata AS metadata, "
+            "page.retention AS retention, page.expires AS expires, "
             "max(page.updated_at, page.created_at, coalesce((SELECT max(u.updated_at) "
             f"FROM {p}multi_agents AS u WHERE u.session_id = page.session_id), ''), "
             f"coalesce(max({written_at('a.data')}), ''), coalesce(max({written_at('m.data')}), '')) AS last_active, "
@@ -173,7 +174,7 @@ class Listing:
             f"(SELECT count(*) FROM {p}multi_agents AS u WHERE u.session_id = page.session_id) AS multi_agents, "
             f"{self._bytes if sizes else 'NULL'} AS bytes "
             f"FROM (SELECT session_id, {_field('created_at')} AS created_at, {_field('updated_at')} AS updated_at, "
-            f"user, active, title, tags, metadata FROM {p}sessions WHERE {where} {chosen}) AS page "
+            f"user, active, title, tags, metadata, retention, expires FROM {p}sessions WHERE {where} {chosen}) AS page "
             f"LEFT JOIN {p}agents AS a ON a.session_id = page.session_id "
             f"LEFT JOIN {p}messages AS m ON m.session_id = a.session_id AND m.agent_id = a.agent_id "
             f"AND m.message_id = {newest_message(p)} "

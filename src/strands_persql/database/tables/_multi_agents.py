@@ -9,7 +9,7 @@ from ..encoding import now
 from ..query import Query
 from ._layout import first_revision, revision_step
 from ._parts import Parts
-from ._statements import has_user, statement, under_revision
+from ._statements import session_facts, statement, under_revision
 
 if TYPE_CHECKING:
     from ...client import Statement
@@ -99,7 +99,7 @@ class MultiAgents:
 
         which, params = ("", ()) if multi_agent_id is None else (" AND multi_agent_id = ?", (multi_agent_id,))
         rows = (
-            f"SELECT u.multi_agent_id, u.revision, u.data, {has_user(self.prefix, 'u')} AS has_user "
+            f"SELECT u.multi_agent_id, u.revision, u.data, {session_facts(self.prefix, 'u', 'u.updated_at')} "
             f"FROM {self.prefix}multi_agents AS u WHERE u.session_id = ?{which}"
         )
         return Query(

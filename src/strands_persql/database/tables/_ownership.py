@@ -51,8 +51,9 @@ class Ownership:
         self._params: tuple[str, ...] = (session_id,) if user is None else (session_id, user)
         self._theirs = f"FROM {p}sessions AS s WHERE s.session_id = ?{of_user}"
         self._version = (
-            "json_array(s.user, s.title, s.tags, s.metadata, (SELECT json_group_array(json_array(agent_id, revision, "
-            f"last)) FROM (SELECT a.agent_id AS agent_id, a.revision AS revision, {newest_message(p)} AS last "
+            "json_array(s.user, s.title, s.tags, s.metadata, s.retention, s.expires, "
+            "(SELECT json_group_array(json_array(agent_id, revision, last)) "
+            f"FROM (SELECT a.agent_id AS agent_id, a.revision AS revision, {newest_message(p)} AS last "
             f"FROM {p}agents AS a WHERE a.session_id = s.session_id ORDER BY a.agent_id)), "
             "(SELECT json_group_array(json_array(multi_agent_id, revision)) FROM (SELECT u.multi_agent_id, u.revision "
             f"FROM {p}multi_agents AS u WHERE u.session_id = s.session_id ORDER BY u.multi_agent_id)))"

@@ -8,7 +8,7 @@ from ..decoding import AgentRecord, FoundParts, RestorePage
 from ..query import Query
 from ._agents import select_agents
 from ._parts import Parts
-from ._statements import has_user, statement
+from ._statements import session_facts, statement
 
 if TYPE_CHECKING:
     from ..query import Answers, Rows
@@ -33,7 +33,7 @@ class Restore:
 
     def __init__(self, prefix: str) -> None:
         p = self.prefix = prefix
-        self._agents = select_agents(p, f", {has_user(p, 'a')} AS has_user")
+        self._agents = select_agents(p, f", {session_facts(p, 'a')}")
         # What the live window names, expanded by SQLite: [[0,null]] is all, [[0,0],[40,null]] the first and the rest.
         window = (
             f"FROM {p}agents AS a CROSS JOIN json_each(CASE WHEN a.live_window IS NULL THEN '{{0}}' "

@@ -28,20 +28,18 @@ class Sessions:
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
 
-    def create(self, session_id: str, data: str) -> Statement:
-        """A session's row; fails where it stands already."""
-        return statement(f"INSERT INTO {self.prefix}sessions (session_id, data) VALUES (?, ?)", session_id, data)
+    def create(self, session_id: str, data: str, about: About | None = None) -> Statement:
+        """A session's row, and what is known about it; fails where it stands already."""
+        sql = (
+            f"INSERT INTO {self.prefix}sessions (session_id, data, {', '.join(COLUMNS)}) "
+            f"VALUES (?, ?{', ?' * len(COLUMNS)})"
+        )
+        return statement(sql, session_id, data, *(about or About()).columns(now()))
 
     def ensure(self, session_id: str, data: str, about: About | None = None) -> Statement:
-        """A session's row, and what is known about it, unless it stands already."""
-        known = (about or About()).columns(now())
-        return statement(
-            f"INSERT INTO {self.prefix}sessions (session_id, data, {', '.join(COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (session_id) DO NOTHING",
-            session_id,
-            data,
-            *known,
-        )
+        """The same, unless it stands already."""
+        created = self.create(session_id, data, about)
+        return statement(f"{created['sql']} ON CONFLICT (session_id) DO NOTHING", *created.get("params", ()))
 
     def touch(self, session_id: str, time: str, *, before: str) -> Statement:
         """Note that a session with a user is active, unless it was noted later than `before`."""
@@ -52,7 +50,17 @@ class Sessions:
             before,
         )
 
-    def update(self, session_id: str, columns: Mapping[str, str | None], last_active: Statement) -> Query[bool]:
+    def note_use(self, session_id: str, time: str) -> Statement:
+        """Note that a session is in use, where its newest rows don't tell."""
+        return statement(
+            f"UPDATE {self.prefix}sessions SET data = json_set(data, '$.updated_at', ?) WHERE session_id = ? "
+            "AND CASE WHEN json_valid(data) THEN coalesce(json_extract(data, '$.updated_at'), '') < ? END",
+            time,
+            session_id,
+            time,
+        )
+
+    def update(self, session_id: str, columns: Mapping[str, str | int | None], last_active: Statement) -> Query[bool]:
         """Change what is known about a session; whether it stands there.
 
         Args:

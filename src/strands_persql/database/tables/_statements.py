@@ -56,10 +56,12 @@ def under_revision(table: str, owner: str) -> str:
     )
 
 
-def has_user(prefix: str, alias: str) -> str:
-    """Whether the session of a row is somebody's."""
+def session_facts(prefix: str, alias: str, noted: str = "''") -> str:
+    """What `SessionFacts` tells of the session of a row: one more row is read. `noted` is a time of the row's own."""
+    document = "CASE WHEN json_valid(s.data) THEN json_extract(s.data, '$.updated_at') END"
     return (
-        f"EXISTS (SELECT 1 FROM {prefix}sessions AS s WHERE s.session_id = {alias}.session_id AND s.user IS NOT NULL)"
+        f"(SELECT json_array(s.user IS NOT NULL, s.retention, s.expires, max(coalesce({document}, ''), {noted})) "
+        f"FROM {prefix}sessions AS s WHERE s.session_id = {alias}.session_id) AS facts"
     )
 
 
