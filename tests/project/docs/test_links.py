@@ -49,6 +49,18 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not parts.fragment or parts.fragment in anchors(other.read_text("utf-8")), where
 
 
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=lambda page: page.stem)
+def test_pictures(page: Path) -> None:
+    """Each picture says in words what it shows, and is small; a drawing by hand has a title for screen readers."""
+    for words, target in re.findall(r"!\[([^\]]*)\]\(([^)\s]+)\)", prose(page.read_text("utf-8"))):
+        path = page.parent / target
+        assert words.endswith("."), target
+        assert path.stat().st_size < 100_000, target
+        if path.suffix == ".svg":
+            drawing = path.read_text("utf-8")
+            assert "<title" in drawing or "Matplotlib" in drawing, target
+
+
 def test_every_page_is_in_the_contents() -> None:
     """The index's tables of contents name every page once."""
     index = (DOCS / "index.md").read_text("utf-8")
