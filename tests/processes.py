@@ -37,13 +37,16 @@ PRELOADED = (
     "tests.emulator",
 )
 
+KILLED = -signal.SIGKILL if os.name == "posix" else 1
+"""The exit code of a process that was killed."""
+
 _kept: list[tuple[tempfile.TemporaryDirectory[str], subprocess.Popen[bytes]]] = []
 
 
 @functools.cache
 def python() -> list[str]:
     """The beginning of a command that runs Python with `-c`, `-m` or a script."""
-    if not hasattr(os, "fork"):
+    if sys.platform != "linux":  # macOS may end a forked child that goes on with what Strands has imported
         return [sys.executable]
     folder = tempfile.TemporaryDirectory(prefix="persql-tests-")
     address = os.path.join(folder.name, "socket")
@@ -58,7 +61,10 @@ def python() -> list[str]:
 
 def kill(process: subprocess.Popen[Any]) -> None:
     """Kill the child that was begun by such a command and has spoken already, and wait until it is dead."""
-    process.send_signal(signal.SIGUSR1 if _kept else signal.SIGKILL)
+    if _kept:
+        process.send_signal(signal.SIGUSR1)
+    else:
+        process.kill()
     process.wait(timeout=60)
 
 

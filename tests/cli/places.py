@@ -63,7 +63,7 @@ def start(*arguments: str, environment: dict[str, str] | None = None, **options:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PERSQL_")}
     return subprocess.Popen(
         [*python(), "-m", "strands_persql", *arguments],
-        env={**clean, "COLUMNS": "100", "TERM": "dumb", **(environment or {})},
+        env={**clean, "COLUMNS": "100", "TERM": "dumb", "PYTHONIOENCODING": "utf-8", **(environment or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",

@@ -82,14 +82,14 @@ def test_a_page_replaces_a_page_alone(place: Place, tmp_path: Path) -> None:
     page, notes, link = tmp_path / "chat.html", tmp_path / "notes.html", tmp_path / "link.html"
     for _ in range(2):
         assert place.run("show", "chat", "--html", str(page)).code == 0
-    notes.write_text("my notes")
+    notes.write_text("my notes", encoding="utf-8")
     targets = [notes]
     if os.name == "posix":
         link.symlink_to(notes)
         targets.append(link)
     for target in targets:
         done = place.run("show", "chat", "--html", str(target))
-        assert done.code == 1 and "Nothing was written" in done.err and notes.read_text() == "my notes"
+        assert done.code == 1 and "Nothing was written" in done.err and notes.read_text("utf-8") == "my notes"
 
 
 @pytest.mark.parametrize("arguments", [("export", "chat", "-"), ("show", "chat", "--html", "-")])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from strands_persql.testing import stored_rows
 
 from ..agents import scripted
 from ..agents.harness import RecordingDatabase
+from ..systems import needs_modes
 from .places import Place, talk
 
 Fault = Callable[[Any], object]
@@ -386,7 +386,7 @@ def test_layouts(tmp_path: Path) -> None:
         assert named(diagnose(database)) == []
 
 
-@pytest.mark.skipif(os.name != "posix", reason="files have no such modes")
+@needs_modes
 def test_a_file_that_others_may_read(tmp_path: Path) -> None:
     """It is left as it is, and the finding says what to run; one that this package has made is fine."""
     path = tmp_path / "agents.db"

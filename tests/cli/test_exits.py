@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -14,8 +15,10 @@ from typing import Any
 import pytest
 
 from strands_persql import PerSQL
+from strands_persql.cli._app import is_broken_pipe
 
 from ..emulator.faults import latency
+from ..systems import needs_interrupts
 from .places import Place, start, talk
 
 
@@ -64,7 +67,9 @@ WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {
 @pytest.mark.parametrize("name", WRONG)
 def test_mistakes_are_one_line(local: Place, tmp_path: Path, name: str) -> None:
     """Each mistake has its exit code and one line that names the remedy; nothing is made by it."""
-    (tmp_path / "text.db").write_text("this is no database, but a text that is long enough to be looked at" * 20)
+    (tmp_path / "text.db").write_text(
+        "this is no database, but a text that is long enough to be looked at" * 20, encoding="utf-8"
+    )
     with sqlite3.connect(tmp_path / "other.db") as connection:
         connection.execute("CREATE TABLE t (a)")
     connection.close()
@@ -119,6 +124,16 @@ def test_a_reader_that_has_enough(local: Place) -> None:
         assert (process.wait(timeout=60), err) == (141, "")
 
 
+def test_what_tells_that_the_reader_is_gone() -> None:
+    """Windows has another error for it, which means something else elsewhere, and of a file."""
+    gone, invalid = BrokenPipeError(errno.EPIPE, "Broken pipe"), OSError(errno.EINVAL, "Invalid argument")
+    assert [is_broken_pipe(gone, windows=windows) for windows in (False, True)] == [True, True]
+    assert [is_broken_pipe(invalid, windows=windows) for windows in (False, True)] == [False, True]
+    of_file = OSError(errno.EINVAL, "Invalid argument", "agents.db")
+    assert not is_broken_pipe(of_file, windows=True) and not is_broken_pipe(ValueError(), windows=True)
+
+
+@needs_interrupts
 def test_interrupted(emulator: Any) -> None:
     """Ctrl-C ends a command that waits for the service, with 130 and one line."""
     talk(emulator.database(), "chat", turns=0)
@@ -157,7 +172,7 @@ def test_tables_of_storage_and_memory(emulator: Any) -> None:
 def test_sessions_are_completed(local: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The shell completes a session's id, and gets nothing where there is no database."""
     wanted = {"_STRANDS_PERSQL_COMPLETE": "complete_bash", "COMP_CWORD": "4"}
-    line = f"strands-persql show --local {local.options[1]} ch"
+    line = f"strands-persql show --local {Path(local.options[1]).as_posix()} ch"  # the shell takes a backslash away
     assert ended(start(environment={**wanted, "COMP_WORDS": line}))[1].split() == ["chat"]
     nothing = ended(start(environment={**wanted, "COMP_CWORD": "2", "COMP_WORDS": "strands-persql show ch"}))
     assert nothing[1].strip() == "" and "Traceback" not in nothing[2]

@@ -17,7 +17,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PERSQL_")}
     return subprocess.run(
         [*python(), "-c", "from strands_persql.cli import main; main()", *arguments],
-        env={**clean, "COLUMNS": "100", "TERM": "dumb", **environment},
+        env={**clean, "COLUMNS": "100", "TERM": "dumb", "PYTHONIOENCODING": "utf-8", **environment},
         capture_output=True,
         encoding="utf-8",
         stdin=subprocess.DEVNULL,

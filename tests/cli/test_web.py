@@ -12,6 +12,7 @@ import pytest
 
 from strands_persql import PerSQL
 
+from ..systems import needs_interrupts
 from .places import Place, start, talk
 
 
@@ -24,6 +25,7 @@ def local(tmp_path: Path) -> Place:
     return Place(None, ("--local", path), {})
 
 
+@needs_interrupts
 def test_serves_until_interrupted(local: Place) -> None:
     """It says where it is, answers there, and ends with Ctrl-C."""
     process = start("web", "--port", "0", *local.options)
@@ -37,6 +39,7 @@ def test_serves_until_interrupted(local: Place) -> None:
     assert process.returncode == 130 and "Traceback" not in err
 
 
+@needs_interrupts
 def test_ends_while_a_page_is_open(local: Place) -> None:
     """A stream of new messages does not keep it up."""
     process = start("web", "--port", "0", *local.options)

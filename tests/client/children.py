@@ -7,10 +7,6 @@ import signal
 import warnings
 from collections.abc import Callable
 
-import pytest
-
-forking = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
-
 
 def forked(work: Callable[[int], object]) -> tuple[int, int]:
     """Fork a child that ends with `work`, given a pipe's end to write to; its id, and the end to read from."""

@@ -18,6 +18,8 @@ from strands_persql.client._answers import Received, read_answer
 from strands_persql.client._failures import LONGEST_TEXT
 from strands_persql.errors import PerSQLError, TransportError
 
+from ..systems import needs_requests_that_end
+
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 ROWS = b'{"success":true,"data":{"columns":["a"],"rows":[["%s"]]}}'
 
@@ -174,6 +176,7 @@ def test_a_connection_serves_again_after_an_answer_that_took_too_long(monkeypatc
         assert client.database("a/b").query("SELECT 1")["data"] == [{"a": "one"}]
 
 
+@needs_requests_that_end
 def test_closing_ends_what_is_under_way() -> None:
     """At once: no timeout has to pass."""
     began = threading.Event()

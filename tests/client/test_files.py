@@ -10,7 +10,8 @@ import sqlite3
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ import pytest
 from strands_persql.client import PerSQL, _files, _local, _store
 from strands_persql.errors import PerSQLError
 from tests.processes import python
+from tests.systems import needs_links, needs_modes, needs_open_files_to_move, needs_posix
 
 INSERT = "INSERT INTO t VALUES (?)"
 
@@ -74,6 +76,7 @@ def delete_all(path: Path) -> None:
         each.unlink()
 
 
+@needs_open_files_to_move
 @pytest.mark.parametrize("go", [move, delete, delete_all])
 def test_a_file_that_is_gone_is_written_anew(
     path: Path, database: Any, go: Callable[[Path], None], caplog: pytest.LogCaptureFixture
@@ -91,6 +94,7 @@ def test_a_file_that_is_gone_is_written_anew(
     assert not [name for name in os.listdir(path.parent) if name.endswith(".part")]
 
 
+@needs_open_files_to_move
 def test_a_file_that_is_gone_when_its_client_is_closed(path: Path, database: Any) -> None:
     """What was stored and never looked for again is there."""
     delete_all(path)
@@ -98,6 +102,7 @@ def test_a_file_that_is_gone_when_its_client_is_closed(path: Path, database: Any
     assert stored(path) == ["one", "two"]
 
 
+@needs_open_files_to_move
 def test_a_folder_that_is_gone(path: Path, tmp_path: Path) -> None:
     """The error says that nothing is lost yet; with the folder there again, it is stored."""
     folder = tmp_path / "folder"
@@ -114,6 +119,7 @@ def test_a_folder_that_is_gone(path: Path, tmp_path: Path) -> None:
         assert stored(folder / "agents.db") == ["one"]
 
 
+@needs_open_files_to_move
 def test_another_file_in_its_place(path: Path, database: Any) -> None:
     """Neither file is written to until the database is closed; the old log is no part of the new file."""
     other = path.with_name("other.db")
@@ -131,6 +137,7 @@ def test_another_file_in_its_place(path: Path, database: Any) -> None:
     assert stored(path) == ["three"]
 
 
+@needs_open_files_to_move
 def test_a_log_that_is_gone(path: Path, database: Any) -> None:
     """What it held is taken into the file."""
     with_log(path)[1].unlink()
@@ -145,6 +152,7 @@ def test_a_file_that_is_cut(path: Path, database: Any) -> None:
         database.query(INSERT, ["three"])
 
 
+@needs_posix("no lock is dropped because a file was read")
 def test_a_raw_read_by_the_serving_process(path: Path, database: Any) -> None:
     """It drops the locks, so that the next look from outside deletes the log; the next turn is stored all the same."""
     look = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute('SELECT a FROM t'))"
@@ -157,6 +165,7 @@ def test_a_raw_read_by_the_serving_process(path: Path, database: Any) -> None:
     assert with_log(path)[1].exists(), "the locks are there again"
 
 
+@needs_links
 def test_a_link_to_a_file(path: Path, database: Any) -> None:
     """The file it leads to is looked at, and its log."""
     link = path.with_name("link.db")
@@ -169,6 +178,7 @@ def test_a_link_to_a_file(path: Path, database: Any) -> None:
         assert link.is_symlink() and stored(path) == ["one", "two", "three", "four"]
 
 
+@needs_open_files_to_move
 def test_a_file_that_its_owner_keeps_without_wal(path: Path) -> None:
     """It is left so, and each commit is on the disk; an empty file is a new one."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
@@ -189,6 +199,7 @@ def test_a_file_that_its_owner_keeps_without_wal(path: Path) -> None:
 # Whose they are
 
 
+@needs_modes
 @pytest.mark.parametrize("umask", [0o022, 0o000, 0o777])
 def test_files_are_their_owner_s_alone(tmp_path: Path, umask: int) -> None:
     """The file, its log and the log's index, and each folder that was made, whatever the umask."""
@@ -206,6 +217,7 @@ def test_files_are_their_owner_s_alone(tmp_path: Path, umask: int) -> None:
         os.umask(before)
 
 
+@needs_modes
 def test_the_mode_of_an_existing_file_is_left_alone(path: Path) -> None:
     """Its log gets the same."""
     path.touch()
@@ -298,3 +310,81 @@ def test_a_file_is_not_opened_to_create_it(path: Path) -> None:
     path.touch()
     with pytest.raises(FileExistsError):
         _files.create_privately(str(path))
+
+
+# Other systems
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_a_file_is_put_in_its_place_where_there_are_no_hard_links(
+    path: Path, over: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on exFAT: it is not put over another one, either."""
+
+    def link(*paths: object) -> None:
+        raise OSError("this file system has none")
+
+    monkeypatch.setattr(os, "link", link)
+    with _files.whole(str(path), over=over) as part:
+        Path(part).write_text("whole", "utf-8")
+    assert path.read_text("utf-8") == "whole"
+    with contextlib.nullcontext() if over else pytest.raises(FileExistsError), _files.whole(str(path), over=over):
+        pass
+    assert path.read_text("utf-8") == ("" if over else "whole")
+    assert os.listdir(path.parent) == ["agents.db"]
+
+
+def test_a_file_with_a_long_name_of_long_characters(tmp_path: Path) -> None:
+    """The name of what is written first is no longer than file systems take."""
+    path = tmp_path / ("日" * 85)
+    with _files.whole(str(path), over=False):
+        pass
+    assert path.exists()
+
+
+def test_a_folder_on_a_drive_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error is the system's: there is nothing above a drive to make."""
+    monkeypatch.setattr(os.path, "isdir", lambda path: False)
+    monkeypatch.setattr(os.path, "dirname", lambda path: path)
+    with pytest.raises(FileNotFoundError):
+        _files.make_private_folder("/no/such/drive")
+
+
+def test_what_leads_away(tmp_path: Path) -> None:
+    """Links, and junctions of Windows, which need no right to be made; nothing else, and nothing that isn't there."""
+    for mode, tag, leads in (
+        (stat.S_IFLNK, 0, True),
+        (stat.S_IFDIR, 0xA0000003, True),
+        (stat.S_IFDIR, 0x80000013, False),
+    ):
+        status: Any = SimpleNamespace(st_mode=mode, st_reparse_tag=tag)
+        assert _files.leads_away(status) is leads
+    assert not any(_files.is_link(each) for each in (tmp_path, tmp_path / "none", "\0"))
+    if os.name == "posix":
+        (tmp_path / "link").symlink_to("nowhere")
+        assert _files.is_link(tmp_path / "link")
+
+
+@pytest.mark.parametrize(
+    ("path", "uri"),
+    [
+        (PurePosixPath("/var/a b/50%?#.db"), "file:///var/a%20b/50%25%3F%23.db"),
+        (PureWindowsPath(r"D:\Data\Zoë\agents.db"), "file:///D:/Data/Zo%C3%AB/agents.db"),
+        (PureWindowsPath(r"\\server\share\agents.db"), "file:////server/share/agents.db"),
+        (PureWindowsPath("\\\\?\\C:\\long\\agents.db"), "file:////%3F/C:/long/agents.db"),
+    ],
+)
+def test_addresses_of_files(path: PurePath, uri: str) -> None:
+    """SQLite takes no host in them: a share's server is part of the path."""
+    assert _files.uri_of(path) == uri
+
+
+def test_a_copy_of_a_file_with_any_name(tmp_path: Path) -> None:
+    """It is opened by an address, in which some characters mean something."""
+    path = tmp_path / "a b#?%41 é.db" if os.name == "posix" else tmp_path / "a b#%41 é.db"
+    with PerSQL(local=path) as client:
+        database: Any = client.database("acme/a")
+        database.query("CREATE TABLE t (a)")
+        database.query(INSERT, ["one"])
+        database.copy_to(str(tmp_path / "copy.db"))
+    assert stored(tmp_path / "copy.db") == ["one"]

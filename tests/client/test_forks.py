@@ -16,11 +16,12 @@ import pytest
 
 from strands_persql.client import PerSQL, _forks
 from strands_persql.errors import PerSQLError
-from tests.client.children import forked, forking, heard, in_child
+from tests.client.children import forked, heard, in_child
 
+from ..systems import needs_fork
 from ..thorough import tries
 
-pytestmark = forking
+pytestmark = needs_fork
 CHILDREN = tries(8, 20)
 
 

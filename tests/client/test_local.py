@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -19,10 +20,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from strands_persql.client import PerSQL, _store
-from strands_persql.client._names import file_name, label_of_file, name_of_file, split_name
+from strands_persql.client._names import file_name, is_device, label_of_file, name_of_file, split_name
 from strands_persql.errors import PermissionDeniedError, PerSQLError
-from tests.client.children import forking, in_child
+from tests.client.children import in_child
 
+from ..systems import needs_fork
 from ..thorough import tries
 
 PART = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._~-]{0,127}", fullmatch=True)
@@ -37,6 +39,27 @@ def test_two_names_never_share_a_file(one: str, other: str) -> None:
     files = [file_name(*split_name(name)) for name in (one, other)]
     assert (files[0].lower() == files[1].lower()) == (one == other)
     assert all(len(name.encode()) <= 255 - len("-journal") for name in files)
+
+
+@given(NAMES | st.builds("{}/{}".format, st.sampled_from(["con", "NUL", "lpt9", "com0", "aux", "prn"]), PART))
+def test_every_system_takes_a_file_s_name(name: str) -> None:
+    """Windows has characters that no name holds, drops dots and blanks at its end, and takes some names for devices."""
+    file = file_name(*split_name(name))
+    assert re.fullmatch(r"[\w%+.-]+\.db", file, re.ASCII)
+    assert file.split(".")[0] not in {
+        "con",
+        "prn",
+        "aux",
+        "nul",
+        *(f"{port}{n}" for port in ("com", "lpt") for n in range(10)),
+    }
+    assert name_of_file(file) == (name if label_of_file(file) is None else None)
+
+
+@pytest.mark.parametrize("name", ["nul", "NUL.db", "con.a.b", "Lpt3 .txt", "aux"])
+def test_devices_of_windows(name: str) -> None:
+    """With capitals, and with anything behind a dot."""
+    assert is_device(name) and not is_device(f"_{name}")
 
 
 @given(NAMES)
@@ -64,6 +87,10 @@ def test_databases_with_long_names_are_listed(tmp_path: Path, length: int) -> No
         ("Acme/a.b", "%41cme.a%2Eb.db"),
         ("a.b/c", "a%2Eb.c.db"),
         ("a/b.c", "a.b%2Ec.db"),
+        ("nul/nul", "%6Eul.nul.db"),
+        ("com1/a", "%63om1.a.db"),
+        ("Con/a", "%43on.a.db"),
+        ("console/con", "console.con.db"),
     ],
 )
 def test_files_in_a_folder(tmp_path: Path, name: str, file: str) -> None:
@@ -114,7 +141,14 @@ def test_how_a_file_is_opened(tmp_path: Path) -> None:
         database = client.database("acme/a")
         settings = {
             name: database.query(f"PRAGMA {name}")["rows"][0][0]
-            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout", "secure_delete")
+            for name in (
+                "journal_mode",
+                "synchronous",
+                "foreign_keys",
+                "busy_timeout",
+                "secure_delete",
+                "fullfsync",
+            )
         }
     assert settings == {
         "journal_mode": "wal",
@@ -122,6 +156,7 @@ def test_how_a_file_is_opened(tmp_path: Path) -> None:
         "foreign_keys": 1,
         "busy_timeout": 30_000,
         "secure_delete": 1,
+        "fullfsync": 1,
     }
     assert [path.name for path in tmp_path.iterdir()] == ["agents.db"]
 
@@ -136,13 +171,13 @@ def test_paths_that_are_none(local: str) -> None:
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     """The error names the file and what to do."""
     path = tmp_path / "notes.txt"
-    path.write_text("just some notes, longer than SQLite's header " * 10)
+    path.write_text("just some notes, longer than SQLite's header " * 10, "utf-8")
     with PerSQL(local=path) as client:
         for _ in range(2):
             with pytest.raises(PerSQLError, match="no SQLite database; choose another file") as caught:
                 client.database("acme/a").query("SELECT * FROM sqlite_master")
             assert str(path) in str(caught.value)
-    assert path.read_text().startswith("just some notes")
+    assert path.read_text("utf-8").startswith("just some notes")
 
 
 def test_a_damaged_file(tmp_path: Path) -> None:
@@ -322,7 +357,7 @@ def as_nobody(work: Callable[[], str]) -> str:
     return in_child(without_rights)
 
 
-@forking
+@needs_fork
 def test_a_read_only_file(open_folder: Path) -> None:
     """Reading works; writing is PermissionDeniedError, as it is with a read-only token."""
     path = open_folder / "agents.db"
@@ -348,7 +383,7 @@ def test_a_read_only_file(open_folder: Path) -> None:
     assert said.startswith("[] readonly ") and f"{path} is read-only; make the file and its folder writable" in said
 
 
-@forking
+@needs_fork
 def test_a_file_that_may_not_be_opened(open_folder: Path) -> None:
     """PermissionDeniedError, with the file's name; the same for a folder that may not be created."""
     (open_folder / "closed").mkdir(mode=0o700)

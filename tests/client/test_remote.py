@@ -39,6 +39,7 @@ from ..emulator import (
     faults,
 )
 from ..emulator.control import Rule
+from ..systems import needs_fork
 
 SECRET = "correct horse battery staple"
 RESULT = '{"columns":["a"],"rows":[[1]]}'
@@ -490,7 +491,7 @@ def test_requests_pass_where_tracers_look(emulator: Emulator, monkeypatch: pytes
     assert {record.headers["traceparent"] for record in emulator.log} == {"00-1-2-01"}
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+@needs_fork
 def test_a_child_process_opens_its_own_connections(emulator: Emulator) -> None:
     """Parent and child never read each other's answers."""
     db = emulator.database()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import sys
 import tempfile
@@ -17,6 +18,10 @@ KILLS_PER_SESSION = 10
 
 def main() -> int:
     """Kill, look, and print the figures."""
+    if not hasattr(os, "fork"):
+        sys.exit(
+            "scripts/crash-test forks the processes that it kills, which this system can't: run it on Linux or macOS"
+        )
     parser = argparse.ArgumentParser(prog="scripts/crash-test", description=__doc__)
     parser.add_argument("--kills", type=int, default=40, help="processes to kill (default: 40)")
     parser.add_argument("--seed", type=int, default=None, help="of all choices; the clock is not among them")

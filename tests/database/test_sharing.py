@@ -52,6 +52,7 @@ from strands_persql.engine.writer import Writer
 from ..agents.scripted import ScriptedModel
 from ..databases import local, table
 from ..emulator import Emulator, Fault, faults
+from ..systems import needs_fork
 
 PATIENCE = 20.0
 SEED = int(os.environ.get("STRANDS_PERSQL_SEED", "0")) or random.SystemRandom().getrandbits(32)
@@ -516,7 +517,7 @@ def test_how_long_a_shared_request_is_waited_for(monkeypatch: pytest.MonkeyPatch
         return pace.wait()
 
     monkeypatch.setattr(sharing, "_failure_of", send)
-    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
     pace = sharing._RecentRequests()
     lost = TransportError("lost")
     assert pace.wait() is None
@@ -982,7 +983,7 @@ def test_groups_go_with_their_handles() -> None:
     assert len(_by_handle._requests) <= before
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@needs_fork
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_waits_for_no_request_of_its_parent() -> None:
     """Every road was taken when the process was forked: in the child they are free."""

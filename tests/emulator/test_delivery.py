@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from ..systems import needs_interrupts
 from . import Emulator, Fault, faults
 from .billing import Bill
 
@@ -209,6 +210,7 @@ def test_a_refused_connection(sender: Sender) -> None:
     assert sender.ask("SELECT 1").status_code == 200
 
 
+@needs_interrupts
 def test_by_hand(tmp_path: Path) -> None:
     """`python -m tests.emulator` prints what a client needs, serves one file, and stops by Ctrl-C."""
     command = [sys.executable, "-m", "tests.emulator", "--file", str(tmp_path / "x.db")]

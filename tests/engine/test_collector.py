@@ -10,6 +10,8 @@ import pytest
 
 from strands_persql.engine.collector import collector_paused
 
+from ..systems import needs_fork
+
 
 @pytest.fixture(autouse=True)
 def collecting() -> Iterator[None]:
@@ -43,7 +45,7 @@ def test_who_has_no_collector_is_given_none() -> None:
     assert not gc.isenabled()
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@needs_fork
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_collects() -> None:
     """A child process that was forked in the midst of a restore has its collector."""

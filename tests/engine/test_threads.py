@@ -34,6 +34,7 @@ from strands_persql.engine.threads import (
 
 from ..emulator import Emulator, faults
 from ..processes import python
+from ..systems import needs_fork, needs_requests_that_end
 
 PATIENCE = 10.0
 """Seconds after which a test fails instead of hanging."""
@@ -391,7 +392,7 @@ def test_work_is_done_once_where_no_thread_can_be_started(monkeypatch: pytest.Mo
     assert done == ["work"]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@needs_fork
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.parametrize("busy", [False, True])
 def test_a_forked_child_goes_on(busy: bool) -> None:
@@ -526,6 +527,7 @@ for number in range(40):
     assert {path.name for path in tmp_path.iterdir()} == {*map(str, range(40)), "late"}
 
 
+@needs_requests_that_end
 def test_who_interrupts_the_program_does_not_wait_for_a_request(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

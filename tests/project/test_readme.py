@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import strands_persql
 from strands_persql import testing
 
 from ..processes import python
+from ..systems import is_executable
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -64,4 +64,4 @@ def test_commands_exist() -> None:
     for command in set(re.findall(r"^(scripts/\w+)", README, re.MULTILINE)):
         path = ROOT / command
         assert path.is_file()
-        assert sys.platform == "win32" or path.stat().st_mode & 0o111
+        assert is_executable(path)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ..client import LocalDatabase, PerSQL, is_open, make_private_folder, whole
+from ..client import LocalDatabase, PerSQL, is_link, is_open, make_private_folder, whole
 from ..database.connector import Connector
 from ..database.query import unanswered
 from ..database.tables import Tables, find_stored
@@ -27,7 +27,7 @@ def back_up(store: Connector[Tables], target: str | os.PathLike[str]) -> None:
     """See `PerSQLSessions.backup`."""
     path = os.path.abspath(target)
     # A link leads somewhere else, and the log of another database would be taken into the copy.
-    if os.path.islink(path) or (os.path.exists(path) and not os.path.isfile(path)):
+    if is_link(path) or (os.path.exists(path) and not os.path.isfile(path)):
         raise ValueError(f"{named(str(target))} is no plain file. Name a new file for the copy, or an earlier copy.")
     if is_open(path) or os.path.exists(f"{path}-wal"):
         raise ValueError(f"{named(str(target))} is a database that is in use. Name another file for the copy.")

@@ -1,5 +1,6 @@
 """The application: which commands there are, and how an error becomes one line on stderr and an exit code."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from ..client import installed_version
 from ..errors import PermissionDeniedError, PerSQLError
 from . import _admin, _diagnosis, _reading, _removal, _transfers, _web
 from ._options import Problem, Settings, with_settings
-from ._output import plain
+from ._output import escape_what_cannot_be_shown, plain
 
 EXITS = (
     "Exit codes: 0 done; 1 failed, not found, refused, or the doctor found problems; 2 wrong usage; 130 interrupted."
@@ -80,14 +81,13 @@ def run(arguments: list[str] | None = None) -> int:
     """Run a command; its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     is_empty = not arguments and "_STRANDS_PERSQL_COMPLETE" not in os.environ
+    escape_what_cannot_be_shown()
     try:
         code: Any = app(args=["--help"] if is_empty else arguments, prog_name="strands-persql", standalone_mode=False)
         sys.stdout.flush()
         if code == 130:  # typer's answer to Ctrl-C; some releases raise instead
             raise KeyboardInterrupt
         return 2 if is_empty else code if isinstance(code, int) else 0
-    except BrokenPipeError:
-        return _enough()
     except SystemExit as ended:
         # typer exits by itself where the reader of a pipe has gone.
         if isinstance(ended.__context__, BrokenPipeError):
@@ -96,9 +96,17 @@ def run(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _failed("interrupted", 130)
     except Exception as error:
+        if is_broken_pipe(error, windows=os.name == "nt"):
+            return _enough()
         if os.environ.get("STRANDS_PERSQL_DEBUG"):
             raise
         return _failed(*_told(error))
+
+
+def is_broken_pipe(error: Exception, *, windows: bool) -> bool:
+    """Whether the reader of standard output is gone; Windows calls that an invalid argument."""
+    is_invalid = isinstance(error, OSError) and error.errno == errno.EINVAL and error.filename is None
+    return isinstance(error, BrokenPipeError) or (windows and is_invalid)
 
 
 def _enough() -> int:

@@ -50,6 +50,12 @@ def in_utf8(stream: TextIO) -> TextIO:
     return stream
 
 
+def escape_what_cannot_be_shown() -> None:
+    """Have standard output write a character that its encoding lacks as an escape, as standard error does."""
+    if isinstance(stdout := cast("object", sys.stdout), io.TextIOWrapper):
+        cast("io.TextIOWrapper[Any]", stdout).reconfigure(errors="backslashreplace")
+
+
 class Report(Protocol):
     """Is told the progress: how much is done, and of how much, where that is known."""
 
@@ -70,9 +76,6 @@ class Output:
 
     def __init__(self, as_json: bool = False) -> None:
         self.as_json = as_json
-        # Where stdout can't show a character, it is escaped, not an error.
-        if isinstance(stdout := cast("object", sys.stdout), io.TextIOWrapper):
-            cast("io.TextIOWrapper[Any]", stdout).reconfigure(errors="backslashreplace")
         self.console = _PipeConsole(highlight=False, markup=False, emoji=False, soft_wrap=False)
 
     @property
@@ -167,7 +170,7 @@ def progress(what: str, total: int | None = None) -> Generator[Report, None, Non
         yield lambda done, of=None: None
         return
     columns = (
-        SpinnerColumn(),
+        SpinnerColumn("line"),  # of characters that every console has
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),

@@ -14,7 +14,7 @@ from rich.text import Text
 from ..administration.results import SessionDetail, SessionPage, SessionSummary, TranscriptMessage, Usage
 from ..administration.sessions import PerSQLSessions
 from ..administration.values import many
-from ..client import open_privately
+from ..client import is_link, open_privately
 from ._messages import message_text
 from ._options import Problem, SessionArgument, Settings, when
 from ._output import Output, ago, in_utf8, plain, size
@@ -118,7 +118,7 @@ def _write_html(out: Output, face: PerSQLSessions, session_id: str, target: str)
         return
     path = Path(target)
     face.get(session_id)  # raises before a file is made
-    if path.is_symlink() or (path.exists() and not _is_page(path)):
+    if is_link(path) or (path.exists() and not _is_page(path)):
         raise Problem(
             f"{target} is a link, or holds something else than a page; name another file. Nothing was written"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._client import PerSQL
 from ._failures import is_blameless, is_sql_kind, logger_of
-from ._files import make_private_folder, open_privately, whole
+from ._files import is_link, leads_away, make_private_folder, open_privately, whole
 from ._forks import survive_forks
 from ._handle import Handle
 from ._local import AT_ONCE_STATEMENTS, LocalDatabase
@@ -35,8 +35,10 @@ __all__ = [
     "file_name",
     "installed_version",
     "is_blameless",
+    "is_link",
     "is_open",
     "is_sql_kind",
+    "leads_away",
     "logger_of",
     "make_private_folder",
     "only_reads",

@@ -6,6 +6,7 @@ import base64
 import importlib
 import os
 import ssl
+import sys
 import urllib.request
 from contextlib import suppress
 from typing import Any
@@ -16,6 +17,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.util import Url, parse_url
 
 from ..errors import PerSQLError
+from ._forks import survive_forks
 from ._names import is_loopback
 
 
@@ -54,15 +56,59 @@ def pool_of(address: Url, **options: Any) -> HTTPConnectionPool:
 
 
 def _pool_of(address: Url, options: dict[str, Any]) -> HTTPConnectionPool:
-    host, proxy = address.host or "", None
     if address.scheme == "https":
         options["ssl_context"] = _certificates()
-    # Else a proxy would be handed the token in the clear on its way to loopback.
-    if not is_loopback(host) and not urllib.request.proxy_bypass(host):
-        found = urllib.request.getproxies()
-        proxy = found.get(address.scheme or "") or found.get("all")
+    proxy = proxies.of(address)
     manager = PoolManager(**options) if proxy is None else _through(proxy, options)
-    return manager.connection_from_host(host, address.port, address.scheme)
+    return manager.connection_from_host(address.host or "", address.port, address.scheme)
+
+
+class _Proxies:
+    """Finds the proxy on the way to an address.
+
+    macOS ends a forked child that asks for the system's settings (CPython's issue 77906). There a child goes by what
+    its parent has found, which asks right before the fork.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[Url, str | None] = {}
+        self._asks = True
+        survive_forks(self)
+        if sys.platform == "darwin":
+            os.register_at_fork(before=self._before_fork)
+
+    def expect(self, address: Url) -> None:
+        """There is a client of this address, which may be used in a child process alone."""
+        self._found.setdefault(address, None)
+
+    def _before_fork(self) -> None:
+        for address in list(self._found):
+            with suppress(OSError, ValueError):
+                self.of(address)
+
+    def after_fork(self) -> None:
+        """In a child process."""
+        self._asks = sys.platform != "darwin"
+
+    def of(self, address: Url) -> str | None:
+        """The proxy that the environment, or else the system's settings, name for an address; None for none."""
+        if is_loopback(address.host or ""):  # else a proxy would be handed the token in the clear on its way there
+            return None
+        if urllib.request.getproxies_environment():  # these come first, and the system is not asked
+            return _asked_for(address)
+        if self._asks:
+            self._found[address] = _asked_for(address)
+        return self._found.get(address)
+
+
+proxies = _Proxies()
+
+
+def _asked_for(address: Url) -> str | None:
+    if urllib.request.proxy_bypass(address.host or ""):
+        return None
+    found = urllib.request.getproxies()
+    return found.get(address.scheme or "") or found.get("all")
 
 
 def _through(proxy: str, options: dict[str, Any]) -> PoolManager:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from pathlib import PurePath
 from typing import Literal, NamedTuple, TypeAlias
+from urllib.parse import quote
 
 Identity: TypeAlias = tuple[int, int]
 Change: TypeAlias = Literal["gone", "another", "reopen"]
@@ -45,7 +48,9 @@ def make_private_folder(path: str | os.PathLike[str]) -> None:
     """
     path = os.path.abspath(path)
     if not os.path.isdir(path):
-        make_private_folder(os.path.dirname(path))
+        above = os.path.dirname(path)
+        if above != path:  # as it is for a drive that is not there
+            make_private_folder(above)
         with suppress(FileExistsError):
             os.mkdir(path, 0o700)
             os.chmod(path, 0o700)
@@ -64,17 +69,56 @@ def whole(path: str, *, over: bool) -> Generator[str, None, None]:
         OSError: It can't be created, or not be moved.
     """
     folder, name = os.path.split(path)
-    part = os.path.join(folder, f".{name[:200]}.{secrets.token_hex(4)}.part")
+    # File systems take names of 255 bytes, and a character may have 4.
+    part = os.path.join(folder, f".{name[:60]}.{secrets.token_hex(4)}.part")
     create_privately(part)
     try:
         yield part
         if over:
             os.replace(part, path)
         else:
-            os.link(part, path)
+            _put_where_none_is(part, path)
     finally:
         with suppress(FileNotFoundError):
             os.unlink(part)
+
+
+def _put_where_none_is(part: str, path: str) -> None:
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: exFAT, some network drives
+        create_privately(path)
+        os.replace(part, path)
+
+
+def is_link(path: str | os.PathLike[str]) -> bool:
+    """Whether what stands at a path leads somewhere else: a symbolic link, or a junction of Windows."""
+    try:
+        return leads_away(os.lstat(path))
+    except (OSError, ValueError):
+        return False
+
+
+def leads_away(status: os.stat_result) -> bool:
+    """Whether this is the status (`lstat`) of a symbolic link, or of a junction, which anybody may make on Windows."""
+    return stat.S_ISLNK(status.st_mode) or getattr(status, "st_reparse_tag", 0) == _JUNCTION
+
+
+_JUNCTION = 0xA0000003
+"""`IO_REPARSE_TAG_MOUNT_POINT`."""
+
+
+def followed(path: str) -> str:
+    """The file that SQLite opens at a path: on Windows it follows no link itself, and names a log after the link."""
+    return os.path.realpath(path) if os.name == "posix" else path
+
+
+def uri_of(path: PurePath) -> str:
+    """An absolute path as SQLite takes it in an address, in which there is no host: `file:////server/share/agents.db`."""
+    text = path.as_posix()
+    return f"file://{'' if text.startswith('/') else '/'}{quote(os.fsencode(text), safe='/:')}"
 
 
 def identity(path: str) -> Identity | None:
@@ -102,7 +146,7 @@ class OpenFile(NamedTuple):
             file = os.stat(path)
         except OSError:
             return None
-        log = f"{os.path.realpath(path)}-wal"  # SQLite follows links first
+        log = f"{followed(path)}-wal"
         _, log_inode = identity(log) or (None, None)
         if log_inode is None:  # as is the rule without WAL
             log, log_inode = path, file.st_ino

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from ..errors import PerSQLError
 from ._failures import logger_of
-from ._files import Identity, OpenFile, identity, whole
+from ._files import Identity, OpenFile, followed, identity, whole
 
 logger = logger_of(__name__)
 
@@ -29,7 +29,7 @@ def write_anew(connection: sqlite3.Connection, file: OpenFile, *, place: str) ->
         PerSQLError: It can't be written.
     """
     try:
-        with whole(os.path.realpath(file.path), over=False) as part:
+        with whole(followed(file.path), over=False) as part:
             copy_database(connection, part)
             copy = identity(part)
             _drop_log(file)

@@ -32,7 +32,7 @@ from ._failures import closed_error, logger_of
 from ._files import make_private_folder, open_privately
 from ._forks import survive_forks
 from ._handle import Handle
-from ._names import file_name, label_of_file, name_of_file, split_name
+from ._names import file_name, is_device, label_of_file, name_of_file, split_name
 from ._protocol import QueryResult, Statement
 from ._statements import Prepared, characters_of, first_words, only_reads
 from ._store import Store
@@ -60,7 +60,7 @@ class LocalDatabase(Handle):
         super().__init__(name)
         self._folder = folder  # it closes its files when nobody refers to it any more
         self._store = store
-        self._identity: Hashable = os.path.realpath(store.path) if store.path else store
+        self._identity: Hashable = os.path.normcase(os.path.realpath(store.path)) if store.path else store
 
     @property
     def identity(self) -> Hashable:
@@ -135,6 +135,8 @@ class Folder:
         # Absolute at once: a later os.chdir must not lead to other files.
         self._path = "" if self._memory else os.path.abspath(text)
         self._is_folder = not self._memory and (ends_in_slash or os.path.isdir(self._path))
+        if os.name == "nt" and not self._is_folder and is_device(os.path.basename(self._path)):
+            raise ValueError("local= is the name of a device on Windows, which keeps nothing; name the file otherwise")
         self._lock = threading.Lock()
         # A file's store is there while anybody has it, or it is open: a service has a file for each of its users.
         self._stores: weakref.WeakValueDictionary[str, Store] = weakref.WeakValueDictionary()

@@ -14,6 +14,7 @@ from ..errors import named
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]{0,127}")
 _LONGEST_FILE_NAME = 200
 """File systems take 255 bytes; SQLite adds `-journal`."""
+_DEVICE = re.compile(r"con|prn|aux|nul|(?:com|lpt)[0-9]", re.IGNORECASE)
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -72,14 +73,24 @@ def file_name(namespace: str, slug: str) -> str:
     """The file of a database in a local folder: two names never share one.
 
     Lower-case letters, digits, `_` and `-` stand for themselves and everything else is percent-encoded, capitals too:
-    some file systems don't tell them apart. `acme/agent-state` is `acme.agent-state.db`.
+    some file systems don't tell them apart. `acme/agent-state` is `acme.agent-state.db`. Nor is it a device's name.
     """
     name = f"{_escape(namespace)}.{_escape(slug)}"
+    if is_device(name):
+        name = f"%{ord(name[0]):02X}{name[1:]}"
     if len(name) > _LONGEST_FILE_NAME:
         # "+" occurs in no other file name, so a cut name can't be an uncut one.
         digest = hashlib.sha256(f"{namespace}/{slug}".encode()).hexdigest()
         name = f"{name[: _LONGEST_FILE_NAME - 65]}+{digest}"
     return f"{name}.db"
+
+
+def is_device(name: str) -> bool:
+    """Whether Windows takes a file's name for a device, which keeps nothing: `nul`, and `nul.db` as well.
+
+    Source: Microsoft, "Naming Files, Paths, and Namespaces".
+    """
+    return _DEVICE.fullmatch(name.partition(".")[0].rstrip(" ")) is not None
 
 
 def name_of_file(name: str) -> str | None:

@@ -23,6 +23,7 @@ from weakref import WeakSet
 from ..errors import PerSQLError, TransportError
 from ._answers import Answer, Failure, as_object, read_answer, read_result, read_results, unreadable
 from ._bounds import ACCEPTED_ENCODING
+from ._environment import proxies
 from ._failures import closed_error, is_blameless, logger_of
 from ._forks import abandon, survive_forks
 from ._handle import Handle
@@ -115,6 +116,7 @@ class Service:
         self._pool: Pool | None = None
         self._closed = threading.Event()
         survive_forks(self)
+        proxies.expect(base_url)
         _services.add(self)
 
     def request(self, request: Request, read: Callable[[Answer], T | None], token: Headers | None = None) -> T:

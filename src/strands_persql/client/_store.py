@@ -11,20 +11,19 @@ process are closed, and opened again with locks.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
+from pathlib import PurePath
 from typing import TypeVar
 
 from ..errors import PerSQLError, brief
 from ._checkpoints import Checkpoints, copy_log, has_log, restart_log
 from ._failures import closed_error, logger_of
 from ._file_errors import file_error
-from ._files import Identity, OpenFile, create_privately, identity
+from ._files import Identity, OpenFile, create_privately, followed, identity, uri_of
 from ._forks import abandon, all_closed, closables, is_closed, opening, survive_forks
 from ._gone import copy_database, empty_log, keep_log, was_written_anew, write_anew
 from ._pace import Pace
@@ -93,7 +92,7 @@ class Store:
         """Do something with the connection, on this thread alone; SQLite's errors come out as the service's."""
         while True:
             with self._lock:
-                self.used = now = time.monotonic()
+                self.used = now = time.perf_counter()
                 is_inside = self._in_use  # of a call of this thread, which this one interrupts
                 try:
                     connection = self._connection or self._open()
@@ -124,7 +123,7 @@ class Store:
         if not self._lock.acquire(blocking=False):
             return False
         try:
-            now = time.monotonic()
+            now = time.perf_counter()  # the monotonic clock of Windows ticks every 15 ms
             connection = self._connection
             if connection is None or self._in_use or not self._pace.is_quick(now) or not self._is_ready(now):
                 return False
@@ -134,7 +133,7 @@ class Store:
                 work(connection)
             finally:
                 self._in_use = False
-                finished = time.monotonic()
+                finished = time.perf_counter()
                 self._pace.tried(finished - now, finished)
             return True
         finally:
@@ -231,7 +230,7 @@ class Store:
         with opening(self):
             if self.path and not self._in_passing:
                 with suppress(OSError):  # what is wrong with its place, SQLite says
-                    create_privately(os.path.realpath(self.path))
+                    create_privately(followed(self.path))
         try:
             self._connection = self._connected()
         except BaseException:
@@ -248,7 +247,7 @@ class Store:
         if _carried and identity(self.path) in _carried:
             raise PerSQLError(_CARRIED.format(file=self.place))
         connection = sqlite3.connect(
-            f"{Path(self.path).as_uri()}?mode=rw" if self._in_passing else self.path or ":memory:",
+            f"{uri_of(PurePath(self.path))}?mode=rw" if self._in_passing else self.path or ":memory:",
             uri=self._in_passing,
             timeout=BUSY_SECONDS,
             isolation_level=None,
@@ -259,6 +258,7 @@ class Store:
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA secure_delete = ON")
             connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA fullfsync = ON")  # else macOS leaves what is synced in the disk's cache
             if self.path and has_log(connection, BUSY_SECONDS):
                 connection.execute("PRAGMA synchronous = NORMAL")
                 connection.execute("PRAGMA wal_autocheckpoint = 0")  # see `_checkpoints`

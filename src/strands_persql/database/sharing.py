@@ -113,9 +113,9 @@ class _RecentRequests:
 
     def failure_of(self, followers: Sequence[_Part], wait: float | None = None) -> BaseException | None:
         """Send the statements of sessions once, as one transaction; how that failed, or None."""
-        began = time.monotonic()
+        began = time.perf_counter()
         failure = _failure_of(followers, patient=False, wait=wait)
-        seconds = time.monotonic() - began
+        seconds = time.perf_counter() - began
         with self._lock:
             if failure is None:
                 self._seconds.append(seconds)

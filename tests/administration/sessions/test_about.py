@@ -186,7 +186,7 @@ def test_a_folder_carries_it(place: Place, tmp_path: Path) -> None:
         place.sessions.export("s", tmp_path / "out")
     about = tmp_path / "out" / "session_s" / "about.json"
     for wrong in ("[]", "{", '{"user": 7}', '{"tags": "x"}'):
-        about.write_text(wrong)
+        about.write_text(wrong, "utf-8")
         with pytest.raises(SessionDataError, match=r"about\.json"):
             place.sessions.import_from(tmp_path / "out", session_id="s", new_id="again")
 

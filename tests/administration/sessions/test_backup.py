@@ -194,7 +194,7 @@ def test_places_where_no_copy_goes(tmp_path: Path) -> None:
         for name in ("agents.db", "other.db", "link.db", ""):
             with pytest.raises(ValueError, match=r"Name a(nother|) (new )?file"):
                 sessions.backup(tmp_path / name)
-    (tmp_path / "damaged.db").write_text("no database " * 100)
+    (tmp_path / "damaged.db").write_text("no database " * 100, encoding="utf-8")
     with PerSQL(local=tmp_path / "damaged.db") as client, pytest.raises(PerSQLError):
         PerSQLSessions(client.database("acme/a")).backup(tmp_path / "copy.db")
     assert {path.name for path in tmp_path.iterdir()} == {"agents.db", "damaged.db", "link.db", "other.db"}

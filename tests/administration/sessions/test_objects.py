@@ -184,7 +184,7 @@ def test_changed_lines_are_refused(place: Place, tmp_path: Path, change: tuple[s
     begin(place, "s")
     put(storage(place, "s"), "notes")
     place.sessions.export("s", tmp_path / "s.jsonl")
-    lines = (tmp_path / "s.jsonl").read_text().replace(*change)
+    lines = (tmp_path / "s.jsonl").read_text("utf-8").replace(*change)
     with pytest.raises(SessionDataError, match="can't be imported"):
         place.sessions.import_from(io.StringIO(lines), new_id="new")
     assert [each.session_id for each in place.sessions.list().sessions] == ["s"]

@@ -145,7 +145,7 @@ def test_round_trip(place: Place, tmp_path: Path, form: str, long: bool) -> None
     if form != "table":
         source = tmp_path / form
         place.sessions.export("s", source)
-        texts = [path.read_text() for path in ([source] if source.is_file() else source.rglob("message_0.json"))]
+        texts = [path.read_text("utf-8") for path in ([source] if source.is_file() else source.rglob("message_0.json"))]
         assert all(SAID in text and SEEN in text for text in texts)
     client = PerSQL(local=str(tmp_path / "other.db"))
     sessions = PerSQLSessions(client.database(DATABASE))
@@ -162,9 +162,9 @@ def test_changed_file(local: Place, tmp_path: Path) -> None:
     """What the model sees is part of what an import checks, and has to be a message."""
     edited(local)
     local.sessions.export("s", tmp_path / "s.jsonl")
-    text = (tmp_path / "s.jsonl").read_text()
+    text = (tmp_path / "s.jsonl").read_text("utf-8")
     for old, new, reason in ((SEEN, "something else", "checksum"), (f'[{{"text":"{SEEN}"}}]', "5", "no message")):
-        (tmp_path / "t.jsonl").write_text(text.replace(old, new))
+        (tmp_path / "t.jsonl").write_text(text.replace(old, new), "utf-8")
         with pytest.raises(SessionDataError, match=reason):
             local.sessions.import_from(tmp_path / "t.jsonl", new_id="t")
 
@@ -237,8 +237,8 @@ def test_window_that_repeats(local: Place, tmp_path: Path) -> None:
     place("a")
     local.sessions.export("s", tmp_path / "s.jsonl")
     window = json.dumps([[0, 1]] * 10_000)
-    lines = (tmp_path / "s.jsonl").read_text().replace("[[0,null]]", window)
-    (tmp_path / "t.jsonl").write_text(lines)
+    lines = (tmp_path / "s.jsonl").read_text("utf-8").replace("[[0,null]]", window)
+    (tmp_path / "t.jsonl").write_text(lines, "utf-8")
     with pytest.raises(SessionDataError, match="message 0 more than twice"):
         local.sessions.import_from(tmp_path / "t.jsonl", new_id="t")
     local.run("UPDATE strands_agents SET live_window = ?", window)

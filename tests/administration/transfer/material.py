@@ -66,7 +66,7 @@ def export_of(place: Store, session_id: str, target: Any, **options: Any) -> Any
 def files(folder: Path) -> dict[str, bytes]:
     """Every file below a folder, by its path, and every folder."""
     return {
-        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b"<folder>"
+        path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else b"<folder>"
         for path in sorted(folder.rglob("*"))
     }
 

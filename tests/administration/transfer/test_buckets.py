@@ -30,7 +30,7 @@ class Bucket:
 
     def __init__(self, folder: Path) -> None:
         files = [path for path in folder.rglob("*") if path.is_file()]
-        self.objects = {f"{PREFIX}{path.relative_to(folder)}": path.read_bytes() for path in files}
+        self.objects = {f"{PREFIX}{path.relative_to(folder).as_posix()}": path.read_bytes() for path in files}
         self.objects["agents/other/session_x/session.json"] = b"{}"
 
     def list_objects_v2(self, **given: Any) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,11 @@ from typing import Any
 import pytest
 from strands import Agent
 from strands.session import FileSessionManager
-from strands.types.session import SessionAgent, SessionMessage
+from strands.types.session import Session, SessionAgent, SessionMessage, SessionType
 
 from strands_persql import PerSQL, PerSQLSessionRepository, PerSQLSessions, SessionConflictError, SessionDataError
 from strands_persql.administration.transfer import _batch, _jsonl, import_from, opened
+from strands_persql.administration.transfer._folders import is_no_name_on_windows
 from strands_persql.administration.transfer._items import Checksum, HeadItem, Item, StateItem
 from strands_persql.database import connector as stores
 from strands_persql.database.tables import Tables
@@ -27,6 +27,7 @@ from strands_persql.testing import stored_rows
 from ...agents.harness import Store
 from ...agents.remote.places import Remote
 from ...agents.scripted import ScriptedModel
+from ...systems import needs_links, needs_posix
 from .material import (
     export_of,
     file_session,
@@ -287,13 +288,13 @@ def deep(path: Path) -> None:
         (f"{MESSAGES}/message_2.json", cut),
         (f"{MESSAGES}/message_2.json", listed),
         (f"{MESSAGES}/message_2.json", latin),
-        (f"{MESSAGES}/message_2.json", linked),
+        pytest.param(f"{MESSAGES}/message_2.json", linked, marks=needs_links),
         (f"{MESSAGES}/message_2.json", without_message),
         (f"{MESSAGES}/message_2.json", deep),
         (f"{MESSAGES}/message_2.json", lambda path: path.rename(path.with_name("message_two.json"))),
         (f"{MESSAGES}/message_2.json", lambda path: path.with_name("message_02.json").write_bytes(path.read_bytes())),
         ("session_long/agents/agent_default/agent.json", cut),
-        ("session_long/agents/agent_default/agent.json", lambda path: path.write_text("{}")),
+        ("session_long/agents/agent_default/agent.json", lambda path: path.write_text("{}", encoding="utf-8")),
         ("session_long/agents/agent_default/agent.json", Path.unlink),
         ("session_long/session.json", listed),
         ("session_long/session.json", Path.unlink),
@@ -516,6 +517,28 @@ def test_an_id_that_is_too_long_for_a_name_stays_out_of_folders(local: Store, tm
     assert export_of(local, fits, tmp_path / "to").messages == 16
 
 
+@pytest.mark.parametrize("name", ["user:42", "who?", "a*", "<a>", "a|b", 'a"b', "a\nb", "a.", "a "])
+def test_ids_that_windows_takes_for_no_names(name: str) -> None:
+    """Behind a colon a file has a stream of its own, and a last dot is dropped: two ids might be one folder there."""
+    assert is_no_name_on_windows(name) and not is_no_name_on_windows("a.b c-日本 é'%")
+
+
+@needs_links
+def test_ids_that_are_one_name_to_the_file_system(local: Store, tmp_path: Path) -> None:
+    """As `a` and `A` are on macOS and Windows, for which a link stands here: no agent's files become another's."""
+    repository = PerSQLSessionRepository(local.database())
+    repository.create_session(Session("s", SessionType.AGENT))
+    for agent_id in ("A", "a", "b"):
+        repository.create_agent("s", SessionAgent(agent_id, {}, {"removed_message_count": 0}))
+    agents = tmp_path / "to" / ".session_s.part" / "agents"
+    (agents / "agent_A").mkdir(parents=True)
+    (agents / "agent_a").symlink_to(agents / "agent_A")
+    with pytest.raises(ValueError, match=r"'a' and 'agent_A' are one name to the file system .*\.jsonl"):
+        export_of(local, "s", tmp_path / "to")
+    assert not list((tmp_path / "to").iterdir())
+    assert len(export_of(local, "s", tmp_path / "to").checksum) == 64
+
+
 @pytest.mark.parametrize(
     "inside", ["", "agents", "multi_agents", "agents/agent_default", "agents/agent_default/messages"]
 )
@@ -607,7 +630,7 @@ def test_strands_reads_what_is_exported(local: Store, tmp_path: Path) -> None:
     assert import_of(local, tmp_path / "to", new_id="back").messages == len(local.messages(session_id="user-1")) + 2
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="links take a right there")
+@needs_links
 @pytest.mark.parametrize(
     "at", ["", "agents", "agents/agent_default", "agents/agent_default/messages", "agents/agent_default/agent.json"]
 )
@@ -627,7 +650,7 @@ def test_nothing_is_read_through_a_link(tmp_path: Path, at: str) -> None:
         assert "theirs alone" not in str(stored_rows(database))
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this platform")
+@needs_posix("no pipe has a name in a folder")
 @pytest.mark.parametrize("name", ["session.json", "agents/agent_default/messages/message_0.json"])
 def test_an_import_waits_for_no_pipe(tmp_path: Path, name: str) -> None:
     """Reading one that nobody writes to never ends."""

@@ -22,6 +22,7 @@ from strands.types.session import Session, SessionAgent, SessionMessage, Session
 import strands_persql
 from strands_persql import PerSQLError, PerSQLSessionManager, PerSQLSessionRepository, SessionDataError
 
+from ...systems import needs_linux
 from ...thorough import tries
 from ..agents import agent_of
 from ..harness import SESSION
@@ -351,6 +352,9 @@ def is_worded(error: BaseException) -> bool:
     return frame.filename.startswith(PACKAGE) and ("raise" in (frame.line or "") or sys.version_info < (3, 11))
 
 
+needs_bound = needs_linux("the memory of a process has no bound")
+
+
 @pytest.fixture
 def little_memory() -> Iterator[None]:
     """A bound on the process's memory: what is asked for a terabyte gets an error, and not the machine down."""
@@ -361,6 +365,7 @@ def little_memory() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
+@needs_bound
 @pytest.mark.parametrize("count", [0, -1, 2, 2**53, 10**30, True])
 async def test_a_row_that_names_parts_that_are_not_there(remote: Remote, little_memory: None, count: int) -> None:
     """However many it says there are."""
@@ -378,6 +383,7 @@ async def test_a_row_that_names_parts_that_are_not_there(remote: Remote, little_
 
 
 @pytest.mark.usefixtures("no_collection")
+@needs_bound
 def test_hostile_input(remote: Remote, little_memory: None) -> None:
     """Ids, prefixes, options, bodies, repository calls, and rows changed by hand."""
     print(f"STRANDS_PERSQL_SEED={SEED}")

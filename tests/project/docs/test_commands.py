@@ -14,6 +14,7 @@ import typer.main
 from strands_persql import PerSQLSessionManager
 from strands_persql.cli import _app
 
+from ...systems import is_executable
 from .pages import (
     DOCS,
     PAGES,
@@ -75,7 +76,7 @@ def test_commands_exist(page: Path) -> None:
             assert re.match(r"PERSQL_\w+=\S+$", arguments[0]), where
         else:
             path = ROOT / program
-            assert program.startswith("scripts/") and path.is_file() and path.stat().st_mode & 0o111, where
+            assert program.startswith("scripts/") and path.is_file() and is_executable(path), where
 
 
 def sections() -> dict[str, str]:

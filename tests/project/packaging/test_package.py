@@ -17,6 +17,7 @@ import pytest
 
 import strands_persql
 
+from ...systems import needs_fork
 from ...thorough import THOROUGH
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -273,7 +274,7 @@ import_each("strands_persql")
 '''
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
+@needs_fork
 def test_every_module_imports_alone() -> None:
     """Every module of the package can be the first that a process imports."""
     root = Path(strands_persql.__file__).parent

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import stat
+import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ...client import make_private_folder, open_privately
+from ...client import is_link, leads_away, make_private_folder, open_privately
 from ...database.about import About
 from ...errors import SessionDataError, named
 from ._files import ABOUT, HEAD, SESSION, Files, FilesSource, message_path, session_items, state_path
@@ -31,6 +33,8 @@ from ._items import (
 NAME_BYTES = 240
 """The most bytes of an id in a folder's name. File systems take 255, of which `.session_<id>.part` needs the rest."""
 
+_NOT_ON_WINDOWS = re.compile(r'[<>:"|?*\x00-\x1f]|[. ]\Z')
+"""What no name of a folder has there; behind a colon stands a hidden stream of a file, and a last dot is dropped."""
 
 _LINK = "it is a symbolic link, which may lead out of the session"
 
@@ -89,10 +93,10 @@ class Folder(Files):
         file = self._root / path
         self._check_folder(file.parent)
         try:
-            mode = file.lstat().st_mode
-            if stat.S_ISLNK(mode):  # Strands refuses it too, from 1.54 on
+            status = file.lstat()
+            if leads_away(status):  # Strands refuses it too, from 1.54 on
                 raise malformed(str(file), _LINK)
-            if not stat.S_ISREG(mode):
+            if not stat.S_ISREG(status.st_mode):
                 raise malformed(str(file), "it is no file: whoever reads it might wait for ever")
             return decoded_object(file.read_bytes(), str(file))
         except FileNotFoundError as error:
@@ -113,7 +117,7 @@ class Folder(Files):
 
     @staticmethod
     def _is_folder(entry: os.DirEntry[str]) -> bool:
-        if entry.is_symlink():
+        if is_link(entry.path):
             raise malformed(entry.path, _LINK)
         return entry.is_dir()
 
@@ -121,7 +125,7 @@ class Folder(Files):
         """Refuse a folder that is reached by a link; the one that was named may be one."""
         if path != self._root and path not in self._checked:
             self._check_folder(path.parent)
-            if path.is_symlink():
+            if is_link(path):
                 raise malformed(str(path), _LINK)
             self._checked.add(path)
 
@@ -151,7 +155,8 @@ class FolderTarget(Target):
         self._final = self._root / name
         self._beside = self._root / f".{name}.part"
         _check_no_link(self._beside)
-        self._in_place = self._final.exists() or self._final.is_symlink()
+        self._folders: dict[str, Path] = {}  # by what any file system may take their names for
+        self._in_place = self._final.exists() or is_link(self._final)
         self.again = self._beside.exists() and not self._in_place
 
     def write(self, items: Iterator[Item], total: int | None) -> tuple[str, int]:
@@ -170,6 +175,7 @@ class FolderTarget(Target):
             elif isinstance(item, StateItem):  # Strands' folders have no place for objects
                 owner = _checked_name(item.owner, item.kind.replace("_", "-"))
                 file = folder / state_path(item.kind, owner)
+                self._check_apart(file.parent, owner)
                 self._make(file.parent)
                 if item.kind == "agent":
                     self._make(file.parent / "messages")
@@ -186,6 +192,15 @@ class FolderTarget(Target):
         if self._beside.exists():
             shutil.rmtree(self._beside)
 
+    def _check_apart(self, folder: Path, owner: str) -> None:
+        """Refuse an id whose folder is another's too: not all systems tell capitals, or two forms of an ä, apart."""
+        other = self._folders.setdefault(unicodedata.normalize("NFC", folder.name).casefold(), folder)
+        if other != folder and folder.exists() and folder.samefile(other):
+            raise ValueError(
+                f"{shortened(owner)} and {shortened(other.name)} are one name to the file system of "
+                f"{named(str(self._root))}. Export to a .jsonl file."
+            )
+
     def _make(self, folder: Path) -> None:
         if not self._in_place:
             _check_no_link(folder)
@@ -201,7 +216,7 @@ class FolderTarget(Target):
         """Write a file; False where it stands there already."""
         data = _as_strands_writes(document)
         with contextlib.suppress(FileNotFoundError):
-            if not file.is_symlink() and file.read_bytes() == data:
+            if not is_link(file) and file.read_bytes() == data:
                 return False
         if self._in_place:
             raise SessionDataError(
@@ -216,7 +231,7 @@ class FolderTarget(Target):
 
 
 def _check_no_link(path: Path) -> None:
-    if path.is_symlink():
+    if is_link(path):
         raise SessionDataError(
             f"{named(str(path))}, where an export writes, is a symbolic link, which leads somewhere else. Nothing was "
             "written there. Remove it, or export to a folder that nobody else writes to."
@@ -230,6 +245,11 @@ def _as_strands_writes(document: Document) -> bytes:
         return json.dumps(document, indent=2).encode()
 
 
+def is_no_name_on_windows(name: str) -> bool:
+    """Whether a folder's name can't end in this there."""
+    return _NOT_ON_WINDOWS.search(name) is not None
+
+
 def _checked_name(name: str, kind: str) -> str:
     """An id that can be part of a folder's name.
 
@@ -239,6 +259,8 @@ def _checked_name(name: str, kind: str) -> str:
     # Strands refuses separators; no file system takes a NUL or a longer name.
     if os.path.basename(name) != name or "/" in name or "\\" in name or "\0" in name:
         why = "Strands' FileSessionManager takes no path separators in ids"
+    elif os.name == "nt" and is_no_name_on_windows(name):
+        why = 'Windows takes none of <>:"|?* and no control characters in it, nor a dot or a blank at its end'
     elif len(os.fsencode(name)) > NAME_BYTES:
         why = f"it is longer than the {NAME_BYTES} bytes that file systems leave for it"
     else:

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TextIO, cast
 
-from ...client import make_private_folder, open_privately
+from ...client import is_link, make_private_folder, open_privately
 from ...database.encoding import encode
 from ...database.tables import Encoded, SessionObjects, decoded
 from ...errors import SessionDataError, named
@@ -299,7 +299,7 @@ class PathTarget(Target):
         self._final = path
         self._beside = path.with_name(f".{path.name}.part")
         self._session_id = session_id
-        if path.is_symlink() or (path.exists() and not self._is_ours()):
+        if is_link(path) or (path.exists() and not self._is_ours()):
             raise SessionDataError(
                 f"{named(str(path))} exists already and is no export of session {named(session_id)} alone. Nothing was "
                 "changed. Export to another file, or move this one away first."
