@@ -19,8 +19,7 @@ from strands_persql import (
     PerSQLSessionManager,
     PerSQLSessions,
 )
-from strands_persql.client import LocalDatabase, Users, _users
-from strands_persql.client._local import MAX_OPEN
+from strands_persql.client import LocalDatabase, Users, _local, _users
 from strands_persql.errors import PerSQLError, TransportError
 
 from ..agents.harness import words_of
@@ -317,15 +316,17 @@ def test_each_user_has_a_file(folder: PerSQL, tmp_path: Path) -> None:
     assert (tmp_path / "users" / "users.ada.db").is_file()
 
 
-def test_files_are_bounded(folder: PerSQL) -> None:
+def test_files_are_bounded(folder: PerSQL, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many users there are, so many files are open; those used longest ago were closed, and open again."""
-    databases = [folder.users.database(f"user-{number}") for number in range(MAX_OPEN + 6)]
+    assert _local.MAX_OPEN == 64
+    monkeypatch.setattr(_local, "MAX_OPEN", 4)
+    databases = [folder.users.database(f"user-{number}") for number in range(10)]
     for database in databases:
         database.query("CREATE TABLE t (a)")
     stores = [database._store for database in databases if isinstance(database, LocalDatabase)]
-    assert [store.is_open for store in stores] == [False] * 6 + [True] * MAX_OPEN
+    assert [store.is_open for store in stores] == [False] * 6 + [True] * 4
     databases[0].query("INSERT INTO t VALUES (1)")
-    assert sum(store.is_open for store in stores) == MAX_OPEN == 64
+    assert sum(store.is_open for store in stores) == 4
 
 
 def test_one_file_for_all_is_no_place_for_users(tmp_path: Path) -> None:
