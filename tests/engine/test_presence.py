@@ -16,7 +16,8 @@ from strands_persql.database.tables import Tables
 from strands_persql.engine.outgoing import Stored
 from strands_persql.engine.presence import _Watch
 
-from ..client.children import forking, in_child
+from ..client.children import in_child
+from ..systems import needs_fork
 
 
 class Subject:
@@ -91,7 +92,7 @@ async def test_a_subject_that_dies_ends_its_turn() -> None:
     assert not presence.is_in_turn
 
 
-@forking
+@needs_fork
 def test_a_child_has_turns_of_its_own() -> None:
     """Its parent's are not its business, and no thread of its parent's runs in it."""
     presence, _ = presence_of(Keeping(Retention(timedelta(hours=3))))
