@@ -5,6 +5,9 @@ Each session installs the project as users get it, as a wheel. uv makes the envi
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import nox
 
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -34,12 +37,17 @@ PINS: dict[str, list[str]] = {}
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 
 
+def of_group(name: str) -> list[str]:
+    """Return the requirements of a dependency group."""
+    return subprocess.check_output([sys.executable, "scripts/requirements.py", name], text=True).splitlines()
+
+
 @nox.session
 @nox.parametrize("strands", RELEASES)
 def tests(session: nox.Session, strands: str) -> None:
     """Run the tests on one Strands release."""
     release = [] if strands == "newest" else [f"strands-agents=={strands}", *PINS.get(strands, [])]
-    session.install(".[test]", *release)
+    session.install(".[cli,web]", *of_group("test"), *release)
     # An older release skips the snapshots of newer ones.
     unused = ["--snapshot-warn-unused"] if release else []
     session.run("pytest", "-q", "-n", "auto", "--dist", "worksteal", *unused, *session.posargs)
@@ -48,7 +56,7 @@ def tests(session: nox.Session, strands: str) -> None:
 @nox.session(python=PYTHONS)
 def pythons(session: nox.Session) -> None:
     """Run the tests on one Python, with the newest Strands."""
-    session.install(".[test]")
+    session.install(".[cli,web]", *of_group("test"))
     session.run("pytest", "-q", "-n", "auto", "--dist", "worksteal", *session.posargs)
 
 

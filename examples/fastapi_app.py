@@ -18,10 +18,12 @@ import argparse
 import asyncio
 import tempfile
 from pathlib import Path
+from typing import Annotated
 from weakref import WeakValueDictionary
 
 import httpx
 from fastapi import FastAPI, Request
+from fastapi import Path as PathParameter
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from strands import Agent
@@ -30,6 +32,9 @@ from texts import text_of
 from strands_persql import PerSQL, PerSQLSessionManager, SessionConflictError
 from strands_persql.client import Database
 from strands_persql.testing import OfflineModel
+
+User = Annotated[str, PathParameter(pattern=r"\S")]
+"""A user's id, which is the id of their session: anything that is not blank, which is answered with 422."""
 
 
 class Said(BaseModel):
@@ -53,7 +58,7 @@ def create_app(database: Database) -> FastAPI:
     locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @app.post("/users/{user}/messages")
-    async def say(user: str, said: Said) -> Answer:
+    async def say(user: User, said: Said) -> Answer:
         async with locks.setdefault(user, asyncio.Lock()):
             async with await PerSQLSessionManager.open(user, database) as session:
                 agent = Agent(model=OfflineModel(), session_manager=session, callback_handler=None)
@@ -61,7 +66,7 @@ def create_app(database: Database) -> FastAPI:
             return Answer(text=str(result).strip(), messages=len(agent.messages))
 
     @app.get("/users/{user}/messages")
-    def history(user: str) -> list[dict[str, str]]:
+    def history(user: User) -> list[dict[str, str]]:
         # Not `async`: FastAPI runs it on a thread, where it may block.
         stored = PerSQLSessionManager(user, database).list_messages(user, "default")
         return [{"role": each.message["role"], "text": text_of(each.message)} for each in stored]

@@ -6,6 +6,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import pkgutil
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -18,6 +19,11 @@ def contents(wheel: str) -> None:
     """Fail unless `wheel` holds the package with its type marker and its licence, and nothing else."""
     names = zipfile.ZipFile(wheel).namelist()
     info = [name for name in names if ".dist-info/" in name]
+    metadata = zipfile.ZipFile(wheel).read(next(name for name in info if name.endswith("/METADATA"))).decode()
+    extras = re.findall(r"^Provides-Extra: (.+)$", metadata, re.MULTILINE)
+    assert sorted(extras) == ["cli", "persql", "web"], f"extras that are nobody's who uses the package: {extras}"
+    relative = re.findall(r"\]\((?!https:)[^)]*\)", metadata)
+    assert not relative, f"links of the README that lead nowhere from an index's page: {relative}"
     others = [name for name in names if name not in info and not name.startswith("strands_persql/")]
     assert "strands_persql/py.typed" in names, "no py.typed: type checkers would take the package for untyped"
     assert any(name.endswith("licenses/LICENSE") for name in info), "no licence"

@@ -88,10 +88,22 @@ install() {
   quietly "$python" -m pip install --quiet "$@"
 }
 
-# ensure_venv DIR REQUIREMENT...: makes the virtual environment DIR with these requirements (arguments of pip), unless
-# it holds them already. The stamp is written last, so a run that was broken off is made good by the next one.
+# lists DIR ARGUMENT...: writes those of pip's lists of requirements that are a dependency group's, one NAME.txt each.
+lists() {
+  local dir=$1 name
+  shift
+  for name in "$@"; do
+    case $name in
+      "$dir"/*.txt)
+        "$(venv_python "$dir")" "$root/scripts/requirements.py" "$(basename "$name" .txt)" </dev/null >"$name" || return ;;
+    esac
+  done
+}
+
+# ensure_venv DIR REQUIREMENT...: makes the virtual environment DIR with these requirements (arguments of pip, and
+# group:NAME for a dependency group of pyproject.toml), unless it holds them already. The stamp is written last, so a run that was broken off is made good by the next one.
 ensure_venv() {
-  local dir=$1 python stamp
+  local dir=$1 python stamp word
   shift
   python=$(find_python) || exit 1
   stamp=$(fingerprint "$python" "$@")
@@ -99,7 +111,14 @@ ensure_venv() {
 
   printf '%s: setting up %s (needed once; about a minute) ...\n' "$(basename "$0")" "${dir#"$root"/}" >&2
   # An editable installation needs a pip of 2022 or newer, which the first releases of Python 3.10 did not bring.
-  if ! { quietly "$python" -m venv --clear "$dir" &&
+  for word in "$@"; do
+    shift
+    case $word in
+      group:*) set -- "$@" -r "$dir/${word#group:}.txt" ;;
+      *) set -- "$@" "$word" ;;
+    esac
+  done
+  if ! { quietly "$python" -m venv --clear "$dir" && lists "$dir" "$@" &&
     quietly "$(venv_python "$dir")" -m pip install --quiet "pip>=22.3" &&
     (cd "$root" && install "$(venv_python "$dir")" "$@"); }; then
     fail "could not set up ${dir#"$root"/}: see above (no network?), then run this again"

@@ -23,6 +23,9 @@ from .repository import PerSQLSessionRepository
 from .stores.memory import PerSQLMemoryStore
 from .stores.storage import PerSQLStorage
 
+session_manager = PerSQLSessionManager.from_env
+"""For configuration files, which can name a function of a module, but hold no database."""
+
 __all__ = [
     "ApprovalRequiredError",
     "AuthenticationError",
@@ -44,6 +47,7 @@ __all__ = [
     "SessionDataError",
     "Statement",
     "TransportError",
+    "session_manager",
 ]
 
 

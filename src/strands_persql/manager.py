@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from strands.session import SessionManager
 
-from .client import PerSQL
+from .client import PerSQL, shared_database
 from .database.about import About
 from .database.connector import Connector
 from .database.tables import Tables
@@ -281,6 +281,31 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
             TypeError, ValueError: An argument can't be used, or the client is local and has one file for all.
         """
         return cls(session_id, client.users.database(subject), **options)
+
+    @classmethod
+    def from_env(
+        cls,
+        session_id: str,
+        *,
+        database: str | None = None,
+        local: str | None = None,
+        **options: Unpack[SessionOptions],
+    ) -> Self:
+        """A session in the database that the environment names, over a client that the whole process shares.
+
+        `strands_persql.session_manager` is the same function, for configuration files that name one by its module.
+
+        Args:
+            session_id: As for the class.
+            database: `"namespace/slug"`; None for that of `PERSQL_DATABASE`. A single local file needs none.
+            local: A file, a folder or `:memory:`; None for what `PerSQL.from_env` takes: `PERSQL_LOCAL`, or
+                `PERSQL_TOKEN` with `PERSQL_API_URL`.
+            options: The rest, as for the class.
+
+        Raises:
+            ValueError: No database is named, or neither or both of `PERSQL_LOCAL` and `PERSQL_TOKEN` are set.
+        """
+        return cls(session_id, shared_database(database, local=local), **options)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.session_id!r}, pending={self.pending})"

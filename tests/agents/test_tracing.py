@@ -45,7 +45,9 @@ def test_each_batch_has_a_span(spans: InMemorySpanExporter, emulator: Any) -> No
     model = ScriptedModel()
     model.play("SECRET answer")
     manager = PerSQLSessionManager("user-42", emulator.database())
-    Agent(model=model, agent_id="a", session_manager=manager, callback_handler=None)("SECRET question")
+    with tracing._tracer.start_as_current_span("request"):
+        agent = Agent(model=model, agent_id="a", session_manager=manager, callback_handler=None)
+    agent("SECRET question")
     restore, *_ = named(spans, "persql.restore")
     assert restore.attributes is not None
     assert restore.attributes["strands_persql.rows"] == 0
@@ -66,6 +68,29 @@ def test_each_batch_has_a_span(spans: InMemorySpanExporter, emulator: Any) -> No
     assert first.kind is trace.SpanKind.CLIENT
     ours = [span for span in spans.get_finished_spans() if span.name.startswith("persql.")]
     assert "SECRET" not in "".join(span.to_json() for span in ours)
+
+
+@pytest.mark.parametrize("opened", [False, True])
+async def test_a_restore_is_no_trace_of_its_own(
+    spans: InMemorySpanExporter, tmp_path: Any, emulator: Any, opened: bool
+) -> None:
+    """It belongs to the span in which the agent is built; where there is none, it is not recorded. The kind is told."""
+    with PerSQL(local=str(tmp_path / "a.db")) as client:
+        for database, system in ((client.database("a/b"), "sqlite"), (emulator.database(), "persql")):
+
+            async def built(handle: Any = database) -> Agent:
+                manager = await PerSQLSessionManager.open("s", handle) if opened else PerSQLSessionManager("s", handle)
+                return Agent(model=ScriptedModel(["one!"]), session_manager=manager, callback_handler=None)
+
+            spans.clear()
+            await (await built()).invoke_async("one")
+            assert not named(spans, "persql.restore")
+            assert {(each.attributes or {})["db.system.name"] for each in named(spans, "persql.write")} == {system}
+            with tracing._tracer.start_as_current_span("request") as request:
+                await built()
+            (restore,) = named(spans, "persql.restore")
+            assert restore.parent is not None and restore.parent.span_id == request.get_span_context().span_id
+            assert (restore.attributes or {})["db.system.name"] == system
 
 
 @pytest.mark.parametrize("place", ["memory", "service"])

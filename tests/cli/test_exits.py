@@ -47,7 +47,7 @@ WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {
     "a file of something else": (("sessions", "--local", "{tmp}/text.db"), 1, "no SQLite database"),
     "a database of something else": (("sessions", "--local", "{tmp}/other.db"), 1, "init"),
     "memory": (("sessions", "--local", ":memory:"), 2, "name a file"),
-    "a bad prefix": (("sessions", "--local", "{tmp}/other.db", "--table-prefix", "no good"), 2, "table_prefix"),
+    "a bad prefix": (("sessions", "--local", "{tmp}/other.db", "--table-prefix", "no good"), 2, "--table-prefix"),
     "another prefix": (("sessions", "--local", "{file}", "--table-prefix", "x_"), 1, "--table-prefix"),
     "no command": (("nope",), 2, "--help"),
     "no option": (("sessions", "--nope"), 2, "--help"),

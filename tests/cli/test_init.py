@@ -59,7 +59,7 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
     cases = {
         ("init",): "--local FILE",
         ("init", "--database", "acme/agents"): "PERSQL_TOKEN",
-        ("init", "--local", str(tmp_path / "a.db"), "--table-prefix", "no good"): "table_prefix",
+        ("init", "--local", str(tmp_path / "a.db"), "--table-prefix", "no good"): "--table-prefix must",
     }
     for arguments, remedy in cases.items():
         done = run(*arguments)

@@ -106,8 +106,8 @@ def test_a_path_in_the_address_is_kept(emulator: Emulator) -> None:
 
 def test_from_env(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """PerSQL's own variables; the address may be left out."""
-    monkeypatch.delenv("PERSQL_TOKEN", raising=False)
-    monkeypatch.delenv("PERSQL_API_URL", raising=False)
+    for name in ("PERSQL_TOKEN", "PERSQL_API_URL", "PERSQL_LOCAL"):
+        monkeypatch.delenv(name, raising=False)
     with pytest.raises(ValueError, match="PERSQL_TOKEN"):
         PerSQL.from_env()
     monkeypatch.setenv("PERSQL_TOKEN", emulator.token())
@@ -116,6 +116,19 @@ def test_from_env(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERSQL_API_URL", emulator.url)
     with PerSQL.from_env(timeout=5) as client:
         assert client.database(emulator.name).query("SELECT 1 AS one")["data"] == [{"one": 1}]
+
+
+def test_from_env_to_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`PERSQL_LOCAL` takes the place of a token; beside one, nothing is opened: either may be a leftover."""
+    monkeypatch.delenv("PERSQL_TOKEN", raising=False)
+    monkeypatch.setenv("PERSQL_LOCAL", str(tmp_path / "agents.db"))
+    with PerSQL.from_env() as client:
+        client.database("a/b").query("CREATE TABLE t (a)")
+    assert (tmp_path / "agents.db").is_file()
+    monkeypatch.setenv("PERSQL_TOKEN", "psql_SECRET")
+    with pytest.raises(ValueError, match="both set") as caught:
+        PerSQL.from_env()
+    assert "SECRET" not in str(caught.value)
 
 
 def test_a_proxy_in_the_environment_is_not_told_the_token(emulator: Emulator) -> None:

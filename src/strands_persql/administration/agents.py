@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..database.encoding import mapping
 from ..database.live_window import LiveWindow, removed_by_rule
-from .results import AgentSummary
+from .results import AgentSummary, MultiAgentSummary
+from .values import sequence
 
 if TYPE_CHECKING:
     from ..database.decoding import AgentRecord
@@ -59,3 +61,18 @@ class Agent:
             live=self.window.size,
             state=mapping(self.document.get("state")),
         )
+
+
+def multi_agent_of(multi_agent_id: str, state: dict[str, Any]) -> MultiAgentSummary:
+    """What a session's detail shows of a Graph or Swarm, given its stored state."""
+    nodes = sequence(state.get("execution_order") or state.get("node_history") or state.get("completed_nodes"))
+    return MultiAgentSummary(multi_agent_id, str(state.get("status", "")), tuple(str(node) for node in nodes), state)
+
+
+def in_order(agent_ids: Collection[str], multi_agents: Iterable[MultiAgentSummary]) -> list[str]:
+    """A session's agents in the order in which people look at them.
+
+    First those that are no node: they talk to the user. Then the nodes of Graphs and Swarms, as they first ran.
+    """
+    nodes = dict.fromkeys(node for each in multi_agents for node in each.nodes if node in agent_ids)
+    return [*(agent_id for agent_id in sorted(agent_ids) if agent_id not in nodes), *nodes]

@@ -8,15 +8,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..database.query import each, together
 from ..database.tables import Ids, Listing, Place, Reading, SessionRow
-from .agents import Agent
+from .agents import Agent, in_order, multi_agent_of
 from .missing import no_session
-from .results import Expiry, MultiAgentSummary, SessionDetail, SessionPage, SessionSummary
+from .results import Expiry, SessionDetail, SessionPage, SessionSummary
 from .titles import PREVIEW, TITLE, beginning, cut
-from .values import sequence, time_of
+from .values import time_of
 
 if TYPE_CHECKING:
     from ..database.connector import Connector
@@ -229,12 +229,14 @@ def read_detail(store: Connector[Tables], session_id: str, *, sizes: bool) -> Se
     )
     if summary is None:
         raise no_session(session_id)
+    groups = tuple(multi_agent_of(owner, multi_agents[owner].state) for owner in sorted(multi_agents))
+    by_id = {row.agent_id: row for row in agents}
     return SessionDetail(
         session_id=session_id,
         created_at=summary.created_at,
         last_active=summary.last_active,
-        agents=tuple(Agent.of(row).summary for row in agents),
-        multi_agents=tuple(_multi_agent(owner, multi_agents[owner].state) for owner in sorted(multi_agents)),
+        agents=tuple(Agent.of(by_id[agent_id]).summary for agent_id in in_order(by_id, groups)),
+        multi_agents=groups,
         bytes=size[0] if sizes else None,
         title=_title(summary),
         user=summary.about.user,
@@ -242,8 +244,3 @@ def read_detail(store: Connector[Tables], session_id: str, *, sizes: bool) -> Se
         metadata=summary.about.metadata,
         expiry=_expiry(summary),
     )
-
-
-def _multi_agent(multi_agent_id: str, state: dict[str, Any]) -> MultiAgentSummary:
-    nodes = sequence(state.get("execution_order") or state.get("node_history") or state.get("completed_nodes"))
-    return MultiAgentSummary(multi_agent_id, str(state.get("status", "")), tuple(str(node) for node in nodes), state)

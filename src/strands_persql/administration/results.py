@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from .notebooks import messages, table, words_of
 
 __all__ = [
     "AgentSummary",
@@ -71,6 +73,9 @@ class SessionSummary:
     metadata: Mapping[str, Any] = field(default_factory=lambda: {})
     expiry: Expiry | None = None
 
+    def _repr_html_(self) -> str:
+        return _sessions([self])
+
 
 @dataclass(frozen=True)
 class SessionPage:
@@ -83,6 +88,9 @@ class SessionPage:
 
     sessions: tuple[SessionSummary, ...]
     after: str | None
+
+    def _repr_html_(self) -> str:
+        return _sessions(self.sessions)
 
 
 @dataclass(frozen=True)
@@ -131,7 +139,7 @@ class SessionDetail:
         session_id: The session.
         created_at: When it began: ISO 8601, UTC.
         last_active: When its newest row was written: ISO 8601, UTC.
-        agents: In the order of their ids.
+        agents: Those that are no node of a Graph or Swarm, in the order of their ids; then nodes as they first ran.
         multi_agents: In the order of their ids.
         bytes: The bytes of its documents, where they were asked for.
         title: The one it was given, or what its first prompt begins with; empty where neither is there.
@@ -152,6 +160,16 @@ class SessionDetail:
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=lambda: {})
     expiry: Expiry | None = None
+
+    def _repr_html_(self) -> str:
+        agents = ((each.agent_id, each.messages, each.live, each.last_active) for each in self.agents)
+        groups = ((each.multi_agent_id, each.status, ", ".join(each.nodes)) for each in self.multi_agents)
+        told = ((self.session_id, self.title, self.user, self.created_at, self.last_active),)
+        return (
+            table(("session", "title", "user", "created", "last active"), told)
+            + table(("agent", "messages", "seen by the model", "last active"), agents)
+            + (table(("Graph or Swarm", "status", "nodes"), groups) if self.multi_agents else "")
+        )
 
 
 @dataclass(frozen=True)
@@ -179,6 +197,9 @@ class TranscriptMessage:
     live: bool
     seen: Mapping[str, Any] | None = None
     redacted: bool = False
+
+    def _repr_html_(self) -> str:
+        return messages([(self.message_id, str(self.message.get("role", "")), words_of(self.message))])
 
 
 @dataclass(frozen=True)
@@ -292,3 +313,11 @@ class Transfer:
     written: int
     requests: int
     checksum: str
+
+
+def _sessions(sessions: Iterable[SessionSummary]) -> str:
+    """Sessions as a notebook shows them."""
+    rows = (
+        (it.session_id, it.last_active, it.agents, it.multi_agents, it.messages, it.user, it.title) for it in sessions
+    )
+    return table(("session", "last active", "agents", "Graphs", "messages", "user", "title"), rows)

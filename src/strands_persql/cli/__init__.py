@@ -12,7 +12,10 @@ def main() -> None:
     try:
         from ._app import run
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("typer", "rich", "click", "shellingham"):
+        if (error.name or "").partition(".")[0] not in ("typer", "rich", "click", "shellingham", "markdown_it"):
             raise
-        sys.exit(f"strands-persql: {error.name} is missing; install the extra: pip install 'strands-persql[cli]'")
+        sys.exit(
+            f"strands-persql: {error.name} is missing; install the extra: pip install 'strands-persql[cli]' "
+            "(uvx --from 'strands-persql[cli]' strands-persql; pipx run --spec 'strands-persql[cli]' strands-persql)"
+        )
     sys.exit(run())

@@ -14,6 +14,7 @@ from ..errors import PermissionDeniedError, PerSQLError
 from . import _admin, _diagnosis, _reading, _removal, _transfers, _web
 from ._options import Problem, Settings, with_settings
 from ._output import escape_what_cannot_be_shown, plain
+from ._words import in_options
 
 EXITS = (
     "Exit codes: 0 done; 1 failed, not found, refused, or the doctor found problems; 2 wrong usage; 130 interrupted."
@@ -47,9 +48,9 @@ def commands(
 ) -> None:
     """Sessions of AWS Strands agents in PerSQL.
 
-    Every command takes the database from --local FILE, or from --database NS/SLUG (or PERSQL_DATABASE) with a token in
-    PERSQL_TOKEN; PERSQL_API_URL names another address of the service. With --json a command writes one JSON document to
-    stdout and nothing else; notes, questions and progress go to stderr.
+    Every command takes the database from --local FILE (or PERSQL_LOCAL), or from --database NS/SLUG (or
+    PERSQL_DATABASE) with a token in PERSQL_TOKEN; PERSQL_API_URL names another address of the service. With --json a
+    command writes one JSON document to stdout and nothing else; notes, questions and progress go to stderr.
     """
 
 
@@ -118,7 +119,7 @@ def _enough() -> int:
 def _told(error: Exception) -> tuple[str, int]:
     """What went wrong, in one line, and the exit code."""
     if isinstance(error, Problem):
-        return str(error), error.code
+        return in_options(str(error)), error.code
     if isinstance(error, ClickException):
         return _told_of_usage(error)
     if isinstance(error, PermissionDeniedError) and error.kind == "unknown_table" and error.status != 403:
@@ -128,7 +129,7 @@ def _told(error: Exception) -> tuple[str, int]:
             1,
         )
     if isinstance(error, (PerSQLError, SessionException, ValueError, TypeError, ModuleNotFoundError)):
-        return str(error), 1
+        return in_options(str(error)), 1
     if isinstance(error, OSError):
         return f"{error.filename or 'file'}: {error.strerror or error}", 1
     return f"unexpected {type(error).__name__}: {error}; STRANDS_PERSQL_DEBUG=1 shows where", 1

@@ -18,7 +18,7 @@ import typer
 
 from ..administration.sessions import PerSQLSessions
 from ..administration.values import time_of
-from ..client import Database, PerSQL, file_name, split_name
+from ..client import ANY_NAME, Database, PerSQL, file_name, is_folder, split_name
 from ._output import Output, plain
 
 _SPAN = re.compile(r"(\d+)\s*(w|d|h|m|s)")
@@ -48,7 +48,8 @@ class Settings:
     """The options that all commands take, before the command's name or behind it."""
 
     local: Annotated[
-        str | None, typer.Option("--local", metavar="FILE", help="A local SQLite file (or a folder of them).")
+        str | None,
+        typer.Option("--local", metavar="FILE", help="A local SQLite file (or a folder of them); or PERSQL_LOCAL."),
     ] = None
     database: Annotated[
         str | None,
@@ -79,21 +80,21 @@ class Settings:
     def opened(self, *, create: bool = False) -> Generator[Place, None, None]:
         """The database that the options name; with `create` a file, and tables, that don't exist are made."""
         prefix = self.table_prefix or "strands_"
-        if self.local:
-            name, shown = _local_name(self.local, self.database, create=create)
-            client = PerSQL(local=self.local)
-        else:
-            name = shown = _remote_name(self.database)
-            try:
-                client = PerSQL.from_env()
-            except ValueError as error:
-                raise Problem(str(error), 2) from error
+        local = self.local or os.environ.get("PERSQL_LOCAL")
+        if local and not self.local and os.environ.get("PERSQL_TOKEN"):
+            raise Problem("PERSQL_LOCAL and PERSQL_TOKEN are both set; unset one, or name --local FILE", 2)
+        name, shown = _local_name(local, self.database, create=create) if local else _remote_name(self.database)
+        try:
+            # A person waits for an answer; a script may wait until the service is back.
+            client = PerSQL(local=local) if local else PerSQL.from_env(max_retries=3 if sys.stderr.isatty() else 8)
+        except ValueError as error:
+            raise Problem(str(error), 2) from error
         with client:
             handle = client.database(name)
             try:
                 sessions = PerSQLSessions(handle, table_prefix=prefix, create_tables=create)
             except ValueError as error:
-                raise Problem(f"--table-prefix: {error}", 2) from error
+                raise Problem(str(error), 2) from error
             yield Place(shown, handle, sessions, prefix)
 
 
@@ -140,16 +141,17 @@ AgentOption = Annotated[
 ]
 
 
-def _remote_name(database: str | None) -> str:
+def _remote_name(database: str | None) -> tuple[str, str]:
+    """A database at PerSQL, and what to call it."""
     if not database:
-        raise Problem("name a database: --local FILE, or --database NS/SLUG with PERSQL_TOKEN set", 2)
+        raise Problem("name a database: --local FILE (or PERSQL_LOCAL), or --database NS/SLUG with PERSQL_TOKEN set", 2)
     try:
         split_name(database)
     except ValueError as error:
         raise Problem(f"--database: {error}", 2) from error
     if not os.environ.get("PERSQL_TOKEN"):
         raise Problem("no token: set PERSQL_TOKEN to a token of the database's namespace, or name --local FILE", 2)
-    return database
+    return database, database
 
 
 def _local_name(local: str, database: str | None, *, create: bool) -> tuple[str, str]:
@@ -157,10 +159,10 @@ def _local_name(local: str, database: str | None, *, create: bool) -> tuple[str,
     if local == ":memory:":
         raise Problem("--local :memory: would be empty, and gone with the command; name a file", 2)
     path = Path(local)
-    if not path.is_dir() and not local.endswith(("/", os.sep)):
+    if not is_folder(local):
         if not create and not path.exists():
             raise Problem(f"{local} does not exist; check the path, or create it: strands-persql init --local {local}")
-        return "local/agents", local
+        return ANY_NAME, local
     if database is None:
         with PerSQL(local=local) as client:
             names = [each["name"] for each in client.databases.list()]

@@ -128,9 +128,14 @@ class Output:
             for row in rows:
                 self.write("\t".join(plain(cell) for cell in row) + "\n")
             return
-        table = Table(box=None, pad_edge=False, header_style="bold")
+        table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
         for column in columns:
-            table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+            # Numbers, and the words of a heading, stay whole; texts go on in the next line.
+            longest = max(map(len, column.split()))
+            if column in right:
+                table.add_column("\n".join(column.split()), justify="right", no_wrap=True, min_width=longest)
+            else:
+                table.add_column(column, overflow="fold", min_width=longest)
         for row in rows:
             table.add_row(*(Text(plain(cell)) for cell in row))
         self.console.print(table)

@@ -4,16 +4,19 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markdown import Markdown
 from rich.rule import Rule
 from rich.text import Text
 
 from ..administration.results import SessionDetail, SessionPage, SessionSummary, TranscriptMessage, Usage
 from ..administration.sessions import PerSQLSessions
 from ..administration.values import many
+from ..administration.viewer.parts import tokens
 from ..client import is_link, open_privately
 from ._messages import message_text
 from ._options import Problem, SessionArgument, Settings, when
@@ -53,9 +56,10 @@ def sessions(
     if out.as_json:
         out.json({"sessions": found, "after": more})
         return
-    columns = ["SESSION", "LAST ACTIVE", "CREATED", "AGENTS", "MESSAGES"] + (["BYTES"] if bytes_ else [])
+    columns = ["SESSION", "LAST ACTIVE", "CREATED", "AGENTS", "GRAPHS", "MESSAGES"] + (["BYTES"] if bytes_ else [])
     columns += ["USER", "TITLE", "EXPIRES"]
-    out.table(columns, (_line(out, each, bytes_) for each in found), right=("AGENTS", "MESSAGES", "BYTES"))
+    right = ("AGENTS", "GRAPHS", "MESSAGES", "BYTES")
+    out.table(columns, (_line(out, each, bytes_) for each in found), right=right)
     if not found:
         out.note("no sessions")
     if more is not None:
@@ -78,7 +82,8 @@ def _line(out: Output, each: SessionSummary, with_bytes: bool) -> list[str]:
     shown = [ago(time) for time in times] if out.is_terminal else times
     expires = "" if each.expiry is None else each.expiry.at[:16] if out.is_terminal else each.expiry.at
     sizes = [size(each.bytes) if out.is_terminal else str(each.bytes)] if with_bytes else []
-    return [each.session_id, *shown, str(each.agents), str(each.messages), *sizes, each.user or "", each.title, expires]
+    counts = [str(count) for count in (each.agents, each.multi_agents, each.messages)]
+    return [each.session_id, *shown, *counts, *sizes, each.user or "", each.title, expires]
 
 
 def show(
@@ -102,8 +107,9 @@ def show(
             _write_html(out, place.sessions, session, html)
             return
         detail = place.sessions.get(session)
-        pages = place.sessions.transcript(session, agent, live=live)
-        messages = (message for page in pages for message in page)
+        read = partial(place.sessions.transcript, session, live=live)
+        pages = read(agent) if agent is not None else chain.from_iterable(read(each.agent_id) for each in detail.agents)
+        messages = chain.from_iterable(pages)
         if out.as_json:
             _show_json(out, detail, messages)
         else:
@@ -206,8 +212,16 @@ def _show_message(out: Output, message: TranscriptMessage, *, full: bool) -> Non
 
 
 def _show_blocks(out: Output, message: Mapping[str, Any], dim: str, *, full: bool) -> None:
+    by_model = message.get("role") == "assistant"
     for text, style in message_text(message, full=full):
-        out.console.print(Text(plain(text, lines=True), style=f"{dim}{style}".strip()), soft_wrap=not out.is_terminal)
+        text = plain(text, lines=True)
+        found = tokens(text) if by_model and not style and out.is_terminal else None
+        if found is None:
+            out.console.print(Text(text, style=f"{dim}{style}".strip()), soft_wrap=not out.is_terminal)
+        else:
+            shown = Markdown("", style=dim.strip() or "none")
+            shown.parsed = found
+            out.console.print(shown)
 
 
 def search(
@@ -250,12 +264,15 @@ def usage(settings: Settings, session: SessionArgument) -> None:
     out = settings.output
     with settings.opened() as place:
         used = place.sessions.usage(session)
+        order = list(used.agents)
+        if len(order) > 1:
+            order.sort(key=[each.agent_id for each in place.sessions.get(session).agents].index)
     if out.as_json:
         out.json(used)
         return
     columns = ["AGENT", "MESSAGES", "MODEL CALLS", "TOKENS IN", "TOKENS OUT", "CACHE READ", "CACHE WRITE"]
     columns += ["TOOL CALLS", "TOOL ERRORS", "MODEL SECONDS"]
-    rows = [_usage_line(agent_id, each) for agent_id, each in used.agents.items()]
+    rows = [_usage_line(agent_id, used.agents[agent_id]) for agent_id in order]
     out.table(columns, [*rows, _usage_line("all", used)], right=columns[1:], head=True)
     if used.reported < used.model_calls:
         out.note(f"of {used.model_calls} answers {used.reported} tell their tokens; older releases of Strands don't")

@@ -75,15 +75,29 @@ class PerSQL:
 
     @classmethod
     def from_env(cls, *, timeout: float = 30.0, max_retries: int = 8) -> Self:
-        """Build a client from `PERSQL_TOKEN` and, where it is set, `PERSQL_API_URL`, PerSQL's own names for them.
+        """Build a client of what the environment names.
+
+        That is either `PERSQL_LOCAL`, a file, a folder or `:memory:` as for `local`; or `PERSQL_TOKEN` and, where it is
+        set, `PERSQL_API_URL`, PerSQL's own names for the service's.
+
+        Args:
+            timeout: As for the class, and so the other.
+            max_retries: How often a request is sent again at most.
 
         Raises:
-            ValueError: Where `PERSQL_TOKEN` is not set.
+            ValueError: Neither `PERSQL_LOCAL` nor `PERSQL_TOKEN` is set, or both are.
         """
-        token = os.environ.get("PERSQL_TOKEN")
+        local, token = os.environ.get("PERSQL_LOCAL"), os.environ.get("PERSQL_TOKEN")
+        if local and token:
+            raise ValueError(
+                "the environment variables PERSQL_LOCAL and PERSQL_TOKEN are both set; unset the one that is not meant"
+            )
+        if local:
+            return cls(local=local, timeout=timeout, max_retries=max_retries)
         if not token:
             raise ValueError(
-                'the environment variable PERSQL_TOKEN is not set; set it, or use PerSQL(local="agents.db")'
+                "neither of the environment variables PERSQL_TOKEN (the service) and PERSQL_LOCAL (a file, say) is "
+                "set; set one of them"
             )
         base_url = os.environ.get("PERSQL_API_URL") or DEFAULT_BASE_URL
         return cls(token, base_url=base_url, timeout=timeout, max_retries=max_retries)

@@ -121,6 +121,12 @@ def uri_of(path: PurePath) -> str:
     return f"file://{'' if text.startswith('/') else '/'}{quote(os.fsencode(text), safe='/:')}"
 
 
+def is_folder(local: str) -> bool:
+    """Whether a path, as `PerSQL(local=…)` takes it, is a folder's: it ends in a slash, or a folder stands there."""
+    ends_in_slash = local.endswith(os.sep) or (os.altsep is not None and local.endswith(os.altsep))
+    return local != ":memory:" and (ends_in_slash or os.path.isdir(local))
+
+
 def identity(path: str) -> Identity | None:
     """Which file stands at a path: its device and inode; None where there is none."""
     with suppress(OSError):

@@ -29,7 +29,7 @@ from typing import Any, TypeVar
 
 from ..errors import PermissionDeniedError, PerSQLError
 from ._failures import closed_error, logger_of
-from ._files import make_private_folder, open_privately
+from ._files import is_folder, make_private_folder, open_privately
 from ._forks import survive_forks
 from ._handle import Handle
 from ._names import file_name, is_device, label_of_file, name_of_file, split_name
@@ -131,10 +131,9 @@ class Folder:
         if not text or "\0" in text:
             raise ValueError('local= takes a file ("agents.db"), a folder ("agents/") or ":memory:"')
         self._memory = text == ":memory:"
-        ends_in_slash = text.endswith(os.sep) or (os.altsep is not None and text.endswith(os.altsep))
         # Absolute at once: a later os.chdir must not lead to other files.
         self._path = "" if self._memory else os.path.abspath(text)
-        self._is_folder = not self._memory and (ends_in_slash or os.path.isdir(self._path))
+        self._is_folder = is_folder(text)
         if os.name == "nt" and not self._is_folder and is_device(os.path.basename(self._path)):
             raise ValueError("local= is the name of a device on Windows, which keeps nothing; name the file otherwise")
         self._lock = threading.Lock()

@@ -67,6 +67,8 @@ class Connector(Generic[L]):
         """The same for all connectors of a database in this process; another library's handle is told by its object."""
         self.is_local: bool = not getattr(database, "loses_answers", True)
         """Whether requests are calls in this process, each answered at once."""
+        self.system: str = "sqlite" if self.is_local else "persql"
+        """The database's kind, as OpenTelemetry's conventions name it."""
         parameters = _parameters(database.batch)
         # A handle that never loses an answer has no use for a key, and making one takes as long as planning the batch.
         self._takes_key = not self.is_local and "idempotency_key" in parameters

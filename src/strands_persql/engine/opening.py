@@ -14,7 +14,7 @@ from ..database.tables import Reading
 from ..errors import named
 from .collector import collector_paused
 from .reader import Restoration, StoredAgent, restoring
-from .tracing import BatchSpan
+from .tracing import BatchSpan, Subject
 
 if TYPE_CHECKING:
     from ..database.connector import Connector
@@ -133,7 +133,8 @@ class Opening:
         query = self._of_user(query)
         version = [self._connector.tables.read_version()] if versioned else []
         statements = [*version, *query.statements]
-        with BatchSpan("persql.restore", statements, session_id=self.session_id, agent_ids=owners) as span:
+        subject = Subject(self._connector.system, self.session_id, owners)
+        with BatchSpan("persql.restore", statements, subject, begins_trace=False) as span:
             return self._connector.ask(span.counted(_uncollected(query)), versioned=versioned)
 
     def _of_user(self, query: Query[T]) -> Query[T]:

@@ -275,14 +275,16 @@ class Outgoing:
 
     Attributes:
         session_id: The session.
+        system: The database's kind, as its spans name it.
         rows: The rows, by their keys.
         known: What is stored, as far as this writer knows.
         attempts: What earlier attempts have sent.
         parent: The context of the event that asked for the turn: its spans belong there.
     """
 
-    def __init__(self, session_id: str) -> None:
+    def __init__(self, session_id: str, system: str) -> None:
         self.session_id = session_id
+        self.system = system
         self.rows: Rows = {}
         self.known = Stored()
         self.attempts = Attempts()

@@ -154,7 +154,7 @@ class Recorder:
             raise SessionException(
                 f"The `agent_id` of an agent must be unique in a session. Agent {named(agent.agent_id)} is part of "
                 f"session {named(self.session_id)} already: give each agent an id of its own, Agent(agent_id='…'), or "
-                "a session."
+                "a session. To build an agent again, in a notebook, make its session manager anew in the same cell."
             )
 
     def _new(self, agent: Agent) -> _Recorded:

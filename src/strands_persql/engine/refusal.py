@@ -122,11 +122,15 @@ class _Settlement:
             else f"{kind.replace('_', '-')} {named(owner)}"
         )
         happened = "was deleted" if stored is None and (known or deleted) else "was changed by another writer"
+        if message_id is not None and (stored or 0) == known:
+            differs = "another message is stored there than this writer has sent"
+        else:
+            differs = f"revision {known or 'none'} expected, {stored or 'none'} stored"
         return SessionConflictError(
-            f"Session {named(self._out.session_id)}: {what} {happened} (revision {known} expected, {stored or 'none'} "
-            "stored). Nothing of it was overwritten, and this writer writes no more; what it could not store is still "
-            "in the agent's messages. Keep one writer per session: build a new agent with a new PerSQLSessionManager "
-            "to go on from what is stored, or fork the session to go on separately.",
+            f"Session {named(self._out.session_id)}: {what} {happened} ({differs}). Nothing of it was overwritten, and "
+            "this writer writes no more; what it could not store is still in the agent's messages. Keep one writer per "
+            "session: build a new agent with a new PerSQLSessionManager to go on from what is stored, or fork the "
+            "session to go on separately.",
             session_id=self._out.session_id,
             agent_id=owner,
             message_id=message_id,

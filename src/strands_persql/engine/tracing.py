@@ -1,17 +1,20 @@
 """OpenTelemetry spans round each batch of a session: whose it is and how much of it, never what it holds.
 
 ```
-persql.restore    a session's rows are read, for an agent, a Graph or a Swarm that is being built
+persql.restore    a session's rows are read, for an agent, a Graph or a Swarm that is being built within a span
 persql.write      a batch is written
 persql.settle     rows are read back after a refused batch: was it a rival, or an earlier attempt of ours?
 persql.redact     rows are read that may hold what is to be redacted
 ```
 
-All are client spans under the span in which the event came: an agent's messages are stored inside its invocation. Their
-attributes: `db.system.name`, `db.operation.batch.size` (statements, as OpenTelemetry's conventions name it), and by
-names of our own `strands_persql.session_id`, `strands_persql.agent_ids`, `strands_persql.rows` (written or read),
-`strands_persql.bytes` (of parameters), `strands_persql.retries` (requests sent again). A failed one has the status
-`ERROR` and `error.type`.
+All are client spans under the span in which the event came: an agent's messages are stored inside its invocation. An
+agent is mostly built in no span at all; a trace that held nothing but its restore would stand beside those of its
+invocations, and be taken for one of them, so none is begun.
+
+Their attributes: `db.system.name` (`persql`, or `sqlite` for a local file), `db.operation.batch.size` (statements, as
+OpenTelemetry's conventions name it), and by names of our own `strands_persql.session_id`, `strands_persql.agent_ids`,
+`strands_persql.rows` (written or read), `strands_persql.bytes` (of parameters), `strands_persql.retries` (requests sent
+again). A failed one has the status `ERROR` and `error.type`.
 
 Nothing is recorded, and next to nothing spent, where no tracer provider is configured. The API comes with Strands.
 """
@@ -22,10 +25,10 @@ import os
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from opentelemetry import context, trace
-from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from ..client import logger_of, retries_so_far
 from ..database.query import Query
@@ -55,30 +58,46 @@ def spans_are_recorded() -> bool:
     return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
+class Subject(NamedTuple):
+    """What a batch is about.
+
+    Attributes:
+        system: The database's kind, as `db.system.name` has it.
+        session_id: The session.
+        agent_ids: Its agents, Graphs and Swarms whose rows are read or written.
+    """
+
+    system: str
+    session_id: str
+    agent_ids: Iterable[str] = ()
+
+
 class BatchSpan(AbstractContextManager["BatchSpan"]):
     """The span round one batch, from before it is sent until it is answered.
 
     Args:
         name: One of the names above.
         statements: What is sent.
-        session_id: Whose.
-        agent_ids: Of which agents, Graphs and Swarms.
+        subject: What it is about.
         parent: What it belongs to; None for this thread's context.
         since: When it began, in nanoseconds since 1970; None for now.
+        begins_trace: Whether it is recorded where there is no span that it belongs to.
     """
 
     def __init__(
         self,
         name: str,
         statements: Sequence[Statement],
+        subject: Subject,
         *,
-        session_id: str,
-        agent_ids: Iterable[str] = (),
         parent: Context | None = None,
         since: int | None = None,
+        begins_trace: bool = True,
     ) -> None:
         self._name = name
-        self._span = _tracer.start_span(name, context=parent, kind=SpanKind.CLIENT, start_time=since)
+        self._span: Span = trace.INVALID_SPAN
+        if begins_trace or trace.get_current_span(parent).get_span_context().is_valid:
+            self._span = _tracer.start_span(name, context=parent, kind=SpanKind.CLIENT, start_time=since)
         self._parent = parent
         self._recording = self._span.is_recording()
         if not self._recording:
@@ -88,10 +107,10 @@ class BatchSpan(AbstractContextManager["BatchSpan"]):
         self._span.set_attributes(
             {
                 **_convention(),
-                "db.system.name": "persql",
-                "strands_persql.session_id": session_id,
+                "db.system.name": subject.system,
+                "strands_persql.session_id": subject.session_id,
                 "db.operation.batch.size": len(statements),
-                "strands_persql.agent_ids": sorted(set(agent_ids)),
+                "strands_persql.agent_ids": sorted(set(subject.agent_ids)),
                 "strands_persql.bytes": sum(
                     len(value.encode("utf-8", "surrogatepass")) if isinstance(value, str) else 8 for value in params
                 ),
@@ -111,7 +130,7 @@ class BatchSpan(AbstractContextManager["BatchSpan"]):
         """A span round a request of a writer's, for these rows; for all that it is sending, where none are named."""
         rows = out.rows.values() if rows is None else rows
         owners = (row.multi_agent_id if isinstance(row, MultiAgentRow) else row.agent_id for row in rows)
-        return cls(name, statements, session_id=out.session_id, agent_ids=owners, parent=out.parent, since=since)
+        return cls(name, statements, Subject(out.system, out.session_id, owners), parent=out.parent, since=since)
 
     def rows(self, count: int) -> None:
         """How many rows were written or read."""

@@ -71,7 +71,7 @@ class Writer:
         self.session_id = session_id
         self.durability = durability
         self._pending: Rows = {}
-        self._out = Outgoing(session_id)
+        self._out = Outgoing(session_id, connector.system)
         self._sender = Sender(connector, self._out, about or About())
         self.session = self._sender.session
         self.known = self._out.known

@@ -432,6 +432,14 @@ def test_sources_that_are_none(local: Store, tmp_path: Path) -> None:
     assert not local.path.exists() or not local.rows()["sessions"]
 
 
+def test_a_manager_without_a_repository(local: Store, tmp_path: Path) -> None:
+    """Strands' snapshots are no messages one by one: what to do instead is said."""
+    snapshots = pytest.importorskip("strands.session.snapshot_session_manager")
+    storage = pytest.importorskip("strands.storage").LocalFileStorage(str(tmp_path / "snapshots"))
+    with pytest.raises(TypeError, match=r"SnapshotSessionManager .* messages=agent\.messages"):
+        import_of(local, snapshots.SnapshotSessionManager("s", storage=storage))
+
+
 # Targets that can't be written
 
 

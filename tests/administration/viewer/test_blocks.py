@@ -44,9 +44,9 @@ def test_no_kind_is_missing() -> None:
 
 
 def test_text_keeps_its_form() -> None:
-    """Text stands as it was written: line ends, spaces and Markdown; right-to-left where it begins so."""
+    """A user's text stands as it was written: line ends, spaces and Markdown; right-to-left where it begins so."""
     text = "\n  # Title\n\n- **one**\n\ttab  "
-    prose = bubble(text).one("div", "prose")
+    prose = page_of(user(text)).one("div", "prose")
     assert prose.text == text
     assert prose.attributes["dir"] == "auto"
 

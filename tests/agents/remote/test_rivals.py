@@ -48,7 +48,7 @@ def writes(remote: Remote) -> list[str]:
 
 
 def assert_tells(error: SessionConflictError, *, message_id: int | None, known: bool = True) -> None:
-    """It names what collided, both revisions, and the remedies."""
+    """It names what collided, what differs (both revisions, where it is these), and the remedies."""
     text = str(error)
     assert (error.session_id, error.message_id) == (SESSION, message_id)
     assert error.agent_id in ("default", "graph")
@@ -57,7 +57,10 @@ def assert_tells(error: SessionConflictError, *, message_id: int | None, known: 
         assert f"message {message_id} " in text
     assert bool(error.expected_revision) is known
     assert isinstance(error.stored_revision, int)
-    assert str(error.expected_revision) in text and str(error.stored_revision) in text
+    if error.expected_revision == error.stored_revision:
+        assert "another message is stored there" in text and str(error.expected_revision) not in text
+    else:
+        assert str(error.expected_revision or "none") in text and str(error.stored_revision) in text
     for remedy in REMEDIES:
         assert remedy in text
 

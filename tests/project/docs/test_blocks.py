@@ -105,13 +105,19 @@ def lines(text: str) -> list[str]:
     return [line.rstrip() for line in text.splitlines() if line.strip()]
 
 
-def run_apart(code: str) -> str:
-    """Run code in a process of its own, since what it sets stays for good; what it prints."""
+def run_apart(code: str, setting: str) -> str:
+    """Run code in a process of its own, since what it sets stays for good; what it prints.
+
+    With a `setting`, `NAME=VALUE`, it has that one of the package's settings alone.
+    """
+    settings = {name: value for name, value in os.environ.items() if not (setting and name.startswith("PERSQL_"))}
+    name, _, value = setting.partition("=")
+    settings.update({name: value} if setting else {})
     prelude = "from strands_persql.testing import OfflineModel\nmodel = OfflineModel()\n"
     path = os.pathsep.join([str(ROOT / "examples"), os.environ.get("PYTHONPATH", "")])
     ended = subprocess.run(
         [*python(), "-c", prelude + code],
-        env={**os.environ, "PYTHONPATH": path},
+        env={**settings, "PYTHONPATH": path},
         capture_output=True,
         encoding="utf-8",
         timeout=120,
@@ -132,7 +138,7 @@ def test_python_runs(page: Path, names: dict[str, Any], capsys: pytest.CaptureFi
         capsys.readouterr()
         try:
             if "own process" in block.notes:
-                print(run_apart(block.code))
+                print(run_apart(block.code, block.notes["own process"]))
             else:
                 run(block, page, names)
         except BaseException as error:

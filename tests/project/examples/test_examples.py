@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import os
 import re
@@ -21,8 +22,8 @@ SNAPSHOTS = importlib.util.find_spec("strands.session.snapshot_session_manager")
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 
 
-def run(folder: Path, example: str, *arguments: str) -> str:
-    """What an example prints."""
+def run(folder: Path, example: str, *arguments: str, logs_tracebacks: bool = False) -> str:
+    """What an example prints; `logs_tracebacks` of another package, which are none of its failures."""
     ended = subprocess.run(
         [*python(), str(EXAMPLES / f"{example}.py"), *arguments],
         cwd=folder,
@@ -33,7 +34,7 @@ def run(folder: Path, example: str, *arguments: str) -> str:
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    assert "Traceback" not in ended.stderr
+    assert logs_tracebacks or "Traceback" not in ended.stderr
     return ended.stdout
 
 
@@ -58,6 +59,7 @@ def conversations(file: Path) -> dict[str, list[str]]:
 def test_every_example_is_run() -> None:
     """No example is without a test: here, or in tests/packaging (the quickstart and its parts)."""
     here = Path(__file__).read_text(encoding="utf-8")
+    here += Path(__file__).with_name("test_serving.py").read_text(encoding="utf-8")
     names = {path.stem for path in EXAMPLES.glob("*.py")} - {"quickstart", "providers", "texts"}
     assert {name for name in names if f'"{name}"' not in here} == set()
 
@@ -132,6 +134,14 @@ def test_fastapi_app(tmp_path: Path) -> None:
     assert "  200 Your name is Ada." in printed
     assert "  200 Your name is Grace." in printed
     assert "ada's session holds 10 messages." in printed
+
+
+async def test_fastapi_app_refuses_blank_users() -> None:
+    """A blank id is a mistake of whoever asks."""
+    app = importlib.import_module("fastapi_app").create_app(PerSQL(local=":memory:").database("local/users"))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://app") as client:
+        assert (await client.post("/users/%20/messages", json={"text": "hello"})).status_code == 422
+        assert (await client.get("/users/%20/messages")).status_code == 422
 
 
 def test_fastapi_app_served(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ from strands_persql import (
     SessionDataError,
     Statement,
     TransportError,
+    session_manager,
 )
 from strands_persql.administration.owned import ChangedError
 from strands_persql.administration.records import ConversationPage, MediaPart, ToolCallPart
@@ -110,6 +111,8 @@ def manager() -> None:
     PerSQLSessionManager("user-42", database=database, table_prefix="app_", durability="message")
     PerSQLSessionManager("user-42", database, durability="overlap", create_tables=False)
     PerSQLSessionManager("user-42", database, durability="invocation")
+    PerSQLSessionManager.from_env("user-42", user="ada", durability="overlap").close()
+    session_manager("user-42", local="agents.db", database="acme/agents", tags=["work"]).close()
     PerSQLSessionManager("chat-7", database, user="ada", title="Tea", tags=["work"], metadata={"plan": "free"})
     PerSQLHooks("chat-7", database, user="ada", title="Tea", tags=("work",), metadata={"plan": "free"})
     PerSQLSessionManager("chat-8", database, retention=timedelta(days=30))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..notebooks import messages
 from ._json import Record
 from ._parts import MessagePart
 
@@ -102,3 +103,10 @@ class ConversationPage(Record):
 
     messages: tuple[MessageRecord, ...]
     before: str | None
+
+    def _repr_html_(self) -> str:
+        return messages((each.message_id, each.role, each.text or _kinds(each.parts)) for each in self.messages)
+
+
+def _kinds(parts: tuple[MessagePart, ...]) -> str:
+    return ", ".join(part.type for part in parts)

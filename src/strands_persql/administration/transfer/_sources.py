@@ -60,6 +60,12 @@ def opened(
     if listing is None:
         if isinstance(source, SessionRepository):
             return Opened(RepositorySource(source, agent_ids, multi_agent_ids), session_id)
+        if isinstance(source, SessionManager):
+            raise TypeError(
+                f"{type(source).__name__} keeps sessions in a form that can't be imported. Build the agent with it, "
+                "and a new one over PerSQLSessionManager with messages=agent.messages and state=agent.state: it "
+                "stores them."
+            )
         raise TypeError(
             "source must be the folder of a FileSessionManager, the path of a .jsonl file or its lines, one of "
             f"Strands' session managers, or a SessionRepository; got {type(source).__name__}"

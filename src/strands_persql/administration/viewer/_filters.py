@@ -7,7 +7,8 @@ from typing import Any
 
 from ..records import CachePointPart, MediaPart, MessageRecord, TokenUsage
 from ..values import size
-from ._text import Moment, clip, count, duration, json_text, moment, one_line, value_text
+from ._markdown import markdown_html
+from ._text import Moment, clip, count, duration, json_text, moment, one_line, value_text, visible
 
 _SAME_MOMENT = 0.002
 """Seconds: Strands takes a new message's `created_at` and `updated_at` one after the other."""
@@ -57,11 +58,17 @@ def cache_facts(part: CachePointPart) -> str:
     return ", ".join(filter(None, [kind, f"kept {part.ttl}" if part.ttl else ""]))
 
 
+def markdown(text: str) -> str:
+    """What a model says, as HTML."""
+    return markdown_html(visible(text))
+
+
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "cache_facts": cache_facts,
     "changed": changed,
     "clip": clip,
     "json_text": json_text,
+    "markdown": markdown,
     "media_facts": media_facts,
     "moment": moment,
     "one_line": one_line,

@@ -36,7 +36,7 @@ def session_html(sessions: SessionReader, session_id: str) -> str:
     Raises:
         SessionException: There is no such session.
         SessionDataError: A stored row can't be read.
-        ModuleNotFoundError: jinja2 is missing; the error names the extra that brings it.
+        ModuleNotFoundError: jinja2 or markdown-it-py is missing; the error names the extra that brings it.
     """
     return "".join(_pieces(sessions, session_id))
 
@@ -54,7 +54,7 @@ def write_session_html(sessions: SessionReader, session_id: str, file: _Writable
     Raises:
         SessionException: There is no such session.
         SessionDataError: A stored row can't be read.
-        ModuleNotFoundError: jinja2 is missing; the error names the extra that brings it.
+        ModuleNotFoundError: jinja2 or markdown-it-py is missing; the error names the extra that brings it.
     """
     for piece in _pieces(sessions, session_id):
         file.write(piece)
@@ -82,15 +82,16 @@ def page_environment(load: Callable[[str], str | None] | None = None) -> Environ
         load: Finds templates of one's own, given their names; None where there is none, and for the viewer's own.
 
     Raises:
-        ModuleNotFoundError: jinja2 is missing; the error names the extra that brings it.
+        ModuleNotFoundError: jinja2 or markdown-it-py is missing; the error names the extra that brings it.
     """
     try:
         import jinja2  # noqa: F401  # pyright: ignore[reportUnusedImport]
+        import markdown_it  # noqa: F401  # pyright: ignore[reportUnusedImport]
     except ModuleNotFoundError as error:
-        if error.name != "jinja2":
+        if error.name not in ("jinja2", "markdown_it"):
             raise
         raise ModuleNotFoundError(
-            "the page needs jinja2; install the extra: pip install 'strands-persql[cli]'", name="jinja2"
+            f"the page needs {error.name}; install the extra: pip install 'strands-persql[cli]'", name=error.name
         ) from error
     return _environment(load)
 

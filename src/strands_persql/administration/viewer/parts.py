@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._conversation import LARGEST_IMAGE, shown
+from ._markdown import tokens
 from ._page import page_environment, page_style
 from ._session import multi_agent, window_in_words
 from ._text import Shown, count, moment, visible
@@ -16,6 +17,7 @@ __all__ = [
     "page_environment",
     "page_style",
     "shown",
+    "tokens",
     "visible",
     "window_in_words",
 ]

@@ -1,0 +1,222 @@
+"""What a person sees at a terminal: whole tables in 80 columns, Markdown as such, few retries, the words of options."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import sys
+from itertools import pairwise
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from strands import Agent
+from strands.multiagent import GraphBuilder
+
+from strands_persql import PerSQL, PerSQLHooks, PerSQLSessionManager
+from strands_persql.cli import _app
+from strands_persql.cli._words import in_options
+from strands_persql.client import _retry
+
+from ..agents import scripted
+from ..emulator import Emulator, faults
+from .places import Done, Place, talk
+
+MARKDOWN = """\
+# Trains
+
+Take the **night** train, [here](https://rail.example/x), or <b>walk</b>.
+
+- one
+- two
+
+```python
+if late:
+    run()
+```
+
+| from | to |
+| --- | ---: |
+| Oslo | Rome |
+"""
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def at_terminal(*arguments: str, **environment: str) -> Done:
+    """A command at a terminal of 80 columns, without its colours."""
+    out, err = io.StringIO(), _Terminal()
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PERSQL_")}
+    settings = {**clean, "COLUMNS": "80", "FORCE_COLOR": "1", "TERM": "xterm", **environment}
+    with (
+        mock.patch.dict(os.environ, settings, clear=True),
+        mock.patch.object(sys, "stdout", out),
+        mock.patch.object(sys, "stderr", err),
+    ):
+        code = _app.run(list(arguments))
+    return Done(code, re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue()), err.getvalue())
+
+
+def words(text: str) -> str:
+    """A text with its white space folded."""
+    return " ".join(text.split())
+
+
+def graph(database: object, *order: str) -> None:
+    """Run a Graph whose nodes run in this order, and have their conversations stored as well."""
+    hooks = PerSQLHooks("graph", database)  # type: ignore[arg-type]
+    builder = GraphBuilder()
+    builder.set_execution_timeout(60)
+    for name in order:
+        model = scripted.ScriptedModel([scripted.text(f"{name} is done")])
+        builder.add_node(Agent(model=model, agent_id=name, hooks=[hooks], callback_handler=None), name)
+    for before, after in pairwise(order):
+        builder.add_edge(before, after)
+    builder.set_session_manager(PerSQLSessionManager("graph", database))  # type: ignore[arg-type]
+    builder.build()("go")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    """A local file: a conversation, and a Graph whose nodes run in another order than that of their names."""
+    path = str(tmp_path / "agents.db")
+    with PerSQL(local=path) as client:
+        database = client.database("acme/agents")
+        talk(database, "a-conversation-with-a-long-name-0123456789", agent_id="helper-of-the-users", words=MARKDOWN)
+        graph(database, "writer", "checker", "artist")
+    return path
+
+
+def test_sessions_shows_graphs_whole(file: str) -> None:
+    """Nothing of a table is cut off in 80 columns, headings stay whole words, and Graphs are counted."""
+    done = at_terminal("sessions", "--local", file)
+    lines = done.out.splitlines()
+    assert max(map(len, lines)) <= 80 and "…" not in done.out
+    headings = "SESSION LAST ACTIVE CREATED AGENTS GRAPHS MESSAGES USER TITLE EXPIRES"
+    assert lines[0].split() == headings.split()
+    assert re.search(r"^graph +.* 3 +1 +\d+", done.out, re.MULTILINE)
+    ids = "".join(line[: lines[0].index("LAST")].strip() for line in lines[1:])
+    assert "a-conversation-with-a-long-name-0123456789" in ids
+
+
+def test_usage_is_whole(file: str) -> None:
+    """Ten columns of numbers, in 80."""
+    done = at_terminal("usage", "graph", "--local", file)
+    assert max(map(len, done.out.splitlines())) <= 80 and "…" not in done.out
+    heading = words(" ".join(done.out.splitlines()[:2]))
+    numbers = "MESSAGES MODEL TOKENS TOKENS CACHE CACHE TOOL TOOL MODEL CALLS IN OUT READ WRITE CALLS ERRORS SECONDS"
+    assert sorted(heading.split()) == sorted(["AGENT", *numbers.split()])
+    assert [line.split()[0] for line in done.out.splitlines()[2:]] == ["writer", "checker", "artist", "all"]
+
+
+def test_a_graphs_agents_stand_in_their_order(file: str) -> None:
+    """As they ran, not by their names."""
+    for done in (
+        at_terminal("show", "graph", "--local", file),
+        Place(None, ("--local", file), {}).run("show", "graph"),
+    ):
+        assert done.code == 0, done.err
+        places = [done.out.index(f"agent {name}") for name in ("writer", "checker", "artist")]
+        assert places == sorted(places)
+
+
+def test_markdown_at_a_terminal(file: str) -> None:
+    """A model's Markdown is shown as such, nothing of it is lost, and what is no Markdown stays text."""
+    out = at_terminal("show", "a-conversation-with-a-long-name-0123456789", "--local", file).out
+    assert "**" not in out and "```" not in out and "| --- |" not in out
+    assert "here (https://rail.example/x)" in words(out) and "<b>walk</b>" in out
+    assert "    run()" in out and "• one" in out
+    for word in ("Trains", "night", "Oslo", "Rome"):
+        assert word in out
+    piped = Place(None, ("--local", file), {}).run("show", "a-conversation-with-a-long-name-0123456789")
+    assert MARKDOWN.strip() in piped.out
+
+
+def test_controls_in_markdown(tmp_path: Path) -> None:
+    """No stored text steers the terminal, in a code block's language either."""
+    path = str(tmp_path / "agents.db")
+    with PerSQL(local=path) as client:
+        talk(client.database("a/b"), "s", words="```\x1b]0;x\x07\ncode \x1b[2J\n```\n[a](\x1b[31m)")
+    out = at_terminal("show", "s", "--local", path).out
+    assert "\x1b" not in out and "\x07" not in out
+    assert "\\x1b[2J" in out
+
+
+def test_few_retries_at_a_terminal(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person is told soon; a script goes on trying."""
+    monkeypatch.setattr(_retry, "FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr(_retry, "LONGEST_BACKOFF", 0.001)
+    settings = {"PERSQL_TOKEN": emulator.token(), "PERSQL_API_URL": emulator.url}
+    arguments = ("sessions", "--database", emulator.name)
+    emulator.faults.always(faults.rate_limited())
+    asked = len(emulator.log)
+    assert at_terminal(*arguments, **settings).code == 1
+    first, asked = len(emulator.log) - asked, len(emulator.log)
+    assert Place(None, (), settings).run(*arguments).code == 1
+    assert (first, len(emulator.log) - asked) == (4, 9)
+
+
+def test_a_place_in_the_environment(file: str) -> None:
+    """`PERSQL_LOCAL` is as good as `--local`, which goes before it; with a token beside it, one has to go."""
+    place = Place(None, (), {"PERSQL_LOCAL": file})
+    assert "graph\t" in place.run("sessions").out
+    both = Place(None, (), {"PERSQL_LOCAL": "nowhere.db", "PERSQL_TOKEN": "psql_token", "PERSQL_DATABASE": "a/b"})
+    refused = both.run("sessions")
+    assert refused.code == 2 and "both set" in refused.err
+    assert "graph\t" in both.run("sessions", "--local", file).out
+
+
+API = re.compile(r"\b\w+=|table_prefix|base_url|PerSQL[A-Z]\w+|create_tables|client\.")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("show", "nobody", "--local", "{file}"),
+        ("sessions", "--local", "{tmp}/text.db"),
+        ("sessions", "--local", "{file}", "--table-prefix", "no good"),
+        ("import", "{file}", "--as", "x", "--local", "{tmp}/other.db"),
+        ("sessions", "--database", "a/b"),
+        ("sessions", "--database", "other/b", "PERSQL_TOKEN"),
+        ("sessions", "--database", "a/b", "PERSQL_API_URL=ftp://x"),
+        ("sessions", "--database", "a/b", "PERSQL_API_URL=http://127.0.0.1:9"),
+        ("sessions", "--database", "a/b", "PERSQL_TOKEN=a b"),
+    ],
+    ids=lambda arguments: " ".join(arguments),
+)
+def test_errors_name_options(
+    file: str, tmp_path: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    """What the package calls by Python's names, the command line calls by its own."""
+    monkeypatch.setattr(_retry, "FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr(_retry, "LONGEST_BACKOFF", 0.001)
+    (tmp_path / "text.db").write_text("no database, but a text of more than a hundred characters " * 20)
+    settings = {"PERSQL_API_URL": emulator.url}
+    if "PERSQL_TOKEN" in arguments:
+        settings["PERSQL_TOKEN"] = emulator.token()
+    for each in arguments:
+        if each.startswith("PERSQL_") and "=" in each:
+            settings.setdefault("PERSQL_TOKEN", "psql_token")
+            name, _, value = each.partition("=")
+            settings[name] = value
+    given = [each.format(file=file, tmp=tmp_path) for each in arguments if not each.startswith("PERSQL_")]
+    done = Place(None, (), settings).run(*given)
+    assert done.code in (1, 2) and done.err.count("\n") == 1
+    assert not API.search(done.err), done.err
+
+
+def test_words_of_errors() -> None:
+    """The errors that no command can be led to easily."""
+    told = {
+        "have layout 3, and create_tables=False keeps them from being brought to layout 5. Open one session without "
+        "it, with an admin token.": "have layout 3; layout 5 is needed: strands-persql init, with an admin token.",
+        "timed out, nothing was sent; try again, or raise timeout=": "timed out, nothing was sent; try again",
+        "create it (client.databases.create, or the console)": "create it (in PerSQL's console)",
+        "Import under another name (new_id=…), or delete": "Import under another name (--as), or delete",
+    }
+    for text, words_ in told.items():
+        assert in_options(text) == words_

@@ -1,0 +1,71 @@
+"""The examples of services, each run as a user runs it; skipped where the package that it is about is not installed."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+from .test_examples import run
+
+
+def needed(*modules: str) -> None:
+    """Skip a test where one of these modules is missing."""
+    for module in modules:
+        pytest.importorskip(module, reason=f"{module} is not installed")
+
+
+def test_streaming(tmp_path: Path) -> None:
+    """Over a socket: a reader who leaves, an answer that is finished all the same, one that is stopped."""
+    needed("fastapi", "uvicorn")
+    left, goes_on, finished, stopped = run(tmp_path, "streaming_app").splitlines()
+    assert left.endswith(
+        "stored: ['user: My name is Ada.', 'assistant: Nice to meet you, Ada.', "
+        "'user: and on and on and on and on and on …']"
+    )
+    assert goes_on.endswith("assistant: Your name is Ada.")
+    assert finished.endswith(
+        "finished: ['user: one two three four five six', 'assistant: You said: one two three four five six']"
+    )
+    assert "assistant: Cancelled by user" in stopped
+
+
+def test_flask(tmp_path: Path) -> None:
+    """Requests of the same user at the same time lose nothing."""
+    needed("flask")
+    lines = run(tmp_path, "flask_app").splitlines()
+    assert [line.strip() for line in lines if "Your name is" in line] == [
+        "Your name is Ada. (4 messages)",
+        "Your name is Ada. (6 messages)",
+        "Your name is Grace. (4 messages)",
+        "Your name is Grace. (6 messages)",
+    ]
+
+
+def test_lambda(tmp_path: Path) -> None:
+    """The second call of the handler goes on with the conversation."""
+    assert "Your name is Ada." in run(tmp_path, "lambda_handler")
+
+
+def test_a2a(tmp_path: Path) -> None:
+    """Each context has a session, which another server goes on with."""
+    needed("a2a")
+    from strands.multiagent.a2a import A2AServer
+
+    if "agent_factory" not in inspect.signature(A2AServer).parameters:
+        pytest.skip("this release of Strands serves a single agent alone")
+    assert run(tmp_path, "a2a_app").endswith("ada: what is my name?\n  Your name is Ada.\n")
+
+
+def test_agentcore(tmp_path: Path) -> None:
+    """Each of the runtime's sessions is one of PerSQL's."""
+    needed("bedrock_agentcore")
+    assert run(tmp_path, "agentcore_app").endswith("ada: what is my name?\n  Your name is Ada.\n")
+
+
+def test_agui(tmp_path: Path) -> None:
+    """Each thread has a session, which another app goes on with."""
+    needed("ag_ui_strands")
+    # The adapter closes a stream in another context than it was opened in, and OpenTelemetry logs that.
+    assert run(tmp_path, "agui_app", logs_tracebacks=True).endswith("ada: what is my name?\n  Your name is Ada.\n")
