@@ -345,8 +345,7 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
     def initialize(self, agent: Agent, **kwargs: Any) -> None:
         """Restore an agent, or begin its session; blocks for one request, or none after `open`.
 
-        What earlier agents of this id in this process have yet to store is waited for, too. Where a session with a
-        `retention` was left alone for a third of it, one more request notes that it is in use.
+        What earlier agents of this id in this process have yet to store is waited for, too.
 
         Raises:
             SessionException: Another live agent of this session has the same id.

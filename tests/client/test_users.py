@@ -19,14 +19,14 @@ from strands_persql import (
     PerSQLSessionManager,
     PerSQLSessions,
 )
-from strands_persql.client import LocalDatabase, Users, _local, _users
+from strands_persql.client import LocalDatabase, Users, _users
+from strands_persql.client._local import MAX_OPEN
 from strands_persql.errors import PerSQLError, TransportError
 
 from ..agents.harness import words_of
 from ..agents.scripted import ScriptedModel
 from ..emulator import Emulator, faults
-from ..systems import needs_fork
-from .children import in_child
+from .children import forking, in_child
 
 
 @pytest.fixture
@@ -267,7 +267,7 @@ async def test_a_refused_token_is_asked_for_anew_once(client: PerSQL, emulator: 
         client.users.database("ada").query("SELECT 1")
 
 
-@needs_fork
+@forking
 def test_a_child_goes_on_with_the_token(client: PerSQL, emulator: Emulator) -> None:
     """Also where a thread of its parent was asking for one as it was forked."""
     database = client.users.database("ada")
@@ -316,17 +316,15 @@ def test_each_user_has_a_file(folder: PerSQL, tmp_path: Path) -> None:
     assert (tmp_path / "users" / "users.ada.db").is_file()
 
 
-def test_files_are_bounded(folder: PerSQL, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_bounded(folder: PerSQL) -> None:
     """However many users there are, so many files are open; those used longest ago were closed, and open again."""
-    assert _local.MAX_OPEN == 64
-    monkeypatch.setattr(_local, "MAX_OPEN", 4)
-    databases = [folder.users.database(f"user-{number}") for number in range(10)]
+    databases = [folder.users.database(f"user-{number}") for number in range(MAX_OPEN + 6)]
     for database in databases:
         database.query("CREATE TABLE t (a)")
     stores = [database._store for database in databases if isinstance(database, LocalDatabase)]
-    assert [store.is_open for store in stores] == [False] * 6 + [True] * 4
+    assert [store.is_open for store in stores] == [False] * 6 + [True] * MAX_OPEN
     databases[0].query("INSERT INTO t VALUES (1)")
-    assert sum(store.is_open for store in stores) == 4
+    assert sum(store.is_open for store in stores) == MAX_OPEN == 64
 
 
 def test_one_file_for_all_is_no_place_for_users(tmp_path: Path) -> None:

@@ -14,25 +14,23 @@ write instead of writing over the change.
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from os import PathLike
 from types import EllipsisType
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
 from ..database.retention import Retention
 from ..engine.options import checked_session_id
 from . import arguments, describing, forking
-from .backing_up import back_up
 from .listing import Chosen, list_recent, list_sessions, read_detail
+from .movable import Movable
 from .removing import Removing
-from .results import SessionDetail, SessionPage, SessionSummary, TranscriptMessage, Transfer, Usage
+from .results import SessionDetail, SessionPage, SessionSummary, TranscriptMessage, Usage
 from .transcripts import read_transcript
-from .transfer import Importable, export, import_from, opened
 from .usage import read_usage
 
 
-class PerSQLSessions(Removing):
+class PerSQLSessions(Removing, Movable):
     """The sessions of one database, for the people who run its agents.
 
     Args:
@@ -240,95 +238,3 @@ class PerSQLSessions(Removing):
         to, kept = arguments.cut(to, before)
         session_id, agent_id = checked_session_id(session_id), arguments.text("agent_id", agent_id)
         forking.rewind(self._store, session_id, agent_id, to=to, kept=kept)
-
-    # Bringing in, taking out
-
-    def import_from(
-        self,
-        source: Importable,
-        *,
-        session_id: str | None = None,
-        new_id: str | None = None,
-        agent_ids: Sequence[str] | None = None,
-        multi_agent_ids: Sequence[str] | None = None,
-        progress: Callable[[int, int | None], object] | None = None,
-    ) -> tuple[Transfer, ...]:
-        """Bring sessions in from Strands' other managers or from a file, every document as it is.
-
-        It goes on where an earlier call was cut off, sends nothing twice, and restores to no agent before it is whole.
-        What was written is read back, and compared with the source by its checksum.
-
-        Args:
-            source: The folder of Strands' `FileSessionManager` (its `storage_dir`, or the folder of one session), a
-                `.jsonl` file that `export` wrote or its lines, one of Strands' session managers (files, S3, or over a
-                repository), any `SessionRepository`, or a `PerSQLSessions` of another database.
-            session_id: The session to bring in; None for all that the source has, or the one that a manager is for.
-            new_id: What to call it here; for one session alone.
-            agent_ids: The session's agents, for a repository that has no method `list_agents(session_id)`.
-            multi_agent_ids: Its Graphs and Swarms, for a repository with no `list_multi_agents(session_id)`.
-            progress: Called with the messages done and how many there are; None where nothing tells.
-
-        Returns:
-            What was brought in, session by session.
-
-        Raises:
-            SessionConflictError: Something else is stored under this id, or somebody writes to it. It was not changed.
-            SessionDataError: The source has no such session, or something in it can't be read; names the file or line.
-            PerSQLError: The database refused, or could not be reached; call again.
-            TypeError: An argument is of the wrong type.
-            ValueError: An argument can't be used.
-        """
-        return import_from(
-            self._store,
-            opened(source, agent_ids=agent_ids, multi_agent_ids=multi_agent_ids),
-            session_id=session_id,
-            new_id=new_id,
-            progress=progress,
-        )
-
-    def export(
-        self,
-        session_id: str,
-        target: str | PathLike[str] | TextIO,
-        *,
-        progress: Callable[[int, int | None], object] | None = None,
-    ) -> Transfer:
-        """Take a session out, into a file or folder; nothing in the database is changed.
-
-        What was written is read back, and compared by its checksum, before it is moved to its place. A folder has no
-        room for live windows: Strands' manager restores from it by its own rule, which skips as many messages as the
-        conversation manager counts as removed. A `.jsonl` file keeps them.
-
-        Args:
-            session_id: The session.
-            target: A path that ends in `.jsonl`, an open stream of text, or a folder, which Strands'
-                `FileSessionManager` then reads as its `storage_dir`.
-            progress: Called with the messages done and how many there are.
-
-        Raises:
-            SessionConflictError: An agent wrote to the session meanwhile; call again.
-            SessionDataError: There is no such session, one of its rows can't be read, or the place is taken.
-            PerSQLError: The database refused, or could not be reached; call again.
-            TypeError: `target` is neither a path nor a stream.
-            ValueError: The session's id, or an agent's, can't be a folder's name.
-        """
-        return export(self._store, session_id, target, progress=progress)
-
-    def backup(self, path: str | PathLike[str]) -> None:
-        """Copy the database into a local SQLite file, while agents use it; `PerSQL(local=path)` opens the copy.
-
-        A local database is copied whole, as it is at one moment, by SQLite's online backup. Of any other, all rows of
-        this package's tables are read page by page: sessions, objects and memories. What was written to meanwhile is
-        read again, so that each session is as it was at one moment. The full-text indexes of messages and objects are
-        not copied (see `enable_search`). The file is its owner's alone, and replaces an earlier copy once it is whole.
-
-        Args:
-            path: The file. Its folder is made where it is missing.
-
-        Raises:
-            SessionConflictError: A session was written to each time that it was read; call again.
-            PerSQLError: The database refused, or could not be reached; call again.
-            ValueError: At this path stands something else than a file, or a database that is in use.
-            OSError: The file can't be written.
-        """
-        back_up(self._store, path)

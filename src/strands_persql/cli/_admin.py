@@ -1,4 +1,4 @@
-"""The commands that set up and change: init, fork, rewind, rename, update, index."""
+"""The commands that set up and change: init, fork, rewind, rename, update, index, views."""
 
 import json
 from typing import Annotated, Any, cast
@@ -141,3 +141,16 @@ def search_index(
             f"{place.name}: the full-text index is {'on' if there else 'off'}"
             + ("" if looked_at is None else f"; looked at {many(looked_at, 'message')}"),
         )
+
+
+def views(
+    settings: Settings,
+    action: Annotated[str, typer.Argument(metavar="on|off", help="Create them, or drop them.")] = "on",
+) -> None:
+    """Create or drop two views for SQL of your own: conversation, a row a message, and usage. Takes an admin token."""
+    if action not in ("on", "off"):
+        raise typer.BadParameter(f"{action!r} is none of on, off", param_hint="ACTION")
+    with settings.opened() as place:
+        names = place.sessions.create_views() if action == "on" else place.sessions.drop_views()
+        done = "are there" if action == "on" else "are dropped"
+        settings.output.answer({"views": names, "there": action == "on"}, f"{place.name}: {' and '.join(names)} {done}")

@@ -65,6 +65,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "rename": _admin.rename,
     "update": _admin.update,
     "index": _admin.search_index,
+    "views": _admin.views,
     "backup": _transfers.backup,
     "export": _transfers.export_session,
     "import": _transfers.import_sessions,

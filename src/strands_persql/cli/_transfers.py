@@ -3,12 +3,13 @@
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
 from ..administration.results import Transfer
 from ..administration.sessions import PerSQLSessions
+from ..administration.transfer import FORMATS, Form, Snapshots, is_foreign
 from ..administration.values import many
 from ..client import PerSQL
 from ._options import Problem, SessionArgument, Settings
@@ -25,18 +26,30 @@ def export_session(
         typer.Argument(
             metavar="TARGET",
             help="A file that ends in .jsonl, - for JSONL on stdout, or a folder, which Strands' FileSessionManager "
-            "then reads as its storage_dir.",
+            "then reads as its storage_dir. With --format a file, or -.",
             show_default=False,
         ),
     ],
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="Instead write openai (chat format, JSONL), anthropic (messages, JSONL), markdown, or otel (spans of "
+            "OpenTelemetry in JSON). Nothing is imported again from these.",
+        ),
+    ] = None,
 ) -> None:
     """Take a session out, into a file or folder. What was written is compared by a checksum."""
     out = settings.output
     if target == "-" and out.as_json:
         raise typer.BadParameter("--json and the target - both want stdout", param_hint="TARGET")
+    if form is not None and form not in FORMATS:
+        raise typer.BadParameter(f"{form!r} is none of {', '.join(sorted(FORMATS))}", param_hint="--format")
     with settings.opened() as place:
         with progress(f"exporting {session}") as report:
-            done = place.sessions.export(session, in_utf8(sys.stdout) if target == "-" else target, progress=report)
+            to = in_utf8(sys.stdout) if target == "-" else target
+            done = place.sessions.export(session, to, form=cast("Form | None", form), progress=report)
         if out.as_json:
             out.json(done)
         elif target == "-":
@@ -61,8 +74,9 @@ def import_sessions(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="A folder of Strands' FileSessionManager, a .jsonl file of `export` (- for stdin), a SQLite file of "
-            "strands-persql, or s3://BUCKET/PREFIX of Strands' S3SessionManager with --session.",
+            help="A folder of Strands' FileSessionManager or of its snapshots, a .jsonl file of `export` (- for "
+            "stdin), a SQLite file of strands-persql, openai-agents, LangGraph, Google's ADK or agno, or "
+            "s3://BUCKET/PREFIX of Strands' S3SessionManager with --session.",
             show_default=False,
         ),
     ],
@@ -100,9 +114,14 @@ def _source(source: str, session: str | None, stack: ExitStack) -> Any:
     path = Path(source)
     if not path.exists():
         raise Problem(f"{source} does not exist; name a folder or file to import")
+    if (path / "session").is_dir():
+        from strands.storage import LocalFileStorage
+
+        return Snapshots(LocalFileStorage(str(path)), history=True)
     if path.is_file():
         with path.open("rb") as file:
-            if file.read(len(_SQLITE)) == _SQLITE:
+            is_sqlite = file.read(len(_SQLITE)) == _SQLITE
+            if is_sqlite and not is_foreign(path):
                 client = stack.enter_context(PerSQL(local=source))
                 return PerSQLSessions(client.database("local/agents"), create_tables=False)
     return source

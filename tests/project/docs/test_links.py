@@ -21,6 +21,7 @@ from .pages import (
 )
 
 SITES = {
+    "datasette.io",
     "docs.persql.com",
     "github.com",
     "keepachangelog.com",

@@ -16,7 +16,7 @@ import strands_persql.testing
 from strands_persql import PerSQL, errors
 from strands_persql.administration import records
 from strands_persql.client import _bounds, _pool, _retry
-from strands_persql.database.tables import MemoryTables, ObjectTables, Tables
+from strands_persql.database.tables import MemoryTables, ObjectTables, Tables, Views
 from strands_persql.engine.mirror import MAX_PENDING
 from strands_persql.engine.threads import INTERRUPTED_SECONDS, MAX_WORKERS
 
@@ -101,7 +101,7 @@ def test_figures() -> None:
 
 
 def test_tables_exist() -> None:
-    """Each table that the pages and the README name is one that the package creates."""
+    """Each table or view that the pages and the README name is one that the package creates."""
     layouts = (Tables(), ObjectTables(), MemoryTables())
     created = {
         name
@@ -109,6 +109,7 @@ def test_tables_exist() -> None:
         for statement in layout.lay_out()
         for name in re.findall(r"CREATE (?:VIRTUAL )?TABLE IF NOT EXISTS (\w+)", statement["sql"])
     }
+    created |= set(Views("strands_").names)
     for page in [*PAGES, ROOT / "README.md"]:
         named = set(re.findall(r"`(strands_[a-z]+(?:_[a-z]+)*)`", page.read_text("utf-8"))) - {"strands_persql"}
         assert named <= created, page.name
@@ -119,7 +120,9 @@ def test_methods_of_the_administration_are_shown() -> None:
     sessions = getattr(strands_persql, "PerSQLSessions", None)
     if sessions is None:
         pytest.skip("not public yet")
-    text = "".join((DOCS / name).read_text("utf-8") for name in ("administration.md", "privacy.md", "moving.md"))
+    text = "".join(
+        (DOCS / name).read_text("utf-8") for name in ("administration.md", "privacy.md", "moving.md", "data.md")
+    )
     methods = {name for name in vars(sessions) if not name.startswith("_")}
     assert {name for name in methods if f".{name}(" not in text and f"`{name}(" not in text} == set()
 

@@ -18,6 +18,7 @@ from strands_persql.testing import stored_rows
 from ...agents.features import needs
 from ...processes import python
 
+EVALS = importlib.util.find_spec("strands_evals") is not None
 SNAPSHOTS = importlib.util.find_spec("strands.session.snapshot_session_manager") is not None
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 
@@ -172,3 +173,12 @@ def test_fastapi_app_served(tmp_path: Path) -> None:
                 with contextlib.suppress(ValueError):
                     server.communicate(timeout=60)
     assert len(conversations(file)["default"]) == 4
+
+
+@needs(EVALS, "strands-evals beside it")
+def test_score_last_week(tmp_path: Path) -> None:
+    """Every stored prompt is scored by the judge, and no agent is run for it."""
+    printed = run(tmp_path, "score_last_week", "--file", str(tmp_path / "agents.db"))
+    assert "0.5  bob/default/0  'hello': It repeats the prompt." in printed
+    assert "0.88 of 1 for 4 prompts in 2 sessions" in printed
+    assert {name: len(said) for name, said in conversations(tmp_path / "agents.db").items()} == {"default": 8}

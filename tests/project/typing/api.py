@@ -44,9 +44,11 @@ from strands_persql import (
     TransportError,
     session_manager,
 )
+from strands_persql.administration.evaluation import Evaluation
 from strands_persql.administration.owned import ChangedError
 from strands_persql.administration.records import ConversationPage, MediaPart, ToolCallPart
 from strands_persql.administration.results import Deletion, SearchResult, SessionPage, SessionSummary
+from strands_persql.administration.transfer import AgentCoreMemory, Snapshots
 from strands_persql.administration.users import UserSessions, VersionedDetail
 from strands_persql.client import ProvisionedUser
 from strands_persql.testing import VOLATILE, OfflineModel, stored_rows
@@ -382,6 +384,12 @@ def every_administration(sessions: PerSQLSessions) -> None:
     """What people do with stored sessions."""
     since = datetime(2025, 1, 1, tzinfo=timezone.utc)
     sessions.backup("copy.db")
+    views: tuple[str, ...] = (*sessions.create_views(), *sessions.drop_views())
+    evaluation: Evaluation = sessions.evaluation("user-42", agent_id="a", since=since, until=since, expected=True)
+    sessions.import_from(AgentCoreMemory(object(), memory_id="m", actor_id="ada"))
+    sessions.export("user-42", Snapshots(object(), history=True))
+    sessions.export("user-42", "user-42.md", form="markdown", progress=print)
+    print(views, evaluation.cases, evaluation.trajectories, evaluation.replay(evaluation.cases[0])["output"])
     after: str | None = sessions.list(since=since, until="2025-02-01", after="user-41").after
     listed = sessions.list(user="ada", tag="work", order="recent", limit=20).sessions
     lines: list[tuple[str, str, str | None]] = [(each.title, each.preview, each.user) for each in listed]

@@ -1,4 +1,4 @@
-"""Import of sessions from Strands' other managers, files and databases, and export to files.
+"""Import of sessions from Strands' other managers, files, databases and other libraries; export to files and storages.
 
 Both read a session as a stream, in one order: its own document; its agents by id, each with its messages by position;
 its Graphs and Swarms by id. So the same session has the same checksum in every form.
@@ -6,8 +6,23 @@ its Graphs and Swarms by id. So the same session has the same checksum in every 
 
 from __future__ import annotations
 
-from ._export import export, export_lines
+from ._export import Exportable, export, export_lines
 from ._import import import_from
+from ._snapshot_storage import Snapshots
 from ._sources import Importable, opened
+from .foreign import AgentCoreMemory, is_foreign
+from .formats import FORMATS, Form
 
-__all__ = ["Importable", "export", "export_lines", "import_from", "opened"]
+__all__ = [
+    "FORMATS",
+    "AgentCoreMemory",
+    "Exportable",
+    "Form",
+    "Importable",
+    "Snapshots",
+    "export",
+    "export_lines",
+    "import_from",
+    "is_foreign",
+    "opened",
+]

@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, TypeAlias, cast
+
+from strands.session import SessionManager
 
 from ...engine.options import checked_session_id
 from ...errors import SessionDataError, named
@@ -15,18 +17,26 @@ from ._folders import FolderTarget
 from ._items import Checksum, Item, MessageItem, Progress, Target
 from ._jsonl import LinesTarget, PathTarget, lines_of
 from ._progress import Reporter
+from ._snapshot_storage import Snapshots, Storage, is_manager, is_storage
+from ._snapshot_target import SnapshotTarget
 from ._tables import Connection, StoredSource
+from ._texts import TextTarget
+from .formats import FORMATS, Form
 
 if TYPE_CHECKING:
     from ...database.connector import Connector
     from ...database.tables import Tables
 
+Exportable: TypeAlias = "str | os.PathLike[str] | TextIO | SessionManager | Storage | Snapshots"
+"""A file or folder, an open stream of text, or a storage of snapshots, or a `SnapshotSessionManager` that has one."""
+
 
 def export(
     store: Connector[Tables],
     session_id: str,
-    target: str | os.PathLike[str] | TextIO,
+    target: Exportable,
     *,
+    form: Form | None = None,
     progress: Progress | None = None,
 ) -> Transfer:
     """Export a session, a few megabytes at a time. See `PerSQLSessions.export`.
@@ -37,7 +47,7 @@ def export(
     checked_session_id(session_id)
     connection = Connection(store)
     source = StoredSource(connection)
-    out = _target(target, session_id)
+    out = _target(target, session_id, form)
     total = source.count([session_id]) if out.counts or progress is not None else None
     while True:
         checksum, reporter = Checksum(), Reporter(progress, total)
@@ -73,13 +83,24 @@ def export_lines(store: Connector[Tables], session_id: str) -> Iterator[str]:
     yield from lines_of(source.items(session_id), session_id, source.count([session_id]), Checksum())
 
 
-def _target(target: str | os.PathLike[str] | TextIO, session_id: str) -> Target:
-    if isinstance(target, (str, os.PathLike)):
-        path = Path(target)
-        return PathTarget(path, session_id) if path.suffix == ".jsonl" else FolderTarget(path, session_id)
-    if not callable(getattr(target, "write", None)):
-        raise TypeError(f"target must be a path or an open stream of text, not {type(target).__name__}")
-    return LinesTarget(target, session_id)
+def _target(target: Exportable, session_id: str, form: Form | None) -> Target:
+    is_path = isinstance(target, (str, os.PathLike))
+    if form is not None and form not in FORMATS:
+        raise ValueError(f"form must be one of {', '.join(sorted(FORMATS))}, or None; got {named(form)}")
+    if isinstance(target, Snapshots) or is_manager(target) or is_storage(target):
+        if form is not None:
+            raise ValueError("form is for a file or a stream: a storage holds snapshots.")
+        return SnapshotTarget(target if isinstance(target, Snapshots) else Snapshots(target), session_id)
+    if not is_path and not callable(getattr(target, "write", None)):
+        raise TypeError(
+            f"target must be a path, an open stream of text, or a storage of snapshots, not {type(target).__name__}"
+        )
+    if form is not None:
+        return TextTarget(Path(cast("str", target)) if is_path else cast("TextIO", target), FORMATS[form])
+    if not is_path:
+        return LinesTarget(cast("TextIO", target), session_id)
+    path = Path(cast("str", target))
+    return PathTarget(path, session_id) if path.suffix == ".jsonl" else FolderTarget(path, session_id)
 
 
 def _noted(items: Iterable[Item], checksum: Checksum, reporter: Reporter) -> Iterator[Item]:

@@ -263,6 +263,15 @@ def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
+_BREAKS = str.maketrans({"\u0085": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"})
+"""Characters that JSON allows in a line, and at which `str.splitlines` ends it."""
+
+
+def one_line(text: str) -> str:
+    """JSON that everybody takes for one line."""
+    return text if text.isascii() else text.translate(_BREAKS)
+
+
 def malformed(where: str, why: str) -> SessionDataError:
     """The error for a source that can't be read.
 

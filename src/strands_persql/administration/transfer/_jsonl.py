@@ -46,12 +46,10 @@ from ._items import (
     decoded_object,
     malformed,
     message_item,
+    one_line,
 )
 
 FORMAT, VERSION = "strands-persql", 1
-
-_BREAKS = str.maketrans({"\u0085": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"})
-"""Characters that JSON allows in a line, and at which `str.splitlines` ends it."""
 
 
 def _objects(lines: Iterable[object], name: str) -> Iterator[tuple[str, Document]]:
@@ -249,8 +247,7 @@ def lines_of(items: Iterable[Item], session_id: str, total: int | None, written:
 
 
 def _line(value: Document) -> str:
-    text = encode(value, what="a line")
-    return (text if text.isascii() else text.translate(_BREAKS)) + "\n"
+    return one_line(encode(value, what="a line")) + "\n"
 
 
 class LinesTarget(Target):

@@ -19,11 +19,17 @@ from ._items import Source
 from ._jsonl import JsonlSource
 from ._repositories import RepositorySource
 from ._s3 import Bucket
+from ._snapshot_storage import Snapshots, Storage, is_manager, is_storage
+from ._snapshots import SnapshotSource
 from ._tables import Connection, StoredSource
+from .foreign import AgentCoreMemory, SqliteSource, is_sqlite
 
-Importable: TypeAlias = "str | os.PathLike[str] | SessionManager | SessionRepository | Iterable[str]"
-"""A folder of `FileSessionManager`'s, a `.jsonl` file or its lines, one of Strands' managers, any repository, or one of
-this package's objects over another database."""
+_Elsewhere: TypeAlias = "Storage | Snapshots | AgentCoreMemory"
+
+Importable: TypeAlias = "str | os.PathLike[str] | SessionManager | SessionRepository | _Elsewhere | Iterable[str]"
+"""A folder of `FileSessionManager`'s, a `.jsonl` file or its lines, the SQLite file of another library, one of Strands'
+managers, any repository, a storage of snapshots, AgentCore Memory, or one of this package's objects over another
+database."""
 
 
 class Opened(NamedTuple):
@@ -53,7 +59,8 @@ def opened(
         ValueError: Agents are named that the source lists itself.
         SessionDataError: There is no such folder or file.
     """
-    session_id = getattr(source, "session_id", None) if isinstance(source, SessionManager) else None
+    is_for_one = isinstance(source, (SessionManager, Snapshots))
+    session_id = getattr(cast("Any", source), "session_id", None) if is_for_one else None
     while isinstance(source, RepositorySessionManager) and not isinstance(source, SessionRepository):
         source = source.session_repository
     listing = _listing(source)
@@ -67,8 +74,10 @@ def opened(
                 "stores them."
             )
         raise TypeError(
-            "source must be the folder of a FileSessionManager, the path of a .jsonl file or its lines, one of "
-            f"Strands' session managers, or a SessionRepository; got {type(source).__name__}"
+            "source must be the folder of a FileSessionManager, the path of a .jsonl file or its lines, the SQLite "
+            "file of another library, one of Strands' session managers, a SessionRepository, or a storage of "
+            "snapshots; got "
+            f"{type(source).__name__}"
         )
     if agent_ids is not None or multi_agent_ids is not None:
         raise ValueError("agent_ids and multi_agent_ids are for a SessionRepository that can't list its own.")
@@ -79,6 +88,10 @@ def _listing(source: Any) -> Source | None:
     """The source, if it is one that lists its sessions."""
     if isinstance(source, FileSessionManager):
         return folder_source(source.storage_dir)
+    if isinstance(source, AgentCoreMemory):
+        return source.source
+    if isinstance(source, Snapshots) or is_manager(source) or is_storage(source):
+        return SnapshotSource(source if isinstance(source, Snapshots) else Snapshots(source))
     store = getattr(source, "_connector", None) or getattr(source, "_store", None)
     if isinstance(store, Connector):  # this package's repository, manager or administration, over another database
         return StoredSource(Connection(cast("Connector[Tables]", store)))
@@ -91,6 +104,8 @@ def _listing(source: Any) -> Source | None:
             raise SessionDataError(
                 f"{named(brief(path, 300))} is a database that this process has open. Pass PerSQLSessions(…) of it."
             )
+        if path.is_file() and is_sqlite(path):
+            return SqliteSource(path)
         is_lines = path.suffix == ".jsonl" and not path.is_dir()
         return JsonlSource(path) if is_lines or path.is_file() else folder_source(path)
     if isinstance(source, Iterable) and not isinstance(source, (bytes, bytearray, SessionRepository)):

@@ -31,6 +31,7 @@ from ._checked import CheckedAgent, CheckedMessage, CheckedMultiAgent, CheckedPa
 from ._copying import Copying, Cut
 from ._deleting import Deleting
 from ._doctor import DoctorTables
+from ._foreign import ForeignTables
 from ._fts import IndexedTables, lacks_secure_deletion, without_deleted_words
 from ._history import History, HistoryPage, Neighbour
 from ._layout import STEPS, first_revision, revision_step
@@ -47,6 +48,7 @@ from ._session_objects import SessionObjects, agent_prefix, session_prefix
 from ._tables import Tables
 from ._texts import PageEnd, Texts, find_indexes
 from ._transfer import Kind, PagedMessage, SessionHead, StoredState, TransferTables
+from ._views import Views
 
 __all__ = [
     "CHUNKS_AT_ONCE",
@@ -65,6 +67,7 @@ __all__ = [
     "DoctorTables",
     "Document",
     "Encoded",
+    "ForeignTables",
     "Found",
     "FoundMemory",
     "FoundMessage",
@@ -99,6 +102,7 @@ __all__ = [
     "Tables",
     "Texts",
     "TransferTables",
+    "Views",
     "Within",
     "after_prefix",
     "agent_prefix",

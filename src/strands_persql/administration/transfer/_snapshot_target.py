@@ -1,0 +1,88 @@
+"""A storage of Strands' `SnapshotSessionManager` to write to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from ...database.encoding import mapping
+from ...database.live_window import LiveWindow, Range
+from ...errors import SessionDataError, named
+from ._items import Checksum, Document, Item, MessageItem, ObjectItem, StateItem, Target
+from ._snapshot_storage import LATEST, STASH, Snapshots
+
+
+class SnapshotTarget(Target):
+    """Such a storage: each agent's newest snapshot is written, with the history that its model sees.
+
+    Args:
+        snapshots: The storage.
+        session_id: The session.
+    """
+
+    counts = False
+
+    def __init__(self, snapshots: Snapshots, session_id: str) -> None:
+        self._place = snapshots.place
+        self._session_id = session_id
+        self._ready: dict[str, bytes] = {}
+        found = self._place.keys(f"{self._place.sessions}{session_id}/")
+        if found or "/" in session_id or "\\" in session_id:
+            why = "holds this session already" if found else "takes no path separators in ids"
+            raise SessionDataError(
+                f"The storage {why}: {named(session_id)}. Nothing was changed. Export to another storage, or under "
+                "another name (rename the session, or fork it)."
+            )
+
+    def write(self, items: Iterator[Item], total: int | None) -> tuple[str, int]:
+        checksum = Checksum()
+        state: StateItem | None = None
+        messages: dict[int, Document] = {}
+        for item in items:
+            checksum.add(item)
+            if isinstance(item, MessageItem):
+                seen = item.data if item.live is None else item.live
+                messages[item.message_id] = mapping(seen.get("redact_message") or seen.get("message"))
+                continue
+            self._add(state, messages)
+            state, messages = item if isinstance(item, StateItem) else None, {}
+            if isinstance(item, ObjectItem) and self._place.stash is not None and item.key.startswith(STASH):
+                self._ready[item.key.replace("{session}", self._session_id, 1)] = item.value
+        self._add(state, messages)
+        return checksum.hexdigest(), checksum.messages
+
+    def finish(self) -> None:
+        for key, data in self._ready.items():
+            self._place.write(key, data)
+
+    def discard(self) -> None:
+        self._ready = {}
+
+    def _add(self, state: StateItem | None, messages: dict[int, Document]) -> None:
+        if state is None:
+            return
+        scope, data = "multiAgent", dict[str, Any](orchestrator_id=state.owner, state=state.data)
+        if state.kind == "agent":
+            document = state.data
+            window = (state.window or LiveWindow.by_rule(document)).closed(max(messages, default=-1))
+            history = [
+                message
+                for item in window.items
+                for message in (_between(messages, item) if isinstance(item, Range) else [item])
+            ]
+            named_fields = {name: document.get(name, {}) for name in ("state", "conversation_manager_state")}
+            scope, data = "agent", {"messages": history, **named_fields, **mapping(document.get("_internal_state"))}
+        snapshot = {
+            "scope": scope,
+            "schema_version": "1.0",
+            "created_at": str(state.data.get("updated_at") or state.updated_at or ""),
+            "data": data,
+            "app_data": {},
+        }
+        key = f"{self._place.sessions}{self._session_id}/scopes/{scope}/{state.owner}/snapshots/{LATEST}"
+        self._ready[key] = json.dumps(snapshot, ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def _between(messages: dict[int, Document], places: Range) -> list[Document]:
+    return [messages[at] for at in range(places.low, (places.high or 0) + 1) if at in messages]

@@ -1,0 +1,182 @@
+"""Sessions of Amazon Bedrock AgentCore Memory: the events of an actor, over boto3's client `bedrock-agentcore`.
+
+Source: the operations ListSessions and ListEvents of the service, and bedrock-agentcore 1,
+`bedrock_agentcore/memory/integrations/strands/bedrock_converter.py`, for events that Strands' agents have written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, cast
+
+from ....database.encoding import is_message, mapping
+from ....errors import SessionDataError, named
+from .._items import Document, Item, Source, SourceSession
+from ._blocks import text_block
+from ._pieces import AGENT_ID, Conversation, ForeignSession, Piece, time_of_text
+
+LIBRARY = "agentcore-memory"
+
+PAGE = 100
+"""Events that are asked for at a time: as many as the service answers."""
+
+_MAIN = "main"
+
+
+@dataclass(frozen=True)
+class AgentCoreMemory:
+    """An actor's events in AgentCore Memory, as a source of sessions.
+
+    Sessions of Strands' own `AgentCoreMemorySessionManager` are better imported from that manager, which has their
+    agents' state too.
+
+    Args:
+        client: boto3's client for `bedrock-agentcore`, or a `MemoryClient` of the SDK, which has one.
+        memory_id: The memory.
+        actor_id: The actor.
+
+    Raises:
+        TypeError: The client has no `list_events`.
+    """
+
+    client: Any
+    memory_id: str
+    actor_id: str
+
+    def __post_init__(self) -> None:
+        inner = getattr(self.client, "gmdp_client", self.client)
+        if not callable(getattr(inner, "list_events", None)):
+            raise TypeError("client must be boto3's client for bedrock-agentcore: boto3.client('bedrock-agentcore')")
+        object.__setattr__(self, "client", inner)
+
+    @property
+    def source(self) -> AgentCoreSource:
+        """The sessions."""
+        return AgentCoreSource(self)
+
+
+class AgentCoreSource(Source):
+    """The sessions of an actor.
+
+    Args:
+        memory: The actor's events.
+    """
+
+    def __init__(self, memory: AgentCoreMemory) -> None:
+        self._client = memory.client
+        self._actor = {"memoryId": memory.memory_id, "actorId": memory.actor_id}
+
+    def session_ids(self) -> list[str]:
+        pages = self._pages("list_sessions", "sessionSummaries")
+        return sorted({str(each["sessionId"]) for each in pages})
+
+    def count(self, session_ids: Iterable[str]) -> int | None:
+        return None
+
+    def sessions(self, session_id: str | None) -> Iterator[SourceSession]:
+        for each in self.session_ids() if session_id is None else [session_id]:
+            yield SourceSession(each, self._items(each))
+
+    def _items(self, session_id: str) -> Iterator[Item]:
+        # The service answers the newest first. Of those of one second the order that it gives is all there is.
+        events = list(self._pages("list_events", "events", sessionId=session_id, includePayloads=True))[::-1]
+        actor = self._actor["actorId"]
+        if not events:
+            raise SessionDataError(f"Actor {named(actor)} has no events of session {named(session_id)} to import.")
+        where = f"session {named(session_id)} of actor {named(actor)}"
+        rest = {"memory_id": self._actor["memoryId"]}
+        session = ForeignSession(LIBRARY, session_id, _time(events[0]), _time(events[-1]), user=actor, rest=rest)
+        branches: dict[str, list[Mapping[str, Any]]] = {}
+        for event in events:
+            branches.setdefault(_branch(event), []).append(event)
+        conversations = {
+            AGENT_ID if name == _MAIN else name.replace("/", "-"): _whole(found, branches.get(_MAIN, []), name)
+            for name, found in branches.items()
+        }
+        return session.items(
+            [Conversation(_pieces(found), name) for name, found in sorted(conversations.items())], where
+        )
+
+    def _pages(self, operation: str, name: str, **options: Any) -> Iterator[Mapping[str, Any]]:
+        token: str | None = None
+        while True:
+            following = {} if token is None else {"nextToken": token}
+            page = getattr(self._client, operation)(**self._actor, maxResults=PAGE, **options, **following)
+            yield from page.get(name, ())
+            token = page.get("nextToken")
+            if token is None:
+                return
+
+
+def _branch(event: Mapping[str, Any]) -> str:
+    return str(mapping(event.get("branch")).get("name") or _MAIN)
+
+
+def _whole(events: list[Mapping[str, Any]], main: list[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
+    """A branch's events, after those of the main one up to where it begins."""
+    root = mapping(events[0].get("branch")).get("rootEventId")
+    if name == _MAIN or root is None:
+        return events
+    ids = [event.get("eventId") for event in main]
+    return [*main[: ids.index(root) + 1 if root in ids else 0], *events]
+
+
+def _time(event: Mapping[str, Any]) -> str:
+    at = event.get("eventTimestamp")
+    if isinstance(at, datetime):
+        return at.astimezone(timezone.utc).isoformat()
+    return time_of_text(at)
+
+
+def _pieces(events: Iterable[Mapping[str, Any]]) -> Iterator[Piece]:
+    for event in events:
+        at = _time(event)
+        about = {"eventId": event.get("eventId"), **({"metadata": event["metadata"]} if event.get("metadata") else {})}
+        for payload in cast("list[Any]", event.get("payload") or []):
+            piece = _piece(mapping(payload), at, about)
+            about = {}
+            yield piece
+
+
+def _piece(payload: Document, at: str, about: Document) -> Piece:
+    said = mapping(payload.get("conversational"))
+    text = mapping(said.get("content")).get("text")
+    message = _strands_message(text) or _strands_message(payload.get("blob"))
+    if message is not None:
+        return _of_strands(message, at, about)
+    if not said:
+        return Piece("prompt", [], at, {**about, **payload})
+    role = str(said.get("role", ""))
+    if role == "ASSISTANT":
+        return Piece("answer", text_block(text), at, about)
+    return Piece("prompt", text_block(text), at, about if role == "USER" else {**about, "role": role})
+
+
+def _strands_message(text: object) -> Document | None:
+    """A message of Strands', where an event holds one as the SDK's session manager writes it."""
+    value: Any = text
+    for _ in range(2):  # a long one stands in a list, whose first item is text again
+        try:
+            value = json.loads(value) if isinstance(value, str) else value
+        except (ValueError, RecursionError):
+            return None
+        if mapping(value).get("_type") == "message":
+            value = mapping(value).get("data")
+        if isinstance(value, list):
+            value = next(iter(cast("list[Any]", value)), None)
+    record = mapping(value)
+    message = record.get("redact_message") or record.get("message")
+    return message if is_message(message) else None
+
+
+def _of_strands(message: Document, at: str, about: Document) -> Piece:
+    blocks = cast("list[Document]", message["content"])
+    metadata = mapping(message.get("metadata"))
+    rest = {**about, **{name: value for name, value in metadata.items() if name != "usage"}}
+    if message["role"] == "assistant":
+        return Piece("answer", blocks, at, rest, mapping(metadata.get("usage")))
+    is_result = any("toolResult" in block for block in blocks)
+    return Piece("results" if is_result else "prompt", blocks, at, rest)

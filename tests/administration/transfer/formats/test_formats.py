@@ -1,0 +1,251 @@
+"""What is exported for other programs: valid by their own types, with redactions in place, and nothing left behind."""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import io
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+from strands import Agent, tool
+
+from strands_persql import PerSQL, PerSQLSessionManager, PerSQLSessions, SessionDataError
+from strands_persql.administration.transfer import FORMATS
+from strands_persql.client import Database
+
+from ....agents.scripted import ScriptedModel, redact_user, tools, use
+
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+SECRET = "my number is 4711"
+
+
+@tool
+def add(a: int, b: int) -> str:
+    """Add two numbers."""
+    return str(a + b)
+
+
+@tool
+def fail() -> str:
+    """Fail."""
+    raise ValueError("no luck")
+
+
+def agent_of(database: Database, agent_id: str, *script: Any) -> Agent:
+    """An agent of the session."""
+    return Agent(
+        agent_id=agent_id,
+        model=ScriptedModel(list(script)),
+        tools=[add, fail],
+        session_manager=PerSQLSessionManager("s", database, user="ada"),
+        callback_handler=None,
+    )
+
+
+@pytest.fixture(scope="module")
+def sessions() -> Iterator[PerSQLSessions]:
+    """A session of two agents, with tools, an error, pictures, documents, and a redaction."""
+    with PerSQL(local=":memory:") as client:
+        database = client.database("test/formats")
+        agent = agent_of(
+            database,
+            "a",
+            tools(use("add", {"a": 1, "b": 2}), use("fail", {})),
+            "Drei 橋 ```` \u2028 done",
+            redact_user("[removed]"),
+            "A pixel, and a page.",
+        )
+        agent("1 + 2?")
+        agent(SECRET)
+        prompt: Any = [
+            {"text": "# What\n> is it?"},
+            {"image": {"format": "png", "source": {"bytes": PIXEL}}},
+            {"document": {"format": "pdf", "name": "page", "source": {"bytes": b"%PDF-1.4"}}},
+            {"document": {"format": "txt", "name": "notes", "source": {"bytes": "Zürich".encode()}}},
+            {"video": {"format": "mp4", "source": {"bytes": b"1234"}}},
+        ]
+        agent(prompt)
+        agent_of(database, "b", "I am b.")("Who are you?")
+        sessions = PerSQLSessions(database)
+        sessions.update("s", title="Sums *and* pictures", tags=["x"])
+        yield sessions
+
+
+def exported(sessions: PerSQLSessions, form: Any) -> str:
+    """The text of an export."""
+    stream = io.StringIO()
+    done = sessions.export("s", stream, form=form)
+    assert (done.agents, done.messages, done.written) == (2, 10, 10)
+    return stream.getvalue()
+
+
+def lines(sessions: PerSQLSessions, form: Any) -> list[Any]:
+    """The lines of an export."""
+    return [json.loads(line) for line in exported(sessions, form).splitlines()]
+
+
+@pytest.mark.parametrize("form", sorted(FORMATS))
+def test_redacted_content_stays_redacted(sessions: PerSQLSessions, form: str) -> None:
+    """What a guardrail took out is in no export; what it put there is."""
+    text = exported(sessions, form)
+    assert SECRET not in text
+    assert "4711" not in text
+    assert "removed" in text
+
+
+@pytest.mark.parametrize("form", sorted(FORMATS))
+def test_files_are_private_and_replace_nothing(sessions: PerSQLSessions, form: Any, tmp_path: Path) -> None:
+    """A file holds what a stream does, is its owner's alone, and is not written over."""
+    path = tmp_path / "new" / "session.txt"
+    done = sessions.export("s", path, form=form)
+    assert path.read_text("utf-8") == exported(sessions, form)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert done.checksum == sessions.export("s", tmp_path / "whole.jsonl").checksum
+    with pytest.raises(SessionDataError, match="exists already"):
+        sessions.export("s", path, form=form)
+    with pytest.raises(SessionDataError, match="does not exist"):
+        sessions.export("nobody", tmp_path / "nobody.txt", form=form)
+    assert sorted(each.name for each in tmp_path.rglob("*")) == ["new", "session.txt", "whole.jsonl"]
+
+
+def test_forms_are_checked(sessions: PerSQLSessions, tmp_path: Path) -> None:
+    """A form that there is not is told, with those that there are."""
+    wrong: Any = "xml"
+    with pytest.raises(ValueError, match="form must be one of anthropic, markdown, openai, otel"):
+        sessions.export("s", tmp_path / "s.xml", form=wrong)
+
+
+def test_openai(sessions: PerSQLSessions) -> None:
+    """A line for each agent, in OpenAI's roles; media where the format has a place, else their names."""
+    first, second = lines(sessions, "openai")
+    assert second == {
+        "messages": [{"role": "user", "content": "Who are you?"}, {"role": "assistant", "content": "I am b."}]
+    }
+    messages = first["messages"]
+    assert [each["role"] for each in messages] == [
+        "user", "assistant", "tool", "tool", "assistant", "user", "assistant", "user", "assistant",
+    ]  # fmt: skip
+    calls = messages[1]["tool_calls"]
+    assert messages[1]["content"] is None
+    assert [(each["function"]["name"], json.loads(each["function"]["arguments"])) for each in calls] == [
+        ("add", {"a": 1, "b": 2}),
+        ("fail", {}),
+    ]
+    assert [each["tool_call_id"] for each in messages[2:4]] == [each["id"] for each in calls]
+    assert messages[2]["content"] == "3"
+    assert "no luck" in messages[3]["content"]
+    text, image, document, notes, video = messages[7]["content"]
+    assert text == {"type": "text", "text": "# What\n> is it?"}
+    assert image["image_url"]["url"] == f"data:image/png;base64,{base64.b64encode(PIXEL).decode()}"
+    assert document["file"]["filename"] == "page.pdf"
+    assert notes == {"type": "text", "text": "[document txt, 7 bytes]"}
+    assert video == {"type": "text", "text": "[video mp4, 4 bytes]"}
+
+
+def test_openai_by_its_own_types(sessions: PerSQLSessions) -> None:
+    """The SDK's own types take each message."""
+    types: Any = pytest.importorskip("openai.types.chat", reason="the SDK of OpenAI is not installed")
+    kind: Any = types.ChatCompletionMessageParam
+    for line in lines(sessions, "openai"):
+        for message in line["messages"]:
+            checked(kind, message)
+
+
+def test_anthropic(sessions: PerSQLSessions) -> None:
+    """A line for each agent, in Anthropic's blocks."""
+    first, second = lines(sessions, "anthropic")
+    assert [each["role"] for each in second["messages"]] == ["user", "assistant"]
+    messages = first["messages"]
+    assert [block["type"] for block in messages[1]["content"]] == ["tool_use", "tool_use"]
+    results = messages[2]["content"]
+    assert [block["tool_use_id"] for block in results] == [block["id"] for block in messages[1]["content"]]
+    assert ["is_error" in block for block in results] == [False, True]
+    assert [block["type"] for block in messages[6]["content"]] == ["text", "image", "document", "document", "text"]
+    assert messages[6]["content"][3]["source"] == {"type": "text", "media_type": "text/plain", "data": "Zürich"}
+
+
+def test_anthropic_by_its_own_types(sessions: PerSQLSessions) -> None:
+    """The SDK's own types take each message."""
+    types: Any = pytest.importorskip("anthropic.types", reason="the SDK of Anthropic is not installed")
+    kind: Any = types.MessageParam
+    for line in lines(sessions, "anthropic"):
+        for message in line["messages"]:
+            checked(kind, message)
+
+
+def checked(kind: Any, message: Any) -> None:
+    """Validate a message, and the parts that pydantic looks at only as they are read."""
+    found = TypeAdapter(kind).validate_python(message, strict=True)
+    for part in found.values():
+        if not isinstance(part, (str, dict, list)) and part is not None:
+            list(part)
+
+
+def test_markdown(sessions: PerSQLSessions) -> None:
+    """People read it, and nothing that was said can change the page."""
+    text = exported(sessions, "markdown")
+    assert text.startswith("# Sums \\*and\\* pictures\n\n- Session: s\n")
+    assert "\n> # What\n> > is it?\n" in text
+    assert "*\\[image png, 70 bytes\\]*" in text
+    assert "**Calls add**" in text
+    assert "\n## Agent b\n" in text
+    outside = [line for line in text.splitlines() if line.startswith("#")]
+    assert len(outside) == 1 + 2 + 10
+
+
+def attributes(span: Any) -> dict[str, Any]:
+    """The attributes of a span."""
+    return {each["key"]: next(iter(each["value"].values())) for each in span["attributes"]}
+
+
+def test_spans(sessions: PerSQLSessions) -> None:
+    """A trace for each prompt: the agent, its model's answers, its tools, with what was given and answered."""
+    traces = [line["resourceSpans"][0]["scopeSpans"][0]["spans"] for line in lines(sessions, "otel")]
+    assert [[span["name"].split()[0] for span in trace] for trace in traces] == [
+        ["invoke_agent", "chat", "execute_tool", "execute_tool", "chat"],
+        ["invoke_agent", "chat"],
+        ["invoke_agent", "chat"],
+        ["invoke_agent", "chat"],
+    ]
+    ids = [span["spanId"] for trace in traces for span in trace]
+    assert len(set(ids)) == len(ids)
+    assert all(len(each) == 16 for each in ids)
+    root, chat, first, second, last = traces[0]
+    assert {len({span["traceId"] for span in trace}) for trace in traces} == {1}
+    assert "parentSpanId" not in root
+    assert {span["parentSpanId"] for span in traces[0][1:]} == {root["spanId"]}
+    assert [span["status"]["code"] for span in (first, second)] == [1, 2]
+    assert attributes(first)["gen_ai.tool.call.arguments"] == '{"a":1,"b":2}'
+    assert attributes(first)["gen_ai.tool.call.result"] == "3"
+    assert attributes(root)["gen_ai.conversation.id"] == "s"
+    [given, *_] = json.loads(attributes(root)["gen_ai.input.messages"])
+    assert given == {"role": "user", "parts": [{"type": "text", "content": "1 + 2?"}]}
+    [answer] = json.loads(attributes(chat)["gen_ai.output.messages"])
+    assert [part["type"] for part in answer["parts"]] == ["tool_call", "tool_call"]
+    assert answer["finish_reason"] == "tool_call"
+    [results] = json.loads(attributes(last)["gen_ai.input.messages"])
+    assert results["role"] == "tool"
+    for span in (span for trace in traces for span in trace):
+        assert 0 < int(span["startTimeUnixNano"]) <= int(span["endTimeUnixNano"])
+    assert exported(sessions, "otel") == exported(sessions, "otel")
+
+
+def test_spans_by_their_own_types(sessions: PerSQLSessions) -> None:
+    """The messages of OTLP take each line."""
+    pytest.importorskip("opentelemetry.proto", reason="opentelemetry-proto is not installed")
+    json_format = importlib.import_module("google.protobuf.json_format")
+    service = importlib.import_module("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
+    for line in lines(sessions, "otel"):
+        for span in line["resourceSpans"][0]["scopeSpans"][0]["spans"]:
+            for name in ("traceId", "spanId", "parentSpanId"):  # OTLP has ids in hex where protobuf's JSON has base64
+                if name in span:
+                    span[name] = base64.b64encode(bytes.fromhex(span[name])).decode()
+        assert json_format.ParseDict(line, service.ExportTraceServiceRequest()).resource_spans
