@@ -39,9 +39,9 @@ WINGS = [
 
 PURE = {
     "administration.blanking", "administration.notebooks", "administration.records", "administration.results",
-    "administration.values", "database.about", "database.decoding", "database.encoding", "database.live_window", "database.query",
-    "database.retention", "database.tables", "engine.copies", "engine.departed", "engine.entries", "engine.outgoing",
-    "engine.planner", "engine.reader", "engine.repair", "engine.window", "stores.words",
+    "administration.values", "database.about", "database.decoding", "database.encoding", "database.live_window",
+    "database.query", "database.retention", "database.tables", "engine.copies", "engine.departed", "engine.entries",
+    "engine.outgoing", "engine.planner", "engine.reader", "engine.repair", "engine.window", "stores.words",
 }  # fmt: skip
 IO = {
     "asyncio", "concurrent", "ftplib", "http", "io", "multiprocessing", "os", "pathlib", "shutil", "socket",
