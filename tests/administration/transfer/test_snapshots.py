@@ -120,6 +120,9 @@ def test_back_to_snapshots(local: Store, tmp_path: Path, summarizing: bool) -> N
     if summarizing:
         live.conversation_manager.reduce_context(live)
         live("and four")
+    live.messages[-1]["content"][0]["text"] = "shortened since"
+    live("and more")
+    assert any(message.seen for page in PerSQLSessions(local.database()).transcript("s") for message in page)
     storage = storage_of(tmp_path / "snapshots")
     sessions = PerSQLSessions(local.database())
     done = sessions.export("s", manager_of("s", storage))

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 from strands import Agent, tool
+from strands.session import FileSessionManager
+from strands.types.session import SessionAgent, SessionMessage
 
 from strands_persql import PerSQL, PerSQLSessionManager, PerSQLSessions, SessionDataError
 from strands_persql.administration.transfer import FORMATS
@@ -99,6 +101,23 @@ def test_redacted_content_stays_redacted(sessions: PerSQLSessions, form: str) ->
     assert SECRET not in text
     assert "4711" not in text
     assert "removed" in text
+
+
+@pytest.mark.parametrize("form", sorted(FORMATS))
+def test_redactions_of_strands_own_files_stay(form: Any, tmp_path: Path) -> None:
+    """Strands' own managers keep what was redacted beside what stands in its place: only that is exported."""
+    files = FileSessionManager("s", storage_dir=str(tmp_path))
+    files.create_agent("s", SessionAgent("default", {}, {}))
+    said: Any = {"role": "user", "content": [{"text": SECRET}]}
+    instead: Any = {"role": "user", "content": [{"text": "[removed]"}]}
+    files.create_message("s", "default", SessionMessage(said, 0, instead))
+    with PerSQL(local=":memory:") as client:
+        sessions = PerSQLSessions(client.database("test/files"))
+        sessions.import_from(tmp_path)
+        stream = io.StringIO()
+        sessions.export("s", stream, form=form)
+    assert "4711" not in stream.getvalue()
+    assert "removed" in stream.getvalue()
 
 
 @pytest.mark.parametrize("form", sorted(FORMATS))
