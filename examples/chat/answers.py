@@ -149,7 +149,7 @@ class Answers:
         problem = None
         try:
             if instead_of is not None:
-                await asyncio.to_thread(self._take_back, user, session_id, instead_of)
+                await asyncio.to_thread(UserSessions(self._database, user).rewind, session_id, AGENT, before=instead_of)
             answer.question = await asyncio.to_thread(self._next, user, session_id)
             async with await PerSQLSessionManager.open(session_id, self._database, user=user) as session:
                 agent = self._make_agent(session_manager=session, hooks=[answer], agent_id=AGENT)
@@ -167,15 +167,6 @@ class Answers:
             return UserSessions(self._database, user).newest(session_id, agent_id=AGENT).last + 1
         except SessionException:
             return 0  # a conversation that begins
-
-    def _take_back(self, user: str, session_id: str, message_id: int) -> None:
-        """Set the history back to before a message, and note which messages the page is to leave out from now on."""
-        sessions = UserSessions(self._database, user)
-        session = sessions.get(session_id).detail
-        sessions.rewind(session_id, AGENT, before=message_id)
-        last = session.agents[0].messages - 1
-        kept = [ends for ends in session.metadata.get("taken_back", []) if ends[0] < message_id]
-        sessions.update(session_id, metadata={**session.metadata, "taken_back": [*kept, [message_id, last]]})
 
 
 def problem_of(error: Exception) -> str:

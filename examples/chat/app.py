@@ -114,15 +114,15 @@ def add_answers(app: FastAPI, login: Login, answers: Answers, database: Database
             raise HTTPException(404, "There is no such conversation.") from None
 
     async def check_question(user: str, session_id: str, message_id: int) -> None:
-        """Refuse a position at which the model sees no question of the user's."""
+        """Refuse a position at which the page shows no question of the user's."""
         read = partial(UserSessions(database, user).messages, session_id, agent_id=AGENT)
         page = await asyncio.to_thread(read, before=str(message_id + 1), limit=1)
         message = page.messages[-1] if page.messages else None
         # The results of tools are the user's too, but without parts of their own.
         if message is None or (message.message_id, message.role) != (message_id, "user") or not message.parts:
             raise HTTPException(422, "Only a message of yours can be edited.")
-        if not message.in_window:
-            raise HTTPException(422, "The model doesn't see this message any more.")
+        if message.taken_back:
+            raise HTTPException(422, "Another message has taken the place of this one.")
 
     # [ask]
     @app.post("/api/ask", status_code=201)

@@ -48,7 +48,7 @@ VOLATILE = frozenset(
 """The fields whose values differ from run to run although nothing else does: times, durations, random ids."""
 
 _SOMETIMES = "timeToFirstByteMs"  # Strands leaves it out where it is 0
-_OPTIONAL = ("live", *COLUMNS)  # columns that most rows leave empty
+_OPTIONAL = ("live", "rewinds", *COLUMNS)  # columns that most rows leave empty
 _UNORDERED = ("completed_nodes", "failed_nodes", "interrupted_nodes")  # a Graph keeps these in sets
 
 
@@ -64,9 +64,10 @@ def stored_rows(
 
     Returns:
         `{table: [row, …]}`, tables without their prefix, rows in the order of their key, the JSON columns `data`,
-        `live`, `live_window`, `tags` and `metadata` decoded, documents that are stored in parts joined. A message has
-        `live` only where the model sees something else than what was said; a session has what it was given alone. The
-        tables `chunks` and `schema` are left out.
+        `live`, `live_window`, `rewinds`, `tags` and `metadata` decoded, documents that are stored in parts joined. A
+        message has `live` only where the model sees something else than what was said; an agent has `rewinds` only
+        where its history was set back; a session has what it was given alone. The tables `chunks` and `schema` are
+        left out.
 
     Raises:
         PerSQLError: The tables don't exist.
@@ -76,7 +77,7 @@ def stored_rows(
     for name, rows in store.ask(store.tables.documents()).items():
         found[name] = []
         for row in rows:
-            columns = ("data", "live", "live_window", "tags", "metadata")
+            columns = ("data", "live", "live_window", "rewinds", "tags", "metadata")
             plain = {key: json.loads(value) if key in columns and value else value for key, value in row.items()}
             plain = {key: value for key, value in plain.items() if value is not None or key not in _OPTIONAL}
             found[name].append(_masked(plain) if mask else plain)

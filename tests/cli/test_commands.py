@@ -57,7 +57,7 @@ def test_show_reads_as_a_chat(place: Place) -> None:
     assert "~" not in done.out
     assert place.run("rewind", "chat", "--to", "3").code == 0
     again = place.run("show", "chat").out
-    assert "3 assistant" in again and "~4 user" in again and "---- trimmed" in again
+    assert "3 assistant" in again and "~4 user" in again and "---- taken back" in again
     assert positions(place, "chat", "--live") == [0, 1, 2, 3]
     assert positions(place, "chat", "--agent", "helper") == [0, 1, 2, 3, 4, 5]
 

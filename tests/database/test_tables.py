@@ -117,10 +117,13 @@ def test_the_layout_is_made_once() -> None:
 
 
 def test_every_table_costs_one_row_a_write() -> None:
-    """No table has an index besides its primary key, but for that of sessions with a user, or a row id besides it."""
+    """No table has an index besides its primary key, but of sessions with a user and of copies, and none a row id."""
     connection = fresh()
-    (index,) = run(connection, {"sql": "SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"})[0]
-    assert index["sql"].endswith("t_sessions (user, active) WHERE user IS NOT NULL")
+    found = run(connection, {"sql": "SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"})[0]
+    assert [index["sql"].partition(" ON ")[2] for index in found] == [
+        "t_sessions (user, active) WHERE user IS NOT NULL",
+        "t_sessions (origin) WHERE origin IS NOT NULL",
+    ]
     for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE type = 'table'"):
         assert sql.endswith("WITHOUT ROWID")
 
@@ -161,6 +164,7 @@ def every_statement() -> list[tuple[str, Statement]]:
         "agents.create": t.agents.create("s", "a", None, "{}", new_revision=7),
         "agents.update": t.agents.update("s", "a", None, "{}", next_id=1, revisions=(1, 2)),
         "agents.touch": t.agents.touch("s", "a", revision=1, new_revision=2),
+        "agents.note_rewinds": t.agents.note_rewinds("s", "a", None),
         "messages.add": t.messages.add("s", "a", 0, "{}", revision=1),
         "messages.put": t.messages.put("s", "a", 0, "{}", revision=1),
         "messages.find_blocks": t.messages.find_blocks("s", {"a": 9}, [5], "Context:"),

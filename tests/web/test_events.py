@@ -178,6 +178,31 @@ async def test_other_changes_are_told(quick: Place, monkeypatch: pytest.MonkeyPa
         assert position(stream) == 5
 
 
+async def test_all_agents_at_once(place: Place) -> None:
+    """Of several agents in one stream: that something has changed, also in a gap, and its end."""
+    one = place.web.agent("s", text("fine"), text("good"), agent_id="a")
+    two = place.web.agent("s", text("fine"), text("good"), agent_id="b")
+    await one.invoke_async("hello")
+    async with place.stream("bob", agents="all") as stream:
+        assert stream.status == 404
+    async with place.stream(agents="some") as stream:
+        assert stream.status == 400
+    async with place.stream(agents="all") as stream:
+        await stream.begins()
+        await two.invoke_async("hello")
+        assert await stream.next() == ("changed", {})
+    await one.invoke_async("again")
+    async with place.stream(agents="all", last=stream.last) as stream:
+        assert await stream.next() == ("changed", {})
+        last = stream.last
+    async with place.stream(agents="all", last=last) as stream:
+        await stream.begins()
+        assert stream.last == last
+        place.web.sessions.delete("s")
+        assert await stream.next() == ("end", {})
+        assert await stream.next() is None
+
+
 async def test_what_came_in_a_gap_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that comes again with its last id is sent what is new, and told once if anything else has changed."""
     agent = place.web.agent("s", text("fine"), text("good"))

@@ -119,7 +119,7 @@ async def test_cursors_open_nothing(web: Web) -> None:
     assert (refused.status_code, refused.json()["type"]) == (400, "urn:strands-persql:problem:bad-parameter")
     own = (await bob.get("/sessions", params={"limit": 1})).json()["after"]
     of_list, *_ = json.loads(base64.urlsafe_b64decode(own + "=="))
-    for place in (["9999", "zzz"], ["", ""], ["9999", "a0"], ["' OR 1", "%"]):
+    for place in (["9999", "zzz", ""], ["", "", "a0"], ["9999", "a0", "a"], ["' OR 1", "%", "%"]):
         forged = base64.urlsafe_b64encode(json.dumps([of_list, *place]).encode()).decode().rstrip("=")
         listed = await bob.get("/sessions", params={"after": forged})
         assert {each["user"] for each in listed.json()["sessions"]} <= {"bob"}
@@ -299,7 +299,7 @@ async def test_a_search_reads_its_users_messages_alone(remote: Web) -> None:
 
 def test_a_users_newest_sessions_are_searched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of somebody with very many, the newest; and the answer says that there are more."""
-    monkeypatch.setattr(_search, "SESSIONS_OF_USER", 2)
+    monkeypatch.setattr(_search, "MOST_SESSIONS", 2)
     web = Web(local())
     for number, name in enumerate(("c", "b", "a")):
         web.agent(name, text("fine"))("hello")

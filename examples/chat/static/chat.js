@@ -4,7 +4,6 @@
 const $ = (id) => document.getElementById(id);
 let current = null; // the conversation that is shown
 let title = "";
-let takenBack = []; // ranges of messages that an edit has replaced
 let before = null; // where the page of earlier messages ends
 let after = null; // where the page of older conversations begins
 let insteadOf = null; // the message that is edited
@@ -80,8 +79,7 @@ function shown(message) {
     made.append(tool);
   }
   if (message.metadata.stopped) made.append(element("p", { className: "note", textContent: "stopped" }));
-  // What the model sees no more (a long history is trimmed) can be read, and not gone back to.
-  if (!message.in_window || message.message_id === null) return made;
+  if (message.message_id === null) return made; // a summary, which only the model sees
   if (message.parts.some((part) => part.type === "tool_call")) return made; // a copy would end before its result
   const actions = element("div", { className: "actions" });
   if (message.role === "user") actions.append(action("Edit", "Edit this message", () => edit(message, made)));
@@ -91,8 +89,7 @@ function shown(message) {
 }
 
 function isShown(message) {
-  const at = message.message_id;
-  return message.parts.length > 0 && !takenBack.some(([first, last]) => first <= at && at <= last);
+  return message.parts.length > 0 && !message.taken_back; // an edit has replaced it
 }
 
 // Conversations
@@ -146,7 +143,6 @@ function leave(id) {
   source?.close();
   source = null;
   current = id;
-  takenBack = [];
   history.replaceState(null, "", id ? `#${id}` : location.pathname);
   $("messages").replaceChildren();
   $("hint").hidden = id !== null;
@@ -166,7 +162,6 @@ async function load(asked) {
   ]);
   if (asked !== visit) return;
   entitle(session.title);
-  takenBack = session.metadata.taken_back ?? [];
   const unfolded = tools().map((tool) => tool.open).reverse();
   $("messages").replaceChildren(...page.messages.filter(isShown).map(shown));
   for (const [place, tool] of tools().reverse().entries()) tool.open = unfolded[place] ?? false;
@@ -216,14 +211,10 @@ function confirmed(id) {
   });
 }
 
-const cut = (ranges, at) => ranges.filter(([first]) => first <= at).map(([first, last]) => [first, Math.min(last, at)]);
-
 async function fork(at) {
   const copied = title;
   const copy = await api("POST", `sessions/${path(current)}/fork`, { at });
-  // The copy's next messages stand at positions that an edit may have taken back in the original.
-  const metadata = { ...copy.metadata, taken_back: cut(copy.metadata.taken_back ?? [], at) };
-  await api("PATCH", `sessions/${path(copy.session_id)}`, { title: `${copied} (copy)`, metadata });
+  await api("PATCH", `sessions/${path(copy.session_id)}`, { title: `${copied} (copy)` });
   await Promise.all([show(copy.session_id), list()]);
   $("prompt").focus();
 }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..database.encoding import mapping
 from ..database.live_window import LiveWindow, removed_by_rule
+from ..database.rewinds import Rewinds
 from .results import AgentSummary, MultiAgentSummary
 from .values import sequence
 
@@ -25,12 +26,19 @@ class Agent:
         window: Its live window, no range of which reaches beyond the transcript.
         skipped: How many messages Strands' own rule skips, where the row has no window. The window is then as though
             the positions counted 0, 1, 2 …
+        rewinds: Its rewinds.
     """
 
     row: AgentRecord
     document: dict[str, Any]
     window: LiveWindow
     skipped: int = 0
+    rewinds: Rewinds = field(init=False)
+    _standing: LiveWindow = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.rewinds = Rewinds.of_row(self.row.rewinds)
+        self._standing = LiveWindow(tuple(self.rewinds.standing(self.row.last)))
 
     @classmethod
     def of(cls, row: AgentRecord) -> Agent:
@@ -49,6 +57,10 @@ class Agent:
     def agent_id(self) -> str:
         """Its id."""
         return self.row.agent_id
+
+    def has_taken_back(self, position: int) -> bool:
+        """Whether the history was set back to before a message, which the model then sees no more."""
+        return not self._standing.holds(position) and not self.window.holds(position)
 
     @property
     def summary(self) -> AgentSummary:

@@ -40,10 +40,12 @@ def count(name: str, value: int, *, most: int | None = 1000) -> int:
     return value
 
 
-def order(value: str) -> str:
-    """An order of sessions."""
+def order(value: str, *, of_copies: bool) -> str:
+    """An order of sessions; copies of one stand in that of their ids."""
     if value not in ("id", "recent"):
         raise ValueError(f"order must be 'id' or 'recent', got {named(value)}")
+    if of_copies and value == "recent":
+        raise ValueError("copy_of lists sessions in the order of their ids: leave order as it is")
     return value
 
 

@@ -26,6 +26,7 @@ from .missing import absence, missing, no_session, several_agents
 if TYPE_CHECKING:
     from ..database.connector import Connector
     from ..database.query import Query
+    from ..database.rewinds import Rewinds
     from ..database.tables import SessionRow, Tables
     from .results import SessionSummary
 
@@ -73,10 +74,12 @@ def rewind(store: Connector[Tables], session_id: str, agent_id: str | None, *, t
         agent_id = agent.agent_id
         cut = _rewound(agent, to, kept=kept)
         row = AgentRow(agent_id, cut.window, cut.document)
+        noted = store.tables.agents.note_rewinds(session_id, agent_id, cut.rewinds)
         known = Stored({agent_id: cut.revision}, next_ids={agent_id: agent.row.last + 1})
         if agent.row.document.in_parts:
             known.in_parts.add(row.key)
         batches = plan([row], store.tables, session_id, None, known)
+        batches[-1].statements.append(noted)
         if all(written(store, batch.statements) for batch in batches):
             return
     raise conflict(session_id, str(agent_id))
@@ -134,9 +137,12 @@ def _agent(store: Connector[Tables], session_id: str, agent_id: str | None, at: 
 def _forked(agent: Agent, at: int) -> Cut:
     """An agent whose transcript ends with a message."""
     # A fork without a window goes on by Strands' own rule.
-    window = None if agent.row.window is None else agent.window.rewound(at, next_id=at + 1)
+    window = None
+    if agent.row.window is not None:
+        window = agent.window.rewound(at, next_id=at + 1, history=agent.rewinds.history(at))
     is_live = agent.window.holds(at)
-    return _cut(agent, at, window, is_shorter=at < agent.row.last or not is_live, is_live=is_live)
+    is_shorter = at < agent.row.last or not is_live
+    return _cut(agent, at, window, agent.rewinds.cut(at), is_shorter=is_shorter, is_live=is_live)
 
 
 def _rewound(agent: Agent, to: int | None, *, kept: bool) -> Cut:
@@ -144,13 +150,15 @@ def _rewound(agent: Agent, to: int | None, *, kept: bool) -> Cut:
     last = agent.row.last
     if to is None:
         window = LiveWindow.of_history([], next_id=last + 1)
-        return _cut(agent, last, window, is_shorter=True, is_live=False)
+        rewinds = agent.rewinds.rewound(-1, next_id=last + 1)
+        return _cut(agent, last, window, rewinds, is_shorter=True, is_live=False)
     is_live = agent.window.holds(to)
-    window = agent.window.rewound(to, next_id=last + 1, kept=kept)
-    return _cut(agent, to, window, is_shorter=not (kept and is_live and to == last), is_live=is_live)
+    window = agent.window.rewound(to, next_id=last + 1, kept=kept, history=agent.rewinds.history(to))
+    rewinds = agent.rewinds.rewound(to, next_id=last + 1, kept=kept)
+    return _cut(agent, to, window, rewinds, is_shorter=not (kept and is_live and to == last), is_live=is_live)
 
 
-def _cut(agent: Agent, at: int, window: LiveWindow | None, *, is_shorter: bool, is_live: bool) -> Cut:
+def _cut(agent: Agent, at: int, window: LiveWindow | None, rewinds: Rewinds, *, is_shorter: bool, is_live: bool) -> Cut:
     """An agent as it is to be with a history that ends earlier.
 
     What hangs on the messages after that goes: open interrupts, what the model's server keeps; and where the message
@@ -179,6 +187,7 @@ def _cut(agent: Agent, at: int, window: LiveWindow | None, *, is_shorter: bool, 
         revision=agent.row.revision,
         window=None if window is None else window.render(),
         document=Document.of(text, created_at=str(agent.document.get("created_at", ""))),
+        rewinds=rewinds.render(),
     )
 
 

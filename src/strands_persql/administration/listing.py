@@ -8,12 +8,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..database.query import each, together
-from ..database.tables import Ids, Listing, Place, Reading, SessionRow
+from ..database.tables import AMONG, Ids, Listing, Place, Reading, SessionRow, Which
 from .agents import Agent, in_order, multi_agent_of
 from .missing import no_session
+from .recency import has_recency
 from .results import Expiry, SessionDetail, SessionPage, SessionSummary
 from .titles import PREVIEW, TITLE, beginning, cut
 from .values import time_of
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ..database.connector import Connector
     from ..database.tables import Tables
 
-LOOKED_AT = 1000
+LOOKED_AT = AMONG
 """The most sessions that a page with `tag`, `since` or `until` looks at."""
 
 
@@ -37,19 +38,26 @@ class Chosen:
     tag: str | None = None
     is_expired: bool = False
     """Whether `until` is the time by which their retention has ended, and not that of their last activity."""
+    origin: str | None = None
 
     @property
-    def by_row(self) -> bool:
-        """Whether sessions have to be looked at to tell which are chosen."""
-        return self.since is not None or self.until is not None or self.tag is not None
+    def ids(self) -> Ids:
+        """The range of their ids."""
+        return Ids(self.prefix, _successor(self.prefix))
 
-    def looked_at(self, limit: int) -> int:
-        """The most sessions that a page of so many looks at."""
-        return max(limit, LOOKED_AT) if self.by_row else limit
+    def looked_at(self, limit: int, *, by_id: bool = True) -> int:
+        """The most sessions that a page of so many looks at: more where it takes a look to tell which are chosen.
+
+        Args:
+            limit: The most sessions of the page.
+            by_id: Whether only sessions are looked at whose ids are in the range.
+        """
+        by_row = self.since is not None or self.until is not None or self.tag is not None
+        return max(limit, LOOKED_AT) if by_row or (self.prefix and not by_id) else limit
 
     def holds(self, row: SessionRow) -> bool:
-        """Whether a session of these ids and this user is chosen."""
-        if self.tag is not None and self.tag not in row.about.tags:
+        """Whether a session of this user is chosen."""
+        if not row.session_id.startswith(self.prefix) or (self.tag is not None and self.tag not in row.about.tags):
             return False
         if self.since is None and self.until is None:
             return True
@@ -84,21 +92,20 @@ def find_sessions(
     texts: bool = True,
 ) -> tuple[list[SessionRow], str | None]:
     """The rows of such a page, and the cursor behind it."""
-    looked_at, prefix = chosen.looked_at(limit), chosen.prefix
-    ids = Ids(prefix, _successor(prefix))
-    if after is not None and after >= prefix:
+    looked_at, ids = chosen.looked_at(limit), chosen.ids
+    if after is not None and after >= chosen.prefix:
         ids = ids._replace(first=after, is_after=True)
     rows = store.ask(
         Listing(store.tables).page(
             ids,
             limit=looked_at + 1,  # one more tells whether another page follows
-            user=chosen.user,
+            which=Which(chosen.user, chosen.origin),
             sizes=sizes,
             texts=texts,
         ),
         versioned=True,
     )
-    found, last = _chosen(rows, chosen, limit)
+    found, last = _chosen(rows, chosen, limit, looked_at)
     return found, None if last is None else last.session_id
 
 
@@ -107,31 +114,67 @@ def list_recent(
 ) -> SessionPage:
     """A page of sessions, the newest first; see `PerSQLSessions.list`."""
     cursors = Cursors(chosen.user)
-    rows = store.ask(
-        Listing(store.tables).recent(
-            Ids(chosen.prefix, _successor(chosen.prefix)),
-            user=chosen.user,
-            after=None if after is None else cursors.read(after),
-            limit=chosen.looked_at(limit) + 1,
-            sizes=sizes,
-        ),
-        versioned=True,
-    )
-    found, last = _chosen(rows, chosen, limit)
-    found.sort(key=lambda row: (row.last_active, row.session_id), reverse=True)
-    return SessionPage(tuple(map(summary_of, found)), None if last is None else cursors.written(last))
+    end = End() if after is None else cursors.read(after)
+    listing = Listing(store.tables)
+    if chosen.user is None and not has_recency(store):
+        return _newest_among(store, chosen, cursors, end, limit=limit, sizes=sizes)
+    if chosen.user is None:
+        looked_at = chosen.looked_at(limit, by_id=False)
+        query = listing.newest(after=end.place, limit=looked_at + 1, sizes=sizes)
+    else:
+        looked_at = chosen.looked_at(limit)
+        query = listing.recent(chosen.ids, user=chosen.user, after=end.place, limit=looked_at + 1, sizes=sizes)
+    rows = store.ask(query, versioned=True)
+    found, last = _chosen(rows, chosen, limit, looked_at)
+    next_ = None if last is None else cursors.written(End(Place(last.about.active, last.session_id)))
+    return SessionPage(_newest_first(found), next_)
 
 
-def _chosen(rows: Sequence[SessionRow], chosen: Chosen, limit: int) -> tuple[list[SessionRow], SessionRow | None]:
+def _newest_among(
+    store: Connector[Tables], chosen: Chosen, cursors: Cursors, end: End, *, limit: int, sizes: bool
+) -> SessionPage:
+    """A page of all users' sessions where nothing keeps them in order: so many at a time are put in order."""
+    ids, looked_at = chosen.ids, chosen.looked_at(limit)
+    if end.first > ids.first:
+        ids = ids._replace(first=end.first)
+    query = Listing(store.tables).newest_among(ids, after=end.place, limit=looked_at + 1, sizes=sizes)
+    rows, behind = store.ask(query, versioned=True)
+    found, last = _chosen(rows, chosen, limit, looked_at)
+    next_ = None
+    if last is not None:
+        next_ = cursors.written(End(Place(last.last_active, last.session_id), ids.first))
+    elif behind is not None:
+        next_ = cursors.written(End(None, behind))
+    return SessionPage(_newest_first(found), next_, in_order=behind is None and ids == chosen.ids)
+
+
+def _newest_first(rows: Sequence[SessionRow]) -> tuple[SessionSummary, ...]:
+    return tuple(map(summary_of, sorted(rows, key=lambda row: (row.last_active, row.session_id), reverse=True)))
+
+
+def _chosen(
+    rows: Sequence[SessionRow], chosen: Chosen, limit: int, looked_at: int
+) -> tuple[list[SessionRow], SessionRow | None]:
     """The sessions of a page, and the last that was looked at, if others follow."""
     found: list[SessionRow] = []
-    looked_at = chosen.looked_at(limit)
     for row in rows[:looked_at]:
         if chosen.holds(row):
             if len(found) == limit:
                 return found, found[-1]
             found.append(row)
     return found, rows[looked_at - 1] if len(rows) > looked_at else None
+
+
+class End(NamedTuple):
+    """Where a page of the newest sessions ends.
+
+    Attributes:
+        place: The place of its last session; None for the end of those that were put in order together.
+        first: The first id of those that are put in order together; empty where an index has all in order.
+    """
+
+    place: Place | None = None
+    first: str = ""
 
 
 class Cursors:
@@ -144,27 +187,25 @@ class Cursors:
     """
 
     def __init__(self, user: str | None) -> None:
-        self._user = user
         self._list = hashlib.sha256(json.dumps(user).encode()).hexdigest()[:16]
 
-    def written(self, row: SessionRow) -> str:
-        """The cursor behind a session."""
-        time = row.last_active if self._user is None else row.about.active
-        text = json.dumps([self._list, time, row.session_id], separators=(",", ":"))
+    def written(self, end: End) -> str:
+        """The cursor for what follows."""
+        text = json.dumps([self._list, *(end.place or ("", "")), end.first], separators=(",", ":"))
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
-    def read(self, cursor: str) -> Place:
-        """The place of that session.
+    def read(self, cursor: str) -> End:
+        """What it was written for.
 
         Raises:
             ValueError: It is no cursor of this list.
         """
         try:
             raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-            of_list, time, session_id = json.loads(raw)
-            if of_list == self._list and isinstance(time, str) and isinstance(session_id, str):
-                (time + session_id).encode()
-                return Place(time, session_id)
+            of_list, time, session_id, first = json.loads(raw)
+            if of_list == self._list and all(isinstance(each, str) for each in (time, session_id, first)):
+                (time + session_id + first).encode()
+                return End(Place(time, session_id) if time or session_id else None, first)
         except (ValueError, TypeError, RecursionError):
             pass
         raise ValueError("after must be None, or what an earlier page of the same user's newest sessions answered")
@@ -186,6 +227,7 @@ def summary_of(row: SessionRow) -> SessionSummary:
         tags=row.about.tags,
         metadata=row.about.metadata,
         expiry=_expiry(row),
+        copy_of=row.about.origin,
     )
 
 
@@ -243,4 +285,5 @@ def read_detail(store: Connector[Tables], session_id: str, *, sizes: bool) -> Se
         tags=summary.about.tags,
         metadata=summary.about.metadata,
         expiry=_expiry(summary),
+        copy_of=summary.about.origin,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from strands.types.exceptions import SessionException
@@ -11,8 +12,8 @@ from strands.types.exceptions import SessionException
 from ..client import only_reads
 from ..database.faults import GUARDS, fault_of
 from ..database.query import Query
-from ..database.tables import Ownership, is_refusal
-from ..errors import named
+from ..database.tables import Ownership
+from ..errors import RateLimitError, TransportError, named
 from .missing import no_session
 
 if TYPE_CHECKING:
@@ -94,11 +95,17 @@ class OwnedDatabase:
         try:
             found = self._store.ask(Query([*enter.statements, *statements], lambda answers: answers))
         except Exception as error:
-            if is_refusal(error):
+            if not isinstance(error, (RateLimitError, TransportError)) and self._is_not_theirs():
                 raise self._not_theirs() from None
             raise
         self.version = _digest(enter.read(found[:1]).version) if self._versioned else ""
         return found[1:]
+
+    def _is_not_theirs(self) -> bool:
+        """Whether that is why a transaction failed; False where it can't be told."""
+        with suppress(Exception):
+            return self._store.ask(self._ownership.look(versioned=False)) is None
+        return False
 
     def _write(self, statements: Sequence[Statement]) -> Sequence[Rows]:
         guards = [self._ownership.require()]

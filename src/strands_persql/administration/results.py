@@ -57,6 +57,7 @@ class SessionSummary:
         tags: Its tags, sorted.
         metadata: What else it was given.
         expiry: When it may be deleted; None where it is kept for ever.
+        copy_of: The session that it was forked from, if it was.
     """
 
     session_id: str
@@ -72,6 +73,7 @@ class SessionSummary:
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=lambda: {})
     expiry: Expiry | None = None
+    copy_of: str | None = None
 
     def _repr_html_(self) -> str:
         return _sessions([self])
@@ -84,10 +86,13 @@ class SessionPage:
     Attributes:
         sessions: In the order that was asked for.
         after: What to pass as `after=` for the next page; None where this is the last.
+        in_order: Whether all sessions stand in that order. False where the newest first were asked for of more than
+            1,000 sessions that no index has in order (`enable_recent`): 1,000 at a time then are.
     """
 
     sessions: tuple[SessionSummary, ...]
     after: str | None
+    in_order: bool = True
 
     def _repr_html_(self) -> str:
         return _sessions(self.sessions)
@@ -147,6 +152,7 @@ class SessionDetail:
         tags: Its tags, sorted.
         metadata: What else it was given.
         expiry: When it may be deleted; None where it is kept for ever.
+        copy_of: The session that it was forked from, if it was.
     """
 
     session_id: str
@@ -160,6 +166,7 @@ class SessionDetail:
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=lambda: {})
     expiry: Expiry | None = None
+    copy_of: str | None = None
 
     def _repr_html_(self) -> str:
         agents = ((each.agent_id, each.messages, each.live, each.last_active) for each in self.agents)
@@ -187,6 +194,7 @@ class TranscriptMessage:
         seen: What the model sees now where that is something else than what was said, since it was truncated, offloaded
             or edited; else None.
         redacted: Whether its row says that it was redacted. Of rows from elsewhere a message's own text tells.
+        taken_back: Whether `rewind` set the history back to before it.
     """
 
     agent_id: str
@@ -197,6 +205,7 @@ class TranscriptMessage:
     live: bool
     seen: Mapping[str, Any] | None = None
     redacted: bool = False
+    taken_back: bool = False
 
     def _repr_html_(self) -> str:
         return messages([(self.message_id, str(self.message.get("role", "")), words_of(self.message))])

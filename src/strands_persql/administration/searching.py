@@ -60,7 +60,7 @@ def has_index(store: Connector[Tables], index: Search) -> bool:
 def create_index(store: Connector[Tables], index: Search, progress: Callable[[int], None] | None) -> int:
     """Create the index where there is none, and fill it; see `PerSQLSessions.enable_search`."""
     is_complete = store.ask(index.find(), versioned=True)
-    with _explained("create"):
+    with explained("create"):
         if not is_complete:
             try:
                 store.carry_out(unanswered(*index.create(secure=True)))
@@ -69,7 +69,7 @@ def create_index(store: Connector[Tables], index: Search, progress: Callable[[in
                     raise
                 store.carry_out(unanswered(*index.create(secure=False)))
     seen = fill(lambda after, limit: store.carry_out(index.fill(after, limit)), _START, PAGE, progress)
-    with _explained("create"):
+    with explained("create"):
         if not is_complete:
             store.carry_out(index.mark_complete())
     return seen
@@ -77,12 +77,12 @@ def create_index(store: Connector[Tables], index: Search, progress: Callable[[in
 
 def drop_index(store: Connector[Tables], index: Search) -> None:
     """Drop the index; see `PerSQLSessions.disable_search`."""
-    with _explained("drop"):
+    with explained("drop"):
         store.carry_out(index.drop())
 
 
 @contextmanager
-def _explained(what: str) -> Generator[None, None, None]:
+def explained(what: str, which: str = "search index") -> Generator[None, None, None]:
     """Say what to do about a token that may not run DDL."""
     try:
         yield
@@ -90,8 +90,8 @@ def _explained(what: str) -> Generator[None, None, None]:
         if not isinstance(error, PermissionDeniedError) and getattr(error, "status", None) != 403:
             raise
         raise PermissionDeniedError(
-            f"This token may not {what} the search index. Use an admin token for this one call; after that a readwrite "
-            "token is enough to write, and a readonly one to search. Without an index, search looks at each message.",
+            f"This token may not {what} the {which}. Use an admin token for this one call; after that a readwrite "
+            "token is enough to write, and a readonly one to read. Without an index, more rows are looked at.",
             status=403,
             kind=getattr(error, "kind", None),
             request_id=getattr(error, "request_id", None),
@@ -109,24 +109,25 @@ def scrub_index(store: Connector[Tables], index: Search) -> None:
 
 
 def search(
-    store: Connector[Tables], index: Search, text: str, *, session_id: str | None, limit: int, max_scanned: int
+    store: Connector[Tables], index: Search, text: str, within: Within, *, limit: int, max_scanned: int
 ) -> SearchResult:
     """Find messages; see `PerSQLSessions.search`."""
+    session_id = within.session_id
     if session_id is None:
         is_complete = store.ask(index.find(), versioned=True)
     else:
         is_complete, session = store.ask(together(index.find(), store.tables.sessions.read(session_id)), versioned=True)
         if session is None:
             raise no_session(session_id)
-    searched = _Search(store, index, text, Within(session_id), limit, max_scanned)
+    searched = _Search(store, index, text, within, limit, max_scanned)
     return searched.by_index() if is_complete else searched.by_scan()
 
 
-def search_of_user(
+def search_chosen(
     store: Connector[Tables], index: Search, text: str, within: Within, *, limit: int, max_scanned: int
 ) -> SearchResult:
-    """Find messages of one user by reading their messages alone, whatever index there is; see `UserSessions.search`."""
-    more = within.session_id is None and store.ask(index.has_more_sessions(str(within.user)), versioned=True)
+    """Find messages by reading those of chosen sessions alone, whatever index there is; see `UserSessions.search`."""
+    more = within.session_id is None and store.ask(index.has_more_sessions(within.user), versioned=True)
     found = _Search(store, index, text, within, limit, max_scanned).by_scan()
     return replace(found, complete=found.complete and not more)
 

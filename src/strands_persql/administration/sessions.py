@@ -6,9 +6,8 @@ for summary in sessions.list(prefix="user-").sessions:
     print(summary.session_id, summary.last_active, summary.messages)
 ```
 
-Each call is one request, or one for each page. All of them are safe beside a live agent: what reads takes nothing away
-from it, and what changes its rows raises their revision, so that the agent gets `SessionConflictError` at its next
-write instead of writing over the change.
+Each call is one request, or one for each page. All are safe beside a live agent: what changes its rows raises their
+revision, so that the agent gets `SessionConflictError` at its next write instead of writing over the change.
 """
 
 from __future__ import annotations
@@ -50,6 +49,7 @@ class PerSQLSessions(Removing, Movable):
         *,
         user: str | None = None,
         tag: str | None = None,
+        copy_of: str | None = None,
         order: Literal["id", "recent"] = "id",
         prefix: str = "",
         since: datetime | str | None = None,
@@ -58,23 +58,23 @@ class PerSQLSessions(Removing, Movable):
         after: str | None = None,
         bytes: bool = False,
     ) -> SessionPage:
-        """A page of sessions; one request.
+        """A page of sessions; one request, and one more for the newest first of all users.
 
-        In the order of their ids it reads the rows of that page alone. So it does with the newest first of one `user`:
-        which sessions are in the page is exact to 5 minutes, as often as a session's place is written anew, and inside
-        the page they stand in the exact order of their last activity. The newest first of all users reads the newest
-        rows of every session: it is for whoever runs the agents of a few thousand.
+        It reads the rows of that page alone. With the newest first, the page is exact to 5 minutes, as often as a
+        session's place is written anew, and inside the page they stand in the exact order of their last activity. Of
+        all users that takes `enable_recent`; else 1,000 sessions at a time are put in order (`SessionPage.in_order`).
 
         With `tag`, `since` or `until` a page looks at no more than 1,000 sessions (or `limit`, where that is more), so
         it may hold fewer than `limit`, or none, although more follow: go on while `after` is not None.
 
         Args:
-            user: Only this user's sessions. Whatever `after` is, no other's are answered.
+            user: Only this user's sessions, whatever `after` is.
             tag: Only sessions with this tag.
+            copy_of: Only sessions that were forked from this one, in the order of their ids.
             order: `"id"`, or `"recent"` for the newest first.
             prefix: Only sessions whose id begins with it.
-            since: Only sessions last active at this time or later. A string is ISO 8601, UTC where it names no zone; a
-                `datetime` without a zone is local time, as everywhere in Python.
+            since: Only sessions last active then or later. A string is ISO 8601, UTC where it names no zone; a
+                `datetime` without a zone is local time.
             until: Only sessions last active before this time.
             limit: The most sessions in the page, 1 to 1000.
             after: `SessionPage.after` of the page before.
@@ -89,8 +89,9 @@ class PerSQLSessions(Removing, Movable):
             None if until is None else arguments.time("until", until),
             None if user is None else arguments.text("user", user),
             None if tag is None else arguments.text("tag", tag),
+            origin=None if copy_of is None else checked_session_id(copy_of),
         )
-        listed = list_recent if arguments.order(order) == "recent" else list_sessions
+        listed = list_recent if arguments.order(order, of_copies=copy_of is not None) == "recent" else list_sessions
         limit = arguments.count("limit", limit)
         after = None if after is None else arguments.text("after", after)
         return listed(self._store, chosen, limit=limit, after=after, sizes=bytes)
@@ -219,9 +220,9 @@ class PerSQLSessions(Removing, Movable):
     ) -> None:
         """Set an agent's history back to an earlier message; what came after stays in the transcript.
 
-        Where the message is in the live window, the window is cut there. Where it was trimmed, the history is the
-        whole transcript up to it. The next message goes to the transcript's end. Open interrupts, and what the model's
-        own server keeps, are dropped; `agent.state` stays. A live agent gets `SessionConflictError`.
+        Where the message is in the live window, that is cut there. Where it was trimmed or taken back, the history is
+        what came before it when it was said. The next message goes to the transcript's end. Open interrupts, and what
+        the model's own server keeps, are dropped; `agent.state` stays. A live agent gets `SessionConflictError`.
 
         Args:
             session_id: The session.

@@ -135,4 +135,5 @@ def transcript_message(stored: StoredMessage, agent: Agent, *, live: bool = Fals
         live=agent.window.holds(stored.position),
         seen=seen,
         redacted=record.get(REDACTED) is True or record.get("redact_message") is not None,
+        taken_back=agent.has_taken_back(stored.position),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import enum
 from collections.abc import Iterable, Iterator, Mapping
 from types import EllipsisType
@@ -19,7 +20,7 @@ from .missing import no_agent, several_agents
 from .owned import OwnedDatabase
 from .records import ConversationPage, MediaLink, MediaPart
 from .results import Deletion, SearchResult, SessionDetail, SessionPage, SessionSummary, Usage
-from .searching import scrub_index, search_of_user
+from .searching import scrub_index, search_chosen
 from .sessions import PerSQLSessions
 from .transfer import export_lines
 
@@ -83,13 +84,18 @@ class UserSessions:
         self,
         *,
         tag: str | None = None,
-        order: Literal["id", "recent"] = "recent",
+        copy_of: str | None = None,
+        order: Literal["id", "recent"] | None = None,
         limit: int = 50,
         after: str | None = None,
         user: str | None = None,
     ) -> SessionPage:
-        """A page of the user's sessions; see `PerSQLSessions.list`. Of `EVERYONE`'s, `user` may choose one's."""
-        return self._all.list(user=self._user or user, tag=tag, order=order, limit=limit, after=after)
+        """A page of the user's sessions; see `PerSQLSessions.list`. Of `EVERYONE`'s, `user` may choose one's.
+
+        Without `order`, the newest first; those with `copy_of` in the order of their ids.
+        """
+        order = order or ("recent" if copy_of is None else "id")
+        return self._all.list(user=self._user or user, tag=tag, copy_of=copy_of, order=order, limit=limit, after=after)
 
     def get(self, session_id: str) -> VersionedDetail:
         """All of a session but its messages; one request.
@@ -127,13 +133,24 @@ class UserSessions:
         Raises:
             SessionException: There is no such session, it is not the user's, it has no such agent or several.
         """
-        store = self._connected(self._owned(session_id))
-        found = store.ask(newest(store.tables, session_id, agent_id))
+        found = self._newest(session_id, agent_id)
         if len(found) == 1:
             return found[0]
         if agent_id is not None:
             raise no_agent(session_id, agent_id)
         raise several_agents(session_id, [each.agent_id for each in found])
+
+    def newest_of_all(self, session_id: str) -> builtins.list[Newest]:
+        """Where the transcripts of all of a session's agents end by now; one request, which reads two rows for each.
+
+        Raises:
+            SessionException: There is no such session, or it is not the user's.
+        """
+        return self._newest(session_id, None)
+
+    def _newest(self, session_id: str, agent_id: str | None) -> builtins.list[Newest]:
+        store = self._connected(self._owned(session_id))
+        return store.ask(newest(store.tables, session_id, agent_id))
 
     def export(self, session_id: str) -> Iterator[str]:
         """All of a session as the lines of a `.jsonl` file (`PerSQLSessions.export`), each read as it is asked for.
@@ -170,7 +187,7 @@ class UserSessions:
         if self._user is None:
             return self._all.search(text, session_id=session_id, limit=limit, max_scanned=max_scanned)
         store = self._store if session_id is None else self._connected(self._owned(session_id))
-        return search_of_user(
+        return search_chosen(
             store,
             self._index,
             arguments.words("text", text),

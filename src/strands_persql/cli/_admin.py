@@ -1,4 +1,4 @@
-"""The commands that set up and change: init, fork, rewind, rename, update, index, views."""
+"""The commands that set up and change: init, fork, rewind, rename, update, index, recent, views."""
 
 import json
 from typing import Annotated, Any, cast
@@ -121,13 +121,12 @@ def rename(settings: Settings, session: SessionArgument, new_id: NewArgument) ->
         settings.output.answer(place.sessions.rename(session, new_id), f"{session} is now called {new_id}")
 
 
-def search_index(
-    settings: Settings,
-    action: Annotated[str, typer.Argument(metavar="on|off|status", help="What to do.")] = "status",
-) -> None:
+ActionArgument = Annotated[str, typer.Argument(metavar="on|off|status", help="What to do.")]
+
+
+def search_index(settings: Settings, action: ActionArgument = "status") -> None:
     """Switch the full-text index for `search` on or off. Takes an admin token; each message then costs rows more."""
-    if action not in ("on", "off", "status"):
-        raise typer.BadParameter(f"{action!r} is none of on, off, status", param_hint="ACTION")
+    _check_action(action)
     with settings.opened() as place:
         looked_at = None
         if action == "on":
@@ -141,6 +140,29 @@ def search_index(
             f"{place.name}: the full-text index is {'on' if there else 'off'}"
             + ("" if looked_at is None else f"; looked at {many(looked_at, 'message')}"),
         )
+
+
+def recent_index(settings: Settings, action: ActionArgument = "status") -> None:
+    """Switch the index for `sessions --recent` on or off. Takes an admin token; sessions then cost rows more."""
+    _check_action(action)
+    with settings.opened() as place:
+        looked_at = None
+        if action == "on":
+            with progress("indexing sessions") as report:
+                looked_at = place.sessions.enable_recent(progress=report)
+        elif action == "off":
+            place.sessions.disable_recent()
+        there = place.sessions.has_recent() if action == "status" else action == "on"
+        settings.output.answer(
+            {"index": there, "sessions": looked_at},
+            f"{place.name}: the index of sessions by their last activity is {'on' if there else 'off'}"
+            + ("" if looked_at is None else f"; looked at {many(looked_at, 'session')}"),
+        )
+
+
+def _check_action(action: str) -> None:
+    if action not in ("on", "off", "status"):
+        raise typer.BadParameter(f"{action!r} is none of on, off, status", param_hint="ACTION")
 
 
 def views(

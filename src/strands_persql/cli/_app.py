@@ -66,6 +66,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "update": _admin.update,
     "index": _admin.search_index,
     "views": _admin.views,
+    "recent": _admin.recent_index,
     "backup": _transfers.backup,
     "export": _transfers.export_session,
     "import": _transfers.import_sessions,

@@ -27,6 +27,9 @@ def sessions(
     settings: Settings,
     user: Annotated[str | None, typer.Option("--user", metavar="USER", help="Only this user's.")] = None,
     tag: Annotated[str | None, typer.Option("--tag", metavar="TAG", help="Only those with this tag.")] = None,
+    copies_of: Annotated[
+        str | None, typer.Option("--copies-of", metavar="SESSION", help="Only those that were forked from this one.")
+    ] = None,
     recent: Annotated[bool, typer.Option("--recent", help="The newest first, instead of by their ids.")] = False,
     prefix: Annotated[str, typer.Option("--prefix", metavar="TEXT", help="Only ids that begin with it.")] = "",
     since: Annotated[
@@ -46,6 +49,7 @@ def sessions(
             place.sessions.list,
             user=user,
             tag=tag,
+            copy_of=copies_of,
             order="recent" if recent else "id",
             prefix=prefix,
             since=first,
@@ -169,18 +173,20 @@ def _show(out: Output, detail: SessionDetail, messages: Iterable[TranscriptMessa
     for each in detail.multi_agents:
         out.line(f"  {each.multi_agent_id}: {each.status}; nodes {', '.join(each.nodes) or 'none yet'}")
     agent_id: str | None = None
-    was_live = True
+    seen = (True, False)
     for message in messages:
         if message.agent_id != agent_id:
-            agent_id, was_live = message.agent_id, True
+            agent_id, seen = message.agent_id, (True, False)
             out.line()
             _rule(out, f"agent {agent_id}", "bold")
-        if message.live != was_live:
+        if (message.live, message.taken_back) != seen:
+            seen = (message.live, message.taken_back)
             if message.live:
                 _rule(out, "the model sees from here", "cyan")
+            elif message.taken_back:
+                _rule(out, "taken back: the history was set back to before these", "dim")
             else:
                 _rule(out, "trimmed: the model does not see these", "dim")
-            was_live = message.live
         _show_message(out, message, full=full)
 
 
@@ -230,6 +236,8 @@ def search(
     session: Annotated[
         str | None, typer.Option("--session", "-s", metavar="ID", help="Search this session alone.")
     ] = None,
+    user: Annotated[str | None, typer.Option("--user", metavar="USER", help="Search this user's sessions.")] = None,
+    tag: Annotated[str | None, typer.Option("--tag", metavar="TAG", help="Search sessions with this tag.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="The most hits.")] = 20,
     max_scanned: Annotated[
         int, typer.Option("--max-scanned", metavar="N", min=1, help="The most messages to look at without an index.")
@@ -238,7 +246,9 @@ def search(
     """Find messages by their words. `strands-persql index on` makes it fast."""
     out = settings.output
     with settings.opened() as place:
-        found = place.sessions.search(text, session_id=session, limit=limit, max_scanned=max_scanned)
+        found = place.sessions.search(
+            text, session_id=session, user=user, tag=tag, limit=limit, max_scanned=max_scanned
+        )
     if out.as_json:
         out.json(found)
         return
@@ -255,7 +265,7 @@ def search(
             out.note("there may be more: raise --limit")
         else:
             out.note(f"only {many(found.scanned, 'message')} were looked at: raise --max-scanned")
-    if found.method == "scan":
+    if found.method == "scan" and user is None and tag is None:
         out.note("searched without an index; `strands-persql index on` makes one")
 
 

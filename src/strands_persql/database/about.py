@@ -21,6 +21,9 @@ LONGEST_NAME, LONGEST_TITLE, LONGEST_TAG, LONGEST_METADATA = 500, 500, 100, 65_5
 
 MOST_TAGS = 50
 
+LONGEST_ID = 1_000_000
+"""The most characters of the id of a session that another says it is a copy of."""
+
 DEEPEST_METADATA = 32
 """The most levels of metadata, its own one included: whoever shows it goes through all of them."""
 
@@ -36,6 +39,7 @@ class About:
         metadata: Anything else: a JSON object.
         active: When a session with a user was last active, to within `TOUCHED_EVERY`; empty for now.
         keeping: How long it is kept; a fixed retention without its end begins now.
+        origin: The session that it is a copy of; None for none.
     """
 
     user: str | None = None
@@ -44,6 +48,7 @@ class About:
     metadata: Mapping[str, Any] = field(default_factory=lambda: {})
     active: str = ""
     keeping: Keeping = KEPT_FOR_EVER
+    origin: str | None = None
 
     @classmethod
     def of(
@@ -81,6 +86,7 @@ class About:
             mapping(_decoded(row["metadata"])),
             row["active"] or "",
             Keeping.of_columns(row["retention"], row["expires"]),
+            row["origin"],
         )
 
     def columns(self, now: str) -> tuple[str | int | None, ...]:
@@ -88,7 +94,8 @@ class About:
         active = None if self.user is None else self.active or now
         retention, expires = self.keeping.begun(now)
         kept = (None, None) if retention is None else (retention.seconds, expires or None)
-        return (self.user, active, self.title, tags_column(self.tags), metadata_column(self.metadata), *kept)
+        named = (self.user, active, self.title, tags_column(self.tags), metadata_column(self.metadata))
+        return (*named, *kept, self.origin)
 
     @property
     def document(self) -> dict[str, Any]:
@@ -101,6 +108,7 @@ class About:
             "metadata": dict(self.metadata),
             "retention": self.keeping.retention and self.keeping.retention.seconds,
             "expires": self.keeping.expires,
+            "origin": self.origin,
         }
         return {name: value for name, value in known.items() if value}
 
@@ -117,10 +125,13 @@ class About:
         keeping = Keeping.of_columns(seconds, expires)
         if keeping.retention is None and (seconds is not None or expires is not None):
             raise ValueError("retention must be a number of seconds, and expires the time at which a fixed one ends")
-        return replace(about, active=active, keeping=keeping)
+        origin = document.get("origin")
+        if origin is not None:
+            origin = checked_text("origin", origin, LONGEST_ID, blank=True)
+        return replace(about, active=active, keeping=keeping, origin=origin)
 
 
-COLUMNS: tuple[str, ...] = ("user", "active", "title", "tags", "metadata", "retention", "expires")
+COLUMNS: tuple[str, ...] = ("user", "active", "title", "tags", "metadata", "retention", "expires", "origin")
 """The columns that hold it; each is NULL where nothing was given."""
 
 

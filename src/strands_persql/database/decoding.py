@@ -224,6 +224,7 @@ class AgentRecord(NamedTuple):
         last_message_id: The position of its last message; None where it has none.
         last_time: When that was written, where it was read.
         facts: What is known of its session, where that was read.
+        rewinds: Its rewinds' JSON, where that was read; None where it has none.
     """
 
     agent_id: str
@@ -233,6 +234,7 @@ class AgentRecord(NamedTuple):
     last_message_id: int | None
     last_time: str = ""
     facts: SessionFacts = NO_FACTS
+    rewinds: str | None = None
 
     @property
     def last(self) -> int:
@@ -244,7 +246,7 @@ class AgentRecord(NamedTuple):
         """The agent in a row: `agent_id, revision, live_window, data, last_message_id`."""
         agent_id: str = row["agent_id"]
         document = StoredDocument(f"The row of agent {named(agent_id)}", row["data"], parts.of(agent_id))
-        more = (row.get("last_time") or "", SessionFacts.of_column(row.get("facts")))
+        more = (row.get("last_time") or "", SessionFacts.of_column(row.get("facts")), row.get("rewinds"))
         return cls(agent_id, row["revision"], row["live_window"], document, row["last_message_id"], *more)
 
 

@@ -188,19 +188,21 @@ class LiveWindow:
         """The same with each inline message changed."""
         return LiveWindow(tuple(item if isinstance(item, Range) else change(item) for item in self.items))
 
-    def rewound(self, at: int, *, next_id: int, kept: bool = True) -> LiveWindow:
+    def rewound(
+        self, at: int, *, next_id: int, kept: bool = True, history: Sequence[Range] = (Range(0, None),)
+    ) -> LiveWindow:
         """The window of a history that is set back to end with a message of the transcript, or before it.
 
-        Where that is in the window, the window is cut there. Where it was trimmed, all of the transcript up to it is
-        the history.
+        Where that is in the window, the window is cut there. Where it is not, the history is what came before it.
 
         Args:
             at: The message's position.
             next_id: The position after the transcript's last message: what is said next comes there.
             kept: Whether the message itself is kept, as the last one.
+            history: The message's position, and those before it when it was said (`Rewinds.history`).
         """
         items: list[Item] = []
-        for item in self.items if self.holds(at) else (Range(0, None),):
+        for item in self.items if self.holds(at) else history:
             if not isinstance(item, Range):
                 items.append(item)
             elif item.holds(at):

@@ -6,6 +6,7 @@ read. Whose the session is gets asked along with it, so a stream ends as soon as
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import time
@@ -20,7 +21,7 @@ from ..administration.records import FAR, MediaLink, MessageRecord, ToolCallPart
 from ..client import logger_of
 from ..errors import PerSQLError, SessionDataError
 from ._answers import HEADERS, json_of
-from ._parameters import text
+from ._parameters import choice, text
 from ._problems import BAD_PARAMETER, Problem
 from ._reading import media_link
 from ._router import Exchange
@@ -46,6 +47,10 @@ _ID = re.compile(r"(-1|0|[1-9][0-9]{0,14})(?:\.([0-9]{1,16}))?")
 """A position and, in the ids of events, the agent's revision: what tells after a gap whether older things changed."""
 
 
+_STATE = re.compile(r"[0-9a-f]{32}")
+"""The id of an event of a stream of all agents."""
+
+
 class EventStream(StreamingResponse):
     """An answer that counts as an open stream for as long as it is being sent."""
 
@@ -69,6 +74,8 @@ async def stream_events(exchange: Exchange) -> Response:
     request, service = exchange.request, exchange.service
     agent_id = text(request, "agent_id")
     given = request.headers.get("last-event-id") or text(request, "after")
+    if choice(request, "agents", ("one", "all")) == "all":
+        return await _stream_of_all(exchange, given)
     place = None if given is None else _ID.fullmatch(given)
     if given is not None and place is None:
         raise Problem(BAD_PARAMETER, "after and Last-Event-ID must be the position of a message, such as 12.")
@@ -79,6 +86,40 @@ async def stream_events(exchange: Exchange) -> Response:
     caller = exchange.sessions.user
     service.streams.check(caller)
     return EventStream(Watch(exchange, known, found).events(), service.streams, caller)
+
+
+async def _stream_of_all(exchange: Exchange, known: str | None) -> Response:
+    """A stream that tells of all agents of a session, and of each no more than that something has changed."""
+    service, sessions, session_id = exchange.service, exchange.sessions, exchange.session_id
+    found = await service.run(sessions.newest_of_all, session_id)
+    service.streams.check(sessions.user)
+
+    async def events() -> AsyncGenerator[str, None]:
+        began = spoke = time.monotonic()
+        state = known if known is not None and _STATE.fullmatch(known) else _state(found)
+        yield f"retry: {round(service.poll_seconds * 1000)}\nid: {state}\n\n"
+        now = found
+        try:
+            while time.monotonic() - began < LONGEST_SECONDS:
+                if _state(now) != state:
+                    state, spoke = _state(now), time.monotonic()
+                    yield f"id: {state}\n{_event('changed', {})}"
+                elif time.monotonic() - spoke >= HEARTBEAT_SECONDS:
+                    spoke = time.monotonic()
+                    yield ": still here\n\n"
+                await anyio.sleep(service.poll_seconds)
+                now = await service.run(sessions.newest_of_all, session_id)
+        except SessionException:
+            yield _event("end", {})
+        except PerSQLError:
+            logger.warning("session_id=<%s> | a stream ended: the database can't be reached", session_id)
+
+    return EventStream(events(), service.streams, sessions.user)
+
+
+def _state(agents: Iterable[Newest]) -> str:
+    """What changes with every write to one of some agents."""
+    return hashlib.sha256(json.dumps(list(agents)).encode()).hexdigest()[:32]
 
 
 class Watch:

@@ -18,6 +18,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "record_id": {"in": "path", "description": "The id of a message's record."},
     "place": {"in": "path", "description": "Where the part stands in its message: its field place."},
     "tag": {"description": "Only sessions with this tag."},
+    "copy_of": {"description": "Only sessions that were forked from this one, in the order of their ids."},
     "order": {
         "schema": {"type": "string", "enum": ["recent", "id"], "default": "recent"},
         "description": "The newest first, or in the order of their ids.",
@@ -31,6 +32,10 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "The most messages.",
     },
     "agent_id": {"description": "The agent; needed where the session has several."},
+    "agents": {
+        "schema": {"type": "string", "enum": ["one", "all"], "default": "one"},
+        "description": "all: of all agents of the session, only an event changed for what was written to one of them.",
+    },
     "before": {"description": "The field before of the page before, or the id of any message's record."},
     "q": {"required": True, "description": "Words, all of which a message must hold."},
     "after_message": {"name": "after", "description": "The position of the last message that the client has."},

@@ -62,6 +62,21 @@ def choice(request: Request, name: str, choices: Sequence[str]) -> str:
     return value
 
 
+def media_type(request: Request) -> str:
+    """What a request says its body is, in small letters and without parameters; empty where it says nothing."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def received(request: Request, most: int) -> bytes | None:
+    """The body of a request; None where it is larger than so many bytes, of which no more are read."""
+    found = bytearray()
+    async for piece in request.stream():
+        found += piece
+        if len(found) > most:
+            return None
+    return bytes(found)
+
+
 async def body(request: Request, known: Mapping[str, type | tuple[type, ...]]) -> dict[str, Any]:
     """The body: a JSON object.
 
@@ -72,14 +87,11 @@ async def body(request: Request, known: Mapping[str, type | tuple[type, ...]]) -
     Raises:
         Problem: It is something else, or too large.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
+    if media_type(request) != "application/json":
         raise Problem(NOT_JSON)  # a form of another site can't send one either
-    raw = b""
-    async for piece in request.stream():
-        raw += piece
-        if len(raw) > LARGEST_BODY:
-            raise Problem(BODY_TOO_LARGE, f"It is larger than {LARGEST_BODY} bytes.", headers={"Connection": "close"})
+    raw = await received(request, LARGEST_BODY)
+    if raw is None:
+        raise Problem(BODY_TOO_LARGE, f"It is larger than {LARGEST_BODY} bytes.", headers={"Connection": "close"})
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError):

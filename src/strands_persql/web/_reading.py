@@ -24,7 +24,8 @@ async def list_sessions(exchange: Exchange) -> Response:
         page = await exchange.service.run(
             exchange.sessions.list,
             tag=text(request, "tag"),
-            order=choice(request, "order", ("recent", "id")),
+            copy_of=text(request, "copy_of"),
+            order=None if text(request, "order") is None else choice(request, "order", ("recent", "id")),
             after=text(request, "after"),
             limit=number(request, "limit", 20, most=100),
             user=text(request, "user"),

@@ -22,7 +22,7 @@ from strands_persql.administration.doctor import examine
 from strands_persql.administration.titles import cut
 from strands_persql.administration.transfer._items import Checksum, agent_item, message_item
 from strands_persql.administration.viewer import session_html
-from strands_persql.database.tables import Ids, Listing, Tables
+from strands_persql.database.tables import Ids, Listing, Recency, Tables
 from strands_persql.database.tables import Place as Position
 from strands_persql.testing import stored_rows
 
@@ -314,12 +314,12 @@ def test_a_cursor_leads_to_no_other_user(place: Place) -> None:
         opened(place, f"s{number}", text("fine"), user="ada" if number % 2 else "bob")("hello")
     cursor = place.sessions.list(user="ada", order="recent", limit=1).after
     assert cursor is not None
-    of_list, _, _ = json.loads(base64.urlsafe_b64decode(cursor + "=="))
+    of_list, _, _, _ = json.loads(base64.urlsafe_b64decode(cursor + "=="))
     for hostile in (
-        [of_list, "9999", "s4"],
-        [of_list, "9999' OR 1=1 --", "s0"],
-        [of_list, "", ""],
-        [of_list, "9999", "\U0010ffff"],
+        [of_list, "9999", "s4", ""],
+        [of_list, "9999' OR 1=1 --", "s0", ""],
+        [of_list, "", "", "s0"],
+        [of_list, "9999", "\U0010ffff", "s1"],
     ):
         forged = base64.urlsafe_b64encode(json.dumps(hostile).encode()).decode()
         page = place.sessions.list(user="ada", order="recent", after=forged)
@@ -380,7 +380,8 @@ def test_a_page_of_a_hundred_thousand_sessions(remote: Place, emulator: Any) -> 
             ((f"s{n:06}", documents[n], "ada" if n % 2 else f"user-{n % 1000}", times[n]) for n in range(count)),
         )
         connection.executemany(
-            "INSERT INTO strands_agents VALUES (?, 'a', 1, NULL, ?)", ((f"s{n:06}", documents[n]) for n in range(count))
+            "INSERT INTO strands_agents (session_id, agent_id, revision, data) VALUES (?, 'a', 1, ?)",
+            ((f"s{n:06}", documents[n]) for n in range(count)),
         )
         connection.executemany(
             "INSERT INTO strands_messages (session_id, agent_id, message_id, data) VALUES (?, 'a', ?, ?)",
@@ -400,6 +401,30 @@ def test_a_page_of_a_hundred_thousand_sessions(remote: Place, emulator: Any) -> 
     with emulator.sqlite() as connection:
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {select['sql']}", select["params"])]
     assert any(line.startswith("SEARCH strands_sessions USING INDEX strands_recent (user=? AND ") for line in plan)
+    assert not [line for line in plan if line.startswith("SCAN strands_")]
+
+    # Of all users, without an index a thousand sessions at a time, and with one those of the page.
+    emulator.reset()
+    page = remote.sessions.list(order="recent", limit=20)
+    assert not page.in_order and [each.session_id for each in page.sessions] == [f"s{999 - n:06}" for n in range(20)]
+    assert (emulator.requests, emulator.billing.rows_written) == (2, 0)
+    assert emulator.billing.rows_read <= 6 * 1000
+    with emulator.sqlite() as connection:
+        connection.execute(Recency(Tables()).create().statements[0]["sql"])
+    after = None
+    for expected in (99_999, 99_979, 99_959):
+        emulator.reset()
+        page = remote.sessions.list(order="recent", limit=20, after=after)
+        assert page.in_order and [each.session_id for each in page.sessions] == [
+            f"s{expected - n:06}" for n in range(20)
+        ]
+        assert (emulator.requests, emulator.billing.rows_written) == (2, 0)
+        assert emulator.billing.rows_read <= 10 * 21
+        after = page.after
+    (select,) = Listing(Tables()).newest(after=place, limit=21).statements
+    with emulator.sqlite() as connection:
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {select['sql']}", select["params"])]
+    assert any(line.startswith("SEARCH strands_sessions USING INDEX strands_newest (active") for line in plan)
     assert not [line for line in plan if line.startswith("SCAN strands_")]
 
 

@@ -137,7 +137,15 @@ def test_a_plain_turn_as_json(place: Place) -> None:
     stored = place.pages("s")
     assert json.loads(json.dumps(page, allow_nan=False)) == page
     usage = page["messages"][1].pop("usage")
-    plain = {"redacted": False, "erased": False, "edited": False, "in_window": True, "pinned": False, "live": None}
+    plain = {
+        "redacted": False,
+        "erased": False,
+        "edited": False,
+        "in_window": True,
+        "taken_back": False,
+        "pinned": False,
+        "live": None,
+    }
     assert page == {
         "messages": [
             {

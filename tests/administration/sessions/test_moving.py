@@ -251,7 +251,7 @@ def test_a_fork_carries_no_messages(remote: Place, emulator: Any) -> None:
         assert remote.sessions.fork("s", f"copy-{messages}", **options).messages == messages
         assert emulator.requests == requests
         assert all(request.body < 20_000 for request in emulator.log)
-        assert emulator.billing.rows_written == messages + 2
+        assert emulator.billing.rows_written == messages + 3
 
 
 def test_a_fork_copies_parts_and_graphs(place: Place) -> None:

@@ -14,7 +14,7 @@ from strands_persql.database.connector import Connector
 from strands_persql.database.encoding import Document
 from strands_persql.database.faults import fault_of
 from strands_persql.database.query import unanswered
-from strands_persql.database.tables import TransferTables
+from strands_persql.database.tables import AgentColumns, TransferTables
 from strands_persql.errors import PerSQLError
 
 from ...agents.harness import Store
@@ -78,7 +78,9 @@ def test_an_agent_is_written_after_its_last_message_alone(place: Store) -> None:
 
     def refused(session_id: str, data: str, last: int | None) -> str | None:
         try:
-            written(store, tables.import_agent(session_id, "a", Document(data), live_window=None, last=last))
+            written(
+                store, tables.import_agent(session_id, "a", Document(data), own=AgentColumns(None, None), last=last)
+            )
         except PerSQLError as error:
             return fault_of(error)
         return None

@@ -99,8 +99,8 @@ async def test_building(emulator: Emulator) -> None:
 
     build("first")
     bill = emulator.billing
-    assert rows["the first session of a database"] == [f"{bill.requests - 1} more, for the tables", "9", "0"]
-    assert bill.rows_written == 9
+    assert rows["the first session of a database"] == [f"{bill.requests - 1} more, for the tables", "10", "0"]
+    assert bill.rows_written == 10
     emulator.reset()
     agent = build("new")
     bill = emulator.billing

@@ -121,12 +121,7 @@ class Tab:
 
     def words(self, session_id: str) -> list[str]:
         """What the page shows: the text of each message that no edit has replaced."""
-        taken_back = self.send("GET", f"sessions/{session_id}")["metadata"].get("taken_back", [])
-        return [
-            message["text"]
-            for message in self.messages(session_id)
-            if not any(first <= message["message_id"] <= last for first, last in taken_back)
-        ]
+        return [message["text"] for message in self.messages(session_id) if not message["taken_back"]]
 
     def conversations(self) -> list[dict[str, Any]]:
         """The user's conversations, the newest first."""

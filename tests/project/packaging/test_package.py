@@ -40,7 +40,8 @@ WINGS = [
 PURE = {
     "administration.blanking", "administration.notebooks", "administration.records", "administration.results",
     "administration.values", "database.about", "database.decoding", "database.encoding", "database.live_window",
-    "database.query", "database.retention", "database.tables", "engine.copies", "engine.departed", "engine.entries",
+    "database.query", "database.retention", "database.rewinds", "database.tables", "engine.copies", "engine.departed",
+    "engine.entries",
     "engine.outgoing", "engine.planner", "engine.reader", "engine.repair", "engine.window", "stores.words",
 }  # fmt: skip
 IO = {

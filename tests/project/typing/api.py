@@ -258,7 +258,8 @@ def web(database: Database) -> None:
     copy: SessionSummary = sessions.fork("s", agent_id="a", at=3)
     sessions.rewind(copy.session_id, None, to=1, unchanged=found.version)
     deletion: Deletion = sessions.delete("s", unchanged=found.version)
-    print(deletion, UserSessions(database, EVERYONE).list(user="bob"))
+    print(deletion, UserSessions(database, EVERYONE).list(user="bob"), sessions.list(copy_of="s"))
+    print([each.last for each in sessions.newest_of_all("s")])
     app: Starlette = Starlette()
     app.mount("/chats", sessions_app(database, user=who, read_only=True, without=["export_session"], max_threads=4))
     app.mount("/all", sessions_app(database, user=lambda request: EVERYONE, max_streams=5, poll_seconds=1.5))
@@ -401,6 +402,12 @@ def every_administration(sessions: PerSQLSessions) -> None:
     indexed: bool = sessions.has_search()
     entered: int = sessions.enable_search(progress=print)
     sessions.disable_search()
+    by_activity: bool = sessions.has_recent()
+    looked_at: int = sessions.enable_recent(progress=print)
+    sessions.disable_recent()
+    copies = sessions.list(copy_of="user-42")
+    some: SearchResult = sessions.search("invoice", user="ada", tag="work")
+    print(by_activity, looked_at, copies.in_order, [each.copy_of for each in copies.sessions], some.complete)
     conversation = sessions.messages("user-42", agent_id="writer", before="40", limit=20, media="inline")
     said: list[str] = [f"{record.role}: {record.text}" for record in conversation.messages if record.in_window]
     calls = [part for record in conversation.messages for part in record.parts if isinstance(part, ToolCallPart)]

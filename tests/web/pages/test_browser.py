@@ -22,6 +22,8 @@ PAGES = (
     "/session?id=s",
     "/session?id=s&agent=default&before=3",
     "/usage?id=s",
+    "/usage",
+    "/session?id=swarm",
     "/doctor",
     "/confirm?action=delete&id=s",
     "/login",
@@ -38,6 +40,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         )
         agent = site.agent("s", tools(use("add", {"a": 1, "b": 2}, "u1"), use("picture", {}, "u2")), text(HOSTILE))
         agent([{"text": HOSTILE}, {"image": {"format": "png", "source": {"bytes": png(3, 2)}}}])
+        for agent_id in ("a", "b", "c"):
+            site.agent("swarm", text(f"answer of {agent_id}"), agent_id=agent_id)(HOSTILE)
         yield site
 
 
@@ -101,6 +105,29 @@ def test_live(page: Any, site: Site, address: str) -> None:
     page.get_by_text("second answer").wait_for()
     assert page.evaluate("window.mark") == 1, "the page was not loaded anew"
     assert page.complaints == []
+
+
+def test_live_of_several_agents(page: Any, site: Site, address: str) -> None:
+    """What any of them says comes in, and so does an agent that was not there before; what was unfolded stays so."""
+    first = site.agent(
+        "several", text("first answer"), tools(use("add", {"a": 1, "b": 2}, "t")), text("3"), agent_id="a"
+    )
+    second = site.agent("several", text("second answer"), text("third answer"), agent_id="b")
+    first("one")
+    second("one")
+    page.goto(address + "/session?id=several")
+    page.evaluate("window.mark = 1")
+    first("two")
+    page.get_by_text("answer").first.wait_for()
+    page.locator("details.tool > summary").click()
+    page.evaluate("document.activeElement.blur()")
+    second("three")
+    page.get_by_text("third answer").wait_for()
+    assert page.locator("details.tool[open]").count() == 1
+    site.agent("several", text("fourth answer"), agent_id="c")("four")
+    page.get_by_text("fourth answer").wait_for()
+    assert page.locator("section.column").count() == 3
+    assert page.evaluate("window.mark") == 1 and page.complaints == []
 
 
 HIDE = "hidden => { Object.defineProperty(document, 'hidden', {get: () => hidden, configurable: true});"

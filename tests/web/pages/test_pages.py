@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import date
 from typing import Any
 
 import pytest
@@ -10,13 +12,16 @@ from strands.agent.conversation_manager import SlidingWindowConversationManager
 from strands.multiagent import GraphBuilder
 
 from strands_persql import PerSQLHooks
+from strands_persql.administration import overall
+from strands_persql.administration.overall import MESSAGES, Tokens
 from strands_persql.administration.records import MessageRecord, TokenUsage
-from strands_persql.web.pages._plot import HEIGHT, MOST_BARS, plot_of
+from strands_persql.database.tables import _listing
+from strands_persql.web.pages._plot import HEIGHT, MOST_BARS, plot_by_day, plot_of
 
 from ...agents.agents import PIXEL, agent_of
 from ...agents.scripted import ScriptedModel, redact_user, text, tools, use
 from ...emulator import Emulator
-from .conftest import Site
+from .conftest import Page, Site
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7*191 }}"
 
@@ -38,6 +43,14 @@ async def test_a_list_of_sessions(site: Site) -> None:
     assert "question 1<" in older and "question 2<" not in older
     found = await site.text("/", q="answer 7")
     assert "s7" in found and "s8" not in found and "No message" not in found
+    filtered: list[tuple[dict[str, Any], list[str]]] = [
+        ({"user": "bob"}, ["s0"]),
+        ({"tag": "paid"}, ["s3"]),
+        ({"user": "bob", "tag": "paid"}, []),
+    ]
+    for filters, ids in filtered:
+        some = await site.text("/", q="answer", **filters)
+        assert re.findall(r"<bdi>(s\d+)</bdi>", some) == ids
     assert "No message holds" in await site.text("/", q="nowhere")
 
 
@@ -91,7 +104,7 @@ async def test_agents_of_a_graph_side_by_side(site: Site) -> None:
     builder.set_execution_timeout(300)
     await builder.build().invoke_async("tea")
     both = await site.text("/session", id="s")
-    assert both.count('<section class="column"') == 2 and "live.js" not in both
+    assert both.count('<section class="column"') == 2 and "agents=all" in both
     one = await site.text("/session", id="s", agent="zeta")
     assert one.count('<section class="column"') == 1 and "live.js" in one
 
@@ -184,9 +197,9 @@ async def test_a_long_session_costs_a_page(emulator: Emulator) -> None:
         connection.execute("COMMIT")
     emulator.reset()
     assert "10000 messages in 1 agent" in await site.text("/session", id="s")
-    assert emulator.requests == 2
+    assert emulator.requests == 3
     assert emulator.billing.rows_read < 500
-    for path, requests in (("/", 1), ("/?user=ada", 1), ("/usage?id=s", 3)):
+    for path, requests in (("/", 2), ("/?user=ada", 1), ("/usage?id=s", 3), ("/usage", 3), ("/usage?user=ada", 2)):
         emulator.reset()
         assert (await site.client.get(path)).status_code == 200
         assert emulator.requests == requests, path
@@ -200,7 +213,23 @@ def test_a_plot_of_many_answers() -> None:
         usage = TokenUsage(input_tokens=tokens, output_tokens=tokens) if tokens else None
         at = "2025-01-01T00:00:00+00:00"
         return MessageRecord(
-            str(number), "a", number, "assistant", at, at, "", (), False, False, False, True, False, None, usage, {}
+            str(number),
+            "a",
+            number,
+            "assistant",
+            at,
+            at,
+            "",
+            (),
+            False,
+            False,
+            False,
+            True,
+            False,
+            False,
+            None,
+            usage,
+            {},
         )
 
     assert plot_of([record(0, 0)]) is None
@@ -211,3 +240,60 @@ def test_a_plot_of_many_answers() -> None:
     assert plot.bars[0].title.startswith("#0 to #8:")
     one = plot_of([record(0, 1)])
     assert one is not None and one.bars[0].title == "#0: 1 token in, 1 out" and one.top == "2 tokens"
+
+
+async def test_usage_of_all_sessions(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By day and by user, of the newest sessions and messages alone; of one user, theirs."""
+    for name, user in (("a", "ada"), ("b", "bob"), ("c", None), ("d", "ada")):
+        site.agent(name, text("fine"), text("good"), user=user)("hello")
+    site.database.query(
+        "UPDATE strands_messages SET data = json_set(data, '$.created_at', '2026-01-0' || (instr('abcd', session_id)) "
+        "|| 'T10:00:00+00:00', '$.message.metadata', json('{\"usage\":{\"inputTokens\":7,\"outputTokens\":3}}')) "
+        "WHERE message_id = 1"
+    )
+    site.database.query("UPDATE strands_messages SET data = '{' WHERE session_id = 'd' AND message_id = 0")
+    page = await site.text("/usage")
+    assert page.count("<rect") == 2 * 4 and "<title>2026-01-01: 7 tokens in, 3 out</title>" in page
+    assert [re.findall(r"<td>(\d+)</td>", row) for row in re.findall(r"<tr><th scope=.row.*?</tr>", page)] == [
+        ["2", "2", "14", "6"],
+        ["1", "1", "7", "3"],
+        ["1", "1", "7", "3"],
+    ]
+    assert "Of 4 sessions," in page and f"newest {MESSAGES} messages" in page
+    of_ada = await site.text("/usage", user="ada")
+    assert "bob" not in of_ada and of_ada.count("<rect") == 2 * 4  # the days between, too
+    assert "None of these messages tells of tokens" in await site.text("/usage", user="eve")
+    monkeypatch.setattr(overall, "SESSIONS", 2)
+    assert "Of the newest 2 sessions," in await site.text("/usage")
+
+
+def test_a_plot_of_many_days() -> None:
+    """A bar for each day between the first and the last, and for several where they are many."""
+    assert plot_by_day({}) is None
+    plot = plot_by_day({date(2026, 1, 3): Tokens(1, 5, 5), date(2026, 1, 1): Tokens(1, 1, 0)})
+    assert plot is not None and [bar.in_height > 0 for bar in plot.bars] == [True, False, True]
+    assert (plot.first, plot.last, plot.top) == ("2026-01-01", "2026-01-03", "10 tokens")
+    plot = plot_by_day({date(2020, 1, 1): Tokens(1, 5, 5), date(2026, 1, 1): Tokens(1, 1, 0)})
+    assert plot is not None and len(plot.bars) <= MOST_BARS
+
+
+async def test_a_list_without_an_index(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says that not all are in order, and how they come to be."""
+    monkeypatch.setattr(_listing, "AMONG", 1)
+    for name in ("a", "b"):
+        site.agent(name, text("fine"))("hello")
+    assert "strands-persql recent on" in await site.text("/")
+    site.sessions.enable_recent()
+    assert "strands-persql recent on" not in await site.text("/")
+
+
+async def test_copies_and_what_was_taken_back(site: Site) -> None:
+    """A session names its copies, they name it; messages that were taken back are marked."""
+    site.agent("s", text("a"), text("b"))("one")
+    site.sessions.fork("s", "copy")
+    assert "1 copy" in await site.text("/session", id="s")
+    page = Page(await site.text("/session", id="copy"))
+    assert page.links["s"] == "/session?id=s"
+    await site.send("/rewind", id="s", agent="default", message="0")
+    shown = await site.text("/session", id="s")
+    assert "Taken back: the history was set back to before these" in shown and "Trimmed" not in shown

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from ._joining import FAR, Joined, Said, joined, records_of
-from ._json import plain
+from ._json import Head, plain
 from ._media import MediaLink, inline, link_of
 from ._messages import ConversationPage, LiveVersion, MessageRecord, TokenUsage
 from ._parts import (
@@ -36,6 +36,7 @@ __all__ = [
     "CitationSource",
     "ConversationPage",
     "GuardedPart",
+    "Head",
     "InterruptResponsePart",
     "Joined",
     "JsonPart",

@@ -170,6 +170,7 @@ def _record(message: TranscriptMessage, found: Joined, where: Where) -> MessageR
         erased="erased" in marks,
         edited=message.seen is not None,
         in_window=message.live,
+        taken_back=message.taken_back,
         pinned=pinned,
         live=None if message.seen is None else _live(message.seen, where),
         usage=_usage(metadata),

@@ -68,6 +68,7 @@ class MessageRecord(Record):
         erased: Whether some of it was erased.
         edited: Whether the model sees something else of it now, since it was truncated, offloaded or edited.
         in_window: Whether the model sees it.
+        taken_back: Whether the history was set back to before it (`rewind`); it then is not in the window.
         pinned: Whether the conversation manager keeps it.
         live: What the model sees now, where that is something else.
         usage: What a model's answer took; None where its metadata don't tell.
@@ -86,6 +87,7 @@ class MessageRecord(Record):
     erased: bool
     edited: bool
     in_window: bool
+    taken_back: bool
     pinned: bool
     live: LiveVersion | None
     usage: TokenUsage | None

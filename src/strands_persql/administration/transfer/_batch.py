@@ -12,6 +12,7 @@ from ...database.encoding import Document as Rows
 from ...database.encoding import encode
 from ...database.faults import GUARDS, fault_of
 from ...database.query import unanswered
+from ...database.tables import AgentColumns
 from ...engine.outgoing import MAX_STATEMENTS
 from ...errors import SessionConflictError, named
 from ._items import Document, MessageItem, StateItem
@@ -89,8 +90,8 @@ class Batch:
         rows = _rows(item.data, item.name)
         ids, tables = (self._session_id, item.owner), self._connection.tables
         if item.kind == "agent":
-            window = None if item.window is None else item.window.render()
-            self._add(tables.import_agent(*ids, rows, live_window=window, last=last))
+            own = AgentColumns(None if item.window is None else item.window.render(), item.rewinds.render())
+            self._add(tables.import_agent(*ids, rows, own=own, last=last))
         else:
             self._add(tables.import_multi_agent(*ids, rows, updated_at=item.updated_at))
 

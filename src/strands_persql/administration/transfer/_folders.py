@@ -207,10 +207,13 @@ class FolderTarget(Target):
             folder.mkdir(mode=0o700, exist_ok=True)
 
     def _write_about(self, file: Path, about: About) -> None:
-        # When it was active changes again and again, and its documents tell it too.
-        known = {name: value for name, value in about.document.items() if name != "active"}
+        known = about.document
+        if file.exists() and not file.is_symlink():
+            # When it was active changes again and again: an earlier export is not another one for that.
+            earlier = decoded_object(file.read_bytes(), str(file))
+            known = {**known, "active": earlier.get("active", "")}
         if known or file.exists():
-            self._write(file, known)
+            self._write(file, {name: value for name, value in known.items() if value})
 
     def _write(self, file: Path, document: Document) -> bool:
         """Write a file; False where it stands there already."""

@@ -13,6 +13,7 @@ from ...database.about import About
 from ...database.encoding import LARGEST_NUMBER, is_message
 from ...database.encoding import why as because
 from ...database.live_window import LiveWindow
+from ...database.rewinds import Rewinds
 from ...database.tables import Kind
 from ...engine.agent_state import Restorable
 from ...errors import SessionDataError, brief, named
@@ -41,6 +42,7 @@ class StateItem:
         data: Its document.
         window: An agent's live window; None for Strands' own rule.
         updated_at: When a Graph's or Swarm's state was stored last; empty where nothing tells.
+        rewinds: An agent's rewinds.
     """
 
     kind: Kind
@@ -48,6 +50,7 @@ class StateItem:
     data: Document
     window: LiveWindow | None = None
     updated_at: str = ""
+    rewinds: Rewinds = field(default_factory=Rewinds)
 
     @property
     def name(self) -> str:
@@ -60,9 +63,15 @@ class StateItem:
         return None if self.window is None else json.loads(self.window.render())
 
     @property
+    def history(self) -> str:
+        """Its live window and its rewinds, if any, as canonical JSON."""
+        rewinds = f" {canonical(self.rewinds.items)}" if self.rewinds.items else ""
+        return f"{canonical(self.live_window)}{rewinds}"
+
+    @property
     def text(self) -> str:
-        """Its document and its live window, as canonical JSON: equal for equal states."""
-        return canonical([self.data, self.live_window])
+        """Its document, its live window and its rewinds: equal for equal states."""
+        return f"{canonical(self.data)} {self.history}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +223,7 @@ class Checksum:
             self._documents.append(f'["{item.kind}",{json.dumps(item.owner)},{canonical(item.data)}]\n')
             if item.kind == "agent":
                 self.agents += 1
-                self._windows.update(f"{canonical(item.live_window)}\n".encode())
+                self._windows.update(f"{item.history}\n".encode())
             else:
                 self.multi_agents += 1
 
@@ -241,7 +250,7 @@ class Checksum:
         return sha.hexdigest()
 
     def windows(self) -> str:
-        """The checksum of what the model sees of the agents added so far: their live windows, and messages' `live`."""
+        """The checksum of what the model sees of the agents added so far: windows, rewinds, and messages' `live`."""
         sha = self._windows.copy()
         if self._has_live:
             sha.update(self._live.digest())

@@ -10,9 +10,9 @@
 {"end":"user-42","messages":2,"checksum":"…","windows":"…","objects":"…"}
 ```
 An agent's messages follow its line, each as it was said; where the model sees something else in its place, that is the
-field `live` of its `data`. A file may hold several sessions, one after the other. The checksum is the same in every
-form of the session; beside it stand those of what the model sees, and of the session's
-objects.
+field `live` of its `data`. An agent whose history was set back has its `rewinds` in its line too. A file may hold
+several sessions, one after the other. The checksum is the same in every form of the session; beside it stand those of
+what the model sees, and of the session's objects.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO, cast
 
 from ...client import is_link, make_private_folder, open_privately
 from ...database.encoding import encode
+from ...database.rewinds import Rewinds
 from ...database.tables import Encoded, SessionObjects, decoded
 from ...errors import SessionDataError, named
 from ._items import (
@@ -192,7 +194,11 @@ def _state(line: Document, where: str) -> StateItem:
         raise malformed(where, f"an id is a string, not {named(owner)}")
     data = _data(line, where)
     if "agent" in line:
-        return agent_item(owner, data, where, line.get("live_window"))
+        try:
+            rewinds = Rewinds.parse(line.get("rewinds", []))
+        except ValueError as error:
+            raise malformed(where, f"its rewinds are none ({error})") from error
+        return replace(agent_item(owner, data, where, line.get("live_window")), rewinds=rewinds)
     updated_at = line.get("updated_at", "")
     if not isinstance(updated_at, str):
         raise malformed(where, "a time is a string")
@@ -238,7 +244,10 @@ def lines_of(items: Iterable[Item], session_id: str, total: int | None, written:
             line = _line({"object": item.key, "encoding": value.encoding, "data": value.parts[0]})
             written.add(_object(json.loads(line), "a line"))
         else:
-            own = {"live_window": item.live_window} if item.kind == "agent" else {"updated_at": item.updated_at}
+            own: Document = {"updated_at": item.updated_at}
+            if item.kind == "agent":
+                own = {"live_window": item.live_window}
+                own |= {"rewinds": item.rewinds.items} if item.rewinds.items else {}
             line = _line({item.kind: item.owner, **own, "data": item.data})
             written.add(_state(json.loads(line), "a line"))
         yield line

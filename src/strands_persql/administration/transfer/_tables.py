@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ...database.about import About
 from ...database.decoding import unreadable
 from ...database.live_window import LiveWindow
+from ...database.rewinds import Rewinds
 from ...database.tables import Kind, SessionObjects, StoredState, Tables, TransferTables
 from ...engine.opening import whole_message
 from ...errors import SessionConflictError, SessionDataError, named
@@ -211,7 +212,8 @@ def _state_item(kind: Kind, owner: str, stored: StoredState) -> StateItem:
         raise SessionDataError(
             unreadable(document.what, f"its live window is none ({error})", column="live_window")
         ) from error
-    return StateItem(kind, owner, document.fields(with_bytes=False), window, stored.updated_at)
+    rewinds = Rewinds.of_row(stored.rewinds)
+    return StateItem(kind, owner, document.fields(with_bytes=False), window, stored.updated_at, rewinds)
 
 
 def _listed(names: Sequence[str]) -> str:

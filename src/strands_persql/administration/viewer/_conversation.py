@@ -37,9 +37,10 @@ class Seen(Shown):
 
 @dataclass(frozen=True, slots=True)
 class Edge(Shown):
-    """Where the model's window begins or ends; `live` is whether the model sees what follows."""
+    """Where the model's window begins or ends: whether it sees what follows, or that was taken back, or neither."""
 
     live: bool
+    taken_back: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +91,15 @@ def conversation(messages: Iterable[TranscriptMessage], name: str, *, stored: bo
 
 def shown(records: Iterable[MessageRecord], name: str, *, stored: bool = True) -> Iterator[Shown]:
     """Records as the page shows them; see `conversation`."""
-    live, day = True, ""
+    edge, day = Edge(live=True, taken_back=False), ""
     for record in records:
         # Results that stand with their calls have no place of their own.
         has_place = bool(record.parts) or record.role != "tool"
         if not has_place and record.live is None:
             continue
-        if record.in_window != live:
-            live = record.in_window
-            yield Edge(live)
+        if (found := Edge(record.in_window, record.taken_back)) != edge:
+            edge = found
+            yield edge
         at = moment(record.created_at)
         if has_place and at and at.iso and at.day != day:
             day = at.day

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timezone
 from typing import Any, cast
 
-from ..records import plain
+from ..records import Head
 from ..values import size, time_of
 
 LIMIT = 100_000
@@ -66,8 +66,10 @@ class Moment:
         return f"{self.day}, {self.clock} UTC" if self.iso else self.clock
 
 
-def clip(text: str, limit: int = LIMIT) -> Clip:
-    """The first `limit` characters of a text, and how much follows."""
+def clip(text: str | Clip, limit: int = LIMIT) -> Clip:
+    """The first `limit` characters of a text, and how much follows; of what is cut already itself."""
+    if isinstance(text, Clip):
+        return text
     shown, rest = text[:limit], text[limit:]
     return Clip(shown, size(len(rest.encode("utf-8", "replace"))) if rest else "")
 
@@ -77,26 +79,38 @@ def visible(value: Any) -> Any:
     return _UNSEEN.sub(_stand_in, value) if type(value) is str else value  # `Markup`, a str too, has been through here
 
 
-def json_text(value: Any) -> str:
-    """A value as indented JSON, bytes named by their size."""
-    return json.dumps(plain(value), indent=2, ensure_ascii=False)
+def json_text(value: Any, limit: int = LIMIT) -> Clip:
+    """A value as indented JSON, bytes named by their size: as much of it as is shown, and how much is not."""
+    head = Head(value, limit)
+    text = json.dumps(head.value, indent=2, ensure_ascii=False)
+    if head.is_whole:
+        return clip(text, limit)
+    return Clip(text[:limit], size(max(_stored(value) - _stored(head.value), 1)))
 
 
-def value_text(value: Any) -> str:
+def _stored(value: Any) -> int:
+    """About how many bytes a value takes as JSON."""
+    try:
+        return len(json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "replace"))
+    except (ValueError, RecursionError):  # nothing that JSON holds
+        return 0
+
+
+def value_text(value: Any) -> str | Clip:
     """A text as it is, and anything else as JSON."""
     return value if isinstance(value, str) else json_text(value)
 
 
 def one_line(value: Any, limit: int = 120) -> str:
     """A tool's input in short, for a summary: `city="Oslo", days=3`."""
-    whole = plain(value)
-    if isinstance(whole, dict):
-        items = cast("dict[str, Any]", whole).items()
+    head = Head(value, 10 * limit)  # more than is shown: runs of spaces become one
+    if isinstance(head.value, dict):
+        items = cast("dict[str, Any]", head.value).items()
         text = ", ".join(f"{key}={json.dumps(item, ensure_ascii=False)[:limit]}" for key, item in items)
     else:
-        text = json.dumps(whole, ensure_ascii=False)
+        text = json.dumps(head.value, ensure_ascii=False)
     text = " ".join(text.split())
-    return text if len(text) <= limit else f"{text[:limit].rstrip()}…"
+    return text if head.is_whole and len(text) <= limit else f"{text[:limit].rstrip()}…"
 
 
 def count(number: int) -> str:

@@ -3,7 +3,8 @@
 One row holds one document, as one file of Strands' `FileSessionManager` does:
 
     {prefix}sessions      (session_id)                        data = Session.to_dict(), user, title, retention, …
-    {prefix}agents        (session_id, agent_id)              data = SessionAgent.to_dict(), revision, live_window
+    {prefix}agents        (session_id, agent_id)              data = SessionAgent.to_dict(), revision, live_window,
+                                                              rewinds
     {prefix}messages      (session_id, agent_id, message_id)  data = SessionMessage.to_dict(), live
     {prefix}multi_agents  (session_id, multi_agent_id)        data = serialize_state(), revision, updated_at
     {prefix}chunks        the parts of a document that is too long for one row
@@ -13,9 +14,11 @@ One row holds one document, as one file of Strands' `FileSessionManager` does:
 A message's `data` is what was said. `live` is NULL, or the same kind of document with the message as the model sees it
 now, where something has shrunk or edited it since: restoring takes that, everybody else reads `data`.
 
-All are `WITHOUT ROWID`, and there is one index besides the primary keys: on PerSQL's price list a row written costs as
-much as 4 requests or 400 rows read, and every index row counts as one more. The index is what lists a user's sessions,
-the newest first. It holds sessions with a `user` alone; their `active` is written once in 5 minutes of activity.
+All are `WITHOUT ROWID`, and there are two indexes besides the primary keys: on PerSQL's price list a row written costs
+as much as 4 requests or 400 rows read, and every index row counts as one more. One is what lists a user's sessions, the
+newest first. It holds sessions with a `user` alone; their `active` is written once in 5 minutes of activity. The other
+is what lists the copies of a session, and holds copies alone. A third is opt-in (`Recency`): it holds all sessions by
+their last activity, those that are nobody's too.
 
 `revision` goes up with each write of a row, from a random start and by a random step, so that no two writers make the
 same one, not even over a session that was deleted and begun anew. Every write to an agent's rows carries the revision
@@ -35,26 +38,29 @@ from ._foreign import ForeignTables
 from ._fts import IndexedTables, lacks_secure_deletion, without_deleted_words
 from ._history import History, HistoryPage, Neighbour
 from ._layout import STEPS, first_revision, revision_step
-from ._listing import Ids, Listing, Place, SessionRow
+from ._listing import AMONG, Ids, Listing, Place, SessionRow, Which
 from ._memories import FoundMemory, MemoryTables, MemoryText, memory_id
 from ._newest import Newest, newest
 from ._objects import Encoded, KeyScore, KeySize, ObjectTables, after_prefix, decoded, first_number
-from ._ownership import Ownership, Standing, is_refusal
+from ._ownership import Ownership, Standing
 from ._parts import ChunkKind
-from ._reading import Found, MessagePage, Reading
+from ._reading import DayOfUsage, Found, MessagePage, Reading, usage_by_day
+from ._recency import Recency
 from ._restore import CHUNKS_AT_ONCE, MESSAGES_AT_ONCE
 from ._search import EXCERPT, FoundMessage, MessageKey, ScannedMessage, Search, Within
 from ._session_objects import SessionObjects, agent_prefix, session_prefix
 from ._tables import Tables
 from ._texts import PageEnd, Texts, find_indexes
-from ._transfer import Kind, PagedMessage, SessionHead, StoredState, TransferTables
+from ._transfer import AgentColumns, Kind, PagedMessage, SessionHead, StoredState, TransferTables
 from ._views import Views
 
 __all__ = [
+    "AMONG",
     "CHUNKS_AT_ONCE",
     "EXCERPT",
     "MESSAGES_AT_ONCE",
     "STEPS",
+    "AgentColumns",
     "CheckedAgent",
     "CheckedMessage",
     "CheckedMultiAgent",
@@ -63,6 +69,7 @@ __all__ = [
     "ChunkKind",
     "Copying",
     "Cut",
+    "DayOfUsage",
     "Deleting",
     "DoctorTables",
     "Document",
@@ -91,6 +98,7 @@ __all__ = [
     "PagedMessage",
     "Place",
     "Reading",
+    "Recency",
     "ScannedMessage",
     "Search",
     "SessionHead",
@@ -103,6 +111,7 @@ __all__ = [
     "Texts",
     "TransferTables",
     "Views",
+    "Which",
     "Within",
     "after_prefix",
     "agent_prefix",
@@ -111,11 +120,11 @@ __all__ = [
     "find_stored",
     "first_number",
     "first_revision",
-    "is_refusal",
     "lacks_secure_deletion",
     "memory_id",
     "newest",
     "revision_step",
     "session_prefix",
+    "usage_by_day",
     "without_deleted_words",
 ]

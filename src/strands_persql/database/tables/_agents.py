@@ -86,6 +86,15 @@ class Agents:
         guard = (*ids, known, *ids, next_id, new)
         return statement(self._update, *ids, *guard, live_window, data)
 
+    def note_rewinds(self, session_id: str, agent_id: str, rewinds: str | None) -> Statement:
+        """Its rewinds. Nothing else writes that column: live agents know nothing of it."""
+        return statement(
+            f"UPDATE {self.prefix}agents SET rewinds = ? WHERE session_id = ? AND agent_id = ?",
+            rewinds,
+            session_id,
+            agent_id,
+        )
+
     def touch(self, session_id: str, agent_id: str, *, revision: int, new_revision: int) -> Statement:
         """The revision alone.
 

@@ -32,6 +32,7 @@ class Cut:
         revision: The revision of the row that this was made of.
         window: Its live window's JSON.
         document: Its document.
+        rewinds: Its rewinds' JSON.
     """
 
     agent_id: str
@@ -39,6 +40,7 @@ class Cut:
     revision: int
     window: str | None
     document: Document
+    rewinds: str | None
 
 
 class Copying:
@@ -62,8 +64,8 @@ class Copying:
             statements.append(require(self._tables, f"EXISTS (SELECT 1 FROM {p}agents WHERE {whose})", *ids))
         statements += [
             statement(
-                f"INSERT INTO {p}agents (session_id, agent_id, revision, live_window, data) SELECT ?, agent_id, "
-                f"{_NEW_REVISION}, live_window, data FROM {p}agents WHERE {whose}",
+                f"INSERT INTO {p}agents (session_id, agent_id, revision, live_window, data, rewinds) SELECT ?, "
+                f"agent_id, {_NEW_REVISION}, live_window, data, rewinds FROM {p}agents WHERE {whose}",
                 new_id,
                 *ids,
             ),
@@ -101,12 +103,13 @@ class Copying:
                 self._tables, f"EXISTS (SELECT 1 FROM {p}agents WHERE {agent} AND revision = ?)", *ids, cut.revision
             ),
             statement(
-                f"INSERT INTO {p}agents (session_id, agent_id, revision, live_window, data) "
-                f"VALUES (?, ?, {_NEW_REVISION}, ?, ?)",
+                f"INSERT INTO {p}agents (session_id, agent_id, revision, live_window, data, rewinds) "
+                f"VALUES (?, ?, {_NEW_REVISION}, ?, ?, ?)",
                 new_id,
                 cut.agent_id,
                 cut.window,
                 cut.document.data,
+                cut.rewinds,
             ),
             self._messages(new_id, f"{agent} AND message_id <= ?", *ids, cut.at),
             self._parts(new_id, f"{_OF_AGENT} AND kind <> 'agent' AND message_id <= ?", *ids, cut.at),
@@ -141,6 +144,7 @@ class Copying:
                 now,
                 session_id,
             ),
+            statement(f"UPDATE {p}sessions SET origin = ? WHERE origin = ?", new_id, session_id),
         ]
         for name in ("agents", "multi_agents"):
             sql = f"UPDATE {p}{name} SET session_id = ?, revision = revision + ? WHERE session_id = ?"
@@ -159,10 +163,10 @@ class Copying:
             statement(
                 f"INSERT INTO {p}sessions (session_id, data, {', '.join(COLUMNS)}) SELECT ?, s.data, s.user, s.active, "
                 # Without the session there is still one row, of which the data is NULL.
-                "s.title, s.tags, s.metadata, s.retention, s.expires FROM (SELECT 1) LEFT JOIN (SELECT CASE "
-                "WHEN json_valid(data) THEN json_set(data, '$.session_id', ?, '$.created_at', ?, '$.updated_at', ?) "
-                "ELSE data END AS data, "
-                "user, CASE WHEN user IS NOT NULL THEN ? END AS active, title, tags, metadata, retention, expires "
+                "s.title, s.tags, s.metadata, s.retention, s.expires, s.session_id FROM (SELECT 1) LEFT JOIN (SELECT "
+                "CASE WHEN json_valid(data) THEN json_set(data, '$.session_id', ?, '$.created_at', ?, "
+                "'$.updated_at', ?) ELSE data END AS data, user, CASE WHEN user IS NOT NULL THEN ? END AS active, "
+                "title, tags, metadata, retention, expires, session_id "
                 f"FROM {p}sessions WHERE session_id = ?) AS s",
                 new_id,
                 new_id,

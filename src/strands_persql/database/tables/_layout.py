@@ -17,11 +17,14 @@ def _first_layout(p: str) -> tuple[str, ...]:
     key = "PRIMARY KEY"
     return (
         f"CREATE TABLE IF NOT EXISTS {p}sessions (session_id TEXT NOT NULL {key}, data TEXT NOT NULL, user TEXT, "
-        "active TEXT, title TEXT, tags TEXT, metadata TEXT, retention INTEGER, expires TEXT) WITHOUT ROWID",
-        # A session that is nobody's has no row in it, and costs nothing for it.
+        "active TEXT, title TEXT, tags TEXT, metadata TEXT, retention INTEGER, expires TEXT, origin TEXT) "
+        "WITHOUT ROWID",
+        # A session that is nobody's, or no copy, has no row in them, and costs nothing for them.
         f"CREATE INDEX IF NOT EXISTS {p}recent ON {p}sessions (user, active) WHERE user IS NOT NULL",
+        f"CREATE INDEX IF NOT EXISTS {p}copies ON {p}sessions (origin) WHERE origin IS NOT NULL",
         f"CREATE TABLE IF NOT EXISTS {p}agents (session_id TEXT NOT NULL, agent_id TEXT NOT NULL, "
-        f"revision INTEGER NOT NULL, live_window TEXT, data TEXT NOT NULL, {key} (session_id, agent_id)) WITHOUT ROWID",
+        f"revision INTEGER NOT NULL, live_window TEXT, data TEXT NOT NULL, rewinds TEXT, {key} (session_id, agent_id)) "
+        "WITHOUT ROWID",
         f"CREATE TABLE IF NOT EXISTS {p}messages (session_id TEXT NOT NULL, agent_id TEXT NOT NULL, "
         f"message_id INTEGER NOT NULL, data TEXT NOT NULL, live TEXT, {key} (session_id, agent_id, message_id)) "
         "WITHOUT ROWID",

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import json
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ..about import About
 from ..query import Query, Row
+from ..rewinds import OPENING
 from ._excerpts import SHOWN, beginning_of, message_in, readable
 from ._statements import statement
 
 if TYPE_CHECKING:
     from ...client import Statement
+    from ..query import Answers
     from ._tables import Tables
+
+AMONG = 1000
+"""How many sessions are put in order at a time where no index has them in order."""
 
 ALL_TABLES = ("sessions", "agents", "messages", "multi_agents", "chunks")
 
-_FIRST = 4
-"""Messages of an agent among which its first prompt is looked for: greetings may come before it."""
+_OPENING = (
+    "CASE WHEN json_valid(a.rewinds) THEN json_extract(a.rewinds, '$.opening') "
+    f"ELSE '{json.dumps(list(range(OPENING)))}' END"
+)
+"""Where an agent's first prompt is looked for: greetings may come before it, and others may be taken back."""
 
 
 class SessionRow(NamedTuple):
     """What a list shows of one session; times are "" where nothing tells.
 
     Attributes:
-        about: Whose it is, and what people call it.
+        about: Whose it is, what people call it, and what it is a copy of.
         opening: How its first prompt begins, where it has no title; "" where that was not asked for.
         newest: How its last message begins; "" where that was not asked for.
     """
@@ -46,11 +55,34 @@ class SessionRow(NamedTuple):
         return cls(**numbers, about=About.of_row(row), opening=row["opening"] or "", newest=row["newest"] or "")
 
 
+SessionRows: TypeAlias = list[SessionRow]
+
+
 class Place(NamedTuple):
     """A session's place among those that were active lately: the newest first, then by the id, backwards."""
 
     active: str
     session_id: str
+
+
+class Which(NamedTuple):
+    """Which sessions: of one user, and copies of one session; None for all."""
+
+    user: str | None = None
+    origin: str | None = None
+
+    @property
+    def conditions(self) -> list[str]:
+        """The conditions that hold for them; with `bounds`."""
+        return [f"{name} = ?" for name, value in self._asdict().items() if value is not None]
+
+    @property
+    def bounds(self) -> list[str | int]:
+        """The values in the conditions."""
+        return [value for value in self if value is not None]
+
+
+_ALL = Which()
 
 
 class Ids(NamedTuple):
@@ -89,7 +121,8 @@ class Listing:
         of_agent = "m.session_id = a.session_id AND m.agent_id = a.agent_id"
         self._opening = (
             f"SELECT beginning FROM (SELECT {begins} AS beginning, m.message_id AS message_id, {_created_at('m.data')} "
-            f"AS created_at FROM {p}agents AS a CROSS JOIN {p}messages AS m ON {of_agent} AND m.message_id < {_FIRST} "
+            f"AS created_at FROM {p}agents AS a CROSS JOIN {p}messages AS m ON {of_agent} AND m.message_id IN "
+            f"(SELECT value FROM json_each({_OPENING})) "
             f"WHERE a.session_id = found.session_id AND {_is_prompt('m.data')}) "
             "WHERE length(beginning) > 1 ORDER BY created_at, message_id LIMIT 1"
         )
@@ -106,45 +139,73 @@ class Listing:
         )
 
     def page(
-        self, ids: Ids, *, limit: int, user: str | None = None, sizes: bool = False, texts: bool = True
+        self, ids: Ids, *, limit: int, which: Which = _ALL, sizes: bool = False, texts: bool = True
     ) -> Query[list[SessionRow]]:
         """A page of sessions in the order of their ids.
 
         Args:
             ids: Where the page begins, and where it ends at the latest.
             limit: The most sessions.
-            user: Those of one user: it reads the places of all of them.
+            which: Which sessions: of one user, it reads the places of all of them.
             sizes: Add up the bytes of their documents.
             texts: Answer how they begin and end.
         """
-        where, bounds = _of_user(user)
-        chosen = " AND ".join([*where, *ids.conditions])
+        chosen = " AND ".join([*which.conditions, *ids.conditions])
         page = self.summaries(chosen, "ORDER BY session_id LIMIT ?", sizes=sizes)
-        return self._found(page, "session_id", *bounds, *ids.bounds, limit, texts=texts)
+        return self._found(page, "session_id", *which.bounds, *ids.bounds, limit, texts=texts)
 
     def recent(
-        self, ids: Ids, *, user: str | None, after: Place | None, limit: int, sizes: bool = False
-    ) -> Query[list[SessionRow]]:
-        """A page of sessions, the newest first; of all users, each session's newest rows are read.
+        self, ids: Ids, *, user: str, after: Place | None, limit: int, sizes: bool = False
+    ) -> Query[SessionRows]:
+        """A page of one user's sessions in the order of `About.active`, the newest first.
 
         Args:
             ids: Those whose ids are in a range.
-            user: Those of one user, in the order of `About.active`; None for all, in the order of `last_active`.
+            user: The user.
             after: The place of the last one before the page.
             limit: The most sessions.
             sizes: Add up the bytes of their documents.
         """
-        where, bounds = _of_user(user)
-        where += ids.conditions
-        time = "last_active" if user is None else "active"
-        place = [] if after is None else [f"({time}, session_id) < (?, ?)"]
-        order = f"ORDER BY {time} DESC, session_id DESC LIMIT ?"
-        if user is None:
-            rest = f" WHERE {place[0]}" if place else ""
-            page = f"SELECT * FROM ({self.summaries(' AND '.join(where), sizes=sizes)}){rest} {order}"
-        else:
-            page = self.summaries(" AND ".join([*where, *place]), order, sizes=sizes)
-        return self._found(page, f"{time} DESC, session_id DESC", *bounds, *ids.bounds, *(after or ()), limit)
+        return self._by_activity(["user = ?", *ids.conditions], [user, *ids.bounds], after, limit, sizes=sizes)
+
+    def newest(self, *, after: Place | None, limit: int, sizes: bool = False) -> Query[SessionRows]:
+        """The same of all users' sessions; it takes the index of `Recency`."""
+        return self._by_activity(["active IS NOT NULL"], [], after, limit, sizes=sizes)
+
+    def _by_activity(
+        self, where: list[str], bounds: list[str | int], after: Place | None, limit: int, *, sizes: bool
+    ) -> Query[SessionRows]:
+        place = [] if after is None else ["(active, session_id) < (?, ?)"]
+        order = "active DESC, session_id DESC"
+        page = self.summaries(" AND ".join([*where, *place]), f"ORDER BY {order} LIMIT ?", sizes=sizes)
+        return self._found(page, order, *bounds, *(after or ()), limit)
+
+    def newest_among(
+        self, ids: Ids, *, after: Place | None, limit: int, sizes: bool = False
+    ) -> Query[tuple[SessionRows, str | None]]:
+        """The newest first among the first `AMONG` sessions of a range of ids, and the id of the one behind those.
+
+        Args:
+            ids: The range.
+            after: The place of the last one before the page, by `last_active`.
+            limit: The most sessions.
+            sizes: Add up the bytes of their documents.
+        """
+        where = " AND ".join(ids.conditions)
+        some = self.summaries(where, f"ORDER BY session_id LIMIT {AMONG}", sizes=sizes)
+        rest = "" if after is None else " WHERE (last_active, session_id) < (?, ?)"
+        order = "last_active DESC, session_id DESC"
+        page = f"SELECT * FROM ({some}){rest} ORDER BY {order} LIMIT ?"
+        found = self._found(page, order, *ids.bounds, *(after or ()), limit)
+        behind = statement(
+            f"SELECT session_id FROM {self._prefix}sessions WHERE {where} ORDER BY session_id LIMIT 1 OFFSET {AMONG}",
+            *ids.bounds,
+        )
+
+        def read(answers: Answers) -> tuple[SessionRows, str | None]:
+            return found.read(answers[:-1]), next((row["session_id"] for row in answers[-1]), None)
+
+        return Query([*found.statements, behind], read)
 
     def summary(self, session_id: str) -> Query[SessionRow | None]:
         """One session; None where it has no row."""
@@ -166,7 +227,7 @@ class Listing:
         return (
             "SELECT page.session_id AS session_id, page.created_at AS created_at, page.user AS user, "
             "page.active AS active, page.title AS title, page.tags AS tags, page.metadata AS metadata, "
-            "page.retention AS retention, page.expires AS expires, "
+            "page.retention AS retention, page.expires AS expires, page.origin AS origin, "
             "max(page.updated_at, page.created_at, coalesce((SELECT max(u.updated_at) "
             f"FROM {p}multi_agents AS u WHERE u.session_id = page.session_id), ''), "
             f"coalesce(max({written_at('a.data')}), ''), coalesce(max({written_at('m.data')}), '')) AS last_active, "
@@ -174,7 +235,8 @@ class Listing:
             f"(SELECT count(*) FROM {p}multi_agents AS u WHERE u.session_id = page.session_id) AS multi_agents, "
             f"{self._bytes if sizes else 'NULL'} AS bytes "
             f"FROM (SELECT session_id, {_field('created_at')} AS created_at, {_field('updated_at')} AS updated_at, "
-            f"user, active, title, tags, metadata, retention, expires FROM {p}sessions WHERE {where} {chosen}) AS page "
+            "user, active, title, tags, metadata, retention, expires, origin "
+            f"FROM {p}sessions WHERE {where} {chosen}) AS page "
             f"LEFT JOIN {p}agents AS a ON a.session_id = page.session_id "
             f"LEFT JOIN {p}messages AS m ON m.session_id = a.session_id AND m.agent_id = a.agent_id "
             f"AND m.message_id = {newest_message(p)} "
@@ -186,10 +248,6 @@ class Listing:
         newest = f"({self._newest})" if texts else "NULL"
         rows = f"SELECT found.*, {opening} AS opening, {newest} AS newest FROM ({summaries}) AS found ORDER BY {order}"
         return Query([statement(rows, *params)], lambda answers: [SessionRow.of(row) for row in answers[0]])
-
-
-def _of_user(user: str | None) -> tuple[list[str], list[str | int]]:
-    return ([], []) if user is None else (["user = ?"], [user])
 
 
 def newest_message(prefix: str) -> str:

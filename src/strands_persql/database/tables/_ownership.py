@@ -15,15 +15,6 @@ if TYPE_CHECKING:
     from ._tables import Tables
 
 
-_REFUSAL = "session_is_not_theirs"
-
-
-def is_refusal(error: BaseException) -> bool:
-    """Whether a transaction failed at `Ownership.enter`: SQLite names the path that is none."""
-    told = (error, getattr(error, "detail", None), getattr(error, "error_detail", None))
-    return any(_REFUSAL in str(each) for each in told)
-
-
 class Standing(NamedTuple):
     """A session that is there.
 
@@ -72,12 +63,13 @@ class Ownership:
     def enter(self, *, versioned: bool) -> Query[Standing]:
         """The session, as `look` gives it; where it is not there, or not theirs, the transaction fails.
 
-        It goes before what reads the session, also with a token that may write nothing. `is_refusal` knows the error.
+        It goes before what reads the session, also with a token that may write nothing. How the database words the
+        error is its own affair: `look` tells whether this was the reason.
         """
         version = f"max({self._version})" if versioned else "''"
         # A SELECT has no other way to raise an error of its own than the path of a JSON function.
         found = statement(
-            f"SELECT json_extract('{{}}', CASE count(*) WHEN 0 THEN '{_REFUSAL}' ELSE '$' END) AS found, "
+            f"SELECT json_extract('{{}}', CASE count(*) WHEN 0 THEN 'none' ELSE '$' END) AS found, "
             f"{version} AS version {self._theirs}",
             *self._params,
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..decoding import AgentRecord, FoundParts, StoredMessage
 from ..encoding import PART_BYTES
-from ..query import Query, Row
+from ..query import Query, Row, rows_as
 from ._listing import newest_message, written_at
 from ._statements import is_in_parts, statement
 
@@ -68,6 +68,24 @@ class UsageRows(NamedTuple):
     long: list[tuple[str, StoredMessage]]
 
 
+class DayOfUsage(NamedTuple):
+    """What some messages of a session took that were stored on one day.
+
+    Attributes:
+        session_id: The session.
+        day: The day, `"2026-11-28"`.
+        answers: How many of them tell of tokens.
+        input_tokens: Tokens sent to the model.
+        output_tokens: Tokens it answered with.
+    """
+
+    session_id: str
+    day: str
+    answers: int
+    input_tokens: int
+    output_tokens: int
+
+
 class Reading:
     """The statements that read one session.
 
@@ -110,9 +128,10 @@ class Reading:
         statements = [
             statement(
                 "SELECT a.agent_id AS agent_id, a.revision AS revision, a.live_window AS live_window, a.data AS data, "
-                f"m.message_id AS last_message_id, {written_at('m.data')} AS last_time FROM {p}agents AS a "
-                f"LEFT JOIN {p}messages AS m ON m.session_id = a.session_id AND m.agent_id = a.agent_id "
-                f"AND m.message_id = {newest_message(p)} WHERE a.session_id = ?{which} ORDER BY a.agent_id",
+                f"a.rewinds AS rewinds, m.message_id AS last_message_id, {written_at('m.data')} AS last_time "
+                f"FROM {p}agents AS a LEFT JOIN {p}messages AS m ON m.session_id = a.session_id "
+                f"AND m.agent_id = a.agent_id AND m.message_id = {newest_message(p)} "
+                f"WHERE a.session_id = ?{which} ORDER BY a.agent_id",
                 *params,
             ),
             self._parts.of(session_id, "agent", agent_id),
@@ -241,6 +260,28 @@ class Reading:
             )
 
         return Query(statements, read)
+
+
+def usage_by_day(tables: Tables, session_ids: Sequence[str], newest: int) -> Query[list[DayOfUsage]]:
+    """What the newest messages of each agent of some sessions took, by the day; it reads a row for each of them.
+
+    Those in parts, and those that SQLite can't read, are left out.
+    """
+    p = tables.prefix
+    rows = statement(
+        "SELECT session_id, day, count(*) AS answers, "
+        f"{_sum('usage.inputTokens')} AS input_tokens, {_sum('usage.outputTokens')} AS output_tokens FROM "
+        "(SELECT session_id, document, substr(json_extract(document, '$.created_at'), 1, 10) AS day FROM "
+        f"(SELECT a.session_id AS session_id, CASE WHEN json_valid(m.data) AND NOT {is_in_parts('m.data')} "
+        "THEN m.data ELSE '{}' END AS document FROM json_each(?) AS s "
+        f"CROSS JOIN {p}agents AS a ON a.session_id = s.value CROSS JOIN {p}messages AS m "
+        "ON m.session_id = a.session_id AND m.agent_id = a.agent_id "
+        f"AND m.message_id > {newest_message(p)} - ?) WHERE json_type(document, '{_METADATA}.usage') IS 'object') "
+        "WHERE day IS NOT NULL GROUP BY session_id, day",
+        json.dumps(session_ids),
+        newest,
+    )
+    return rows_as(DayOfUsage, rows)
 
 
 def _size(column: str) -> str:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 EXCERPT = 1000
 """Characters that a search answers of each message it finds."""
 
-SESSIONS_OF_USER = 1000
-"""The most sessions of one user, the newest, whose messages are scanned."""
+MOST_SESSIONS = 1000
+"""The most sessions whose messages are scanned where some are chosen: a user's newest, of all users the first."""
 
 
 class MessageKey(NamedTuple):
@@ -36,10 +36,16 @@ class MessageKey(NamedTuple):
 
 
 class Within(NamedTuple):
-    """Where a search looks: in one session, in those of one user, or in all."""
+    """Where a search looks: in one session, in those of one user, in those with a tag, or in all."""
 
     session_id: str | None = None
     user: str | None = None
+    tag: str | None = None
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether a session's own row tells if it is looked into."""
+        return self.user is not None or self.tag is not None
 
 
 class FoundMessage(NamedTuple):
@@ -145,11 +151,10 @@ class Search(Texts):
         )
         return rows_as(MessageKey, in_parts)
 
-    def has_more_sessions(self, user: str) -> Query[bool]:
-        """Whether a user has more sessions than are scanned."""
-        more = statement(
-            f"SELECT session_id FROM {self._sessions} WHERE user = ? LIMIT 1 OFFSET {SESSIONS_OF_USER}", user
-        )
+    def has_more_sessions(self, user: str | None) -> Query[bool]:
+        """Whether a user has more sessions than are scanned, or the whole database."""
+        of_user, bounds = ("", ()) if user is None else ("WHERE user = ? ", (user,))
+        more = statement(f"SELECT session_id FROM {self._sessions} {of_user}LIMIT 1 OFFSET {MOST_SESSIONS}", *bounds)
         return Query([more], lambda answers: bool(answers[0]))
 
     def scan(
@@ -167,12 +172,12 @@ class Search(Texts):
         bounds: tuple[str | int, ...]
         source, order = f"{self._messages} AS m", f"ORDER BY {self.key}"
         # In forms in which SQLite begins at the key, and not at a session's first message.
-        if within.user is not None:
-            source, order = f"({self._theirs(within)}) AS u CROSS JOIN {source} USING (session_id)", ""
+        if within.is_chosen:
+            chosen, own = self._chosen(within)
+            source, order = f"({chosen}) AS u CROSS JOIN {source} USING (session_id)", ""
             after_own = "CASE session_id WHEN ? THEN ? ELSE {} END"
             where = f"(agent_id, message_id) > ({after_own.format(repr(''))}, {after_own.format(-1)})"
-            theirs = (within.user, *(() if within.session_id is None else (within.session_id,)))
-            bounds = (*theirs, after.session_id, *after[:2], after.session_id, after.message_id)
+            bounds = (*own, after.session_id, *after[:2], after.session_id, after.message_id)
         elif within.session_id is not None:
             where, bounds = "session_id = ? AND (agent_id, message_id) > (?, ?)", (within.session_id, *after[1:])
         else:
@@ -197,13 +202,19 @@ class Search(Texts):
         )
         return rows_as(ScannedMessage, short)
 
-    def _theirs(self, within: Within) -> str:
-        """A user's newest sessions from an id on, in the order of their ids, which then is that of their messages."""
-        one = "" if within.session_id is None else " AND session_id = ?"
-        return (
-            f"SELECT session_id FROM (SELECT session_id FROM {self._sessions} WHERE user = ?{one} "
-            f"ORDER BY active DESC, session_id DESC LIMIT {SESSIONS_OF_USER}) WHERE session_id >= ? ORDER BY session_id"
-        )
+    def _chosen(self, within: Within) -> tuple[str, list[str | int]]:
+        """The sessions to look into from an id on, in the order of their ids, which then is that of their messages."""
+        ids = {"user": within.user, "session_id": within.session_id}
+        given = {name: value for name, value in ids.items() if value is not None}
+        where = f"WHERE {' AND '.join(f'{name} = ?' for name in given)} " if given else ""
+        order = "session_id" if within.user is None else "active DESC, session_id DESC"
+        some = f"SELECT session_id, tags FROM {self._sessions} {where}ORDER BY {order} LIMIT {MOST_SESSIONS}"
+        tagged, bounds = "", list[str | int](given.values())
+        if within.tag is not None:
+            known = "json_each(CASE WHEN json_valid(tags) THEN tags ELSE '[]' END)"
+            tagged = f"EXISTS (SELECT 1 FROM {known} AS t WHERE t.value = ?) AND "
+            bounds.append(within.tag)
+        return f"SELECT session_id FROM ({some}) WHERE {tagged}session_id >= ? ORDER BY session_id", bounds
 
 
 def _of_session(session_id: str | None, column: str) -> tuple[str, tuple[str, ...]]:

@@ -29,12 +29,21 @@ class StoredState(NamedTuple):
         document: Its document.
         window: An agent's live window, as JSON; None where it has none.
         updated_at: When a Graph's or Swarm's row was written last.
+        rewinds: An agent's rewinds, as JSON; None where it has none.
     """
 
     revision: int
     document: StoredDocument
     window: str | None
     updated_at: str
+    rewinds: str | None = None
+
+
+class AgentColumns(NamedTuple):
+    """What the row of an agent has beside its document, as JSON; see `StoredState`."""
+
+    window: str | None
+    rewinds: str | None
 
 
 class SessionHead(NamedTuple):
@@ -115,11 +124,13 @@ class TransferTables:
                 what = f"The row of {kind.replace('_', '-')} {named(row['owner'])}"
                 document = StoredDocument(what, row["data"], parts.of(row["owner"]))
                 states[kind, row["owner"]] = StoredState(
-                    row["revision"], document, row["live_window"], row["updated_at"]
+                    row["revision"], document, row["live_window"], row["updated_at"], row["rewinds"]
                 )
             return states
 
-        own = "live_window, '' AS updated_at" if kind == "agent" else "NULL AS live_window, updated_at"
+        own = "NULL AS live_window, updated_at, NULL AS rewinds"
+        if kind == "agent":
+            own = "live_window, '' AS updated_at, rewinds"
         rows = statement(
             f"SELECT {kind}_id AS owner, revision, {own}, data FROM {self._prefix}{kind}s WHERE session_id = ? "
             f"ORDER BY {kind}_id",
@@ -217,7 +228,7 @@ class TransferTables:
         return statement(self._import_message, *ids, session_id, *ids, message_id, data, live)
 
     def import_agent(
-        self, session_id: str, agent_id: str, document: Document, *, live_window: str | None, last: int | None
+        self, session_id: str, agent_id: str, document: Document, *, own: AgentColumns, last: int | None
     ) -> list[Statement]:
         """An agent's parts and row, once all its messages stand there.
 
@@ -226,12 +237,12 @@ class TransferTables:
         """
         p = self._prefix
         row = statement(
-            f"INSERT INTO {p}agents (session_id, agent_id, revision, live_window, data) VALUES (?, ?, "
+            f"INSERT INTO {p}agents (session_id, agent_id, revision, live_window, rewinds, data) VALUES (?, ?, "
             f"CASE WHEN EXISTS (SELECT 1 FROM {p}sessions WHERE session_id = ?) AND "
-            f"(SELECT max(message_id) FROM {p}messages WHERE session_id = ? AND agent_id = ?) IS ? THEN ? END, ?, ?) "
-            "ON CONFLICT (session_id, agent_id) DO UPDATE SET revision = CASE WHEN "
+            f"(SELECT max(message_id) FROM {p}messages WHERE session_id = ? AND agent_id = ?) IS ? THEN ? END, "
+            "?, ?, ?) ON CONFLICT (session_id, agent_id) DO UPDATE SET revision = CASE WHEN "
             f"{p}agents.data = excluded.data AND {p}agents.live_window IS excluded.live_window "
-            f"THEN {p}agents.revision END",
+            f"AND {p}agents.rewinds IS excluded.rewinds THEN {p}agents.revision END",
             session_id,
             agent_id,
             session_id,
@@ -239,7 +250,7 @@ class TransferTables:
             agent_id,
             last,
             first_revision(),
-            live_window,
+            *own,
             document.data,
         )
         return [*self._tables.parts.add(session_id, "agent", agent_id, 0, document), row]

@@ -16,9 +16,11 @@ from strands.types.exceptions import SessionException
 
 from ...administration.sessions import PerSQLSessions
 from ...administration.users import EVERYONE
+from ...administration.values import many
 from ...client import logger_of
 from ...errors import PerSQLError, SessionConflictError, SessionDataError
 from .._app import sessions_app
+from .._parameters import media_type, received
 from ._changes import Changes, Form
 from ._guard import LOGIN, Guard
 from ._inner import Inner, events_path, export_path, media_path
@@ -92,12 +94,17 @@ class _Pages:
         return self._guard
 
     async def _login(self, request: Request) -> Response:
-        is_wrong = False
-        if request.method == "POST":
-            is_wrong = not self._guard.is_token((await _form(request)).get("token", ""))
-            if not is_wrong:
-                return RedirectResponse("/", 303, {"Set-Cookie": self._guard.new_session(request.scope)[1]})
-        return page(request, "login.html.jinja2", 403 if is_wrong else 200, wrong=is_wrong)
+        if request.method != "POST":
+            return page(request, "login.html.jinja", problem="")
+        token, scope = (await _form(request)).get("token", ""), request.scope
+        wait = self._guard.wait(scope)
+        if not wait and self._guard.is_token(scope, token):
+            return RedirectResponse("/", 303, {"Set-Cookie": self._guard.new_session(scope)[1]})
+        if not wait:
+            return page(request, "login.html.jinja", 403, problem="That is not the token.")
+        answer = page(request, "login.html.jinja", 429, problem=f"Too many wrong tokens. Wait {many(wait, 'second')}.")
+        answer.headers["Retry-After"] = str(wait)
+        return answer
 
     async def _logout(self, request: Request) -> Response:
         await self._sent(request)
@@ -127,14 +134,11 @@ async def _form(request: Request) -> dict[str, str]:
     Raises:
         ValueError: It is none, or too long.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
+    if media_type(request) != "application/x-www-form-urlencoded":
         raise ValueError("That is no form.")
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > LARGEST_FORM:
-            raise ValueError("That form is too long.")
+    body = await received(request, LARGEST_FORM)
+    if body is None:
+        raise ValueError("That form is too long.")
     return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=20))
 
 
@@ -161,4 +165,4 @@ def _problem(request: Request, error: Exception) -> Response:
     elif not isinstance(error, HTTPException):
         logger.error("method=<%s> | a request failed", request.method, exc_info=error)
         title, words, status = "Something is wrong in this server", "Its log says what.", 500
-    return page(request, "problem.html.jinja2", status, title=title, words=words)
+    return page(request, "problem.html.jinja", status, title=title, words=words)

@@ -4,7 +4,7 @@
 - A request that changes something must come from a page of this very origin, and a form carries a token besides.
 - With a token set, nothing but the login is shown to whoever has not sent it. The browser then keeps a cookie that
   holds nothing of the token, and that ends with this process. A program sends the token with each request: no page of
-  another origin can make a browser do that.
+  another origin can make a browser do that. Whoever sends wrong ones has to wait ever longer.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
+
+from ._attempts import Attempts
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -77,6 +79,7 @@ class Guard:
         self._hosts = frozenset(host.lower() for host in hosts)
         self._secret = secrets.token_bytes(32)
         self._ended: set[str] = set()
+        self._attempts = Attempts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or refuse it."""
@@ -106,9 +109,17 @@ class Guard:
 
         await (refused or self._app)(scope, receive, guarded)
 
-    def is_token(self, given: str) -> bool:
+    def wait(self, scope: Scope) -> int:
+        """How many seconds the sender of a request has to wait before a token is looked at."""
+        return self._attempts.wait(scope)
+
+    def is_token(self, scope: Scope, given: str) -> bool:
         """Whether somebody knows the token; it takes as long for every other text of its length."""
-        return self._token is not None and hmac.compare_digest(given.encode("utf-8", "replace"), self._token.encode())
+        if self._token is None:
+            return False
+        is_right = hmac.compare_digest(given.encode("utf-8", "replace"), self._token.encode())
+        self._attempts.note(scope, is_right=is_right)
+        return is_right
 
     def new_session(self, scope: Scope) -> tuple[str, str]:
         """A browser's session, and the header that gives it the cookie."""
@@ -134,8 +145,13 @@ class Guard:
     def _refused(self, scope: Scope, headers: Headers, session: str | None) -> Response | None:
         if not self._is_ours(headers.getlist("host")):
             return PlainTextResponse("This address is not one of this server's.\n", 421)
-        if self._is_bearer(headers):
-            return None
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and self._token is not None:
+            if wait := self.wait(scope):
+                words = f"There were too many wrong tokens. Wait {wait} seconds.\n"
+                return PlainTextResponse(words, 429, {"Retry-After": str(wait)})
+            if self.is_token(scope, token.strip()):
+                return None
         changes = scope["method"] not in _SAFE
         if changes and not _is_same_origin(headers):
             return PlainTextResponse("This request did not come from a page of this server.\n", 403)
@@ -145,10 +161,6 @@ class Guard:
         if changes or path.startswith("/api/"):
             return PlainTextResponse("Log in first.\n", 401, {"WWW-Authenticate": "Bearer"})
         return RedirectResponse(LOGIN, 303)
-
-    def _is_bearer(self, headers: Headers) -> bool:
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        return scheme.lower() == "bearer" and self.is_token(token.strip())
 
     def _is_ours(self, named: list[str]) -> bool:
         if len(named) != 1:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 Query = Mapping[str, str]
 
+_PASSED = (("agent", "agent_id"), ("agents", "agents"), ("after", "after"))
+"""The parameters that are handed on, and what the REST app calls them."""
+
 
 class Inner:
     """An endpoint that the REST app answers.
@@ -34,9 +37,7 @@ class Inner:
         given = Request(scope).query_params
         parts = self._path(given)
         root = f"{scope.get('root_path', '')}/api"
-        query = urlencode(
-            {name: given[own] for own, name in (("agent", "agent_id"), ("after", "after")) if own in given}
-        )
+        query = urlencode({name: given[own] for own, name in _PASSED if own in given})
         inner = {
             "root_path": root,
             "path": "/".join((root, *parts)),

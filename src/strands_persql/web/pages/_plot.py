@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from typing import NamedTuple
 
+from ...administration.overall import Tokens
 from ...administration.records import MessageRecord
 from ...administration.values import many
 from ...administration.viewer.parts import count, moment
@@ -15,8 +17,17 @@ _GAP = 0.2
 """Of a bar's place, how much is left free."""
 
 
+class Amount(NamedTuple):
+    """The tokens of an answer, or of a day; `time` is when, in words."""
+
+    name: str
+    into: int
+    out: int
+    time: str
+
+
 class Bar(NamedTuple):
-    """Some answers of the model, one after the other: how many tokens they took, and where the bar stands."""
+    """Some amounts that follow each other: how many tokens they are, and where the bar stands."""
 
     x: float
     width: float
@@ -37,25 +48,37 @@ class Plot(NamedTuple):
 
 
 def plot_of(records: Sequence[MessageRecord]) -> Plot | None:
-    """Tokens by message; where there are many, a bar is several. None where none tells of any."""
-    told = [each for each in records if each.usage and (each.usage.input_tokens or each.usage.output_tokens)]
-    if not told:
-        return None
-    size = -(-len(told) // MOST_BARS)
-    groups = [told[start : start + size] for start in range(0, len(told), size)]
-    sums = [
-        (
-            sum(each.usage.input_tokens for each in group if each.usage),
-            sum(each.usage.output_tokens for each in group if each.usage),
-        )
-        for group in groups
+    """Tokens by message. None where none tells of any."""
+    told = [
+        (each, each.usage) for each in records if each.usage and (each.usage.input_tokens or each.usage.output_tokens)
     ]
+    return _plot([Amount(f"#{each.id}", use.input_tokens, use.output_tokens, _time_of(each)) for each, use in told])
+
+
+def plot_by_day(days: Mapping[date, Tokens]) -> Plot | None:
+    """Tokens by day, those between without any among them. None where there are none."""
+    if not days:
+        return None
+    first, last = min(days), max(days)
+    every = (first + timedelta(days=number) for number in range((last - first).days + 1))
+    none = Tokens()
+    found = ((day, days.get(day, none)) for day in every)
+    return _plot([Amount(f"{day:%Y-%m-%d}", own.input_tokens, own.output_tokens, str(day)) for day, own in found])
+
+
+def _plot(amounts: Sequence[Amount]) -> Plot | None:
+    """A drawing of amounts in their order; where there are many, a bar is several."""
+    if not amounts:
+        return None
+    size = -(-len(amounts) // MOST_BARS)
+    groups = [amounts[start : start + size] for start in range(0, len(amounts), size)]
+    sums = [(sum(each.into for each in group), sum(each.out for each in group)) for group in groups]
     highest = max(into + out for into, out in sums) or 1
     place = WIDTH / max(len(groups), 12)
     bars: list[Bar] = []
     for number, (group, (into, out)) in enumerate(zip(groups, sums, strict=True)):
         in_height, out_height = HEIGHT * into / highest, HEIGHT * out / highest
-        what = f"#{group[0].id}" if len(group) == 1 else f"#{group[0].id} to #{group[-1].id}"
+        what = group[0].name if len(group) == 1 else f"{group[0].name} to {group[-1].name}"
         bars.append(
             Bar(
                 x=round(number * place, 2),
@@ -67,7 +90,7 @@ def plot_of(records: Sequence[MessageRecord]) -> Plot | None:
                 title=f"{what}: {many(into, 'token')} in, {count(out)} out",
             )
         )
-    return Plot(tuple(bars), many(highest, "token"), _time_of(told[0]), _time_of(told[-1]))
+    return Plot(tuple(bars), many(highest, "token"), amounts[0].time, amounts[-1].time)
 
 
 def _time_of(record: MessageRecord) -> str:

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 
 from ...administration.doctor import examine
+from ...administration.overall import MESSAGES, read_overall
 from ...administration.records import MediaPart
 from ...administration.results import AgentSummary
 from ...administration.sessions import PerSQLSessions
 from ...administration.viewer.parts import LARGEST_IMAGE, Shown, multi_agent, shown, window_in_words
-from ._plot import HEIGHT, WIDTH, plot_of
+from ...database.connector import Connector
+from ...database.tables import Tables
+from ._plot import HEIGHT, WIDTH, plot_by_day, plot_of
 from ._render import address, page, static
 
 if TYPE_CHECKING:
@@ -28,6 +31,9 @@ MOST_COLUMNS = 6
 """Agents that are shown side by side; the others are a link away."""
 
 MOST_FINDINGS = 500
+MOST_USERS = 25
+MOST_COPIES = 20
+
 PLOTTED = 500
 """Messages that are looked at for the plot, the newest ones."""
 
@@ -68,18 +74,19 @@ class Views:
         self._database = database
         self._prefix = table_prefix
         self._sessions = PerSQLSessions(database, table_prefix=table_prefix, create_tables=False)
+        self._store = Connector(database, Tables(table_prefix), create_tables=False)
 
     def sessions(self, request: Request) -> Response:
         """The sessions, newest first, or the messages that hold the words looked for."""
         words, user, tag = given(request, "q").strip(), given(request, "user"), given(request, "tag")
-        found = self._sessions.search(words, limit=50) if words else None
+        found = self._sessions.search(words, user=user or None, tag=tag or None, limit=50) if words else None
         listed = None
         if found is None:
             listed = self._sessions.list(
                 order="recent", user=user or None, tag=tag or None, after=given(request, "after") or None,
                 limit=PAGE_SESSIONS,
             )  # fmt: skip
-        return page(request, "sessions.html.jinja2", listed=listed, found=found, words=words, user=user, tag=tag)
+        return page(request, "sessions.html.jinja", listed=listed, found=found, words=words, user=user, tag=tag)
 
     def session(self, request: Request) -> Response:
         """A session as a chat: its newest messages, or those before one."""
@@ -90,14 +97,16 @@ class Views:
             self._column(session_id, agent, f"a{number}", before if chosen or len(detail.agents) == 1 else "")
             for number, agent in enumerate(agents[:MOST_COLUMNS], 1)
         ]
+        copies = self._sessions.list(copy_of=session_id, limit=MOST_COPIES)
         anchors = {each.agent.agent_id: each.anchor for each in columns}
         return page(
             request,
-            "session.html.jinja2",
+            "session.html.jinja",
             detail=detail,
             columns=columns,
             others=agents[MOST_COLUMNS:],
             groups=[multi_agent(each, anchors) for each in detail.multi_agents],
+            copies=copies,
             chosen=chosen,
             before=before,
             messages=sum(agent.messages for agent in detail.agents),
@@ -118,8 +127,10 @@ class Views:
         return Column(agent, anchor, window_in_words(agent), items, older, agent.messages - 1)
 
     def usage(self, request: Request) -> Response:
-        """What a session has used, and the tokens of its newest messages as a drawing."""
+        """What a session has used, and the tokens of its newest messages as a drawing; or what all sessions have."""
         session_id = given(request, "id")
+        if not session_id:
+            return self._overall(request)
         detail = self._sessions.get(session_id)
         plots = [
             (
@@ -130,8 +141,16 @@ class Views:
         ]
         usage = self._sessions.usage(session_id)
         return page(
-            request, "usage.html.jinja2", detail=detail, usage=usage, plots=plots, width=WIDTH, height=HEIGHT,
+            request, "usage.html.jinja", detail=detail, usage=usage, plots=plots, width=WIDTH, height=HEIGHT,
             dollars=_dollars(usage.messages), plotted=PLOTTED,
+        )  # fmt: skip
+
+    def _overall(self, request: Request) -> Response:
+        user = given(request, "user")
+        overall = read_overall(self._sessions, self._store, user or None)
+        return page(
+            request, "overall.html.jinja", overall=overall, users=list(overall.users.items())[:MOST_USERS], user=user,
+            plot=plot_by_day(overall.days), messages=MESSAGES, width=WIDTH, height=HEIGHT,
         )  # fmt: skip
 
     def doctor(self, request: Request) -> Response:
@@ -141,7 +160,7 @@ class Views:
             islice(examine(self._database, table_prefix=self._prefix, session_id=session_id or None), MOST_FINDINGS + 1)
         )
         return page(
-            request, "doctor.html.jinja2", session_id=session_id, findings=findings[:MOST_FINDINGS],
+            request, "doctor.html.jinja", session_id=session_id, findings=findings[:MOST_FINDINGS],
             is_more=len(findings) > MOST_FINDINGS,
         )  # fmt: skip
 
@@ -152,7 +171,7 @@ class Views:
             raise ValueError("There is no such question.")
         detail = self._sessions.get(given(request, "id"))
         agent, message = given(request, "agent"), given(request, "message")
-        return page(request, "confirm.html.jinja2", action=action, detail=detail, agent=agent, message=message)
+        return page(request, "confirm.html.jinja", action=action, detail=detail, agent=agent, message=message)
 
     def static(self, request: Request) -> Response:
         """A style sheet, or the script."""

@@ -20,16 +20,25 @@ async function refresh() {
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const fresh = page.getElementById("live");
   if (!fresh) return;
+  if (fresh.tagName !== list.tagName) return void status.replaceChildren(again()); // a second agent has come
   list.dataset.events = fresh.dataset.events;
   const open = openOnes();
   const atEnd = window.innerHeight + window.scrollY >= document.body.scrollHeight - 80;
   const known = list.querySelectorAll("li[id]").length;
   if (list.contains(document.activeElement)) return void status.replaceChildren(again()); // nobody loses their place
   list.replaceChildren(...fresh.children);
+  renew(document.getElementById("groups"), page.getElementById("groups"));
   for (const details of list.querySelectorAll("details")) details.open = open.has(key(details)) && key(details) !== "";
   const added = list.querySelectorAll("li[id]").length - known;
   if (added > 0) status.textContent = added === 1 ? "1 new message." : added + " new messages.";
   if (atEnd) window.scrollTo(0, document.body.scrollHeight);
+}
+
+// Graphs and Swarms: what was unfolded there stays so.
+function renew(groups, fresh) {
+  const unfolded = [...groups.querySelectorAll("details")].map((details) => details.open);
+  groups.replaceChildren(...fresh.children);
+  for (const [place, details] of groups.querySelectorAll("details").entries()) details.open = unfolded[place] ?? false;
 }
 
 function again() {
