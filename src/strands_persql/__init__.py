@@ -6,10 +6,12 @@ from .administration.sessions import PerSQLSessions
 from .client import Database, PerSQL, QueryResult, Statement
 from .client import installed_version as _installed_version
 from .database.retention import Retention
+from .encryption import Encryption
 from .errors import (
     ApprovalRequiredError,
     AuthenticationError,
     BalanceExhaustedError,
+    EncryptionError,
     PermissionDeniedError,
     PerSQLError,
     RateLimitError,
@@ -31,6 +33,8 @@ __all__ = [
     "AuthenticationError",
     "BalanceExhaustedError",
     "Database",
+    "Encryption",
+    "EncryptionError",
     "PerSQL",
     "PerSQLError",
     "PerSQLHooks",

@@ -12,6 +12,7 @@ Exception
 └── strands SessionException
     ├── SessionConflictError          somebody else wrote to this session
     └── SessionDataError              something that can't be stored, or a stored row that can't be read
+        └── EncryptionError           an encrypted session without its key, or a sealed row that is not what it was
 ```
 
 Messages never hold a token or the content of a message.
@@ -30,6 +31,7 @@ __all__ = [
     "ApprovalRequiredError",
     "AuthenticationError",
     "BalanceExhaustedError",
+    "EncryptionError",
     "PerSQLError",
     "PermissionDeniedError",
     "RateLimitError",
@@ -186,3 +188,7 @@ def _remade(kind: type[SessionConflictError], args: tuple[Any, ...]) -> SessionC
 
 class SessionDataError(SessionException):
     """Something that can't be stored as JSON, or a stored row that can't be read back."""
+
+
+class EncryptionError(SessionDataError):
+    """An encrypted session can't be opened: the key is missing or another, or a row was moved, swapped or changed."""

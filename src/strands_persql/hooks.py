@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from .client import Database
     from .database.retention import Retention
+    from .encryption import Encryption
     from .engine.options import Durability
 
 
@@ -55,6 +56,7 @@ class PerSQLHooks(Closing, HookProvider):
         tags: Texts to find it by.
         metadata: Anything else to be told about it, a JSON object.
         retention: How long it is kept, as the session manager takes it.
+        encryption: The keys that its documents are encrypted with; None: they are stored in clear.
 
     What is told about the session is stored as it begins; later, `PerSQLSessions.update` changes it.
 
@@ -78,10 +80,11 @@ class PerSQLHooks(Closing, HookProvider):
         tags: Iterable[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
         retention: timedelta | Retention | None = None,
+        encryption: Encryption | None = None,
     ) -> None:
         if on_error not in ("raise", "log"):
             raise ValueError(f"on_error must be 'raise' or 'log', got {named(on_error)}")
-        connector = Connector(database, Tables(table_prefix), create_tables=create_tables)
+        connector = Connector(database, Tables(table_prefix, encryption), create_tables=create_tables)
         self._recording = Recording(
             connector,
             session_id,

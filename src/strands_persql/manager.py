@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from .client import Database
     from .database.retention import Retention
+    from .encryption import Encryption
     from .engine.options import Durability, SessionOptions
 
 
@@ -118,9 +119,9 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
             user is not opened.
         title: Its title; None for what its first prompt begins with.
         tags: Texts to find it by.
-        metadata: Anything else to be told about it, a JSON object.
-        retention: How long it is kept: `PerSQLSessions.prune(expired=True)` deletes it as long after its last activity,
-            or at a fixed time (see `Retention`); None for ever. A session that is in use stays.
+        metadata: Anything else to be told, a JSON object.
+        retention: How long it is kept (see `Retention`); `PerSQLSessions.prune(expired=True)` deletes it then.
+        encryption: The keys that its documents are encrypted with; None: they are stored in clear.
 
     What is told about the session is stored as it begins; later, `PerSQLSessions.update` changes it.
 
@@ -142,8 +143,9 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
         tags: Iterable[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
         retention: timedelta | Retention | None = None,
+        encryption: Encryption | None = None,
     ) -> None:
-        self._connector = Connector(database, Tables(table_prefix), create_tables=create_tables)
+        self._connector = Connector(database, Tables(table_prefix, encryption), create_tables=create_tables)
         self._recording = Recording(
             self._connector,
             session_id,
@@ -171,6 +173,7 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
         tags: Iterable[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
         retention: timedelta | Retention | None = None,
+        encryption: Encryption | None = None,
     ) -> Self:
         """Read the session off the event loop, before its agents are built: their constructors then make no request.
 
@@ -186,6 +189,7 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
             tags: Texts to find it by.
             metadata: Anything else.
             retention: How long it is kept.
+            encryption: The keys.
 
         Raises:
             PerSQLError: The database refused, or could not be reached.
@@ -202,6 +206,7 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
             tags=tags,
             metadata=metadata,
             retention=retention,
+            encryption=encryption,
         )
         await self._recording.settled(None if agent_id is None else ("agent", agent_id))
         await awaited(submit_call(lambda: self._recording.opening.read_ahead(agent_id)))
@@ -224,6 +229,7 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
         tags: Iterable[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
         retention: timedelta | Retention | None = None,
+        encryption: Encryption | None = None,
     ) -> Self:
         """A session manager with a client of its own, which `close()` or `with` closes.
 
@@ -242,6 +248,7 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
             tags: Texts to find it by.
             metadata: Anything else.
             retention: How long it is kept.
+            encryption: The keys.
         """
         client = PerSQL(token=token, base_url=base_url)
         try:
@@ -256,6 +263,7 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
                 tags=tags,
                 metadata=metadata,
                 retention=retention,
+                encryption=encryption,
             )
         except BaseException:
             client.close()
@@ -334,6 +342,8 @@ class PerSQLSessionManager(_ByHand, Closing, SessionManager):
             index=index,
             search_strategy=search_strategy,
             create_tables=self._creates_tables,
+            encryption=self._connector.tables.encryption,
+            about=self._recording.about,
         )
 
     # What Strands calls

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from strands.session import SessionRepository
 from strands.types.exceptions import SessionException
@@ -12,14 +12,20 @@ from strands.types.session import Session, SessionAgent, SessionMessage
 
 from .database.about import About
 from .database.connector import Connector
-from .database.decoding import StoredMessage, unreadable
-from .database.encoding import Document, encode, is_message, why
+from .database.encoding import encode
 from .database.faults import fault_of
-from .database.query import unanswered
 from .database.tables import Tables
 from .engine.agent_state import ensure_tracking_ids
 from .engine.restore import restore_state
-from .errors import SessionDataError, named
+from .engine.strands_records import (
+    checked_message_id,
+    laid_out,
+    made,
+    message_document,
+    session_message_of,
+    state_document,
+)
+from .errors import named
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -29,9 +35,8 @@ if TYPE_CHECKING:
 
     from .client import Database, Statement
     from .database.retention import Retention
+    from .encryption import Encryption
     from .engine.recording import Recording
-
-T = TypeVar("T")
 
 
 class PerSQLSessionRepository(SessionRepository):
@@ -52,6 +57,7 @@ class PerSQLSessionRepository(SessionRepository):
         create_tables: Create the tables when a statement finds none; False sends no DDL ever.
         retention: How long the sessions that it creates are kept, as `PerSQLSessionManager` takes it; a long turn of
             Strands' own manager tells nobody that its session is in use.
+        encryption: The keys that documents are encrypted with; None: they are stored in clear.
 
     Raises:
         TypeError: `database` is no synchronous handle, or `retention` no `timedelta`.
@@ -65,8 +71,9 @@ class PerSQLSessionRepository(SessionRepository):
         table_prefix: str = "strands_",
         create_tables: bool = True,
         retention: timedelta | Retention | None = None,
+        encryption: Encryption | None = None,
     ) -> None:
-        self._store = Connector(database, Tables(table_prefix), create_tables=create_tables)
+        self._store = Connector(database, Tables(table_prefix, encryption), create_tables=create_tables)
         self._tables = self._store.tables
         self._about = About.of(retention=retention)
 
@@ -81,7 +88,8 @@ class PerSQLSessionRepository(SessionRepository):
         session_id = session.session_id
         data = encode(session.to_dict(), what=f"session {named(session_id)}")
         self._write(
-            [self._tables.sessions.create(session_id, data, self._about)],
+            session_id,
+            lambda: [self._tables.sessions.create(session_id, data, self._about)],
             unique=f"Session {named(session_id)} exists already. Read it, or choose another session_id.",
         )
         return session
@@ -89,7 +97,7 @@ class PerSQLSessionRepository(SessionRepository):
     def read_session(self, session_id: str, **kwargs: Any) -> Session | None:
         """A session's own record; None where there is none."""
         stored = self._store.ask(self._tables.sessions.read(session_id))
-        return None if stored is None else _made(Session.from_dict, stored.fields(), what=stored.what)
+        return None if stored is None else made(Session.from_dict, stored.fields(), what=stored.what)
 
     def delete_session(self, session_id: str, **kwargs: Any) -> None:
         """Delete all rows of a session, in one transaction.
@@ -109,9 +117,10 @@ class PerSQLSessionRepository(SessionRepository):
             SessionException: It exists already, or its session doesn't.
         """
         agent_id = session_agent.agent_id
-        document = _laid_out(vars(session_agent), what=f"agent {named(agent_id)}")
+        document = laid_out(vars(session_agent), what=f"agent {named(agent_id)}")
         self._write(
-            self._tables.agents.add(session_id, agent_id, document),
+            session_id,
+            lambda: self._tables.agents.add(session_id, agent_id, document),
             unique=f"Agent {named(agent_id)} exists already in session {named(session_id)}. Update it, or use "
             "another agent_id.",
             missing=f"Session {named(session_id)} does not exist. Create it first.",
@@ -123,7 +132,7 @@ class PerSQLSessionRepository(SessionRepository):
         stored = self._store.ask(self._tables.agents.read(session_id, agent_id))
         if stored is None:
             return None
-        return _made(SessionAgent.from_dict, stored.document.fields(), what=stored.document.what)
+        return made(SessionAgent.from_dict, stored.document.fields(), what=stored.document.what)
 
     def update_agent(self, session_id: str, session_agent: SessionAgent, **kwargs: Any) -> None:
         """Store an agent's new state; its `created_at` stays.
@@ -132,9 +141,10 @@ class PerSQLSessionRepository(SessionRepository):
             SessionException: There is no such agent.
         """
         agent_id = session_agent.agent_id
-        document = _laid_out(vars(session_agent), what=f"agent {named(agent_id)}")
+        document = laid_out(vars(session_agent), what=f"agent {named(agent_id)}")
         self._write(
-            self._tables.agents.replace(session_id, agent_id, document),
+            session_id,
+            lambda: self._tables.agents.replace(session_id, agent_id, document),
             missing=f"Agent {named(agent_id)} does not exist in session {named(session_id)}. Create it first.",
         )
 
@@ -147,10 +157,11 @@ class PerSQLSessionRepository(SessionRepository):
             SessionException: There is a message with this id already, or no such agent.
             ValueError: `message_id` is no integer.
         """
-        message_id = _message_id(session_message.message_id)
-        document = _message_document(session_message)
+        message_id = checked_message_id(session_message.message_id)
+        document = message_document(session_message)
         self._write(
-            self._tables.messages.append(session_id, agent_id, message_id, document),
+            session_id,
+            lambda: self._tables.messages.append(session_id, agent_id, message_id, document),
             unique=f"Message {message_id} of agent {named(agent_id)} exists already in session {named(session_id)}: "
             "another writer may have stored it. Keep one writer per session.",
             missing=f"Agent {named(agent_id)} does not exist in session {named(session_id)}. Create it first.",
@@ -163,8 +174,8 @@ class PerSQLSessionRepository(SessionRepository):
             ValueError: `message_id` is no integer.
         """
         self._store_pending(session_id)
-        stored = self._store.ask(self._tables.messages.read(session_id, agent_id, _message_id(message_id)))
-        return None if stored is None else _message(stored)
+        stored = self._store.ask(self._tables.messages.read(session_id, agent_id, checked_message_id(message_id)))
+        return None if stored is None else session_message_of(stored)
 
     def update_message(self, session_id: str, agent_id: str, session_message: SessionMessage, **kwargs: Any) -> None:
         """Store a message's new content; its `created_at` stays.
@@ -175,10 +186,11 @@ class PerSQLSessionRepository(SessionRepository):
             SessionException: There is no such message.
             ValueError: `message_id` is no integer.
         """
-        message_id = _message_id(session_message.message_id)
-        document = _message_document(session_message)
+        message_id = checked_message_id(session_message.message_id)
+        document = message_document(session_message)
         self._write(
-            self._tables.messages.replace(session_id, agent_id, message_id, document),
+            session_id,
+            lambda: self._tables.messages.replace(session_id, agent_id, message_id, document),
             missing=f"Message {message_id} of agent {named(agent_id)} does not exist in session {named(session_id)}.",
         )
 
@@ -196,7 +208,7 @@ class PerSQLSessionRepository(SessionRepository):
         """
         self._store_pending(session_id)
         messages = self._store.ask(self._tables.messages.page(session_id, agent_id, limit=limit, offset=offset))
-        return [_message(stored) for stored in messages]
+        return [session_message_of(stored) for stored in messages]
 
     # Graphs and Swarms
 
@@ -207,7 +219,8 @@ class PerSQLSessionRepository(SessionRepository):
             SessionException: There is no such session.
         """
         self._write(
-            self._tables.multi_agents.put(session_id, multi_agent.id, _state(multi_agent)),
+            session_id,
+            lambda: self._tables.multi_agents.put(session_id, multi_agent.id, state_document(multi_agent)),
             missing=f"Session {named(session_id)} does not exist. Create it first.",
         )
 
@@ -224,7 +237,8 @@ class PerSQLSessionRepository(SessionRepository):
             SessionException: There is none yet.
         """
         self._write(
-            self._tables.multi_agents.replace(session_id, multi_agent.id, _state(multi_agent)),
+            session_id,
+            lambda: self._tables.multi_agents.replace(session_id, multi_agent.id, state_document(multi_agent)),
             missing=f"Multi-agent {named(multi_agent.id)} does not exist in session {named(session_id)}. Create "
             "it first.",
         )
@@ -232,9 +246,11 @@ class PerSQLSessionRepository(SessionRepository):
     def _store_pending(self, session_id: str) -> None:
         """Store what a live agent of a session has pending, before it is read: here there is none."""
 
-    def _write(self, statements: Sequence[Statement], *, unique: str = "", missing: str = "") -> None:
+    def _write(
+        self, session_id: str, build: Callable[[], Sequence[Statement]], *, unique: str = "", missing: str = ""
+    ) -> None:
         try:
-            self._store.carry_out(unanswered(*statements))
+            self._store.carry_out_keyed(session_id, build)
         except Exception as error:
             remedy = {"unique_violation": unique, "not_null_violation": missing}.get(fault_of(error) or "")
             if not remedy:
@@ -267,7 +283,7 @@ class LiveSession(PerSQLSessionRepository):
         """
         agent = self._live(session_id, agent_id)
         next_id = self._recording.writer.known.next_ids.get(agent_id, 0)
-        if agent is None or _message_id(session_message.message_id) < next_id:
+        if agent is None or checked_message_id(session_message.message_id) < next_id:
             super().create_message(session_id, agent_id, session_message, **kwargs)
         elif session_message.message_id > next_id:
             raise SessionException(
@@ -275,7 +291,7 @@ class LiveSession(PerSQLSessionRepository):
                 f"in session {named(session_id)} is {next_id}."
             )
         else:
-            _message_document(session_message)  # raises what can't be stored
+            message_document(session_message)  # raises what can't be stored
             agent.messages.append(session_message.to_message())
             ensure_tracking_ids(agent)
             self._recording.writer.block(lambda: self._recording.agents.synced(agent))
@@ -290,8 +306,8 @@ class LiveSession(PerSQLSessionRepository):
             ValueError: `message_id` is no integer.
         """
         agent = self._live(session_id, agent_id)
-        position = _message_id(session_message.message_id)
-        _message_document(session_message)  # raises what can't be stored
+        position = checked_message_id(session_message.message_id)
+        message_document(session_message)  # raises what can't be stored
         before = None if agent is None else super().read_message(session_id, agent_id, position)
         if agent is None or before is None:
             super().update_message(session_id, agent_id, session_message, **kwargs)
@@ -354,39 +370,3 @@ class LiveSession(PerSQLSessionRepository):
             return False
         self._recording.writer.block(lambda: self._recording.multi_agents.recorded(multi_agent, last=True))
         return True
-
-
-def _laid_out(fields: dict[str, Any], *, what: str) -> Document:
-    return Document.of(encode(fields, what=what), created_at=str(fields["created_at"]))
-
-
-def _message_document(session_message: SessionMessage) -> Document:
-    fields = dict(vars(session_message))
-    if session_message.redact_message is not None:
-        fields["message"] = session_message.redact_message
-    if not is_message(fields["message"]):
-        raise ValueError(f"message {session_message.message_id} must have a role and a list of content blocks")
-    return _laid_out(fields, what=f"message {session_message.message_id}")
-
-
-def _message_id(message_id: object) -> int:
-    if isinstance(message_id, int) and not isinstance(message_id, bool):
-        return message_id
-    raise ValueError(f"message_id must be an integer, got {named(message_id)}")
-
-
-def _state(multi_agent: MultiAgentBase) -> Document:
-    return Document.of(encode(multi_agent.serialize_state(), what=f"the state of multi-agent {named(multi_agent.id)}"))
-
-
-def _message(stored: StoredMessage) -> SessionMessage:
-    record = stored.record()
-    known = {name: record[name] for name in SessionMessage.__dataclass_fields__ if name in record}
-    return _made(lambda fields: SessionMessage(**fields), {"message_id": stored.position, **known}, what=stored.what)
-
-
-def _made(make: Callable[[dict[str, Any]], T], fields: dict[str, Any], *, what: str) -> T:
-    try:
-        return make(fields)
-    except (TypeError, KeyError, ValueError) as error:
-        raise SessionDataError(unreadable(what, f"it is no record of Strands' ({why(error)})")) from error

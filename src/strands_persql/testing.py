@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from strands.types.streaming import StreamEvent
 
     from .client import Database
+    from .encryption import Encryption
 
 __all__ = ["VOLATILE", "OfflineModel", "stored_rows"]
 
@@ -38,6 +39,7 @@ VOLATILE = frozenset(
         "active",
         "created_at",
         "expires",
+        "data_key",
         "revision",
         "updated_at",
         "tracking_id",
@@ -48,12 +50,16 @@ VOLATILE = frozenset(
 """The fields whose values differ from run to run although nothing else does: times, durations, random ids."""
 
 _SOMETIMES = "timeToFirstByteMs"  # Strands leaves it out where it is 0
-_OPTIONAL = ("live", "rewinds", *COLUMNS)  # columns that most rows leave empty
+_OPTIONAL = ("live", "rewinds", *COLUMNS, "data_key")  # columns that most rows leave empty
 _UNORDERED = ("completed_nodes", "failed_nodes", "interrupted_nodes")  # a Graph keeps these in sets
 
 
 def stored_rows(
-    database: Database, *, table_prefix: str = "strands_", mask: bool = True
+    database: Database,
+    *,
+    table_prefix: str = "strands_",
+    mask: bool = True,
+    encryption: Encryption | None = None,
 ) -> dict[str, list[dict[str, Any]]]:
     """All that is stored under one prefix.
 
@@ -61,6 +67,7 @@ def stored_rows(
         database: The handle; nothing is written.
         table_prefix: As the session manager has it.
         mask: Put `"<name>"` in the place of volatile values (see `VOLATILE`), and give an order to what has none.
+        encryption: The keys of sessions that are encrypted.
 
     Returns:
         `{table: [row, …]}`, tables without their prefix, rows in the order of their key, the JSON columns `data`,
@@ -72,7 +79,7 @@ def stored_rows(
     Raises:
         PerSQLError: The tables don't exist.
     """
-    store = Connector(database, Tables(table_prefix), create_tables=False)
+    store = Connector(database, Tables(table_prefix, encryption), create_tables=False)
     found: dict[str, list[dict[str, Any]]] = {}
     for name, rows in store.ask(store.tables.documents()).items():
         found[name] = []

@@ -24,7 +24,7 @@ from strands.session.session_manager import SessionManager
 from strands.types.exceptions import SessionException
 from strands.types.session import SessionAgent
 
-from strands_persql import PerSQL, PerSQLSessionManager
+from strands_persql import Encryption, PerSQL, PerSQLSessionManager
 from strands_persql.client import Handle, Statement
 from strands_persql.client._local import LocalDatabase
 from strands_persql.errors import PerSQLError, TransportError
@@ -187,10 +187,15 @@ def broken(committed: bool) -> BaseException:
 
 @dataclass
 class Store:
-    """One database file, opened anew by each manager as a process of its own would."""
+    """One database file, opened anew by each manager as a process of its own would.
+
+    Attributes:
+        encryption: The keys of its sessions; None: they are stored in clear.
+    """
 
     path: Path
     durability: Durability = "message"
+    encryption: Encryption | None = None
     _open: list[Any] = field(default_factory=list)
 
     def database(self, *, at_once: bool = False) -> RecordingDatabase:
@@ -205,7 +210,10 @@ class Store:
     ) -> PerSQLSessionManager:
         """A manager over a handle and client of its own, unless a handle is given."""
         manager = PerSQLSessionManager(
-            session_id, database or self.database(), durability=durability or self.durability
+            session_id,
+            database or self.database(),
+            durability=durability or self.durability,
+            encryption=self.encryption,
         )
         self._open.append(manager)
         return manager
@@ -232,7 +240,7 @@ class Store:
 
         client = PerSQL(local=str(self.path))
         try:
-            return stored_rows(client.database(DATABASE), mask=False)
+            return stored_rows(client.database(DATABASE), mask=False, encryption=self.encryption)
         finally:
             client.close()
 

@@ -298,6 +298,7 @@ def test_a_message_is_put_under_the_revision(connection: Connection) -> None:
 
 def test_a_graphs_row(connection: Connection) -> None:
     """Created once, updated under its revision."""
+    run(connection, TABLES.sessions.create("s", "{}"))
     run(connection, TABLES.multi_agents.create("s", "m", "{}", new_revision=7))
     assert refused(connection, TABLES.multi_agents.create("s", "m", "{}", new_revision=8)) == "UNIQUE"
 
@@ -376,6 +377,7 @@ def test_restore_reads_what_the_window_names(window: list[Any], positions: set[i
     run(
         connection,
         TABLES.agents.create("s", "b", "[[0,null]]", "{}", new_revision=first),
+        TABLES.sessions.create("s2", "{}"),
         TABLES.agents.create("s2", "a", "[]", "{}", new_revision=first),
     )
     for i in positions:

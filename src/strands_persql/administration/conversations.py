@@ -6,12 +6,12 @@ from typing import Literal
 
 from ..engine.options import checked_session_id
 from . import arguments
+from .encrypting import Sealable
 from .history import Backwards
 from .records import ConversationPage, MediaLink, MediaPart, link_of
-from .searchable import Searchable
 
 
-class Conversations(Searchable):
+class Conversations(Sealable):
     """A database of sessions, and what was said in them; see `PerSQLSessions`."""
 
     def messages(

@@ -9,6 +9,7 @@ from ..database.about import COLUMNS, About
 from ..database.encoding import now
 from ..database.query import together
 from ..database.tables import Listing
+from ..errors import SessionConflictError, named
 from .listing import summary_of
 from .missing import no_session
 
@@ -22,13 +23,23 @@ def update(store: Connector[Tables], session_id: str, changes: Mapping[str, Any]
     """See `PerSQLSessions.update`; `changes` are those that were named."""
     listing = Listing(store.tables)
     columns = dict(zip(COLUMNS, About.of(**changes).columns(now()), strict=True))
-    summary = listing.summary(session_id)
+    summary, key = listing.summary(session_id), store.tables.keys.load(session_id)
     if changes:
+        if store.tables.seals.is_on:
+            store.ask(key, versioned=True)
         names = [*changes, *(["expires"] if "retention" in changes else [])]
         changed = {name: columns[name] for name in names}
         last_active = listing.last_active(session_id)
         written = store.tables.sessions.update(session_id, changed, last_active)
-        _, row = store.carry_out(together(written, summary))
+        is_written, row = store.carry_out(together(written, summary))
+        if row is not None and not is_written:
+            store.ask(key)
+            raise SessionConflictError(
+                f"Session {named(session_id)} was encrypted, decrypted or begun anew meanwhile. Nothing of it was "
+                "changed. Call again.",
+                session_id=session_id,
+                agent_id="",
+            )
     else:
         row = store.ask(summary)
     if row is None:

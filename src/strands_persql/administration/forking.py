@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from strands.types.exceptions import SessionException
 
+from ..database.data_keys import Moving
 from ..database.encoding import Document, encode, mapping, now
 from ..database.faults import GUARDS, fault_of
 from ..database.live_window import LiveWindow
 from ..database.query import together, unanswered
-from ..database.tables import Copying, Cut, Deleting, Reading
+from ..database.tables import Copying, Cut, Deleting, Listing, Reading
+from ..database.vault import Vault
 from ..engine.outgoing import AgentRow, Stored
 from ..engine.planner import plan
 from ..errors import named
 from .agents import Agent
+from .encrypting import move
 from .guards import ATTEMPTS, conflict, written
 from .listing import summary_of
 from .missing import absence, missing, no_session, several_agents
@@ -36,16 +39,48 @@ _PARTS_SENT = 3
 
 def rename(store: Connector[Tables], session_id: str, new_id: str) -> SessionSummary:
     """See `PerSQLSessions.rename`."""
-    return _moved(store, session_id, new_id, Copying(store.tables).rename(session_id, new_id, now=now()))
+    seals, data_key = store.tables.seals, None
+    if isinstance(seals, Vault):
+        store.ask(store.tables.keys.load(session_id), versioned=True)
+        data_key = seals.keys.wrapped_for(session_id, new_id)
+    query = Copying(store.tables).rename(session_id, new_id, now=now(), data_key=data_key)
+    return _moved(store, session_id, new_id, query)
 
 
 def fork(
     store: Connector[Tables], session_id: str, new_id: str, *, agent_id: str | None, at: int | None
 ) -> SessionSummary:
     """See `PerSQLSessions.fork`."""
+    seals = store.tables.seals
+    if not isinstance(seals, Vault):
+        return _copied(store, session_id, new_id, agent_id=agent_id, at=at)
+    # The documents are copied as they are, and then sealed with the copy's own key: until then nobody opens it.
+    store.ask(store.tables.keys.load(session_id), versioned=True)
+    moving = Moving(seals.keys.wrapped_for(session_id, new_id), seals.keys.made(new_id)).stored
+    seals.keys.lend(session_id, new_id, moving)
+    try:
+        _copied(store, session_id, new_id, agent_id=agent_id, at=at, data_key=moving)
+    finally:
+        seals.keys.forget(new_id)
+    move(store, new_id, seals=True)
+    row = store.ask(Listing(store.tables).summary(new_id))
+    if row is None:
+        raise no_session(new_id)
+    return summary_of(row)
+
+
+def _copied(
+    store: Connector[Tables],
+    session_id: str,
+    new_id: str,
+    *,
+    agent_id: str | None,
+    at: int | None,
+    data_key: str | None = None,
+) -> SessionSummary:
     copying = Copying(store.tables)
     if at is None:
-        query = copying.fork(session_id, new_id, agent_id=agent_id, now=now())
+        query = copying.fork(session_id, new_id, agent_id=agent_id, now=now(), data_key=data_key)
         return _moved(store, session_id, new_id, query, agent_id)
     for _ in range(ATTEMPTS):
         agent = _agent(store, session_id, agent_id, at)
@@ -55,7 +90,8 @@ def fork(
         if sent is None:
             continue
         try:
-            return summary_of(store.carry_out(copying.fork_cut(session_id, new_id, cut, sent=sent, now=now())))
+            query = copying.fork_cut(session_id, new_id, cut, sent=sent, now=now(), data_key=data_key)
+            return summary_of(store.carry_out(query))
         except Exception as error:
             if fault_of(error) not in GUARDS:
                 raise
@@ -105,6 +141,7 @@ def _check_move(store: Connector[Tables], session_id: str, new_id: str, agent_id
     absent = missing(store, session_id, agent_id)
     if absent is not None:
         raise absent
+    store.ask(store.tables.keys.load(session_id))
     if store.ask(Deleting(store.tables).count(new_id)):
         raise SessionException(
             f"Session {named(new_id)} exists already. Choose another id, or delete that session first. Nothing "

@@ -8,18 +8,27 @@ from typing import TYPE_CHECKING
 from ..database.connector import Connector
 from ..database.tables import Search, Tables, Within
 from ..engine.options import checked_session_id
+from ..errors import EncryptionError
 from . import arguments, recency, searching
 from .results import SearchResult
 
 if TYPE_CHECKING:
     from ..client import Database
+    from ..encryption import Encryption
 
 
 class Searchable:
     """A database of sessions, and its opt-in indexes; see `PerSQLSessions`."""
 
-    def __init__(self, database: Database, *, table_prefix: str = "strands_", create_tables: bool = True) -> None:
-        self._store = Connector(database, Tables(table_prefix), create_tables=create_tables)
+    def __init__(
+        self,
+        database: Database,
+        *,
+        table_prefix: str = "strands_",
+        create_tables: bool = True,
+        encryption: Encryption | None = None,
+    ) -> None:
+        self._store = Connector(database, Tables(table_prefix, encryption), create_tables=create_tables)
         self._index = Search(table_prefix)
 
     def search(
@@ -53,7 +62,9 @@ class Searchable:
         Raises:
             ValueError: `text` holds no word or too many, or a number is out of range.
             SessionException: There is no such session.
+            EncryptionError: A key was given: what is encrypted can't be searched.
         """
+        self._check_searchable()
         words, limit = arguments.words("text", text), arguments.count("limit", limit)
         max_scanned = arguments.count("max_scanned", max_scanned, most=None)
         within = Within(
@@ -87,8 +98,18 @@ class Searchable:
 
         Raises:
             PermissionDeniedError: The token may not run DDL.
+            EncryptionError: A key was given: what is encrypted can't be searched.
         """
+        self._check_searchable()
         return searching.create_index(self._store, self._index, progress)
+
+    def _check_searchable(self) -> None:
+        if self._store.tables.seals.is_on:
+            raise EncryptionError(
+                "What is encrypted can't be searched: no index holds its words, and the database can't read it. "
+                "Nothing was sent. Search the sessions that are stored in clear without the key, or decrypt those to "
+                "be searched."
+            )
 
     def disable_search(self) -> None:
         """Drop the full-text index, its triggers and all that it holds; nothing else. Takes an admin token."""

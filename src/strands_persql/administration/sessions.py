@@ -36,6 +36,7 @@ class PerSQLSessions(Removing, Movable):
         database: A handle as `PerSQL(…).database(…)` gives, or one of PerSQL's own SDK.
         table_prefix: Starts the name of each table, as the session managers have it.
         create_tables: Create the tables when a statement finds none; False sends no DDL, but for `enable_search`.
+        encryption: The keys of sessions that are encrypted; with them those in clear are listed, and not opened.
 
     Raises:
         TypeError: `database` is no synchronous handle.

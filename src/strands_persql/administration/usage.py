@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..database.decoding import shown
 from ..database.encoding import LARGEST_NUMBER, Message, mapping
+from ..database.live_window import Range
 from ..database.query import together
 from ..database.tables import Reading
 from ..errors import SessionDataError
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from ..database.decoding import StoredMessage
     from ..database.tables import Tables
 
+_MESSAGES = 1000
+"""Messages that one request reads where SQLite can't look into them."""
+
 _COUNTS = tuple(field.name for field in fields(Usage) if field.name != "agents")
 
 
@@ -28,6 +32,8 @@ def read_usage(store: Connector[Tables], session_id: str) -> Usage:
     )
     if session is None:
         raise no_session(session_id)
+    if store.tables.seals.is_on:
+        return _total(_counted(store, session_id))
     counts: dict[str, dict[str, Any]] = {}
     for agent_id in sorted({*found.agent_ids, *found.sums}):
         row = found.sums.get(agent_id)
@@ -36,12 +42,34 @@ def read_usage(store: Connector[Tables], session_id: str) -> Usage:
     for agent_id, message in found.long:
         if agent_id in counts:
             _count_in(counts[agent_id], message)
+    return _total(counts)
+
+
+def _total(counts: dict[str, dict[str, Any]]) -> Usage:
     total: dict[str, Any] = {name: sum(own[name] for own in counts.values()) for name in _COUNTS}
     return Usage(**total, agents={agent_id: Usage(**own) for agent_id, own in counts.items()})
 
 
+def _counted(store: Connector[Tables], session_id: str) -> dict[str, dict[str, Any]]:
+    """The counts of a session that is encrypted: all of its messages are read, page by page."""
+    counts: dict[str, dict[str, Any]] = {}
+    reading = Reading(store.tables)
+    for agent in store.ask(reading.agents(session_id)):
+        own = counts[agent.agent_id] = dict.fromkeys(_COUNTS, 0)
+        rest = [Range(0, agent.last)] if agent.last >= 0 else []
+        while rest:
+            page = store.ask(reading.page(session_id, agent.agent_id, rest, _MESSAGES)).messages
+            for message in page:
+                own["messages"] += 1
+                own["unread"] += 1
+                _count_in(own, message)
+            is_last = not page or page[-1].position >= agent.last
+            rest = [] if is_last else [Range(page[-1].position + 1, agent.last)]
+    return counts
+
+
 def _count_in(own: dict[str, int], stored: StoredMessage) -> None:
-    """Add one message that stands in parts."""
+    """Add one message that SQLite could not look into."""
     try:
         message: Message = shown(stored.record())
     except SessionDataError:

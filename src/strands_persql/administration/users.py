@@ -26,6 +26,7 @@ from .transfer import export_lines
 
 if TYPE_CHECKING:
     from ..client import Database
+    from ..encryption import Encryption
 
 
 class Everyone(enum.Enum):
@@ -60,16 +61,25 @@ class UserSessions:
         database: A handle as `PerSQL(…).database(…)` gives, or one of PerSQL's own SDK.
         user: The user's id; `EVERYONE` for all sessions.
         table_prefix: Starts the name of each table, as the session managers have it.
+        encryption: The keys of sessions that are encrypted.
 
     Raises:
         TypeError: `database` is no synchronous handle, or `user` no text.
         ValueError: `user` is blank, longer than 500 characters, or no valid Unicode; or `table_prefix` not safe.
     """
 
-    def __init__(self, database: Database, user: str | Everyone, *, table_prefix: str = "strands_") -> None:
+    def __init__(
+        self,
+        database: Database,
+        user: str | Everyone,
+        *,
+        table_prefix: str = "strands_",
+        encryption: Encryption | None = None,
+    ) -> None:
         self._user = None if user is EVERYONE else checked_text("user", user, LONGEST_NAME)
         self._prefix = table_prefix
-        self._all = PerSQLSessions(database, table_prefix=table_prefix)
+        self._encryption = encryption
+        self._all = PerSQLSessions(database, table_prefix=table_prefix, encryption=encryption)
         self._store = Connector(database, Tables(table_prefix))
         self._index = Search(table_prefix)
 
@@ -268,7 +278,7 @@ class UserSessions:
         return OwnedDatabase(self._store, checked_session_id(session_id), self._user, **options)
 
     def _face(self, owned: OwnedDatabase) -> PerSQLSessions:
-        return PerSQLSessions(owned, table_prefix=self._prefix, create_tables=False)
+        return PerSQLSessions(owned, table_prefix=self._prefix, create_tables=False, encryption=self._encryption)
 
     def _connected(self, owned: OwnedDatabase) -> Connector[Tables]:
-        return Connector(owned, Tables(self._prefix), create_tables=False)
+        return Connector(owned, Tables(self._prefix, self._encryption), create_tables=False)

@@ -11,7 +11,7 @@ from strands.types.exceptions import SessionException
 
 from ..client import installed_version
 from ..errors import PermissionDeniedError, PerSQLError
-from . import _admin, _diagnosis, _reading, _removal, _transfers, _web
+from . import _admin, _diagnosis, _encryption, _reading, _removal, _transfers, _web
 from ._options import Problem, Settings, with_settings
 from ._output import escape_what_cannot_be_shown, plain
 from ._words import in_options
@@ -73,6 +73,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "delete": _removal.delete,
     "prune": _removal.prune,
     "erase": _removal.erase,
+    "encrypt": _encryption.encrypt,
+    "decrypt": _encryption.decrypt,
+    "rotate": _encryption.rotate,
     "doctor": _diagnosis.doctor,
     "web": _web.web,
 }

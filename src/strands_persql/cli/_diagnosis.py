@@ -60,7 +60,13 @@ def doctor(
 
 def _examined(place: Place, session: str | None) -> Iterator[Finding]:
     with progress("looking at rows") as report:
-        yield from examine(place.handle, table_prefix=place.table_prefix, session_id=session, progress=report)
+        yield from examine(
+            place.handle,
+            table_prefix=place.table_prefix,
+            session_id=session,
+            progress=report,
+            encryption=place.encryption,
+        )
 
 
 def _as_json(finding: Finding) -> dict[str, object]:

@@ -19,6 +19,7 @@ import typer
 from ..administration.sessions import PerSQLSessions
 from ..administration.values import time_of
 from ..client import ANY_NAME, Database, PerSQL, file_name, is_folder, split_name
+from ..encryption import Encryption
 from ._output import Output, plain
 
 _SPAN = re.compile(r"(\d+)\s*(w|d|h|m|s)")
@@ -41,6 +42,7 @@ class Place:
     handle: Database
     sessions: PerSQLSessions
     table_prefix: str
+    encryption: Encryption | None
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,14 @@ class Settings:
         str | None,
         typer.Option("--table-prefix", metavar="PREFIX", help="Starts each table's name; strands_ by default."),
     ] = None
+    key_file: Annotated[
+        str | None,
+        typer.Option(
+            "--key-file",
+            metavar="FILE",
+            help="A file with the key of encrypted sessions; or set PERSQL_ENCRYPTION_KEY to the key itself.",
+        ),
+    ] = None
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout.")] = False
 
     @classmethod
@@ -79,7 +89,7 @@ class Settings:
     @contextmanager
     def opened(self, *, create: bool = False) -> Generator[Place, None, None]:
         """The database that the options name; with `create` a file, and tables, that don't exist are made."""
-        prefix = self.table_prefix or "strands_"
+        prefix, encryption = self.table_prefix or "strands_", self.encryption()
         local = self.local or os.environ.get("PERSQL_LOCAL")
         if local and not self.local and os.environ.get("PERSQL_TOKEN"):
             raise Problem("PERSQL_LOCAL and PERSQL_TOKEN are both set; unset one, or name --local FILE", 2)
@@ -92,10 +102,21 @@ class Settings:
         with client:
             handle = client.database(name)
             try:
-                sessions = PerSQLSessions(handle, table_prefix=prefix, create_tables=create)
+                sessions = PerSQLSessions(handle, table_prefix=prefix, create_tables=create, encryption=encryption)
             except ValueError as error:
                 raise Problem(str(error), 2) from error
-            yield Place(shown, handle, sessions, prefix)
+            yield Place(shown, handle, sessions, prefix, encryption)
+
+    def encryption(self) -> Encryption | None:
+        """The keys of encrypted sessions, from a file or the environment; None where neither names any."""
+        try:
+            if self.key_file:
+                return Encryption.from_file(self.key_file)
+            key = os.environ.get("PERSQL_ENCRYPTION_KEY")
+            return Encryption.from_text(key) if key else None
+        except (ValueError, TypeError) as error:
+            where = "--key-file" if self.key_file else "PERSQL_ENCRYPTION_KEY"
+            raise Problem(f"{where}: {error}", 2) from None
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:

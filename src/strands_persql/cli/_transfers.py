@@ -12,6 +12,7 @@ from ..administration.sessions import PerSQLSessions
 from ..administration.transfer import FORMATS, Form, Snapshots, is_foreign
 from ..administration.values import many
 from ..client import PerSQL
+from ..encryption import Encryption
 from ._options import Problem, SessionArgument, Settings
 from ._output import in_utf8, progress
 
@@ -88,7 +89,7 @@ def import_sessions(
     """Bring sessions in, every document as it is. Run again after an interruption, it goes on; nothing is doubled."""
     out = settings.output
     with ExitStack() as stack:
-        opened_source = _source(source, session, stack)
+        opened_source = _source(source, session, settings.encryption(), stack)
         place = stack.enter_context(settings.opened(create=True))
         with progress("importing") as report:
             done = place.sessions.import_from(opened_source, session_id=session, new_id=new_id, progress=report)
@@ -101,7 +102,7 @@ def import_sessions(
             out.note(f"{source} holds no session")
 
 
-def _source(source: str, session: str | None, stack: ExitStack) -> Any:
+def _source(source: str, session: str | None, encryption: Encryption | None, stack: ExitStack) -> Any:
     if source == "-":
         return in_utf8(sys.stdin)
     if source.startswith("s3://"):
@@ -123,7 +124,7 @@ def _source(source: str, session: str | None, stack: ExitStack) -> Any:
             is_sqlite = file.read(len(_SQLITE)) == _SQLITE
             if is_sqlite and not is_foreign(path):
                 client = stack.enter_context(PerSQL(local=source))
-                return PerSQLSessions(client.database("local/agents"), create_tables=False)
+                return PerSQLSessions(client.database("local/agents"), create_tables=False, encryption=encryption)
     return source
 
 

@@ -46,7 +46,13 @@ def web(
         raise Problem(f"{option} {others[0]}: {words}", 2)
     with settings.opened() as place:
         try:
-            app = pages_app(place.handle, auth_token=auth_token, hosts=names, table_prefix=place.table_prefix)
+            app = pages_app(
+                place.handle,
+                auth_token=auth_token,
+                hosts=names,
+                table_prefix=place.table_prefix,
+                encryption=place.encryption,
+            )
         except ValueError as error:
             raise Problem(f"--auth-token: {error}", 2) from error
         with _listening(host, port) as listener:

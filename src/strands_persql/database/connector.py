@@ -105,6 +105,24 @@ class Connector(Generic[L]):
         with _reading():
             return query.read(answers)
 
+    def carry_out_keyed(self: Connector[Tables], session_id: str, build: Callable[[], Sequence[Statement]]) -> None:
+        """Run statements that are built for a session's data key, as it is known; where it is another by now, anew.
+
+        Raises:
+            EncryptionError: The session can't be opened with the key given, or with none.
+        """
+        keys, statements = self.tables.keys, build()
+        known = keys.seals.key(session_id)
+        try:
+            return self.carry_out(unanswered(*statements))
+        except Exception as error:
+            if fault_of(error) != "not_null_violation":
+                raise
+            self.ask(keys.load(session_id))
+            if keys.seals.key(session_id) == known:
+                raise
+        self.carry_out(unanswered(*build()))
+
     def commit(
         self,
         statements: Sequence[Statement],

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
-from ..errors import SessionDataError, named
-from .encoding import LARGEST_NUMBER, PARTS_MARKER, decode, is_message
+from ..errors import EncryptionError, SessionDataError, named
+from .encoding import LARGEST_NUMBER, PARTS_MARKER, SEALED, decode, is_message
 from .retention import NO_FACTS, SessionFacts
 
 if TYPE_CHECKING:
@@ -115,6 +115,8 @@ class StoredDocument:
         if not is_in_parts(self.data):
             if not isinstance(self.data, str):  # pyright: ignore[reportUnnecessaryIsInstance] - changed by hand
                 raise SessionDataError(unreadable(self.what, "it is no text"))
+            if self.data.startswith(SEALED):  # opened where a key was given
+                raise sealed_error(self.what)
             return self.data
         marker = self.marker
         parts = {part.number: part.text for part in self.parts if part.generation == marker.generation}
@@ -320,6 +322,14 @@ class Settlement(NamedTuple):
         if kind == "agent":
             return self.agents[owner].revision if owner in self.agents else None
         return self.multi_agents[owner][0] if owner in self.multi_agents else None
+
+
+def sealed_error(what: str) -> EncryptionError:
+    """The error for an encrypted document where no key was given."""
+    return EncryptionError(
+        f"{what} is encrypted, and no key was given. Nothing was changed. Give the key that it was encrypted with: "
+        "encryption=Encryption(key), or --key-file on the command line."
+    )
 
 
 def number(value: object, what: str, name: str, *, least: int = 0) -> int:

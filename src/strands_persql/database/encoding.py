@@ -21,10 +21,11 @@ from ..errors import SessionDataError
 Message: TypeAlias = dict[str, Any]
 """A Strands message: `{"role": …, "content": […], "tracking_id": …}`."""
 
-PART_BYTES = 1_000_000
-"""The most bytes of UTF-8 that one stored value holds; a longer document is stored in parts.
+PART_BYTES = 740_000
+"""The most bytes of UTF-8 that one stored value holds, before it is sealed; a longer document is stored in parts.
 
-The service's limit is 2 MB a row and value (Cloudflare Durable Objects, "Limits"), keys included."""
+The service's limit is 2 MB a row and value (Cloudflare Durable Objects, "Limits"), keys included; a message's row holds
+two values, and a sealed one takes 4/3 of that and some 200 bytes."""
 
 _LIVE = ',"live":true'
 """What tells the document of a message as the model sees it now from that of one as it was said."""
@@ -35,6 +36,9 @@ _REDACTED = f',"{REDACTED}":true'
 
 PARTS_MARKER = '{"persql_parts":'
 """How the `data` of a row begins whose document is stored in parts."""
+
+SEALED = '{"persql_sealed":'
+"""How a document begins that is stored encrypted; see `sealing`."""
 
 LARGEST_NUMBER = 2**53 - 2**30
 """Revisions and positions are below it: numbers are JavaScript's on the way, exact to 2^53, and go up from there."""

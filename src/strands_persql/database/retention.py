@@ -140,8 +140,9 @@ class SessionFacts(NamedTuple):
         found: Any = json.loads(text) if isinstance(text, str) else []
         if not isinstance(found, list) or len(cast("list[Any]", found)) != 4:
             return cls()
-        has_user, seconds, expires, noted = cast("list[Any]", found)
-        return cls(bool(has_user), Keeping.of_columns(seconds, expires), noted if isinstance(noted, str) else "")
+        kinds, seconds, expires, noted = cast("list[Any]", found)
+        has_user = isinstance(kinds, int) and bool(kinds & 1)  # 2: it is encrypted
+        return cls(has_user, Keeping.of_columns(seconds, expires), noted if isinstance(noted, str) else "")
 
 
 NO_FACTS = SessionFacts()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..database.decoding import Part, StoredMessage
+from ..database.live_window import Range
+from ..database.tables import Reading
 from .copies import SWARM_PROMPT
 from .outgoing import MessageRow, Redaction
 from .tracing import BatchSpan
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
     from ..database.connector import Connector
     from ..database.tables import Tables
     from .outgoing import Outgoing
+
+_MESSAGES = 1000
+"""Messages of an encrypted session that one request reads."""
 
 
 def search(out: Outgoing, redaction: Redaction, connector: Connector[Tables], lock: threading.RLock) -> None:
@@ -45,6 +51,8 @@ def _stored(out: Outgoing, redaction: Redaction, connector: Connector[Tables]) -
     before = {agent_id: before for agent_id, before in redaction.before.items() if out.known.agents.get(agent_id)}
     if not before:
         return []
+    if connector.tables.seals.is_on:
+        return list(_opened(out, redaction, before, connector))
     messages = connector.tables.messages
     query = messages.find_blocks(out.session_id, before, redaction.copies.lengths, SWARM_PROMPT)
     with BatchSpan.of(out, "persql.redact", query.statements, [redaction]) as span:
@@ -56,6 +64,22 @@ def _stored(out: Outgoing, redaction: Redaction, connector: Connector[Tables]) -
             whole = connector.ask(messages.read(out.session_id, agent_id, message.position))
             found[place] = (agent_id, whole or message)
     return found
+
+
+def _opened(
+    out: Outgoing, redaction: Redaction, before: Mapping[str, int], connector: Connector[Tables]
+) -> Iterator[tuple[str, StoredMessage]]:
+    """The stored messages that hold it, of a session that is encrypted: all are read, page by page."""
+    reading = Reading(connector.tables)
+    for agent_id, end in before.items():
+        rest = [Range(0, end - 1)] if end else []
+        while rest:
+            query = reading.page(out.session_id, agent_id, rest, _MESSAGES)
+            with BatchSpan.of(out, "persql.redact", query.statements, [redaction]) as span:
+                page = connector.ask(span.counted(query)).messages
+            yield from ((agent_id, each) for each in page if redaction.rewritten(agent_id, each) is not None)
+            is_last = not page or page[-1].position >= end - 1
+            rest = [] if is_last else [Range(page[-1].position + 1, end - 1)]
 
 
 def _as_stored(row: MessageRow) -> StoredMessage:

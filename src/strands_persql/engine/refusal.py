@@ -44,6 +44,8 @@ def settle(out: Outgoing, connector: Connector[Tables], lock: threading.RLock) -
         agent_id: [row.message_id for row in rows if isinstance(row, MessageRow) and row.agent_id == agent_id]
         for agent_id in agent_ids
     }
+    seals = connector.tables.seals
+    known = seals.key(out.session_id)
     query = connector.tables.settlement(out.session_id, agent_ids, multi_ids, wanted)
     with BatchSpan.of(out, "persql.settle", query.statements, rows) as span:
         found = connector.ask(span.counted(query))
@@ -52,6 +54,7 @@ def settle(out: Outgoing, connector: Connector[Tables], lock: threading.RLock) -
         progress = [settlement.message(row) for row in rows]
         progress += [settlement.revision("agent", agent_id) for agent_id in agent_ids]
         progress += [settlement.revision("multi_agent", multi_id) for multi_id in multi_ids]
+        progress.append(known != seals.key(out.session_id))  # another writer has begun the session, with its own key
         # Else the session went between the requests that were to begin an owner in it.
         if not any(progress) and not found.session_exists:
             first: tuple[Owner, str] = ("agent", agent_ids[0]) if agent_ids else ("multi_agent", multi_ids[0])

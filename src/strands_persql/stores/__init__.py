@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ._indexed import create_tables, fill
 from ._objects import Objects, UnreadableError
+from ._sealed import ObjectSeals, Unsealed
 
-__all__ = ["Objects", "UnreadableError", "create_tables", "fill"]
+if TYPE_CHECKING:
+    from ..database.connector import Connector
+    from ..database.tables import Tables
+
+__all__ = ["Objects", "UnreadableError", "Unsealed", "create_tables", "fill", "objects_beside"]
+
+
+def objects_beside(store: Connector[Tables]) -> Objects:
+    """The objects in a database of sessions, opened and sealed as its sessions are."""
+    tables = store.tables
+    seals = None
+    if tables.encryption is not None:
+        seals = ObjectSeals(store.database, tables.prefix, tables.encryption, mixed=tables.mixed)
+    return Objects(store.database, tables.prefix, seals=seals)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ..client import logger_of
 from ..database.connector import Connector
-from ..database.tables import IndexedTables, MemoryTables, ObjectTables
+from ..database.tables import IndexedTables, MemoryTables, ObjectTables, StoreKeys
 
 if TYPE_CHECKING:
     from ..client import Database
@@ -97,6 +97,8 @@ def fill(
 
 
 def create_tables(database: Database, table_prefix: str) -> None:
-    """Create the tables of objects and memories where they are missing; where not, a token needs no right to do so."""
+    """Create the tables of objects, memories and keys where they are missing; where not, a token may lack the right."""
     IndexedStore(database, ObjectTables(table_prefix), create_tables=True).ask(ObjectTables.probe)
     IndexedStore(database, MemoryTables(table_prefix), create_tables=True).ask(MemoryTables.probe)
+    keys = Connector(database, StoreKeys(table_prefix))
+    keys.ask(keys.tables.wrapped())

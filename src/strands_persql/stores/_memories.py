@@ -7,14 +7,22 @@ import unicodedata
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
-from ..database.encoding import now
-from ..database.tables import MemoryTables, MemoryText, memory_id
-from ..errors import SessionDataError
+from ..database.decoding import sealed_error
+from ..database.encoding import SEALED, now
+from ..database.tables import SCANNED, FoundMemory, MemoryTables, MemoryText, memory_id
+from ..errors import SessionDataError, named
 from ._calls import Calls
 from ._indexed import IndexedStore
+from ._sealed import MemorySeals, StoreKey
 from .words import cleaned, words_of
+
+if TYPE_CHECKING:
+    from strands.memory import ExtractionConfig
+
+    from ..database.query import Query
 
 MAX_CONTENT_BYTES = 64_000
 """The most bytes of UTF-8 one memory holds."""
@@ -24,6 +32,7 @@ MAX_METADATA_BYTES = 16_000
 _MEMORIES_A_WRITE = 90  # of the 100 statements that a batch may have, and parameters that a statement may have
 _BYTES_A_WRITE = 1_000_000
 _MOST_SALTS = 8
+_SCANNED_AT_ONCE = 250
 
 
 def checked_text(content: str, metadata: dict[str, Any] | None) -> MemoryText:
@@ -64,9 +73,11 @@ class Memories:
         store: The tables.
         name: The store.
         scope: Whose memories.
+        key: The data key that they are sealed with; None: they are stored in clear.
     """
 
-    def __init__(self, store: IndexedStore[MemoryTables], name: str, scope: str) -> None:
+    def __init__(self, store: IndexedStore[MemoryTables], name: str, scope: str, key: StoreKey | None = None) -> None:
+        self._seals = None if key is None else MemorySeals(key, name, scope)
         self._store, self._name, self._scope = store, name, scope
         self._calls = Calls()
         self._pending: deque[tuple[MemoryText, Future[int]]] = deque()
@@ -121,19 +132,60 @@ class Memories:
     def _remember_some(self, salted: Sequence[tuple[MemoryText, int]]) -> list[int | None]:
         """The ids under which they are stored now; None for one whose id belongs to another content."""
         contents = [_normalised(text.content) for text, _ in salted]
-        ids = [
-            memory_id(self._name, self._scope, content, salt)
-            for content, (_, salt) in zip(contents, salted, strict=True)
-        ]
+        ids = [self._number(content, salt) for content, (_, salt) in zip(contents, salted, strict=True)]
         memories: dict[int, MemoryText] = {}
         for number, (text, _) in zip(ids, salted, strict=True):
-            memories.setdefault(number, text)
+            memories.setdefault(number, text if self._seals is None else self._seals.seal(number, text))
         time = now()
         found = self._store.carry_out(lambda tables: tables.remember(self._name, self._scope, memories, time))
+        if self._seals is not None:
+            found = {number: self._seals.opened(number, content, "content") for number, content in found.items()}
         stored = {number: _normalised(content) for number, content in found.items()}
         return [
             number if stored.get(number) == content else None for number, content in zip(ids, contents, strict=True)
         ]
+
+    def found(self, words: Sequence[str], limit: int) -> list[FoundMemory]:
+        """The memories that hold any of some words, best first.
+
+        Of those that are encrypted, the newest are read and opened: the score is the share of the words found.
+
+        Raises:
+            EncryptionError: One can't be opened.
+        """
+        if self._seals is None:
+            found = self._store.ask(lambda tables: tables.search(self._name, self._scope, words, limit))
+            return [self.opened(row) for row in found]
+        hits: list[FoundMemory] = []
+        for skipped in range(0, SCANNED, _SCANNED_AT_ONCE):
+            page = self._store.ask(partial(self._page, skipped=skipped))
+            for row in map(self.opened, page):
+                own = set(words_of(row.content))
+                if count := sum(word in own for word in words):
+                    hits.append(row._replace(score=count / len(words)))
+            if len(page) < _SCANNED_AT_ONCE:
+                break
+        return sorted(hits, key=lambda row: row.score, reverse=True)[:limit]
+
+    def _page(self, tables: MemoryTables, *, skipped: int) -> Query[list[FoundMemory]]:
+        return tables.newest(self._name, self._scope, skipped, _SCANNED_AT_ONCE)
+
+    def opened(self, row: FoundMemory) -> FoundMemory:
+        """A stored memory, opened.
+
+        Raises:
+            EncryptionError: It is encrypted, and no key was given; or it can't be opened.
+        """
+        if self._seals is not None:
+            return self._seals.open(row)
+        if row.content.startswith(SEALED):
+            raise sealed_error(f"Memory {row.id:013x} of the store {named(self._name)}")
+        return row
+
+    def _number(self, content: str, salt: int) -> int:
+        if self._seals is not None:
+            return self._seals.number(content, salt)
+        return memory_id(self._name, self._scope, content, salt)
 
 
 def _fitting(texts: Sequence[MemoryText]) -> int:
@@ -149,3 +201,35 @@ def _fitting(texts: Sequence[MemoryText]) -> int:
 def _normalised(content: str) -> str:
     """The text by which contents are the same."""
     return " ".join(unicodedata.normalize("NFC", content).split())
+
+
+def require_memory() -> None:
+    """See to it that this release of Strands has memory stores.
+
+    Raises:
+        ImportError: It has none.
+    """
+    try:
+        import strands.memory  # pyright: ignore[reportUnusedImport]  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            "PerSQLMemoryStore needs strands-agents 1.44 or newer, which has memory stores: "
+            "pip install -U 'strands-agents>=1.44'"
+        ) from error
+
+
+def with_extractor(extraction: ExtractionConfig | bool | None) -> ExtractionConfig | bool | None:
+    """The settings with a model as the extractor, unless they name one.
+
+    Strands would take the presence of `add_messages` for a backend that distils facts by itself.
+    """
+    if (
+        extraction is None
+        or extraction is False
+        or (extraction is not True and extraction.get("extractor") is not None)
+    ):
+        return extraction
+    from strands.memory import ExtractionConfig, ModelExtractor
+
+    settings = ExtractionConfig() if extraction is True else extraction
+    return cast("ExtractionConfig", {**settings, "extractor": ModelExtractor()})

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from ..database.decoding import sealed_error
+from ..database.encoding import SEALED
 from ..database.faults import fault_of
-from ..database.query import Query
+from ..database.query import Query, unanswered
 from ..database.tables import Encoded, ObjectTables, decoded, first_number
+from ..errors import named
 from ._indexed import IndexedStore, fill
 
 if TYPE_CHECKING:
-    from ..client import Database
+    from ..client import Database, Statement
     from ..database.tables import KeyScore, KeySize, PageEnd
+    from ._sealed import Unsealed
 
 T = TypeVar("T")
 
@@ -49,9 +54,19 @@ class Objects:
         prefix: Starts the names of the tables.
         index: Keep a full-text index.
         create_tables: Create the tables when a write finds none.
+        seals: What seals the values; None: they are stored in clear.
     """
 
-    def __init__(self, database: Database, prefix: str, *, index: bool = False, create_tables: bool = True) -> None:
+    def __init__(
+        self,
+        database: Database,
+        prefix: str,
+        *,
+        index: bool = False,
+        create_tables: bool = True,
+        seals: Unsealed | None = None,
+    ) -> None:
+        self._seals = seals
         self._store = IndexedStore(database, ObjectTables(prefix, indexed=index), create_tables=create_tables)
         self._unindexed = Objects(database, prefix, create_tables=create_tables) if index else self
 
@@ -60,15 +75,24 @@ class Objects:
         """Whether a full-text index is kept."""
         return self._store.tables.indexed
 
-    def write(self, key: str, data: bytes) -> None:
-        """Store a value; more than one request where it is longer than a few megabytes."""
-        value = Encoded.of(data)
+    def write(self, key: str, data: bytes, size: int | None = None) -> None:
+        """Store a value; more than one request where it is longer than a few megabytes.
+
+        Args:
+            key: Its key.
+            data: The value.
+            size: Its bytes, where it is sealed already.
+        """
         for attempt in range(1, ATTEMPTS + 1):
             first = first_number()
+            stored, guards = (data, []) if self._seals is None else self._seals.seal(key, data)
+            value = replace(Encoded.of(stored), size=len(data) if size is None else size)
             try:
-                return self._write(key, value, first)
+                return self._write(key, value, first, guards)
             except Exception as error:
                 fault = fault_of(error)
+                if guards and fault == "not_null_violation" and self._seals is not None and self._seals.reload(key):
+                    continue
                 if len(value.parts) == 1 or fault not in ("unique_violation", "not_null_violation"):
                     raise
                 if fault == "not_null_violation":  # somebody deleted the key while this was under way
@@ -78,14 +102,18 @@ class Objects:
                 if attempt == ATTEMPTS:
                     raise
 
-    def _write(self, key: str, value: Encoded, first: int) -> None:
+    def _write(self, key: str, value: Encoded, first: int, guards: Sequence[Statement]) -> None:
         parts = list(enumerate(value.parts[1:], first))
         # The last request writes the first part, which makes the value visible, whole; it takes further parts along.
         early = max(0, len(parts) - (PARTS_A_REQUEST - 1))
         for start in range(0, early, PARTS_A_REQUEST):
             batch = parts[start : min(start + PARTS_A_REQUEST, early)]
             self._store.carry_out(partial(ObjectTables.put_parts, key=key, parts=batch))
-        self._store.carry_out(lambda tables: tables.put(key, value, first, parts[early:]))
+
+        def put(tables: ObjectTables) -> Query[None]:
+            return unanswered(*guards, *tables.put(key, value, first, parts[early:]).statements)
+
+        self._store.carry_out(put)
 
     def read(self, key: str) -> bytes | None:
         """Read a value; more than one request where it is longer than a few megabytes."""
@@ -96,7 +124,7 @@ class Objects:
                 return None
             if len(found.numbers) <= MOST_PARTS and self._read_rest(key, found.numbers, found.parts):
                 parts = [found.data, *(found.parts[number] for number in found.numbers)]
-                return self._decoded(found.encoding, parts)
+                return self._decoded(key, found.encoding, parts)
             if found.numbers == incomplete:
                 break  # nobody is writing it anew
             incomplete = found.numbers
@@ -121,7 +149,9 @@ class Objects:
         values: dict[str, bytes | UnreadableError] = {}
         for found in self._ask(lambda tables: tables.read_many(keys)) or ():
             try:
-                value = self.read(found.key) if found.parts > 1 else self._decoded(found.encoding, [found.data])
+                value = (
+                    self.read(found.key) if found.parts > 1 else self._decoded(found.key, found.encoding, [found.data])
+                )
             except UnreadableError as error:
                 values[found.key] = error
             else:
@@ -129,9 +159,14 @@ class Objects:
                     values[found.key] = value
         return values
 
-    def _decoded(self, encoding: str, parts: Sequence[str]) -> bytes:
+    def _decoded(self, key: str, encoding: str, parts: Sequence[str]) -> bytes:
         try:
-            return decoded(encoding, parts)
+            value = decoded(encoding, parts)
+            if self._seals is not None:
+                return self._seals.open(key, value)
+            if value.startswith(SEALED.encode()):
+                raise sealed_error(f"Object {named(key)}")
+            return value
         except ValueError as error:
             raise UnreadableError(
                 f"its row in the table {self._store.tables.table} holds {error}. Write it anew, or delete it."

@@ -17,7 +17,8 @@ from ..database.tables import MemoryTables
 from ..engine.threads import awaited, submit_call
 from ..errors import SessionDataError, named
 from ._indexed import IndexedStore
-from ._memories import MAX_CONTENT_BYTES, Memories, checked_text
+from ._memories import MAX_CONTENT_BYTES, Memories, checked_text, require_memory, with_extractor
+from ._sealed import StoreKey
 from .words import cleaned, words_to_find
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ..client import Database
     from ..database.query import Query
     from ..database.tables import FoundMemory
+    from ..encryption import Encryption
 
 T = TypeVar("T")
 
@@ -108,6 +110,8 @@ class PerSQLMemoryStore:
         create_tables: Create the tables when a statement finds none; False sends no DDL ever.
         full_text: Make a full-text index, where there is none. False saves the index's own writes (1 row for a memory
             in place of 7 to 10, as SQLite 3.40 counts them), and scans: for few memories that are seldom searched.
+        encryption: The keys that memories are encrypted with. No index holds their words then: each search reads and
+            opens the newest 5,000 of the scope, a few hundred in each request.
 
     Raises:
         ImportError: This release of Strands has no memory stores.
@@ -130,18 +134,20 @@ class PerSQLMemoryStore:
         table_prefix: str = "strands_",
         create_tables: bool = True,
         full_text: bool = True,
+        encryption: Encryption | None = None,
     ) -> None:
-        _require_memory()
+        require_memory()
         self.name = _checked_name(name, "name")
         self.scope = _checked_name(scope, "scope")
         self.description = description
         self.max_search_results = None if max_search_results is None else _checked_limit(max_search_results)
         self.writable = writable
-        self.extraction: ExtractionConfig | bool | None = extraction if keep_messages else _with_extractor(extraction)
+        self.extraction: ExtractionConfig | bool | None = extraction if keep_messages else with_extractor(extraction)
         self._forget_tool = forget_tool
-        tables = MemoryTables(table_prefix, indexed=full_text)
+        tables = MemoryTables(table_prefix, indexed=full_text and encryption is None)
         self._store = IndexedStore(database, tables, create_tables=create_tables)
-        self._memories = Memories(self._store, self.name, self.scope)
+        key = None if encryption is None else StoreKey(database, table_prefix, "memories", encryption)
+        self._memories = Memories(self._store, self.name, self.scope, key)
 
     # Strands' protocol
 
@@ -181,7 +187,7 @@ class PerSQLMemoryStore:
         words = words_to_find(query, most=MAX_QUERY_WORDS)
         if not words:
             return []
-        rows = await self._ask(lambda tables: tables.search(self.name, self.scope, words, limit))
+        rows = await _off_loop(lambda: self._memories.found(words, limit))
         entries: list[MemoryEntry] = []
         for row in rows:
             memory = self._memory(row)
@@ -278,7 +284,7 @@ class PerSQLMemoryStore:
         _checked_limit(limit)
         start = -1 if after is None else _number_of(after)
         rows = await self._ask(lambda tables: tables.page(self.name, self.scope, start, limit + 1))
-        memories = tuple(self._memory(row) for row in rows[:limit])
+        memories = tuple(self._memory(self._memories.opened(row)) for row in rows[:limit])
         return MemoryPage(memories, memories[-1].memory_id if len(rows) > limit else None)
 
     async def forget(self, memory_id: str) -> bool:
@@ -341,33 +347,6 @@ class PerSQLMemoryStore:
 async def _off_loop(call: Callable[[], T]) -> T:
     """Run a call on a worker thread; whoever cancels this cancels the wait, not the write."""
     return await awaited(submit_call(call))
-
-
-def _require_memory() -> None:
-    try:
-        import strands.memory  # pyright: ignore[reportUnusedImport]  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            "PerSQLMemoryStore needs strands-agents 1.44 or newer, which has memory stores: "
-            "pip install -U 'strands-agents>=1.44'"
-        ) from error
-
-
-def _with_extractor(extraction: ExtractionConfig | bool | None) -> ExtractionConfig | bool | None:
-    """The settings with a model as the extractor, unless they name one.
-
-    Strands would take the presence of `add_messages` for a backend that distils facts by itself.
-    """
-    if (
-        extraction is None
-        or extraction is False
-        or (extraction is not True and extraction.get("extractor") is not None)
-    ):
-        return extraction
-    from strands.memory import ExtractionConfig, ModelExtractor
-
-    settings = ExtractionConfig() if extraction is True else extraction
-    return cast("ExtractionConfig", {**settings, "extractor": ModelExtractor()})
 
 
 def _checked_name(value: str, what: str) -> str:

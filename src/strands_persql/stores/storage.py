@@ -20,16 +20,19 @@ from ..database.tables import agent_prefix, session_prefix
 from ..engine.options import checked_session_id
 from ..engine.sandboxes import users_of
 from ..engine.threads import awaited, submit_call
-from ..errors import PerSQLError, named
+from ..errors import EncryptionError, PerSQLError, named
 from ._calls import Calls
 from ._objects import KEYS_A_BATCH, Objects, UnreadableError
+from ._sealed import ObjectSeals
 from .words import has_unparted, words_to_find
 
 if TYPE_CHECKING:
     from strands.storage.search import SearchStrategy, StorageSearchResult
 
     from ..client import Database
+    from ..database.about import About
     from ..database.tables import KeySize
+    from ..encryption import Encryption
 
 T = TypeVar("T")
 logger = logger_of(__name__)
@@ -80,12 +83,14 @@ class PerSQLStorage:
             database has no FTS5, search goes without.
         search_strategy: One of Strands' `SearchStrategy` (Strands 1.56 on): told of each write, and asked by `search`.
         create_tables: Create the table when a write finds none; False sends no DDL ever.
+        encryption: The keys that values are encrypted with; None: they are stored in clear.
+        about: What the session is begun with, where one of its objects is stored before anything else of it.
 
     Raises:
         ImportError: This release of Strands has no storage.
         TypeError: `database` is no synchronous handle, or `session_id` no string.
-        ValueError: `table_prefix` is not safe inside SQL, `session_id` is blank, or there are both an index and a
-            strategy.
+        ValueError: `table_prefix` is not safe inside SQL, `session_id` is blank, or of an index, a strategy and
+            encryption there are two that exclude each other.
     """
 
     def __init__(
@@ -97,11 +102,16 @@ class PerSQLStorage:
         index: bool = False,
         search_strategy: SearchStrategy[Any] | None = None,
         create_tables: bool = True,
+        encryption: Encryption | None = None,
+        about: About | None = None,
     ) -> None:
         self._error = _storage_error()
+        if index and encryption is not None:
+            raise ValueError("What is encrypted has no full-text index. Leave out index=True, or encryption=.")
         if index and search_strategy is not None:
             raise ValueError("index=True and search_strategy= are two ways to search. Pass one of them.")
-        self._objects = Objects(database, table_prefix, index=index, create_tables=create_tables)
+        seals = None if encryption is None else ObjectSeals(database, table_prefix, encryption, about)
+        self._objects = Objects(database, table_prefix, index=index, create_tables=create_tables, seals=seals)
         self._calls = Calls()
         self._search_strategy = search_strategy
         self._session_id = None if session_id is None else checked_session_id(session_id)
@@ -289,7 +299,11 @@ class PerSQLStorage:
             if isinstance(error, self._error):
                 raise
             # Errors of this package hold no content and no token; of others nobody knows.
-            reason = str(error) if isinstance(error, (PerSQLError, UnreadableError)) else type(error).__name__
+            reason = (
+                str(error)
+                if isinstance(error, (PerSQLError, UnreadableError, EncryptionError))
+                else type(error).__name__
+            )
             raise self._error(f"Failed to {verb} {named(key)}: {reason}") from error
 
     def _key(self, key: str) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from ..client import Database
+    from ..encryption import Encryption
 
 logger = logger_of(__name__)
 
@@ -36,6 +37,7 @@ def sessions_app(
     max_threads: int = 8,
     max_streams: int = 100,
     poll_seconds: float = 2.0,
+    encryption: Encryption | None = None,
 ) -> ASGIApp:
     """An ASGI app through which users reach their sessions, and nobody else's; mount it in FastAPI or Starlette.
 
@@ -50,6 +52,7 @@ def sessions_app(
         max_threads: How many calls to the database are under way at once, each on a thread of its own; others wait.
         max_streams: How many streams of new messages are open at once.
         poll_seconds: How often such a stream asks the database, in seconds.
+        encryption: The keys of sessions that are encrypted.
 
     Raises:
         TypeError: `database` is no synchronous handle, or `user` can't be called.
@@ -70,6 +73,7 @@ def sessions_app(
         max_threads=max_threads,
         max_streams=max_streams,
         poll_seconds=poll_seconds,
+        encryption=encryption,
     )
     service.check()
     offered = [each for each in OPERATIONS if each.name not in without and not (read_only and each.writes)]

@@ -18,6 +18,7 @@ from ._streams import Streams
 
 if TYPE_CHECKING:
     from ..client import Database
+    from ..encryption import Encryption
 
 T = TypeVar("T")
 
@@ -40,6 +41,7 @@ class Service:
         max_threads: How many calls to the database are under way at once; others wait.
         max_streams: How many streams are open at once.
         poll_seconds: How often a stream asks for new messages.
+        encryption: The keys of sessions that are encrypted.
         streams: The streams that are open.
     """
 
@@ -49,6 +51,7 @@ class Service:
     max_threads: int = 8
     max_streams: int = 100
     poll_seconds: float = 2.0
+    encryption: Encryption | None = None
     streams: Streams = field(init=False, repr=False)
     _limiter: RunVar[anyio.CapacityLimiter] = field(init=False, repr=False)
 
@@ -62,7 +65,7 @@ class Service:
         Raises:
             TypeError, ValueError: It can't, or the prefix can't.
         """
-        UserSessions(self.database, EVERYONE, table_prefix=self.table_prefix)
+        UserSessions(self.database, EVERYONE, table_prefix=self.table_prefix, encryption=self.encryption)
 
     async def sessions_of(self, request: Request) -> UserSessions:
         """What the sender of a request may see. There is no other way to the database.
@@ -76,7 +79,7 @@ class Service:
             caller = await caller
         if caller is None:
             raise Problem(UNAUTHENTICATED, headers={"WWW-Authenticate": "Application"})
-        return UserSessions(self.database, caller, table_prefix=self.table_prefix)
+        return UserSessions(self.database, caller, table_prefix=self.table_prefix, encryption=self.encryption)
 
     async def run(self, call: Callable[..., T], *args: Any, **options: Any) -> T:
         """Make a blocking call on one of the app's threads; a caller who leaves meanwhile takes none away from it."""

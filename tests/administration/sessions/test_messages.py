@@ -578,7 +578,9 @@ def test_long_messages_beside_a_page_are_not_read(local: Place) -> None:
     assert len(local.sessions.messages("s", limit=1).messages) == 1
     (request,) = local.database.requests
     of_parts = [sql for sql, _ in request.statements if "strands_chunks" in sql]
-    assert of_parts and all(sql.startswith("SELECT owner, message_id, generation, part, data FROM") for sql in of_parts)
+    assert of_parts and all(
+        sql.startswith("SELECT kind, owner, message_id, generation, part, data FROM") for sql in of_parts
+    )
 
 
 def test_an_empty_conversation(place: Place) -> None:

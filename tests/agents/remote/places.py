@@ -81,7 +81,7 @@ class Remote(Store):
         return handle
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
-        return stored_rows(self.emulator.database(max_retries=20), mask=False)
+        return stored_rows(self.emulator.database(max_retries=20), mask=False, encryption=self.encryption)
 
     def dump(self) -> str:
         with self.emulator.sqlite() as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
 from pathlib import Path
@@ -28,7 +29,7 @@ __all__ = ["names"]
 PAGE = (DOCS / "command-line.md").read_text("utf-8")
 APP: Any = typer.main.get_command(_app.app)
 COMMANDS: dict[str, Any] = APP.commands
-SHARED = {"--local", "--database", "--table-prefix", "--json", "-h", "--help"}
+SHARED = {"--local", "--database", "--table-prefix", "--key-file", "--json", "-h", "--help"}
 
 
 def lines(page: Path) -> list[tuple[str, list[str]]]:
@@ -114,6 +115,7 @@ def test_the_page_runs(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch, c
     from strands import Agent
 
     from strands_persql import PerSQL
+    from strands_persql.encryption import generate_key
 
     with PerSQL(local="agents.db") as client:
         for user in ("user-41", "user-42"):
@@ -122,6 +124,9 @@ def test_the_page_runs(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch, c
             agent("My name is Ada.")
             agent("What is my name?")
     monkeypatch.setenv("COLUMNS", "120")
+    keys = [generate_key(), generate_key()]
+    Path("key.txt").write_text(keys[0], "utf-8")
+    Path("keyring.json").write_text(json.dumps(dict(enumerate(keys))), "utf-8")
     seen: set[str] = set()
     _app.run(["init", "--database", "acme/agents"])
     for where, words in lines(DOCS / "command-line.md"):

@@ -182,3 +182,30 @@ def test_score_last_week(tmp_path: Path) -> None:
     assert "0.5  bob/default/0  'hello': It repeats the prompt." in printed
     assert "0.88 of 1 for 4 prompts in 2 sessions" in printed
     assert {name: len(said) for name, said in conversations(tmp_path / "agents.db").items()} == {"default": 8}
+
+
+@needs(importlib.util.find_spec("moto") is not None, "moto")
+def test_encryption_kms(tmp_path: Path) -> None:
+    """The second process remembers, under a key that stays at the service; without it nothing is read."""
+    inside = (
+        "import runpy, sys, boto3, moto\n"
+        "with moto.mock_aws():\n"
+        "    kms = boto3.client('kms')\n"
+        "    kms.create_alias(AliasName='alias/agents', TargetKeyId=kms.create_key()['KeyMetadata']['KeyId'])\n"
+        f"    sys.path.insert(0, {str(EXAMPLES)!r})\n"
+        "    sys.argv = ['encryption_kms.py']\n"
+        f"    runpy.run_path({str(EXAMPLES / 'encryption_kms.py')!r}, run_name='__main__')\n"
+    )
+    aws = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none"}
+    ended = subprocess.run(
+        [*python(), "-c", inside],
+        cwd=tmp_path,
+        env={**environment(), **aws},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "Ada" in ended.stdout.split("What is my name?")[1]
+    assert "Without the key: Session 'user-42' is encrypted" in ended.stdout

@@ -27,7 +27,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 # From the bottom up: a wing imports from those below it, never from those above.
 WINGS = [
     {"errors"},
-    {"client"},
+    {"client", "encryption"},
     {"database"},
     {"engine"},
     {"manager", "hooks", "repository", "testing", "stores"},
@@ -40,7 +40,8 @@ WINGS = [
 PURE = {
     "administration.blanking", "administration.notebooks", "administration.records", "administration.results",
     "administration.values", "database.about", "database.decoding", "database.encoding", "database.live_window",
-    "database.query", "database.retention", "database.rewinds", "database.tables", "engine.copies", "engine.departed",
+    "database.query", "database.retention", "database.rewinds", "database.tables", "database.data_keys",
+    "database.resealing", "database.sealing", "database.vault", "engine.copies", "engine.departed",
     "engine.entries",
     "engine.outgoing", "engine.planner", "engine.reader", "engine.repair", "engine.window", "stores.words",
 }  # fmt: skip

@@ -26,6 +26,8 @@ from strands_persql import (
     AuthenticationError,
     BalanceExhaustedError,
     Database,
+    Encryption,
+    EncryptionError,
     PermissionDeniedError,
     PerSQL,
     PerSQLError,
@@ -51,6 +53,7 @@ from strands_persql.administration.results import Deletion, SearchResult, Sessio
 from strands_persql.administration.transfer import AgentCoreMemory, Snapshots
 from strands_persql.administration.users import UserSessions, VersionedDetail
 from strands_persql.client import ProvisionedUser
+from strands_persql.encryption import generate_key
 from strands_persql.testing import VOLATILE, OfflineModel, stored_rows
 from strands_persql.web import EVERYONE, sessions_app
 
@@ -426,7 +429,39 @@ def every_administration(sessions: PerSQLSessions) -> None:
     pruned: int = sessions.prune(older_than=timedelta(days=30), prefix="user-").rows
     moved: list[str] = [each.session_id for each in sessions.import_from("sessions", agent_ids=["writer"])]
     written: str = sessions.export("user-44", Path("user-44.jsonl")).session_id
+    sessions.encrypt("user-44", progress=print)
+    sessions.decrypt("user-44", progress=print)
+    rotated: int = sessions.rotate(progress=print)
+    print(rotated)
     print(after, agents, seen, snippets, indexed, entered, tokens, renamed, copied, deleted, pruned, moved, written)
+
+
+class Kms:
+    """A key management service."""
+
+    def wrap(self, key: bytes) -> bytes:
+        """Wrap a data key."""
+        return key
+
+    def unwrap(self, wrapped: bytes) -> bytes:
+        """Unwrap it."""
+        return wrapped
+
+
+def every_encryption(encryption: Encryption, database: Database) -> None:
+    """Keys of one's own."""
+    keyring = Encryption({"old": bytes(32), "text": generate_key(), "kms": Kms()})
+    key_id: str = keyring.key_id
+    for one in (Encryption(bytes(32)), Encryption(Kms()), encryption.from_text("…"), encryption.from_file("key")):
+        try:
+            PerSQLSessionManager("user-42", database, encryption=one).initialize(Agent())
+        except EncryptionError as error:
+            print(error, key_id)
+    stored: str = encryption.wrapped(bytes(32), "context")
+    opened: bytes = encryption.unwrapped(stored, "context", "Session 'user-42'")
+    sealed: bytes = encryption.aead(opened).encrypt(bytes(12), b"text", None)
+    is_current: bool = encryption.is_current(stored)
+    print(sealed, is_current)
 
 
 async def every_memory(store: PerSQLMemoryStore, messages: list[Message]) -> None:

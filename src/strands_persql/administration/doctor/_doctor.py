@@ -15,6 +15,7 @@ from ._rows import Rows
 
 if TYPE_CHECKING:
     from ...client import Database
+    from ...encryption import Encryption
 
 MENDED_TOGETHER = 40
 """Findings mended in one request and transaction: each takes two statements at most, of 100 in a batch."""
@@ -26,6 +27,7 @@ def diagnose(
     table_prefix: str = "strands_",
     session_id: str | None = None,
     progress: Callable[[int], None] | None = None,
+    encryption: Encryption | None = None,
 ) -> list[Finding]:
     """Examine a database, or one session of it, and change nothing.
 
@@ -34,6 +36,7 @@ def diagnose(
         table_prefix: Starts the name of each table, as the session managers have it.
         session_id: Look at the rows of this session alone.
         progress: Called after each page with the number of rows looked at so far.
+        encryption: The keys of sessions that are encrypted; of those that it can't open nothing is looked at.
 
     Returns:
         What was found. That the database can't be reached, or has no tables, is a finding too.
@@ -43,7 +46,9 @@ def diagnose(
         ValueError: `table_prefix` is not safe inside SQL.
         PerSQLError: The database refused a request while rows were examined.
     """
-    return list(examine(database, table_prefix=table_prefix, session_id=session_id, progress=progress))
+    return list(
+        examine(database, table_prefix=table_prefix, session_id=session_id, progress=progress, encryption=encryption)
+    )
 
 
 def examine(
@@ -52,9 +57,10 @@ def examine(
     table_prefix: str = "strands_",
     session_id: str | None = None,
     progress: Callable[[int], None] | None = None,
+    encryption: Encryption | None = None,
 ) -> Iterator[Finding]:
     """The findings of `diagnose` one by one, as they are found."""
-    store = Connector(database, DoctorTables(table_prefix), create_tables=False)
+    store = Connector(database, DoctorTables(table_prefix, encryption, mixed=True), create_tables=False)
     return _examine(database, store, session_id, progress or (lambda _: None))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from shlex import quote
 
@@ -10,8 +11,8 @@ from strands.types.session import Session, SessionType
 
 from ...database.connector import Connector
 from ...database.decoding import shown
-from ...database.encoding import LARGEST_NUMBER, encode
-from ...database.live_window import LiveWindow
+from ...database.encoding import LARGEST_NUMBER, SEALED, encode
+from ...database.live_window import LiveWindow, removed_by_rule
 from ...database.query import Query, each
 from ...database.tables import (
     CheckedAgent,
@@ -25,7 +26,7 @@ from ...database.tables import (
 from ...engine.agent_state import Restorable
 from ...engine.entries import Entry
 from ...engine.window import Window
-from ...errors import SessionDataError, named
+from ...errors import EncryptionError, SessionDataError, named
 from ..values import many
 from ._findings import Finding, line_of, reason_of, unreadable_row
 from ._history import check_history, shape_of, shape_of_row
@@ -113,6 +114,9 @@ class Rows:
         rows = list(self._sessions.of(session_id))
         session = _Session(session_id, bool(rows), {row.agent_id: row for row in self._agents.of(session_id)})
         multi_agents = list(self._multi_agents.of(session_id))
+        if rows and rows[0].sealed and (closed := self._closed(session_id)) is not None:
+            yield closed
+            return
         if rows and not rows[0].sound:
             yield unreadable_row("its row is no session of Strands'", session_id)
         if rows and not rows[0].labelled:
@@ -141,6 +145,23 @@ class Rows:
                 self._tables.is_empty(session_id),
             )
         yield from (self._orphans(parts) for parts in self._parts.of(session_id) if parts.orphaned)
+
+    def _closed(self, session_id: str) -> Finding | None:
+        """What keeps an encrypted session from being looked at; its rows are then passed over."""
+        try:
+            self._store.ask(self._tables.keys.load(session_id))
+        except EncryptionError as error:
+            for pages in (self._messages, self._parts):
+                for _ in pages.of(session_id):
+                    pass
+            return Finding(
+                "warning",
+                "encrypted",
+                f"it could not be looked at: {line_of(error)}",
+                "Give the key: --key-file, or PERSQL_ENCRYPTION_KEY.",
+                session_id=session_id,
+            )
+        return None
 
     def _suspect_no_session(self, session_id: str, agent_id: str) -> None:
         fields = Session(session_id=session_id, session_type=SessionType.AGENT).to_dict()
@@ -197,7 +218,7 @@ class Rows:
         if not row.sound:
             yield from self._agent_document(ids)
         text = row.live_window
-        if row.long_window:
+        if row.long_window or (text is not None and SEALED in text):
             found = self._store.ask(self._tables.agents.read(*ids))
             text = None if found is None else found.window
         window: LiveWindow | None = None
@@ -215,6 +236,8 @@ class Rows:
                 mending=self._tables.forget_window(*ids, text),
             )
         removed = row.removed if isinstance(row.removed, int) else 0
+        if window is None and self._tables.seals.is_on:  # SQLite could not tell it
+            removed = self._removed(ids)
         shapes: dict[int, Entry] = {}
         last, whole = -1, True
         for place, message in enumerate(self._messages.of(*ids)):
@@ -229,6 +252,12 @@ class Rows:
         if missing and window is not None and text is not None:
             self._suspect_missing(ids, (window, text), shapes, last, missing)
         yield from check_history(ids, restored)
+
+    def _removed(self, ids: tuple[str, str]) -> int:
+        with suppress(SessionDataError):  # a document that can't be read is told by now
+            found = self._store.ask(self._tables.agents.read(*ids))
+            return 0 if found is None else removed_by_rule(found.document.fields())
+        return 0
 
     def _agent_document(self, ids: tuple[str, str]) -> Iterator[Finding]:
         """Whether an agent's document can be read, and is Strands'."""

@@ -9,7 +9,7 @@ from ...database.about import About
 from ...database.tables import Kind, SessionObjects
 from ...engine.options import checked_session_id
 from ...errors import SessionConflictError, named
-from ...stores import Objects
+from ...stores import objects_beside
 from ..results import Transfer
 from ._batch import Batch
 from ._items import Checksum, Document, Item, MessageItem, ObjectItem, Progress, StateItem, canonical, checked_id
@@ -114,7 +114,7 @@ class _Import:
     def _object(self, item: ObjectItem) -> None:
         store = self._connection.store
         key = SessionObjects(store.tables.prefix, self._session_id).absolute(item.key)
-        objects = Objects(store.database, store.tables.prefix)
+        objects = objects_beside(store)
         self._connection.requests += 1
         stored = objects.read(key)
         if stored == item.value:

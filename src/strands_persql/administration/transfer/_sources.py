@@ -84,6 +84,14 @@ def opened(
     return Opened(listing, session_id)
 
 
+def _readable(store: Connector[Tables]) -> Connector[Tables]:
+    """The same database; where a key was given, its sessions in clear are read, too."""
+    tables = store.tables
+    if tables.encryption is None:
+        return store
+    return Connector(store.database, Tables(tables.prefix, tables.encryption, mixed=True), create_tables=False)
+
+
 def _listing(source: Any) -> Source | None:
     """The source, if it is one that lists its sessions."""
     if isinstance(source, FileSessionManager):
@@ -94,7 +102,7 @@ def _listing(source: Any) -> Source | None:
         return SnapshotSource(source if isinstance(source, Snapshots) else Snapshots(source))
     store = getattr(source, "_connector", None) or getattr(source, "_store", None)
     if isinstance(store, Connector):  # this package's repository, manager or administration, over another database
-        return StoredSource(Connection(cast("Connector[Tables]", store)))
+        return StoredSource(Connection(_readable(cast("Connector[Tables]", store))))
     client, bucket, prefix = (getattr(source, name, None) for name in ("client", "bucket", "prefix"))
     if hasattr(client, "list_objects_v2") and isinstance(bucket, str) and isinstance(prefix, str):
         return FilesSource(Bucket(client, bucket, prefix))

@@ -13,7 +13,7 @@ from ...database.rewinds import Rewinds
 from ...database.tables import Kind, SessionObjects, StoredState, Tables, TransferTables
 from ...engine.opening import whole_message
 from ...errors import SessionConflictError, SessionDataError, named
-from ...stores import Objects, UnreadableError
+from ...stores import UnreadableError, objects_beside
 from ._items import Document, HeadItem, Item, MessageItem, ObjectItem, Source, SourceSession, StateItem
 
 if TYPE_CHECKING:
@@ -188,10 +188,7 @@ class StoredSource(Source):
 
     def _objects(self, session_id: str) -> Iterator[ObjectItem]:
         store = self._connection.store
-        of_session, objects = (
-            SessionObjects(store.tables.prefix, session_id),
-            Objects(store.database, store.tables.prefix),
-        )
+        of_session, objects = SessionObjects(store.tables.prefix, session_id), objects_beside(store)
         for key in self._connection.ask(of_session.keys()):
             self._connection.requests += 1
             try:

@@ -2,7 +2,7 @@
 
 One row holds one document, as one file of Strands' `FileSessionManager` does:
 
-    {prefix}sessions      (session_id)                        data = Session.to_dict(), user, title, retention, …
+    {prefix}sessions      (session_id)                        data = Session.to_dict(), user, title, …, data_key
     {prefix}agents        (session_id, agent_id)              data = SessionAgent.to_dict(), revision, live_window,
                                                               rewinds
     {prefix}messages      (session_id, agent_id, message_id)  data = SessionMessage.to_dict(), live
@@ -13,6 +13,8 @@ One row holds one document, as one file of Strands' `FileSessionManager` does:
 
 A message's `data` is what was said. `live` is NULL, or the same kind of document with the message as the model sees it
 now, where something has shrunk or edited it since: restoring takes that, everybody else reads `data`.
+
+The documents of a session with a `data_key` are sealed (see `sealing`).
 
 All are `WITHOUT ROWID`, and there are two indexes besides the primary keys: on PerSQL's price list a row written costs
 as much as 4 requests or 400 rows read, and every index row counts as one more. One is what lists a user's sessions, the
@@ -31,6 +33,7 @@ from __future__ import annotations
 from ..encoding import Document
 from ._backup import StoredTable, find_stored
 from ._checked import CheckedAgent, CheckedMessage, CheckedMultiAgent, CheckedParts, CheckedSession
+from ._conditions import require
 from ._copying import Copying, Cut
 from ._deleting import Deleting
 from ._doctor import DoctorTables
@@ -39,16 +42,18 @@ from ._fts import IndexedTables, lacks_secure_deletion, without_deleted_words
 from ._history import History, HistoryPage, Neighbour
 from ._layout import STEPS, first_revision, revision_step
 from ._listing import AMONG, Ids, Listing, Place, SessionRow, Which
-from ._memories import FoundMemory, MemoryTables, MemoryText, memory_id
+from ._memories import SCANNED, FoundMemory, MemoryTables, MemoryText, memory_id
 from ._newest import Newest, newest
 from ._objects import Encoded, KeyScore, KeySize, ObjectTables, after_prefix, decoded, first_number
 from ._ownership import Ownership, Standing
 from ._parts import ChunkKind
 from ._reading import DayOfUsage, Found, MessagePage, Reading, usage_by_day
 from ._recency import Recency
+from ._resealing import ResealingTables, WrappedKey
 from ._restore import CHUNKS_AT_ONCE, MESSAGES_AT_ONCE
 from ._search import EXCERPT, FoundMessage, MessageKey, ScannedMessage, Search, Within
-from ._session_objects import SessionObjects, agent_prefix, session_prefix
+from ._session_objects import SessionObjects, agent_prefix, session_of, session_prefix
+from ._store_keys import StoreKeys
 from ._tables import Tables
 from ._texts import PageEnd, Texts, find_indexes
 from ._transfer import AgentColumns, Kind, PagedMessage, SessionHead, StoredState, TransferTables
@@ -59,6 +64,7 @@ __all__ = [
     "CHUNKS_AT_ONCE",
     "EXCERPT",
     "MESSAGES_AT_ONCE",
+    "SCANNED",
     "STEPS",
     "AgentColumns",
     "CheckedAgent",
@@ -99,12 +105,14 @@ __all__ = [
     "Place",
     "Reading",
     "Recency",
+    "ResealingTables",
     "ScannedMessage",
     "Search",
     "SessionHead",
     "SessionObjects",
     "SessionRow",
     "Standing",
+    "StoreKeys",
     "StoredState",
     "StoredTable",
     "Tables",
@@ -113,6 +121,7 @@ __all__ = [
     "Views",
     "Which",
     "Within",
+    "WrappedKey",
     "after_prefix",
     "agent_prefix",
     "decoded",
@@ -123,7 +132,9 @@ __all__ = [
     "lacks_secure_deletion",
     "memory_id",
     "newest",
+    "require",
     "revision_step",
+    "session_of",
     "session_prefix",
     "usage_by_day",
     "without_deleted_words",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ...client import Statement
     from ..encoding import Document
     from ..query import Answers
+    from ._keys import Keys
 
 
 def select_agents(prefix: str, more: str = "") -> str:
@@ -30,10 +31,12 @@ class Agents:
 
     Args:
         prefix: Starts the name of each table.
+        keys: The data keys of sessions.
     """
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, keys: Keys) -> None:
         p = self.prefix = prefix
+        self._keys = keys
         # An upsert whose NOT NULL column is NULL, and which fails, where the agent's revision is not the one this
         # writer knows, or where a message stands already at the position of this writer's next one.
         self._update = (
@@ -45,20 +48,20 @@ class Agents:
             "ON CONFLICT (session_id, agent_id) DO UPDATE "
             "SET revision = excluded.revision, live_window = excluded.live_window, data = excluded.data"
         )
-        self._parts = Parts(prefix)
+        self._parts = Parts(prefix, keys)
 
     def create(
         self, session_id: str, agent_id: str, live_window: str | None, data: str, *, new_revision: int
     ) -> Statement:
-        """An agent's first row; fails where it stands already."""
+        """An agent's first row; fails where it stands already, or its session has another data key."""
         return statement(
             f"INSERT INTO {self.prefix}agents (session_id, agent_id, revision, live_window, data) "
-            "VALUES (?, ?, ?, ?, ?)",
+            f"VALUES (?, ?, CASE WHEN {self._keys.held} THEN ? END, ?, ?)",
             session_id,
             agent_id,
+            *self._keys.bounds(session_id),
             new_revision,
-            live_window,
-            data,
+            *self._keys.seals.agent(session_id, agent_id, live_window, data),
         )
 
     def update(
@@ -84,7 +87,7 @@ class Agents:
         ids = (session_id, agent_id)
         known, new = revisions
         guard = (*ids, known, *ids, next_id, new)
-        return statement(self._update, *ids, *guard, live_window, data)
+        return statement(self._update, *ids, *guard, *self._keys.seals.agent(session_id, agent_id, live_window, data))
 
     def note_rewinds(self, session_id: str, agent_id: str, rewinds: str | None) -> Statement:
         """Its rewinds. Nothing else writes that column: live agents know nothing of it."""
@@ -114,11 +117,11 @@ class Agents:
         p = self.prefix
         row = statement(
             f"INSERT INTO {p}agents (session_id, agent_id, revision, live_window, data) VALUES "
-            f"((SELECT session_id FROM {p}sessions WHERE session_id = ?), ?, ?, NULL, ?)",
-            session_id,
+            f"((SELECT session_id FROM {p}sessions WHERE session_id = ? AND data_key IS ?), ?, ?, NULL, ?)",
+            *self._keys.bounds(session_id),
             agent_id,
             first_revision(),
-            document.data,
+            self._keys.seals.agent(session_id, agent_id, None, document.data)[1],
         )
         return [*self._parts.add(session_id, "agent", agent_id, 0, document), row]
 
@@ -143,27 +146,29 @@ class Agents:
         ]
         row = statement(
             f"INSERT INTO {p}agents (session_id, agent_id, revision, live_window, data) VALUES "
-            f"(?, ?, (SELECT revision FROM {p}agents WHERE session_id = ? AND agent_id = ?) + ?, NULL, ?) "
+            f"(?, ?, (SELECT revision FROM {p}agents WHERE session_id = ? AND agent_id = ? AND {self._keys.held}) + ?, "
+            "NULL, ?) "
             "ON CONFLICT (session_id, agent_id) DO UPDATE SET revision = excluded.revision, live_window = NULL, "
             f"data = {keeping_created_at(p + 'agents')}",
             session_id,
             agent_id,
             session_id,
             agent_id,
+            *self._keys.bounds(session_id),
             revision_step(),
-            document.data,
+            self._keys.seals.agent(session_id, agent_id, None, document.data)[1],
         )
         return [*seen, *self._parts.with_row(session_id, "agent", agent_id, 0, document, row)]
 
     def read(self, session_id: str, agent_id: str) -> Query[AgentRecord | None]:
         """An agent; None where there is none."""
+        seals = self._keys.seals
 
         def read(answers: Answers) -> AgentRecord | None:
             rows, parts = answers
-            return AgentRecord.of(rows[0], FoundParts(parts)) if rows else None
+            own = FoundParts(seals.parts(session_id, parts))
+            return AgentRecord.of(seals.agents(session_id, rows)[0], own) if rows else None
 
         which = f"{select_agents(self.prefix)} WHERE a.session_id = ? AND a.agent_id = ?"
-        return Query(
-            [statement(which, session_id, agent_id), self._parts.of(session_id, "agent", agent_id)],
-            read,
-        )
+        statements = [statement(which, session_id, agent_id), self._parts.of(session_id, "agent", agent_id)]
+        return self._keys.opening(session_id, Query(statements, read))

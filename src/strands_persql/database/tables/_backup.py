@@ -87,7 +87,7 @@ class StoredTable(NamedTuple):
 def find_stored(prefix: str) -> Query[list[StoredTable]]:
     """The tables that there are under a prefix; those of sessions, of which each has a part, stand together."""
     tables = [
-        StoredTable("sessions", ("session_id",), version=f"json_array({', '.join(COLUMNS)})"),
+        StoredTable("sessions", ("session_id",), version=f"json_array({', '.join(COLUMNS)}, data_key)"),
         StoredTable("agents", ("session_id", "agent_id"), ("data", "live_window"), "revision"),
         StoredTable("messages", ("session_id", "agent_id", "message_id"), ("data", "live")),
         StoredTable("multi_agents", ("session_id", "multi_agent_id"), version="revision"),
@@ -95,6 +95,7 @@ def find_stored(prefix: str) -> Query[list[StoredTable]]:
             "chunks", ("session_id", "kind", "owner", "message_id", "generation", "part"), version="part", rows=50
         ),
         StoredTable("objects", ("key", "part"), version="first", rows=50),
+        StoredTable("keys", ("name",), ("data_key",)),
         StoredTable("memories", ("name", "scope", "id"), ("content", "words", "metadata")),
     ]
     named = [table._replace(name=f"{prefix}{table.name}") for table in tables]

@@ -19,12 +19,14 @@ class CheckedSession(NamedTuple):
     """A session's row.
 
     `sound` is 0 where its document is not Strands'; `labelled` where its tags or metadata are no such JSON, it has a
-    user and no place among the others of that user's, or its retention can't be told.
+    user and no place among the others of that user's, or its retention can't be told. What is `sealed`,
+    SQLite can't look into.
     """
 
     session_id: str
     sound: int
     labelled: int
+    sealed: int
 
 
 class CheckedAgent(NamedTuple):
@@ -203,8 +205,9 @@ LOOKS: Mapping[type, Look] = {
         CheckedSession._fields,
         {
             "sound": _sound(("$.session_id", "text"), ("$.session_type", "text")),
-            "labelled": f"({_is_json('tags', 'array')}) AND ({_is_json('metadata', 'object')}) "
-            f"AND (user IS NULL) = (active IS NULL) AND {_IS_KEPT}",
+            "labelled": f"(data_key IS NOT NULL OR ({_is_json('tags', 'array')}) "
+            f"AND ({_is_json('metadata', 'object')})) AND (user IS NULL) = (active IS NULL) AND {_IS_KEPT}",
+            "sealed": "data_key IS NOT NULL",
         },
     ),
     CheckedAgent: Look(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._statements import statement
+from ._statements import Value, statement
 
 if TYPE_CHECKING:
     from ...client import Statement
     from ._tables import Tables
 
 
-def require(tables: Tables, condition: str, *params: str | int | None) -> Statement:
+def require(tables: Tables, condition: str, *params: Value) -> Statement:
     """Abort the transaction unless a condition holds; writes nothing where it does."""
     return statement(f"INSERT INTO {tables.prefix}schema (version) SELECT NULL WHERE NOT ({condition})", *params)
 

@@ -54,12 +54,22 @@ class Copying:
         self._tables = tables
         self._prefix = tables.prefix
 
-    def fork(self, session_id: str, new_id: str, *, agent_id: str | None, now: str) -> Query[SessionRow]:
-        """Copy a session, or one agent of it; fails where one of the two is missing, or the copy's id is taken."""
+    def fork(
+        self, session_id: str, new_id: str, *, agent_id: str | None, now: str, data_key: str | None = None
+    ) -> Query[SessionRow]:
+        """Copy a session, or one agent of it; fails where one of the two is missing, or the copy's id is taken.
+
+        Args:
+            session_id: The session.
+            new_id: The copy's.
+            agent_id: The one agent.
+            now: The time.
+            data_key: What stands in the copy's row for its data key, where the session is encrypted.
+        """
         p = self._prefix
         ids = (session_id,) if agent_id is None else (session_id, agent_id)
         whose = "session_id = ?" if agent_id is None else "session_id = ? AND agent_id = ?"
-        statements = self._begun(session_id, new_id, now)
+        statements = self._begun(session_id, new_id, now, data_key)
         if agent_id is not None:
             statements.append(require(self._tables, f"EXISTS (SELECT 1 FROM {p}agents WHERE {whose})", *ids))
         statements += [
@@ -84,7 +94,9 @@ class Copying:
             )
         return self._answered(statements, new_id)
 
-    def fork_cut(self, session_id: str, new_id: str, cut: Cut, *, sent: int, now: str) -> Query[SessionRow]:
+    def fork_cut(
+        self, session_id: str, new_id: str, cut: Cut, *, sent: int, now: str, data_key: str | None = None
+    ) -> Query[SessionRow]:
         """Copy one agent up to a message; fails where it was written to since, or the copy's id is taken.
 
         Args:
@@ -93,12 +105,13 @@ class Copying:
             cut: The agent as it is to be in the copy.
             sent: How many of its document's parts stand beside the agent that is copied: they move to the copy.
             now: The time.
+            data_key: As for `fork`.
         """
         p = self._prefix
         ids = (session_id, cut.agent_id)
         agent = "session_id = ? AND agent_id = ?"
         statements = [
-            *self._begun(session_id, new_id, now),
+            *self._begun(session_id, new_id, now, data_key),
             require(
                 self._tables, f"EXISTS (SELECT 1 FROM {p}agents WHERE {agent} AND revision = ?)", *ids, cut.revision
             ),
@@ -107,8 +120,7 @@ class Copying:
                 f"VALUES (?, ?, {_NEW_REVISION}, ?, ?, ?)",
                 new_id,
                 cut.agent_id,
-                cut.window,
-                cut.document.data,
+                *self._tables.seals.agent(new_id, cut.agent_id, cut.window, cut.document.data),
                 cut.rewinds,
             ),
             self._messages(new_id, f"{agent} AND message_id <= ?", *ids, cut.at),
@@ -129,17 +141,25 @@ class Copying:
         sql = f"DELETE FROM {self._prefix}chunks WHERE {_GENERATION}"
         return statement(sql, session_id, cut.agent_id, cut.document.generation)
 
-    def rename(self, session_id: str, new_id: str, *, now: str) -> Query[SessionRow]:
-        """Move a session's rows to another id; fails where the session is missing, or the id is taken."""
+    def rename(self, session_id: str, new_id: str, *, now: str, data_key: str | None = None) -> Query[SessionRow]:
+        """Move a session's rows to another id; fails where the session is missing, or the id is taken.
+
+        Args:
+            session_id: The session.
+            new_id: Its new id.
+            now: The time.
+            data_key: Its data key as it is stored under that, where it is encrypted.
+        """
         p = self._prefix
         moved = [
             require_version(self._tables),
             self._require_no_objects(new_id),
-            require(self._tables, f"EXISTS (SELECT 1 FROM {p}sessions WHERE session_id = ?)", session_id),
+            self._require_key(session_id),
             statement(
-                f"UPDATE {p}sessions SET session_id = ?, data = CASE WHEN json_valid(data) "
+                f"UPDATE {p}sessions SET session_id = ?, data_key = ?, data = CASE WHEN json_valid(data) "
                 "THEN json_set(data, '$.session_id', ?, '$.updated_at', ?) ELSE data END WHERE session_id = ?",
                 new_id,
+                data_key,
                 new_id,
                 now,
                 session_id,
@@ -154,21 +174,29 @@ class Copying:
         moved.append(SessionObjects(p, session_id).move(new_id))
         return self._answered(moved, new_id)
 
-    def _begun(self, session_id: str, new_id: str, now: str) -> list[Statement]:
+    def _require_key(self, session_id: str) -> Statement:
+        """Abort the transaction unless the session is there, and has the data key that is known."""
+        keys = self._tables.keys
+        return require(self._tables, keys.held, *keys.bounds(session_id))
+
+    def _begun(self, session_id: str, new_id: str, now: str, data_key: str | None) -> list[Statement]:
         """The copy's own row; fails where the session is missing, or the copy's id is taken."""
         p = self._prefix
         return [
             require_version(self._tables),
             self._require_no_objects(new_id),
+            self._require_key(session_id),
             statement(
-                f"INSERT INTO {p}sessions (session_id, data, {', '.join(COLUMNS)}) SELECT ?, s.data, s.user, s.active, "
+                f"INSERT INTO {p}sessions (session_id, data_key, data, {', '.join(COLUMNS)}) SELECT ?, ?, s.data, "
                 # Without the session there is still one row, of which the data is NULL.
-                "s.title, s.tags, s.metadata, s.retention, s.expires, s.session_id FROM (SELECT 1) LEFT JOIN (SELECT "
+                "s.user, s.active, s.title, s.tags, s.metadata, s.retention, s.expires, s.session_id "
+                "FROM (SELECT 1) LEFT JOIN (SELECT "
                 "CASE WHEN json_valid(data) THEN json_set(data, '$.session_id', ?, '$.created_at', ?, "
                 "'$.updated_at', ?) ELSE data END AS data, user, CASE WHEN user IS NOT NULL THEN ? END AS active, "
                 "title, tags, metadata, retention, expires, session_id "
                 f"FROM {p}sessions WHERE session_id = ?) AS s",
                 new_id,
+                data_key,
                 new_id,
                 now,
                 now,

@@ -104,8 +104,9 @@ class Deleting:
             session_id,
             *objects.bounds,
         )
+        key = self._tables.keys.destroy(session_id)  # first: what is left is unreadable from then on
         query = together(
-            Query([*guards, counted], lambda answers: int(answers[-1][0]["rows"])),
+            Query([*guards, key, counted], lambda answers: int(answers[-1][0]["rows"])),
             each([_returned(one) for one in deleted]),
             Query([state], lambda answers: str(answers[0][0]["state"])),
             _returned(session),

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..decoding import FoundParts, StoredMessage
 from ..query import Query
 from ._excerpts import message_in
-from ._reading import MESSAGE_SIZE, PAGE_BYTES, PARTS
-from ._statements import is_in_parts, statement
+from ._parts import PARTS
+from ._reading import MESSAGE_SIZE, PAGE_BYTES
+from ._statements import is_in_parts, is_sealed, statement
 
 if TYPE_CHECKING:
     from ..query import Answers, Row
@@ -52,6 +53,8 @@ class History:
 
     def __init__(self, tables: Tables, around: int) -> None:
         self._prefix = tables.prefix
+        self._keys = tables.keys
+        self._seals = tables.seals
         self._around = around
 
     def page(self, session_id: str, agent_id: str | None, below: int, limit: int) -> Query[HistoryPage]:
@@ -89,10 +92,11 @@ class History:
                 *params,
             ),
             statement(
-                f"SELECT m.message_id AS message_id, CASE WHEN instr(data, '\"toolResult\"') > 0 THEN data "
-                f"ELSE {_OUTLINE} END AS data FROM {p}messages AS m WHERE {whose} AND m.message_id >= ? AND EXISTS "
+                "SELECT m.agent_id AS agent_id, m.message_id AS message_id, "
+                f"CASE WHEN instr(data, '\"toolResult\"') > 0 THEN data ELSE {_OUTLINE} END AS data "
+                f"FROM {p}messages AS m WHERE {whose} AND m.message_id >= ? AND EXISTS "
                 f"(SELECT 1 FROM (SELECT m.data AS data {before} {around}) WHERE {is_in_parts('data')} "
-                f"OR instr(data, '\"toolUse\"') > 0) ORDER BY m.message_id LIMIT {around}",
+                f"OR {is_sealed('data')} OR instr(data, '\"toolUse\"') > 0) ORDER BY m.message_id LIMIT {around}",
                 *owner,
                 below,
                 *owner,
@@ -102,14 +106,15 @@ class History:
 
         def read(answers: Answers) -> HistoryPage:
             rows, found, newer = answers
-            parts = FoundParts(found)
+            rows, parts = self._seals.messages(session_id, rows), FoundParts(self._seals.parts(session_id, found))
+            newer = self._seals.messages(session_id, newer)
             return HistoryPage(
                 [StoredMessage.of(row, row["agent_id"], parts) for row in rows if row["inside"]],
                 [_neighbour(row) for row in rows if not row["inside"]],
                 [_neighbour(row) for row in newer],
             )
 
-        return Query(statements, read)
+        return self._keys.opening(session_id, Query(statements, read))
 
 
 def _neighbour(row: Row) -> Neighbour:
@@ -122,10 +127,11 @@ def _only(key: str, *names: str) -> str:
 
 
 _OUTLINE = (
-    f"CASE WHEN {is_in_parts('data')} THEN NULL WHEN json_valid(data) THEN json_object('message', json_object("
+    f"CASE WHEN {is_in_parts('data')} THEN NULL WHEN {is_sealed('data')} THEN data "
+    "WHEN json_valid(data) THEN json_object('message', json_object("
     f"'role', json_extract(data, {message_in('data')} || '.role'), 'content', "
     "json((SELECT json_group_array(json(json_object("
     f"{_only('toolUse', 'toolUseId', 'name')}, {_only('toolResult', 'toolUseId')}))) "
     f"FROM json_each(data, {message_in('data')} || '.content') AS b WHERE b.type = 'object')))) ELSE '{{}}' END"
 )
-"""The document of a message that holds of its content no more than the ids of calls and results."""
+"""The document of a message that holds of its content no more than the ids of calls and results; a sealed one whole."""

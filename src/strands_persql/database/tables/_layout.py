@@ -17,8 +17,8 @@ def _first_layout(p: str) -> tuple[str, ...]:
     key = "PRIMARY KEY"
     return (
         f"CREATE TABLE IF NOT EXISTS {p}sessions (session_id TEXT NOT NULL {key}, data TEXT NOT NULL, user TEXT, "
-        "active TEXT, title TEXT, tags TEXT, metadata TEXT, retention INTEGER, expires TEXT, origin TEXT) "
-        "WITHOUT ROWID",
+        "active TEXT, title TEXT, tags TEXT, metadata TEXT, retention INTEGER, expires TEXT, origin TEXT, "
+        "data_key TEXT) WITHOUT ROWID",
         # A session that is nobody's, or no copy, has no row in them, and costs nothing for them.
         f"CREATE INDEX IF NOT EXISTS {p}recent ON {p}sessions (user, active) WHERE user IS NOT NULL",
         f"CREATE INDEX IF NOT EXISTS {p}copies ON {p}sessions (origin) WHERE origin IS NOT NULL",

@@ -27,6 +27,9 @@ _OPENING = (
 )
 """Where an agent's first prompt is looked for: greetings may come before it, and others may be taken back."""
 
+_LONGEST_SHOWN = 200_000
+"""Characters of a sealed document that a list of sessions opens for a title or a preview."""
+
 
 class SessionRow(NamedTuple):
     """What a list shows of one session; times are "" where nothing tells.
@@ -112,6 +115,7 @@ class Listing:
 
     def __init__(self, tables: Tables) -> None:
         p = self._prefix = tables.prefix
+        self._seals = tables.seals
         self._bytes = " + ".join(
             f"(SELECT coalesce(sum(length(CAST(b.{column} AS BLOB))), 0) FROM {p}{name} AS b "
             "WHERE b.session_id = page.session_id)"
@@ -137,6 +141,38 @@ class Listing:
             f"AND m.message_id = {newest_message(p)} WHERE a.session_id = found.session_id "
             f"ORDER BY {written_at('m.data')} DESC LIMIT 1"
         )
+        if self._seals.is_on:
+            self._opening, self._newest = self._sealed(self._opening, self._newest)
+
+    def _sealed(self, opening: str, newest: str) -> tuple[str, str]:
+        """The same of sessions that are encrypted: the documents, from which `Seals.listed` takes the texts."""
+        p = self._prefix
+        columns = f"m.agent_id AS owner, m.message_id AS message_id, {_short('m.data')} AS data"
+        messages = (
+            f"FROM {p}agents AS a CROSS JOIN {p}messages AS m ON m.session_id = a.session_id "
+            "AND m.agent_id = a.agent_id"
+        )
+        whose = "WHERE a.session_id = found.session_id"
+        first = (
+            f"SELECT {columns}, {_created_at('m.data')} AS time {messages} {whose} "
+            f"AND m.message_id IN (SELECT value FROM json_each({_OPENING})) ORDER BY time, m.message_id LIMIT {OPENING}"
+        )
+        last = (
+            f"SELECT {columns} {messages} AND m.message_id = {newest_message(p)} {whose} "
+            f"ORDER BY {written_at('m.data')} DESC LIMIT 1"
+        )
+        task = (
+            f"SELECT u.multi_agent_id AS owner, NULL AS message_id, {_short('u.data')} AS data "
+            f"FROM {p}multi_agents AS u WHERE u.session_id = found.session_id ORDER BY u.multi_agent_id LIMIT 1"
+        )
+
+        def chosen(text: str, *sealed: str) -> str:
+            listed = ", ".join(
+                f"json((SELECT json_group_array(json_array(owner, message_id, data)) FROM ({each})))" for each in sealed
+            )
+            return f"SELECT CASE WHEN found.data_key IS NULL THEN ({text}) ELSE json_array({listed}) END"
+
+        return chosen(opening, first, task), chosen(newest, last)
 
     def page(
         self, ids: Ids, *, limit: int, which: Which = _ALL, sizes: bool = False, texts: bool = True
@@ -228,6 +264,7 @@ class Listing:
             "SELECT page.session_id AS session_id, page.created_at AS created_at, page.user AS user, "
             "page.active AS active, page.title AS title, page.tags AS tags, page.metadata AS metadata, "
             "page.retention AS retention, page.expires AS expires, page.origin AS origin, "
+            "page.data_key AS data_key, "
             "max(page.updated_at, page.created_at, coalesce((SELECT max(u.updated_at) "
             f"FROM {p}multi_agents AS u WHERE u.session_id = page.session_id), ''), "
             f"coalesce(max({written_at('a.data')}), ''), coalesce(max({written_at('m.data')}), '')) AS last_active, "
@@ -235,7 +272,7 @@ class Listing:
             f"(SELECT count(*) FROM {p}multi_agents AS u WHERE u.session_id = page.session_id) AS multi_agents, "
             f"{self._bytes if sizes else 'NULL'} AS bytes "
             f"FROM (SELECT session_id, {_field('created_at')} AS created_at, {_field('updated_at')} AS updated_at, "
-            "user, active, title, tags, metadata, retention, expires, origin "
+            "user, active, title, tags, metadata, retention, expires, origin, data_key "
             f"FROM {p}sessions WHERE {where} {chosen}) AS page "
             f"LEFT JOIN {p}agents AS a ON a.session_id = page.session_id "
             f"LEFT JOIN {p}messages AS m ON m.session_id = a.session_id AND m.agent_id = a.agent_id "
@@ -244,10 +281,15 @@ class Listing:
         )
 
     def _found(self, summaries: str, order: str, *params: str | int, texts: bool = True) -> Query[list[SessionRow]]:
-        opening = f"CASE WHEN title IS NULL THEN coalesce(({self._opening}), ({self._task})) END" if texts else "NULL"
-        newest = f"({self._newest})" if texts else "NULL"
+        # Of an encrypted session nothing is shown without its key.
+        seen = "1" if self._seals.is_on else "data_key IS NULL"
+        opening = f"CASE WHEN title IS NULL AND {seen} THEN coalesce(({self._opening}), ({self._task})) END"
+        newest = f"CASE WHEN {seen} THEN ({self._newest}) END"
+        opening, newest = (opening, newest) if texts else ("NULL", "NULL")
         rows = f"SELECT found.*, {opening} AS opening, {newest} AS newest FROM ({summaries}) AS found ORDER BY {order}"
-        return Query([statement(rows, *params)], lambda answers: [SessionRow.of(row) for row in answers[0]])
+        return Query(
+            [statement(rows, *params)], lambda answers: [SessionRow.of(self._seals.listed(row)) for row in answers[0]]
+        )
 
 
 def newest_message(prefix: str) -> str:
@@ -264,6 +306,11 @@ def written_at(column: str) -> str:
         f"CASE WHEN json_valid({column}) THEN "
         f"coalesce(json_extract({column}, '$.updated_at'), json_extract({column}, '$.created_at')) END"
     )
+
+
+def _short(column: str) -> str:
+    """A document, if it is not so long that a list of sessions leaves it out."""
+    return f"CASE WHEN length({column}) <= {_LONGEST_SHOWN} THEN {column} END"
 
 
 def _created_at(column: str) -> str:

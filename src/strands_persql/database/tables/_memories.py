@@ -149,6 +149,15 @@ class MemoryTables(IndexedTables):
             )
         return rows_as(FoundMemory, found)
 
+    def newest(self, name: str, scope: str, skipped: int, limit: int) -> Query[list[FoundMemory]]:
+        """List the memories of a scope, the newest first, after so many."""
+        page = statement(
+            f"SELECT id, content, metadata, created_at FROM {self.table} WHERE name = ? AND scope = ? "
+            "ORDER BY created_at DESC, id LIMIT ? OFFSET ?",
+            *(name, scope, limit, skipped),
+        )
+        return rows_as(FoundMemory, page)
+
     def page(self, name: str, scope: str, after: int, limit: int) -> Query[list[FoundMemory]]:
         """List the memories of a scope in the order of their ids, from behind one on."""
         page = statement(

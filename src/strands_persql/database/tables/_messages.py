@@ -10,13 +10,14 @@ from ..decoding import FoundParts, StoredMessage
 from ..encoding import PARTS_MARKER, encode
 from ..query import Query
 from ._layout import revision_step
-from ._parts import Parts
+from ._parts import PARTS, Parts
 from ._statements import keeping_created_at, statement, under_revision
 
 if TYPE_CHECKING:
     from ...client import Statement
     from ..encoding import Document
     from ..query import Answers
+    from ._keys import Keys
 
 
 class Messages:
@@ -24,10 +25,13 @@ class Messages:
 
     Args:
         prefix: Starts the name of each table.
+        keys: The data keys of sessions.
     """
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, keys: Keys) -> None:
         p = self.prefix = prefix
+        self._keys = keys
+        self._seals = keys.seals
         values = f"VALUES (?, ?, {under_revision(p + 'agents', 'agent_id')}, ?"
         there = "ON CONFLICT (session_id, agent_id, message_id) DO UPDATE SET"
         self._add = f"INSERT INTO {p}messages (session_id, agent_id, message_id, data, live) {values}, ?)"
@@ -35,13 +39,16 @@ class Messages:
         self._put_live = (
             f"INSERT INTO {p}messages (session_id, agent_id, message_id, data) {values}) {there} live = excluded.data"
         )
-        self._parts = Parts(prefix)
+        self._parts = Parts(prefix, keys)
 
     def add(
         self, session_id: str, agent_id: str, message_id: int, data: str, live: str | None = None, *, revision: int
     ) -> Statement:
         """A new message; fails where one stands in its place, or where `revision` is not the stored one."""
         # The one statement of nearly every event: made here at once.
+        if self._seals.is_on:
+            data = self._sealed(session_id, agent_id, message_id, data)
+            live = None if live is None else self._sealed(session_id, agent_id, message_id, live, "live")
         ids = (session_id, agent_id)
         return {"sql": self._add, "params": (*ids, *ids, revision, message_id, data, live)}
 
@@ -66,21 +73,28 @@ class Messages:
             revision: The agent's, as its writer knows it.
         """
         guard = (session_id, agent_id, session_id, agent_id, revision, message_id)
+        if live is not None:
+            live = self._sealed(session_id, agent_id, message_id, live, "live")
         if data is None:
             return statement(self._put_live, *guard, live)
-        return statement(self._put, *guard, data, live)
+        return statement(self._put, *guard, self._sealed(session_id, agent_id, message_id, data), live)
+
+    def _sealed(self, session_id: str, agent_id: str, message_id: int, data: str, column: str = "data") -> str:
+        """A message's document as it is stored."""
+        return self._seals.text(session_id, data, "messages", agent_id, message_id, column)
 
     def append(self, session_id: str, agent_id: str, message_id: int, document: Document) -> list[Statement]:
         """A new message; fails without its agent, or where one stands in its place."""
         p = self.prefix
         row = statement(
             f"INSERT INTO {p}messages (session_id, agent_id, message_id, data) VALUES "
-            f"(?, (SELECT agent_id FROM {p}agents WHERE session_id = ? AND agent_id = ?), ?, ?)",
+            f"(?, (SELECT agent_id FROM {p}agents WHERE session_id = ? AND agent_id = ? AND {self._keys.held}), ?, ?)",
             session_id,
             session_id,
             agent_id,
+            *self._keys.bounds(session_id),
             message_id,
-            document.data,
+            self._sealed(session_id, agent_id, message_id, document.data),
         )
         return [*self._parts.add(session_id, "message", agent_id, message_id, document), row]
 
@@ -92,7 +106,8 @@ class Messages:
         p = self.prefix
         row = statement(
             f"INSERT INTO {p}messages (session_id, agent_id, message_id, data) VALUES (?, ?, "
-            f"(SELECT message_id FROM {p}messages WHERE session_id = ? AND agent_id = ? AND message_id = ?), ?) "
+            f"(SELECT message_id FROM {p}messages WHERE session_id = ? AND agent_id = ? AND message_id = ? "
+            f"AND {self._keys.held}), ?) "
             "ON CONFLICT (session_id, agent_id, message_id) DO UPDATE "
             f"SET data = {keeping_created_at(p + 'messages')}, live = NULL",
             session_id,
@@ -100,7 +115,8 @@ class Messages:
             session_id,
             agent_id,
             message_id,
-            document.data,
+            *self._keys.bounds(session_id),
+            self._sealed(session_id, agent_id, message_id, document.data),
         )
         raised = statement(
             f"UPDATE {p}agents SET revision = revision + ? WHERE session_id = ? AND agent_id = ?",
@@ -114,7 +130,7 @@ class Messages:
         """One message; None where there is none."""
 
         def read(answers: Answers) -> StoredMessage | None:
-            return next(iter(_messages(answers, agent_id)), None)
+            return next(iter(self._opened(answers, session_id, agent_id)), None)
 
         row = statement(
             f"SELECT message_id, data, live FROM {self.prefix}messages "
@@ -123,7 +139,8 @@ class Messages:
             agent_id,
             message_id,
         )
-        return Query([row, self._parts.of(session_id, "message", agent_id, message_id)], read)
+        parts = self._parts.of(session_id, "message", agent_id, message_id)
+        return self._keys.opening(session_id, Query([row, parts], read))
 
     def page(
         self, session_id: str, agent_id: str, *, limit: int | None = None, offset: int = 0
@@ -132,16 +149,22 @@ class Messages:
         rows = f"FROM {self.prefix}messages WHERE session_id = ? AND agent_id = ? ORDER BY message_id LIMIT ? OFFSET ?"
         params = (session_id, agent_id, -1 if limit is None else limit, offset)
         parts = (
-            f"SELECT owner, message_id, generation, part, data FROM {self.prefix}chunks WHERE session_id = ? "
+            f"SELECT {PARTS} FROM {self.prefix}chunks WHERE session_id = ? "
             f"AND kind = 'message' AND owner = ? AND message_id IN (SELECT message_id {rows})"
         )
-        return Query(
+        query = Query(
             [
                 statement(f"SELECT message_id, data {rows}", *params),
                 statement(parts, session_id, agent_id, *params),
             ],
-            lambda answers: _messages(answers, agent_id),
+            lambda answers: self._opened(answers, session_id, agent_id),
         )
+        return self._keys.opening(session_id, query)
+
+    def _opened(self, answers: Answers, session_id: str, agent_id: str) -> list[StoredMessage]:
+        rows, found = answers
+        parts = FoundParts(self._seals.parts(session_id, found))
+        return [StoredMessage.of(row, agent_id, parts) for row in self._seals.messages(session_id, rows, agent_id)]
 
     def find_blocks(
         self, session_id: str, before: Mapping[str, int], lengths: Sequence[int], start: str
@@ -172,15 +195,16 @@ class Messages:
         params = (json.dumps(before), session_id, *held, *held)
         marker = f"{PARTS_MARKER}1,"
         parts = (
-            f"SELECT c.owner, c.message_id, c.generation, c.part, c.data {rows} JOIN {p}chunks AS c ON "
+            f"SELECT c.kind, c.owner, c.message_id, c.generation, c.part, c.data {rows} JOIN {p}chunks AS c ON "
             "c.session_id = m.session_id AND c.kind IN ('live', 'message') AND c.owner = m.agent_id "
             "AND c.message_id = m.message_id "
             f"WHERE substr(CASE c.kind WHEN 'live' THEN m.live ELSE m.data END, 1, {len(marker)}) = ?"
         )
 
         def read(answers: Answers) -> list[tuple[str, StoredMessage]]:
-            found, chunks = answers[0], FoundParts(answers[1])
-            return [(row["agent_id"], StoredMessage.of(row, row["agent_id"], chunks)) for row in found]
+            found, chunks = self._seals.messages(session_id, answers[0]), self._seals.parts(session_id, answers[1])
+            parts_found = FoundParts(chunks)
+            return [(row["agent_id"], StoredMessage.of(row, row["agent_id"], parts_found)) for row in found]
 
         return Query(
             [
@@ -189,9 +213,3 @@ class Messages:
             ],
             read,
         )
-
-
-def _messages(answers: Answers, agent_id: str) -> list[StoredMessage]:
-    rows, found = answers
-    parts = FoundParts(found)
-    return [StoredMessage.of(row, agent_id, parts) for row in rows]

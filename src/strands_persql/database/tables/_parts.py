@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from ..decoding import Part
-from ..query import Query
+from ..query import Answers, Query
 from ._statements import statement, under_revision
 
 if TYPE_CHECKING:
     from ...client import Statement
     from ..decoding import StoredMessage
     from ..encoding import Document
+    from ._keys import Keys
+
+PARTS = "kind, owner, message_id, generation, part, data"
+"""The columns of the parts of documents."""
 
 ChunkKind = Literal["agent", "live", "message", "multi_agent"]
 """What the parts are of: `"live"` is a message as the model sees it now, `"message"` as it was said."""
@@ -22,23 +26,24 @@ class Parts:
 
     Args:
         prefix: Starts the name of each table.
+        keys: The data keys of sessions.
     """
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, keys: Keys) -> None:
         p = self.prefix = prefix
+        self._keys = keys
         self._under_agent = under_revision(f"{p}agents", "agent_id")
         self._under_multi_agent = under_revision(f"{p}multi_agents", "multi_agent_id")
-        self._in_session = f"CASE WHEN EXISTS (SELECT 1 FROM {p}sessions WHERE session_id = ?) THEN ? END"
+        self._in_session = f"CASE WHEN {keys.held} THEN ? END"
 
     def of(self, session_id: str, kind: ChunkKind, owner: str | None = None, message_id: int = 0) -> Statement:
-        """The parts of one document, or of all of a kind: `owner, message_id, generation, part, data`.
+        """The parts of one document, or of all of a kind: `kind, owner, message_id, generation, part, data`.
 
         Those of a message as it was said, and as the model sees it now, are of the same kind here.
         """
         which = "" if owner is None else " AND owner = ? AND message_id = ?"
         return statement(
-            f"SELECT owner, message_id, generation, part, data FROM {self.prefix}chunks "
-            f"WHERE session_id = ? AND {_of_kind(kind)}{which}",
+            f"SELECT {PARTS} FROM {self.prefix}chunks WHERE session_id = ? AND {_of_kind(kind)}{which}",
             session_id,
             *(() if owner is None else (owner, message_id)),
         )
@@ -46,7 +51,7 @@ class Parts:
     def some(self, session_id: str, agent_id: str, message: StoredMessage, numbers: range) -> Query[list[Part]]:
         """Some parts of one message."""
         parts = statement(
-            f"SELECT generation, part, data FROM {self.prefix}chunks WHERE session_id = ? "
+            f"SELECT {PARTS} FROM {self.prefix}chunks WHERE session_id = ? "
             "AND kind IN ('live', 'message') AND owner = ? AND message_id = ? AND generation = ? AND part >= ? "
             "AND part < ?",
             session_id,
@@ -56,7 +61,12 @@ class Parts:
             numbers.start,
             numbers.stop,
         )
-        return Query([parts], lambda answers: [Part(row["generation"], row["part"], row["data"]) for row in answers[0]])
+
+        def read(answers: Answers) -> list[Part]:
+            rows = self._keys.seals.parts(session_id, answers[0])
+            return [Part(row["generation"], row["part"], row["data"]) for row in rows]
+
+        return self._keys.opening(session_id, Query([parts], read))
 
     def add(
         self,
@@ -72,13 +82,13 @@ class Parts:
 
         They may reach the database in a request before their row's, or late, and would stay for ever where that row is
         never written. So they fail where the `revision` that their writer knows of the agent, Graph or Swarm is not the
-        stored one; with no revision, as before a first row, where the session has no row.
+        stored one; with no revision, as before a first row, where the session has no row, or another data key.
         """
         columns = "(session_id, kind, owner, message_id, generation, part, data)"
         key = "(session_id, kind, owner, message_id, generation, part)"
         guarded = self._under_multi_agent if kind == "multi_agent" else self._under_agent
         place = self._in_session if revision is None else guarded
-        guard = (session_id,) if revision is None else (session_id, owner, revision)
+        guard = self._keys.bounds(session_id) if revision is None else (session_id, owner, revision)
         return [
             statement(
                 f"INSERT INTO {self.prefix}chunks {columns} VALUES (?, ?, ?, ?, ?, {place}, ?) "
@@ -90,7 +100,7 @@ class Parts:
                 document.generation,
                 *guard,
                 part,
-                data,
+                self._keys.seals.text(session_id, data, "chunks", kind, owner, message_id, document.generation, part),
             )
             for part, data in enumerate(document.parts)
         ]

@@ -10,7 +10,8 @@ from ..decoding import AgentRecord, FoundParts, StoredMessage
 from ..encoding import PART_BYTES
 from ..query import Query, Row, rows_as
 from ._listing import newest_message, written_at
-from ._statements import is_in_parts, statement
+from ._parts import PARTS
+from ._statements import is_in_parts, session_facts, statement
 
 if TYPE_CHECKING:
     from ..live_window import Range
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
 PAGE_BYTES = 4_000_000
 """The most characters of documents in one answer, less the last document, which comes whole."""
-
-PARTS = "owner, message_id, generation, part, data"
-"""The columns of the parts of documents."""
 
 
 class Found(NamedTuple):
@@ -96,6 +94,8 @@ class Reading:
     def __init__(self, tables: Tables) -> None:
         self._prefix = tables.prefix
         self._parts = tables.parts
+        self._keys = tables.keys
+        self._seals = tables.seals
 
     def find(self, session_id: str, agent_id: str | None = None, message_id: int = -1) -> Query[Found]:
         """What is there; where no agent is named, of the session's first one."""
@@ -128,8 +128,9 @@ class Reading:
         statements = [
             statement(
                 "SELECT a.agent_id AS agent_id, a.revision AS revision, a.live_window AS live_window, a.data AS data, "
-                f"a.rewinds AS rewinds, m.message_id AS last_message_id, {written_at('m.data')} AS last_time "
-                f"FROM {p}agents AS a LEFT JOIN {p}messages AS m ON m.session_id = a.session_id "
+                f"a.rewinds AS rewinds, m.message_id AS last_message_id, {written_at('m.data')} AS last_time, "
+                f"{session_facts(p, 'a')} FROM {p}agents AS a "
+                f"LEFT JOIN {p}messages AS m ON m.session_id = a.session_id "
                 f"AND m.agent_id = a.agent_id AND m.message_id = {newest_message(p)} "
                 f"WHERE a.session_id = ?{which} ORDER BY a.agent_id",
                 *params,
@@ -139,10 +140,10 @@ class Reading:
 
         def read(answers: Answers) -> list[AgentRecord]:
             rows, found = answers
-            parts = FoundParts(found)
-            return [AgentRecord.of(row, parts) for row in rows]
+            parts = FoundParts(self._seals.parts(session_id, found))
+            return [AgentRecord.of(row, parts) for row in self._seals.agents(session_id, rows)]
 
-        return Query(statements, read)
+        return self._keys.opening(session_id, Query(statements, read))
 
     def nth_message(self, session_id: str, agent_id: str, skipped: int) -> Query[int | None]:
         """The position of the message after so many; None where there are no more."""
@@ -198,11 +199,12 @@ class Reading:
             rows, found = answers
             if not rows:
                 return MessagePage([], 0, 0)
-            parts = FoundParts(found)
-            messages = [StoredMessage.of(row, agent_id, parts) for row in rows]
+            parts = FoundParts(self._seals.parts(session_id, found))
+            opened = self._seals.messages(session_id, rows, agent_id)
+            messages = [StoredMessage.of(row, agent_id, parts) for row in opened]
             return MessagePage(messages, int(rows[-1]["place"]), rows[0]["found"])
 
-        return Query(statements, read)
+        return self._keys.opening(session_id, Query(statements, read))
 
     def originals(self, session_id: str, agent_id: str, holding: str) -> Query[list[StoredMessage]]:
         """Messages as they were said of which the model sees something else now, the newest first, without their parts.
@@ -214,8 +216,11 @@ class Reading:
                 4 MB.
         """
         p = self._prefix
+        is_sealed = self._seals.is_on
         which = f"m.live IS NOT NULL AND NOT {is_in_parts('m.data')}"
-        if holding:
+        if holding and is_sealed:  # what a sealed document holds is told here, and of one in parts by the caller
+            which = "m.live IS NOT NULL"
+        elif holding:
             which = (
                 f"instr(m.data, ?) > 0 OR EXISTS (SELECT 1 FROM {p}chunks AS c WHERE c.session_id = m.session_id "
                 "AND c.kind = 'message' AND c.owner = m.agent_id AND c.message_id = m.message_id "
@@ -227,9 +232,15 @@ class Reading:
             f"AND m.agent_id = ? AND ({which})) WHERE preceding < {PAGE_BYTES}",
             session_id,
             agent_id,
-            *((holding, holding) if holding else ()),
+            *((holding, holding) if holding and not is_sealed else ()),
         )
-        return Query([rows], lambda answers: [StoredMessage.of(row, agent_id, FoundParts()) for row in answers[0]])
+
+        def read(answers: Answers) -> list[StoredMessage]:
+            opened = self._seals.messages(session_id, answers[0], agent_id)
+            found = [StoredMessage.of(row, agent_id, FoundParts()) for row in opened]
+            return [each for each in found if each.in_parts or holding in each.data] if is_sealed else found
+
+        return self._keys.opening(session_id, Query([rows], read))
 
     def usage(self, session_id: str) -> Query[UsageRows]:
         """What the messages of each agent add up to; those in parts come along, to be counted elsewhere."""

@@ -12,6 +12,7 @@ from ._statements import session_facts, statement
 
 if TYPE_CHECKING:
     from ..query import Answers, Rows
+    from ._keys import Keys
 
 MESSAGES_AT_ONCE = 5_000
 """The most messages that one request of a restore reads: the service holds an answer in its memory as a whole."""
@@ -29,10 +30,15 @@ class Restore:
 
     Args:
         prefix: Starts the name of each table.
+        keys: The data keys of sessions.
     """
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, keys: Keys) -> None:
         p = self.prefix = prefix
+        self._keys = keys
+        self._seals = keys.seals
+        shown = f"{_SHOWN}, m.live IS NOT NULL AS is_live" if self._seals.is_on else _SHOWN
+        self._shown = shown
         self._agents = select_agents(p, f", {session_facts(p, 'a')}")
         # What the live window names, expanded by SQLite: [[0,null]] is all, [[0,0],[40,null]] the first and the rest.
         window = (
@@ -44,7 +50,7 @@ class Restore:
             f"AND {{0}}.message_id <= coalesce(json_extract(w.value, '$[1]'), {_LARGEST})"
         )
         self._messages = (
-            f"SELECT m.agent_id, m.message_id, {_SHOWN} {window.format('[]')} CROSS JOIN {p}messages AS m "
+            f"SELECT m.agent_id, m.message_id, {shown} {window.format('[]')} CROSS JOIN {p}messages AS m "
             f"ON m.session_id = a.session_id AND m.agent_id = a.agent_id AND {within.format('m')}"
         )
         self._in_windows = (
@@ -59,14 +65,14 @@ class Restore:
             "json_extract(a.data, '$.conversation_manager_state.removed_message_count') END"
         )
         self._unwindowed = (
-            "SELECT agent_id, message_id, data, removed FROM (SELECT m.agent_id, m.message_id, "
-            f"{_SHOWN}, "
+            f"SELECT agent_id, message_id, data, {'is_live, ' if self._seals.is_on else ''}removed FROM "
+            f"(SELECT m.agent_id, m.message_id, {shown}, "
             f"coalesce({removed}, 0) AS removed, "
             "row_number() OVER (PARTITION BY m.agent_id ORDER BY m.message_id) AS place "
             f"FROM {p}agents AS a CROSS JOIN {p}messages AS m ON m.session_id = a.session_id "
             "AND m.agent_id = a.agent_id WHERE {which} AND a.live_window IS NULL) WHERE place > removed LIMIT ?"
         )
-        self._parts = Parts(prefix)
+        self._parts = Parts(prefix, keys)
 
     def agents(self, session_id: str, agent_id: str | None = None) -> Query[RestorePage]:
         """What an agent restores from, or all agents of a session.
@@ -75,10 +81,13 @@ class Restore:
         and of the messages' parts `CHUNKS_AT_ONCE`: where it answers as many, the rest is read by `messages_between`,
         `positions_in_parts` and `Parts.some`.
         """
+        seals = self._seals
 
         def read(answers: Answers) -> RestorePage:
             agents, windowed, unwindowed, agent_parts, parts = answers
-            own = FoundParts(agent_parts)
+            agents, agent_parts = seals.agents(session_id, agents), seals.parts(session_id, agent_parts)
+            windowed, unwindowed = seals.messages(session_id, windowed), seals.messages(session_id, unwindowed)
+            parts, own = seals.parts(session_id, parts), FoundParts(agent_parts)
             return RestorePage(
                 [AgentRecord.of(row, own) for row in agents],
                 windowed,
@@ -88,14 +97,14 @@ class Restore:
             )
 
         which, params = _which(session_id, agent_id)
-        return Query(
+        query = Query(
             [
                 statement(f"{self._agents} WHERE {which}", *params),
                 statement(f"{self._messages} WHERE {which} LIMIT ?", *params, MESSAGES_AT_ONCE),
                 statement(self._unwindowed.format(which=which), *params, MESSAGES_AT_ONCE),
                 self._parts.of(session_id, "agent", agent_id),
                 statement(
-                    f"SELECT c.owner, c.message_id, c.generation, c.part, c.data {self._in_windows} "
+                    f"SELECT c.kind, c.owner, c.message_id, c.generation, c.part, c.data {self._in_windows} "
                     f"WHERE {which} LIMIT ?",
                     *params,
                     CHUNKS_AT_ONCE,
@@ -103,19 +112,22 @@ class Restore:
             ],
             read,
         )
+        return self._keys.opening(session_id, query)
 
     def messages_between(self, session_id: str, agent_id: str, low: int, high: int, *, limit: int) -> Query[Rows]:
         """The first messages of a range of positions, both ends included, in order: `message_id, data`."""
         rows = statement(
-            f"SELECT m.message_id, {_SHOWN} FROM {self.prefix}messages AS m WHERE m.session_id = ? AND m.agent_id = ? "
-            "AND m.message_id >= ? AND m.message_id <= ? ORDER BY m.message_id LIMIT ?",
+            f"SELECT m.message_id, {self._shown} FROM {self.prefix}messages AS m "
+            "WHERE m.session_id = ? AND m.agent_id = ? AND m.message_id >= ? AND m.message_id <= ? "
+            "ORDER BY m.message_id LIMIT ?",
             session_id,
             agent_id,
             low,
             high,
             limit,
         )
-        return Query([rows], lambda answers: answers[0])
+        query = Query([rows], lambda answers: self._seals.messages(session_id, answers[0], agent_id))
+        return self._keys.opening(session_id, query)
 
     def positions_in_parts(self, session_id: str, agent_id: str | None = None) -> Query[list[tuple[str, int]]]:
         """The messages in live windows that have parts: agent and position."""

@@ -24,12 +24,26 @@ _PLACES = (*(_OWN + each for each in (*_OF_STRANDS, f"{_MARK}/scopes/")), _OWN, 
 Strands writes them into a storage of no session. One that begins another one follows it."""
 
 _UNSAFE_IN_KEYS = re.compile(r"[\\\x00\ud800-\udfff]")
+_ESCAPED = re.compile(rb"%([0-9A-F]{2})")
 _UNSAFE = re.compile(r"[%/\\\x00-\x1f\ud800-\udfff]")
 
 
 def session_prefix(session_id: str) -> str:
     """The prefix of a session's own objects; other sessions have others, whatever is in their ids."""
     return f"sessions/{_segment(session_id)}/"
+
+
+def session_of(key: str) -> str | None:
+    """The session that an object is of, by the prefix of a session's own objects; None for no session's."""
+    kind, _, rest = key.partition("/")
+    segment, slash, _ = rest.partition("/")
+    return _unescaped(segment) if kind == "sessions" and slash and segment else None
+
+
+def _unescaped(segment: str) -> str:
+    """The name that `_segment` was given."""
+    raw = _ESCAPED.sub(lambda found: bytes([int(found[1], 16)]), segment.encode("utf-8", "surrogatepass"))
+    return raw.decode("utf-8", "surrogatepass")
 
 
 def agent_prefix(agent_id: str) -> str:

@@ -16,6 +16,7 @@ from ._statements import statement
 if TYPE_CHECKING:
     from ...client import Statement
     from ..query import Answers
+    from ._keys import Keys
 
 
 class Sessions:
@@ -23,18 +24,23 @@ class Sessions:
 
     Args:
         prefix: Starts the name of each table.
+        keys: The data keys of sessions.
     """
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, keys: Keys) -> None:
         self.prefix = prefix
+        self._keys = keys
+        self._seals = keys.seals
 
     def create(self, session_id: str, data: str, about: About | None = None) -> Statement:
         """A session's row, and what is known about it; fails where it stands already."""
+        data_key = self._seals.begin(session_id)
+        known = self._seals.about(session_id, dict(zip(COLUMNS, (about or About()).columns(now()), strict=True)))
         sql = (
-            f"INSERT INTO {self.prefix}sessions (session_id, data, {', '.join(COLUMNS)}) "
-            f"VALUES (?, ?{', ?' * len(COLUMNS)})"
+            f"INSERT INTO {self.prefix}sessions (session_id, data, {', '.join(COLUMNS)}, data_key) "
+            f"VALUES (?, ?{', ?' * len(COLUMNS)}, ?)"
         )
-        return statement(sql, session_id, data, *(about or About()).columns(now()))
+        return statement(sql, session_id, data, *known.values(), data_key)
 
     def ensure(self, session_id: str, data: str, about: About | None = None) -> Statement:
         """The same, unless it stands already."""
@@ -69,15 +75,16 @@ class Sessions:
             last_active: Answers when it was last active, `last_active`: where it is put among its user's others.
         """
         names = [f"{name} = ?" for name in columns]
-        values: list[str | int | float | None] = list(columns.values())
+        values: list[str | int | float | None] = list(self._seals.about(session_id, columns).values())
         if "user" in columns:
             active = f"(SELECT last_active FROM ({last_active['sql']}))"
             names.append(f"active = CASE WHEN ? IS NOT NULL THEN {active} END")
             values += [columns["user"], *last_active.get("params", ())]
         changed = statement(
-            f"UPDATE {self.prefix}sessions SET {', '.join(names)} WHERE session_id = ? RETURNING session_id",
+            f"UPDATE {self.prefix}sessions SET {', '.join(names)} WHERE session_id = ? AND data_key IS ? "
+            "RETURNING session_id",
             *values,
-            session_id,
+            *self._keys.bounds(session_id),
         )
         return Query([changed], lambda answers: bool(answers[0]))
 
@@ -86,15 +93,20 @@ class Sessions:
 
         def read(answers: Answers) -> StoredDocument | None:
             what = f"The row of session {named(session_id)}"
+            self._seals.load(session_id, answers[0])
             return StoredDocument(what, answers[0][0]["data"]) if answers[0] else None
 
-        row = statement(f"SELECT data FROM {self.prefix}sessions WHERE session_id = ?", session_id)
-        return Query([row], read)
+        row = statement(f"SELECT data, data_key FROM {self.prefix}sessions WHERE session_id = ?", session_id)
+        return self._keys.opening(session_id, Query([row], read))
 
     def about(self, session_id: str) -> Query[About | None]:
         """What is known about a session; None where there is no such session."""
         row = statement(f"SELECT {', '.join(COLUMNS)} FROM {self.prefix}sessions WHERE session_id = ?", session_id)
-        return Query([row], lambda answers: next((About.of_row(each) for each in answers[0]), None))
+
+        def read(answers: Answers) -> About | None:
+            return next((About.of_row(self._seals.described(session_id, row)) for row in answers[0]), None)
+
+        return self._keys.opening(session_id, Query([row], read))
 
     def delete(self, session_id: str) -> Query[bool]:
         """Delete everything of one session; whether it stood there."""

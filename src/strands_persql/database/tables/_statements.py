@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ...errors import named
-from ..encoding import PARTS_MARKER
+from ..encoding import PARTS_MARKER, SEALED
 
 if TYPE_CHECKING:
     from ...client import Statement
@@ -41,6 +41,11 @@ def is_in_parts(document: str) -> str:
     return f"substr({document}, 1, {len(PARTS_MARKER)}) = '{PARTS_MARKER}'"
 
 
+def is_sealed(document: str) -> str:
+    """Whether the document in a column is sealed; NULL where there is none."""
+    return f"substr({document}, 1, {len(SEALED)}) = '{SEALED}'"
+
+
 def under_revision(table: str, owner: str) -> str:
     """A value that stands only where its writer's revision is the stored one, and is NULL elsewhere.
 
@@ -60,7 +65,8 @@ def session_facts(prefix: str, alias: str, noted: str = "''") -> str:
     """What `SessionFacts` tells of the session of a row: one more row is read. `noted` is a time of the row's own."""
     document = "CASE WHEN json_valid(s.data) THEN json_extract(s.data, '$.updated_at') END"
     return (
-        f"(SELECT json_array(s.user IS NOT NULL, s.retention, s.expires, max(coalesce({document}, ''), {noted})) "
+        "(SELECT json_array((s.user IS NOT NULL) + 2 * (s.data_key IS NOT NULL), s.retention, s.expires, "
+        f"max(coalesce({document}, ''), {noted})) "
         f"FROM {prefix}sessions AS s WHERE s.session_id = {alias}.session_id) AS facts"
     )
 

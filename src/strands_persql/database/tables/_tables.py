@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..decoding import AgentRecord, FoundParts, Settlement, StoredDocument
 from ..query import Query
+from ..vault import seals_of
 from ._agents import Agents, select_agents
+from ._keys import Keys
 from ._layout import STEPS, read_version
 from ._messages import Messages
 from ._multi_agents import MultiAgents
@@ -19,7 +21,8 @@ from ._statements import checked_prefix, statement
 
 if TYPE_CHECKING:
     from ...client import Statement
-    from ..query import Answers
+    from ...encryption import Encryption
+    from ..query import Answers, Row, Rows
 
 
 class Tables:
@@ -27,8 +30,13 @@ class Tables:
 
     Args:
         prefix: Starts the name of each table.
+        encryption: The keys that documents are sealed with; None: they are stored in clear.
+        mixed: Read sessions that are stored in clear, too, where there are keys.
 
     Attributes:
+        encryption, mixed: As given.
+        seals: How documents are stored.
+        keys: The data keys of sessions.
         sessions: The rows of sessions.
         agents: The rows of agents.
         messages: The rows of messages.
@@ -42,15 +50,18 @@ class Tables:
 
     steps: ClassVar[tuple[Callable[[str], tuple[str, ...]], ...]] = STEPS
 
-    def __init__(self, prefix: str = "strands_") -> None:
+    def __init__(self, prefix: str = "strands_", encryption: Encryption | None = None, *, mixed: bool = False) -> None:
         p = self.prefix = checked_prefix(prefix)
+        self.encryption, self.mixed = encryption, mixed
+        self.seals = seals_of(encryption, mixed=mixed)
+        keys = self.keys = Keys(p, self.seals)
         self.names = tuple(p + name for name in ("sessions", "agents", "messages", "multi_agents", "chunks", "schema"))
-        self.sessions = Sessions(p)
-        self.agents = Agents(p)
-        self.messages = Messages(p)
-        self.multi_agents = MultiAgents(p)
-        self.parts = Parts(p)
-        self.restore = Restore(p)
+        self.sessions = Sessions(p, keys)
+        self.agents = Agents(p, keys)
+        self.messages = Messages(p, keys)
+        self.multi_agents = MultiAgents(p, keys)
+        self.parts = Parts(p, keys)
+        self.restore = Restore(p, keys)
 
     def lay_out(self, version: int = 0) -> list[Statement]:
         """The steps from one version of the layout to the newest, for one transaction; 0: from nothing.
@@ -86,10 +97,13 @@ class Tables:
             multi_agent_ids: The Graphs and Swarms.
             positions: The positions of messages, by agent.
         """
-        p, asked = self.prefix, list(positions)
+        p, asked, seals = self.prefix, list(positions), self.seals
 
         def read(answers: Answers) -> Settlement:
             sessions, agents, multi_agents, *found = answers
+            seals.load(session_id, sessions)
+            agents, multi_agents = seals.agents(session_id, agents), seals.multi_agents(session_id, multi_agents)
+            found = [seals.messages(session_id, rows, owner) for owner, rows in zip(asked, found, strict=True)]
             messages = [(agent_id, row) for agent_id, rows in zip(asked, found, strict=True) for row in rows]
             return Settlement(
                 bool(sessions),
@@ -101,7 +115,7 @@ class Tables:
 
         return Query(
             [
-                statement(f"SELECT 1 AS found FROM {p}sessions WHERE session_id = ?", session_id),
+                self.keys.read(session_id),
                 statement(
                     f"{select_agents(p)} WHERE a.session_id = ? AND a.agent_id IN (SELECT value FROM json_each(?))",
                     session_id,
@@ -146,7 +160,7 @@ class Tables:
         """
 
         def read(answers: Answers) -> dict[str, list[dict[str, Any]]]:
-            *tables, chunks = answers
+            tables, chunks = self._opened(answers)
             parts: dict[tuple[str, str], list[dict[str, Any]]] = {}
             for chunk in chunks:
                 kind = "message" if chunk["kind"] == "live" else chunk["kind"]
@@ -160,6 +174,22 @@ class Tables:
             }
 
         return Query([self.dump(name) for name in (*_KINDS, "chunks")], read)
+
+    def _opened(self, answers: Answers) -> tuple[list[Rows], Rows]:
+        """The rows of whole tables, and of parts, opened."""
+        sessions, *others = answers
+        if not self.seals.is_on:
+            return [sessions, *others[:-1]], others[-1]
+        opened: list[list[Row]] = [[] for _ in answers]
+        for session in sessions:
+            session_id: str = session["session_id"]
+            self.seals.load(session_id, [session])
+            own = [[row for row in rows if row["session_id"] == session_id] for rows in others]
+            seals = (self.seals.agents, self.seals.messages, self.seals.multi_agents, self.seals.parts)
+            opened[0].append(self.seals.described(session_id, session))
+            for found, opening, rows in zip(opened[1:], seals, own, strict=True):
+                found += opening(session_id, rows)
+        return [*opened[:-1]], opened[-1]
 
 
 _KINDS = {"sessions": "", "agents": "agent", "messages": "message", "multi_agents": "multi_agent"}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ...errors import named
 from ..about import About
 from ..decoding import FoundParts, StoredDocument, StoredMessage
+from ..encoding import quoted
 from ..query import Query, together
 from ._layout import first_revision
 from ._statements import statement
@@ -15,7 +17,7 @@ from ._statements import statement
 if TYPE_CHECKING:
     from ...client import Statement
     from ..encoding import Document
-    from ..query import Answers
+    from ..query import Answers, Rows
     from ._tables import Tables
 
 Kind = Literal["agent", "multi_agent"]
@@ -79,9 +81,10 @@ class TransferTables:
     def __init__(self, tables: Tables) -> None:
         p = self._prefix = tables.prefix
         self._tables = tables
+        self._seals = tables.seals
         # NULL, which the column doesn't take, once the session is deleted or somebody has created the agent.
         unclaimed = (
-            f"CASE WHEN EXISTS (SELECT 1 FROM {p}sessions WHERE session_id = ?) "
+            f"CASE WHEN {tables.keys.held} "
             f"AND NOT EXISTS (SELECT 1 FROM {p}agents WHERE session_id = ? AND agent_id = ?) THEN {{}} END"
         )
         # An earlier attempt whose answer was lost wrote the same row. Over any other, the value is NULL.
@@ -116,11 +119,16 @@ class TransferTables:
         return Query(found.statements, read)
 
     def _states(self, session_id: str, kind: Kind) -> Query[dict[tuple[Kind, str], StoredState]]:
+        def opened(rows: Rows) -> Rows:
+            if kind == "multi_agent":
+                return self._seals.multi_agents(session_id, rows, "owner")
+            return self._seals.agents(session_id, [{**row, "agent_id": row["owner"]} for row in rows])
+
         def read(answers: Answers) -> dict[tuple[Kind, str], StoredState]:
             rows, found = answers
-            parts = FoundParts(found)
+            parts = FoundParts(self._seals.parts(session_id, found))
             states: dict[tuple[Kind, str], StoredState] = {}
-            for row in rows:
+            for row in opened(rows):
                 what = f"The row of {kind.replace('_', '-')} {named(row['owner'])}"
                 document = StoredDocument(what, row["data"], parts.of(row["owner"]))
                 states[kind, row["owner"]] = StoredState(
@@ -136,7 +144,7 @@ class TransferTables:
             f"ORDER BY {kind}_id",
             session_id,
         )
-        return Query([rows, self._tables.parts.of(session_id, kind)], read)
+        return self._tables.keys.opening(session_id, Query([rows, self._tables.parts.of(session_id, kind)], read))
 
     def _last_messages(self, session_id: str) -> Query[dict[str, int]]:
         p = self._prefix
@@ -198,10 +206,10 @@ class TransferTables:
         )
 
         def read(answers: Answers) -> list[PagedMessage]:
-            none = FoundParts()
-            return [PagedMessage(row["agent_id"], StoredMessage.of(row, row["agent_id"], none)) for row in answers[0]]
+            none, opened = FoundParts(), self._seals.messages(session_id, answers[0])
+            return [PagedMessage(row["agent_id"], StoredMessage.of(row, row["agent_id"], none)) for row in opened]
 
-        return Query([rows], read)
+        return self._tables.keys.opening(session_id, Query([rows], read))
 
     # Writing
 
@@ -217,15 +225,23 @@ class TransferTables:
             messages: Their positions, and each one's `data` as a JSON string: with quotes, escaped.
         """
         ids = (session_id, agent_id)
+        if self._seals.is_on:
+            messages = [(at, quoted(self._sealed(*ids, at, json.loads(data)))) for at, data in messages]
         documents = "{" + ",".join(f'"{position}":{data}' for position, data in messages) + "}"
-        return statement(self._import_messages, *ids, session_id, *ids, documents)
+        return statement(self._import_messages, *ids, *self._tables.keys.bounds(session_id), *ids, documents)
 
     def import_message(
         self, session_id: str, agent_id: str, message_id: int, data: str, live: str | None = None
     ) -> Statement:
         """One message, as `import_messages`, and what the model sees in its place."""
         ids = (session_id, agent_id)
-        return statement(self._import_message, *ids, session_id, *ids, message_id, data, live)
+        data = self._sealed(*ids, message_id, data)
+        live = None if live is None else self._sealed(*ids, message_id, live, "live")
+        held = self._tables.keys.bounds(session_id)
+        return statement(self._import_message, *ids, *held, *ids, message_id, data, live)
+
+    def _sealed(self, session_id: str, agent_id: str, message_id: int, data: str, column: str = "data") -> str:
+        return self._seals.text(session_id, data, "messages", agent_id, message_id, column)
 
     def import_agent(
         self, session_id: str, agent_id: str, document: Document, *, own: AgentColumns, last: int | None
@@ -238,20 +254,20 @@ class TransferTables:
         p = self._prefix
         row = statement(
             f"INSERT INTO {p}agents (session_id, agent_id, revision, live_window, rewinds, data) VALUES (?, ?, "
-            f"CASE WHEN EXISTS (SELECT 1 FROM {p}sessions WHERE session_id = ?) AND "
+            f"CASE WHEN EXISTS (SELECT 1 FROM {p}sessions WHERE session_id = ? AND data_key IS ?) AND "
             f"(SELECT max(message_id) FROM {p}messages WHERE session_id = ? AND agent_id = ?) IS ? THEN ? END, "
             "?, ?, ?) ON CONFLICT (session_id, agent_id) DO UPDATE SET revision = CASE WHEN "
             f"{p}agents.data = excluded.data AND {p}agents.live_window IS excluded.live_window "
             f"AND {p}agents.rewinds IS excluded.rewinds THEN {p}agents.revision END",
             session_id,
             agent_id,
-            session_id,
+            *self._tables.keys.bounds(session_id),
             session_id,
             agent_id,
             last,
             first_revision(),
-            *own,
-            document.data,
+            *own._replace(window=self._seals.window(session_id, agent_id, own.window)),
+            self._seals.text(session_id, document.data, "agents", agent_id, "data"),
         )
         return [*self._tables.parts.add(session_id, "agent", agent_id, 0, document), row]
 
@@ -265,13 +281,13 @@ class TransferTables:
         p = self._prefix
         row = statement(
             f"INSERT INTO {p}multi_agents (session_id, multi_agent_id, revision, updated_at, data) VALUES "
-            f"((SELECT session_id FROM {p}sessions WHERE session_id = ?), ?, ?, ?, ?) "
+            f"((SELECT session_id FROM {p}sessions WHERE session_id = ? AND data_key IS ?), ?, ?, ?, ?) "
             "ON CONFLICT (session_id, multi_agent_id) DO UPDATE SET revision = "
             f"CASE WHEN {p}multi_agents.data = excluded.data THEN {p}multi_agents.revision END",
-            session_id,
+            *self._tables.keys.bounds(session_id),
             multi_agent_id,
             first_revision(),
             updated_at,
-            document.data,
+            self._seals.text(session_id, document.data, "multi_agents", multi_agent_id, "data"),
         )
         return [*self._tables.parts.add(session_id, "multi_agent", multi_agent_id, 0, document), row]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from ...client import Database
+    from ...encryption import Encryption
 
 logger = logger_of(__name__)
 
@@ -44,6 +45,7 @@ def pages_app(
     auth_token: str | None = None,
     hosts: Collection[str] = (),
     table_prefix: str = "strands_",
+    encryption: Encryption | None = None,
 ) -> ASGIApp:
     """An ASGI app with pages over all sessions of a database, to be served by itself on a port of its own.
 
@@ -54,21 +56,23 @@ def pages_app(
         auth_token: What a browser must send before it is shown anything, 16 characters or more; None for nothing.
         hosts: The names, without a port, under which browsers reach it, besides those of this computer.
         table_prefix: Starts the name of each table, as the session managers have it.
+        encryption: The keys of sessions that are encrypted.
 
     Raises:
         TypeError: `database` is no synchronous handle.
         ValueError: The token is too short, or `table_prefix` not safe inside SQL.
     """
-    return _Pages(database, table_prefix).guarded(auth_token, hosts)
+    return _Pages(database, table_prefix, encryption).guarded(auth_token, hosts)
 
 
 class _Pages:
     """The pages over one database, behind their guard."""
 
-    def __init__(self, database: Database, table_prefix: str) -> None:
-        self._views = Views(database, table_prefix)
-        self._changes = Changes(PerSQLSessions(database, table_prefix=table_prefix, create_tables=False))
-        self._rest = sessions_app(database, user=lambda _: EVERYONE, table_prefix=table_prefix)
+    def __init__(self, database: Database, table_prefix: str, encryption: Encryption | None) -> None:
+        sessions = PerSQLSessions(database, table_prefix=table_prefix, create_tables=False, encryption=encryption)
+        self._views = Views(database, table_prefix, encryption)
+        self._changes = Changes(sessions)
+        self._rest = sessions_app(database, user=lambda _: EVERYONE, table_prefix=table_prefix, encryption=encryption)
 
     def guarded(self, auth_token: str | None, hosts: Collection[str]) -> Guard:
         """The app."""

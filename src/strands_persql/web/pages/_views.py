@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from ...client import Database
+    from ...encryption import Encryption
 
 PAGE_SESSIONS = 25
 PAGE_MESSAGES = 50
@@ -68,13 +69,15 @@ class Views:
     Args:
         database: The database.
         table_prefix: Starts the name of each table.
+        encryption: The keys of sessions that are encrypted.
     """
 
-    def __init__(self, database: Database, table_prefix: str) -> None:
+    def __init__(self, database: Database, table_prefix: str, encryption: Encryption | None = None) -> None:
+        self._encryption = encryption
         self._database = database
         self._prefix = table_prefix
-        self._sessions = PerSQLSessions(database, table_prefix=table_prefix, create_tables=False)
-        self._store = Connector(database, Tables(table_prefix), create_tables=False)
+        self._sessions = PerSQLSessions(database, table_prefix=table_prefix, create_tables=False, encryption=encryption)
+        self._store = Connector(database, Tables(table_prefix, encryption), create_tables=False)
 
     def sessions(self, request: Request) -> Response:
         """The sessions, newest first, or the messages that hold the words looked for."""
@@ -157,7 +160,15 @@ class Views:
         """What the doctor finds in the database, or in one session."""
         session_id = given(request, "id")
         findings = list(
-            islice(examine(self._database, table_prefix=self._prefix, session_id=session_id or None), MOST_FINDINGS + 1)
+            islice(
+                examine(
+                    self._database,
+                    table_prefix=self._prefix,
+                    session_id=session_id or None,
+                    encryption=self._encryption,
+                ),
+                MOST_FINDINGS + 1,
+            )
         )
         return page(
             request, "doctor.html.jinja", session_id=session_id, findings=findings[:MOST_FINDINGS],

@@ -1,0 +1,212 @@
+"""Moves sessions from clear to encrypted and back, and wraps their data keys anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..database.data_keys import DESTROYED, DataKeys, Moving, check_standing
+from ..database.query import Row
+from ..database.resealing import Resealing
+from ..database.sealing import Cipher
+from ..database.tables import ResealingTables, SessionObjects, StoredTable, find_stored, session_of
+from ..database.vault import Vault
+from ..engine.options import checked_session_id
+from ..errors import EncryptionError, SessionConflictError, named
+from ..stores import Objects, Unsealed
+from .missing import no_session
+from .searchable import Searchable
+
+if TYPE_CHECKING:
+    from ..database.connector import Connector
+    from ..database.query import Row
+from ..database.tables import Tables
+
+_ROWS = 50
+"""Rows that one transaction stores anew."""
+
+_BYTES = 3_000_000
+"""Bytes of documents that one transaction stores anew, less the last row."""
+
+_KEYS = 100
+"""Data keys that one request wraps anew."""
+
+
+class Sealable(Searchable):
+    """A database of sessions, and the keys that they are encrypted with; see `PerSQLSessions`."""
+
+    def encrypt(self, session_id: str, *, progress: Callable[[int], None] | None = None) -> None:
+        """Encrypt a session that is stored in clear, a few megabytes in each request.
+
+        From the first request on nobody else opens the session, and a live agent gets `SessionConflictError` at its
+        next write. Run again after an interruption, it goes on; of a session that is encrypted already it changes
+        nothing. It goes on with a fork that was interrupted, too.
+
+        Args:
+            session_id: The session.
+            progress: Called after each request with the number of rows looked at so far.
+
+        Raises:
+            SessionException: There is no such session.
+            EncryptionError: No key was given, or it can't be opened with the key given.
+        """
+        move(self._store, checked_session_id(session_id), seals=True, progress=progress)
+
+    def decrypt(self, session_id: str, *, progress: Callable[[int], None] | None = None) -> None:
+        """Store a session that is encrypted in clear; as `encrypt` in all else.
+
+        Args:
+            session_id: The session.
+            progress: Called after each request with the number of rows looked at so far.
+
+        Raises:
+            SessionException: There is no such session.
+            EncryptionError: No key was given, or it can't be opened with the key given.
+        """
+        move(self._store, checked_session_id(session_id), seals=False, progress=progress)
+
+    def rotate(self, *, progress: Callable[[int], None] | None = None) -> int:
+        """Wrap all data keys under the newest key that was given; no document is read or written.
+
+        A row is written for each session that was not wrapped under it, 100 in a request. Agents go on undisturbed.
+        Run again after an interruption, it goes on. Afterwards the older keys are needed for earlier copies of the
+        database alone.
+
+        Args:
+            progress: Called after each request with the number of sessions looked at so far.
+
+        Returns:
+            How many data keys were wrapped anew.
+
+        Raises:
+            EncryptionError: No key was given, or one of the data keys can't be unwrapped with those given.
+        """
+        return rotate(self._store, progress)
+
+
+def keys_of(store: Connector[Tables]) -> DataKeys:
+    """The data keys.
+
+    Raises:
+        EncryptionError: No key was given.
+    """
+    seals = store.tables.seals
+    if not isinstance(seals, Vault):
+        raise EncryptionError(
+            "Encrypting, decrypting and rotating need the key: PerSQLSessions(…, encryption=Encryption(key)), or "
+            "--key-file on the command line. Nothing was changed."
+        )
+    return seals.keys
+
+
+def move(
+    store: Connector[Tables], session_id: str, *, seals: bool, progress: Callable[[int], None] | None = None
+) -> None:
+    """See `Sealable.encrypt` and `decrypt`; `seals` tells which."""
+    keys, statements = keys_of(store), ResealingTables(store.tables)
+    row = _row(store, session_id)
+    moving = Moving.of(row["data_key"])
+    if moving is not None:
+        _go_on(store, keys, session_id, moving, progress)
+        row = _row(store, session_id)
+    stored: str | None = row["data_key"]
+    if stored is not None:
+        check_standing(stored, f"Session {named(session_id)}")
+        keys.unwrapped(session_id, stored)  # a wrong key is told before anything is changed
+    if (stored is not None) is seals:
+        return
+    moving = Moving(stored, keys.made(session_id) if seals else None)
+    store.carry_out(statements.begin(session_id, stored, moving.stored))
+    _go_on(store, keys, session_id, moving, progress)
+
+
+def _row(store: Connector[Tables], session_id: str) -> Row:
+    row = store.ask(ResealingTables(store.tables).data_key(session_id), versioned=True)
+    if row is None:
+        raise no_session(session_id)
+    return row
+
+
+def _go_on(
+    store: Connector[Tables],
+    keys: DataKeys,
+    session_id: str,
+    moving: Moving,
+    progress: Callable[[int], None] | None,
+) -> None:
+    """Seal each document with the new key, and then have it stand in the session's row."""
+
+    def cipher(stored: str | None) -> Cipher | None:
+        return None if stored is None else keys.unwrapped(session_id, stored).cipher
+
+    resealing = Resealing(cipher(moving.old), cipher(moving.new))
+    prefix, seen = store.tables.prefix, 0
+    for table in store.ask(find_stored(prefix)):
+        if table.key[0] != "session_id" or table.name == f"{prefix}sessions":
+            continue
+        after: Row | None = None
+        while page := store.ask(table.page(after, session_id)):
+            _put(store, resealing, table, page)
+            after = page[-1]
+            seen += len(page)
+            if progress is not None:
+                progress(seen)
+    raw = Objects(store.database, prefix, seals=Unsealed())
+    for key in store.ask(SessionObjects(prefix, session_id).keys()):
+        value = raw.read(key) if session_of(key) == session_id else None
+        moved = value if value is None else resealing.value(value, key)
+        if value is not None and moved is not None and moved != value:
+            raw.write(key, moved, resealing.size(moved, key))
+    changes = resealing.changes("sessions", _row(store, session_id))
+    ended = ResealingTables(store.tables).end(session_id, moving.stored, {**changes, "data_key": moving.new})
+    if not store.carry_out(ended):
+        raise SessionConflictError(
+            f"Session {named(session_id)} was deleted, or somebody else has moved it to another key, meanwhile. See "
+            "what it is, and call again.",
+            session_id=session_id,
+            agent_id="",
+        )
+    keys.forget(session_id)
+
+
+def _put(store: Connector[Tables], resealing: Resealing, table: StoredTable, page: list[dict[str, object]]) -> None:
+    name = table.name.removeprefix(store.tables.prefix)
+    batch: list[tuple[Row, dict[str, str]]] = []
+    size = 0
+    for row in page:
+        changes = resealing.changes(name, row)
+        if not changes:
+            continue
+        batch.append((row, changes))
+        size += sum(map(len, changes.values()))
+        if len(batch) == _ROWS or size > _BYTES:
+            store.carry_out(ResealingTables(store.tables).put(table, batch))
+            batch, size = [], 0
+    if batch:
+        store.carry_out(ResealingTables(store.tables).put(table, batch))
+
+
+def rotate(store: Connector[Tables], progress: Callable[[int], None] | None) -> int:
+    """See `Sealable.rotate`."""
+    keys, statements = keys_of(store), ResealingTables(store.tables)
+    after, seen, count = "", 0, 0
+    store.ask(find_stored(store.tables.prefix), versioned=True)
+    while page := store.ask(statements.wrapped(after, _KEYS)):
+        changed = [(key, new) for key in page if (new := _rewrapped(keys, *key)) is not None]
+        if changed:
+            store.carry_out(statements.rewrap(changed))
+        after, seen, count = page[-1].session_id, seen + len(page), count + len(changed)
+        if progress is not None:
+            progress(seen)
+    return count
+
+
+def _rewrapped(keys: DataKeys, session_id: str, stored: str) -> str | None:
+    """A data key under the newest key; None where it is that already, or gone."""
+    if stored == DESTROYED:
+        return None
+    moving = Moving.of(stored)
+    if moving is None:
+        return keys.rewrapped(session_id, stored)
+    new = Moving(*(None if key is None else keys.rewrapped(session_id, key) or key for key in moving)).stored
+    return None if new == stored else new
