@@ -24,7 +24,7 @@ from secrets import randbits
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ...errors import named
-from ..encoding import PART_BYTES, parts_of
+from ..encoding import parts_of
 from ..query import Answers, Query, rows_as, unanswered
 from ._fts import IndexedTables, matching
 from ._statements import statement
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from ...client import Statement
 
 Encoding = Literal["text", "base64"]
+
+PART_BYTES = 1_000_000
+"""The most bytes of UTF-8 in a row of an object, which holds one value; a sealed one is parted afterwards."""
 
 ABANDONED_SECONDS = 3600
 """How long parts that no object names are kept: their write may still be under way."""
