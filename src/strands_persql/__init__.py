@@ -58,4 +58,4 @@ __all__ = [
 def __getattr__(name: str) -> str:
     if name == "__version__":  # looked up when it is asked for: an import needs it not
         return _installed_version()
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise AttributeError(f"{__name__} has no attribute '{name}'")

@@ -26,7 +26,8 @@ from strands_persql.errors import PerSQLError, TransportError
 from ..agents.harness import words_of
 from ..agents.scripted import ScriptedModel
 from ..emulator import Emulator, faults
-from .children import forking, in_child
+from ..systems import needs_fork
+from .children import in_child
 
 
 @pytest.fixture
@@ -267,7 +268,7 @@ async def test_a_refused_token_is_asked_for_anew_once(client: PerSQL, emulator: 
         client.users.database("ada").query("SELECT 1")
 
 
-@forking
+@needs_fork
 def test_a_child_goes_on_with_the_token(client: PerSQL, emulator: Emulator) -> None:
     """Also where a thread of its parent was asking for one as it was forked."""
     database = client.users.database("ada")

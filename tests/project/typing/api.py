@@ -227,6 +227,18 @@ def errors(agent: Agent, message: Message) -> None:
         print(base)
 
 
+def kept(retention: Retention) -> None:
+    """For how long a session is kept."""
+    known: Retention | None = Retention.of(timedelta(days=30))
+    ends: str | None = retention.fixed_at("2026-01-01T00:00:00+00:00")
+    print(known, retention.period, retention.sliding, retention.seconds, retention.quiet, ends)
+
+
+def people(client: PerSQL) -> None:
+    """A database for each user."""
+    print(client.users.database("ada").query("SELECT 1"), client.users.provision("ada"))
+
+
 def testing() -> None:
     """The stored rows as plain data, and a model."""
     model: Model = OfflineModel("one", "two")

@@ -202,7 +202,8 @@ def test_anthropic_by_its_own_types(sessions: PerSQLSessions) -> None:
 
 def checked(kind: Any, message: Any) -> None:
     """Validate a message, and the parts that pydantic looks at only as they are read."""
-    found = TypeAdapter(kind).validate_python(message, strict=True)
+    adapter = TypeAdapter(kind)  # which is to outlive the parts
+    found = adapter.validate_python(message, strict=True)
     for part in found.values():
         if not isinstance(part, (str, dict, list)) and part is not None:
             list(part)

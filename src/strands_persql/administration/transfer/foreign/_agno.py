@@ -125,7 +125,7 @@ def _said(value: Any) -> list[Document]:
 
 
 def _text(value: Any) -> str:
-    return str(value) if not isinstance(value, (dict, list)) else f"{value!r}"
+    return str(value) if not isinstance(value, (dict, list)) else repr(value)
 
 
 def _piece(message: Document, about: Document, at: str) -> Piece:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from ....database.about import LONGEST_METADATA, LONGEST_NAME, LONGEST_TITLE, About, checked_metadata
 from ....database.live_window import LiveWindow
+from ....errors import named
 from .._items import Document, HeadItem, Item, MessageItem, agent_item, canonical, message_item
 
 MANAGER = {"__name__": "SlidingWindowConversationManager", "removed_message_count": 0}
@@ -102,7 +103,7 @@ class ForeignSession:
                 "_internal_state": {},
                 **times,
             }
-            yield agent_item(each.agent_id, data, f"Agent {each.agent_id!r} of {where}", LiveWindow().render())
+            yield agent_item(each.agent_id, data, f"Agent {named(each.agent_id)} of {where}", LiveWindow().render())
             yield from _messages(self.library, each, created_at, where)
             overflow = {}
 
