@@ -21,6 +21,7 @@ from .pages import (
 )
 
 SITES = {
+    "cryptography.io",
     "datasette.io",
     "docs.persql.com",
     "github.com",
