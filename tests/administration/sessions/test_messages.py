@@ -480,6 +480,15 @@ def test_a_call_and_its_result_on_two_pages(place: Place) -> None:
         assert following.messages[0].role == "tool" and following.messages[0].parts == ()
 
 
+@pytest.mark.parametrize("odd", [True, False, 1, 1.5, None, ["u"], {"u": 1}], ids=str)
+def test_ids_of_no_string_across_two_pages(local: Place, odd: Any) -> None:
+    """Whatever somebody's own code has made of them: pages of any length show what the transcript does."""
+    store(local, [user("q"), call(odd), results(odd, words="r"), assistant("a")])
+    whole = as_transcript(local)
+    for limit in (1, 2, 3):
+        assert all_of(local, limit) == whole
+
+
 def test_results_far_from_their_call(local: Place) -> None:
     """Results in eight messages, and calls stored in parts, are joined wherever among them a page begins or ends."""
     ids = [f"u{number}" for number in range(9)]

@@ -122,7 +122,12 @@ def _neighbour(row: Row) -> Neighbour:
 
 
 def _only(key: str, *names: str) -> str:
-    fields = ", ".join(f"'{name}', json_extract(b.value, '$.{key}.{name}')" for name in names)
+    # json_extract makes numbers of true and false; anything else stays what it is.
+    value = (
+        "CASE json_type(b.value, '{0}') WHEN 'true' THEN json('true') WHEN 'false' THEN json('false') "
+        "ELSE json_extract(b.value, '{0}') END"
+    )
+    fields = ", ".join(f"'{name}', {value.format(f'$.{key}.{name}')}" for name in names)
     return f"'{key}', json(CASE json_type(b.value, '$.{key}') WHEN 'object' THEN json_object({fields}) ELSE 'null' END)"
 
 
