@@ -270,6 +270,7 @@ async def test_usage_of_all_sessions(site: Site, monkeypatch: pytest.MonkeyPatch
 def test_a_plot_of_many_days() -> None:
     """A bar for each day between the first and the last, and for several where they are many."""
     assert plot_by_day({}) is None
+    assert plot_by_day({date(2026, 1, 3): Tokens(1, 0, 0)}) is None  # a model that counts none
     plot = plot_by_day({date(2026, 1, 3): Tokens(1, 5, 5), date(2026, 1, 1): Tokens(1, 1, 0)})
     assert plot is not None and [bar.in_height > 0 for bar in plot.bars] == [True, False, True]
     assert (plot.first, plot.last, plot.top) == ("2026-01-01", "2026-01-03", "10 tokens")

@@ -67,13 +67,13 @@ def plot_by_day(days: Mapping[date, Tokens]) -> Plot | None:
 
 
 def _plot(amounts: Sequence[Amount]) -> Plot | None:
-    """A drawing of amounts in their order; where there are many, a bar is several."""
-    if not amounts:
+    """A drawing of amounts in their order; where there are many, a bar is several. None where they are all nothing."""
+    if not any(each.into or each.out for each in amounts):
         return None
     size = -(-len(amounts) // MOST_BARS)
     groups = [amounts[start : start + size] for start in range(0, len(amounts), size)]
     sums = [(sum(each.into for each in group), sum(each.out for each in group)) for group in groups]
-    highest = max(into + out for into, out in sums) or 1
+    highest = max(into + out for into, out in sums)
     place = WIDTH / max(len(groups), 12)
     bars: list[Bar] = []
     for number, (group, (into, out)) in enumerate(zip(groups, sums, strict=True)):
