@@ -103,7 +103,7 @@ class Cipher:
     def open_bytes(self, sealed: str, at: str) -> bytes:
         """The bytes that `seal_bytes` was given; raises as `open` does."""
         try:
-            raw = a2b_base64(sealed[sealed.rindex(_BODY) + len(_BODY) : -2])
+            raw = a2b_base64(sealed[sealed.index(_BODY) + len(_BODY) : -2])  # the times before it hold no quotes
             return self._aead.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], at.encode())
         except (ValueError, Base64Error):
             raise ValueError("moved") from None

@@ -124,4 +124,4 @@ def test_a_second_import_finds_the_parts_of_the_first(local: Store, tmp_path: Pa
         connection.execute("DELETE FROM strands_messages WHERE message_id = 2")
     assert import_of(local, folder).written == 1
     with local.sqlite() as connection:
-        assert connection.execute("SELECT count(*) FROM strands_chunks").fetchone() == (3,)
+        assert connection.execute("SELECT count(*) FROM strands_chunks").fetchone() == (4,)
