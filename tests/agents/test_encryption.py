@@ -18,6 +18,7 @@ from strands_persql import (
     EncryptionError,
     PerSQL,
     PerSQLHooks,
+    PerSQLMemoryStore,
     PerSQLSessionManager,
     PerSQLSessionRepository,
     PerSQLSessions,
@@ -333,6 +334,21 @@ def test_rotation(store: Store) -> None:
     agent("b")
     store.encryption = Encryption({"new": new})
     assert words_of(store.messages()) == [SECRET, "one", "b", "two"]
+
+
+def test_rotation_of_memories(store: Store) -> None:
+    """The data keys of what is no session's are wrapped anew, too: the old key is needed no more."""
+    pytest.importorskip("strands.memory")
+    old, new = generate_key(), generate_key()
+
+    def memories(keys: Encryption) -> PerSQLMemoryStore:
+        return PerSQLMemoryStore(store.database(), name="facts", encryption=keys)
+
+    asyncio.run(memories(Encryption({"old": old})).add(SECRET))
+    assert PerSQLSessions(store.database(), encryption=Encryption({"old": old, "new": new})).rotate() == 1
+    found = asyncio.run(memories(Encryption({"new": new})).search(SECRET))
+    assert [each.content for each in found] == [SECRET]
+    assert not store.holds(SECRET)
 
 
 def test_database_of_another_name() -> None:

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..database.data_keys import DESTROYED, DataKeys, Moving, check_standing
+from ..database.data_keys import DESTROYED, DataKeys, Moving, check_standing, store_context
+from ..database.faults import fault_of
 from ..database.query import Row
 from ..database.resealing import Resealing
 from ..database.sealing import Cipher
-from ..database.tables import ResealingTables, SessionObjects, StoredTable, find_stored, session_of
+from ..database.tables import (
+    ResealingTables,
+    SessionObjects,
+    StoredTable,
+    StoreKeys,
+    WrappedKey,
+    find_stored,
+    session_of,
+)
 from ..database.vault import Vault
 from ..engine.options import checked_session_id
 from ..errors import EncryptionError, SessionConflictError, named
@@ -19,7 +28,7 @@ from .searchable import Searchable
 
 if TYPE_CHECKING:
     from ..database.connector import Connector
-    from ..database.query import Row
+    from ..database.faults import fault_of
 from ..database.tables import Tables
 
 _ROWS = 50
@@ -198,7 +207,28 @@ def rotate(store: Connector[Tables], progress: Callable[[int], None] | None) -> 
         after, seen, count = page[-1].session_id, seen + len(page), count + len(changed)
         if progress is not None:
             progress(seen)
-    return count
+    return count + _rotate_stores(store)
+
+
+def _rotate_stores(store: Connector[Tables]) -> int:
+    """The same of the data keys of free objects and of memories."""
+    encryption, keys = store.tables.encryption, StoreKeys(store.tables.prefix)
+    assert encryption is not None
+    try:
+        found = store.ask(keys.wrapped())
+    except Exception as error:
+        if fault_of(error) != "unknown_table":
+            raise
+        return 0  # nothing of these was encrypted yet
+    changed: list[tuple[WrappedKey, str]] = []
+    for key in found:
+        if not encryption.is_current(key.data_key):
+            context = store_context(key.session_id)
+            data_key = encryption.unwrapped(key.data_key, context, f"The store {named(key.session_id)}")
+            changed.append((key, encryption.wrapped(data_key, context)))
+    if changed:
+        store.carry_out(keys.rewrap(changed))
+    return len(changed)
 
 
 def _rewrapped(keys: DataKeys, session_id: str, stored: str) -> str | None:

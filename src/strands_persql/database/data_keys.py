@@ -159,6 +159,11 @@ def context(session_id: str) -> str:
     return f"session:{session_id}"
 
 
+def store_context(name: str) -> str:
+    """What the data key of a store is wrapped with: of free objects, or of memories."""
+    return f"store:{name}"
+
+
 class Moving(NamedTuple):
     """What stands in the place of a data key while a session's documents move from one key to another, or to none.
 

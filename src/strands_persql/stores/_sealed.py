@@ -13,6 +13,7 @@ from strands.types.session import Session, SessionType
 from ..client import survive_forks
 from ..database.about import About
 from ..database.connector import Connector
+from ..database.data_keys import store_context
 from ..database.encoding import encode
 from ..database.faults import fault_of
 from ..database.sealing import KEY_BYTES, Cipher, is_sealed, object_place, place, unopened
@@ -59,7 +60,7 @@ class StoreKey:
     def _loaded(self) -> tuple[bytes, Cipher]:
         with self._lock:
             if self._key is None:
-                context = f"store:{self._name}"
+                context = store_context(self._name)
                 stored = self._read()
                 if stored is None:
                     made = self._encryption.wrapped(token_bytes(KEY_BYTES), context)
