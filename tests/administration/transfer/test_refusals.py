@@ -432,11 +432,11 @@ def test_sources_that_are_none(local: Store, tmp_path: Path) -> None:
     assert not local.path.exists() or not local.rows()["sessions"]
 
 
-def test_a_manager_without_a_repository(local: Store, tmp_path: Path) -> None:
-    """Strands' snapshots are no messages one by one: what to do instead is said."""
+def test_a_storage_without_snapshots(local: Store, tmp_path: Path) -> None:
+    """A snapshot manager that has saved nothing yet: the error says that there is none."""
     snapshots = pytest.importorskip("strands.session.snapshot_session_manager")
     storage = pytest.importorskip("strands.storage").LocalFileStorage(str(tmp_path / "snapshots"))
-    with pytest.raises(TypeError, match=r"SnapshotSessionManager .* messages=agent\.messages"):
+    with pytest.raises(SessionDataError, match="holds no snapshot of session 's'"):
         import_of(local, snapshots.SnapshotSessionManager("s", storage=storage))
 
 
