@@ -79,7 +79,7 @@ def test_columns_come_back() -> None:
     """What is stored is read again, also where numbers are doubles."""
     for retention in (Retention(DAY), Retention(DAY, sliding=False)):
         about = About.of(retention=retention)
-        seconds, expires = about.columns(NOON.isoformat())[-2:]
+        seconds, expires = about.columns(NOON.isoformat())[-3:-1]
         found = Keeping.of_columns(float(seconds or 0), expires)
         assert found == about.keeping.begun(NOON.isoformat())
         assert About.of_document(About(keeping=found).document).keeping == found

@@ -92,7 +92,8 @@ def test_every_layout_has_a_file() -> None:
 @pytest.fixture(params=FILES, ids=lambda path: path.stem)
 def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PerSQL]:
     """A copy of a file that an older version has written."""
-    path = shutil.copy(request.param, tmp_path / "agents.db")
+    path = Path(shutil.copy(request.param, tmp_path / "agents.db"))
+    path.chmod(0o600)
     with PerSQL(local=str(path)) as client:
         yield client
 
