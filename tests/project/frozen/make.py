@@ -54,7 +54,8 @@ def plain(db: Database) -> None:
     )
     session = PerSQLSessionManager("plain", db, user="ada", title="Sums", tags=["one", "two"], metadata={"n": 1})
     agent = Agent(model=model, tools=[add, picture, remember], session_manager=session, callback_handler=None)
-    agent([{"text": "What is 1 + 2? 😀"}, {"image": {"format": "png", "source": {"bytes": PIXEL}}}])
+    prompt: Any = [{"text": "What is 1 + 2? 😀"}, {"image": {"format": "png", "source": {"bytes": PIXEL}}}]
+    agent(prompt)
     agent("Remember blue.")
 
 
