@@ -11,8 +11,9 @@ from pathlib import Path
 ALLOWED = sys.stdlib_module_names | {"opentelemetry", "strands", "strands_persql", "urllib3"}
 # What a module may import of an extra, where it says so when it is missing.
 EXTRAS = {
-    "administration/viewer": {"jinja2"},
+    "administration/viewer": {"jinja2", "markdown_it"},
     "cli": {"typer", "rich", "uvicorn"},
+    "encryption.py": {"cryptography"},
     "web": {"anyio", "jinja2", "starlette"},
 }
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "strands_persql"
@@ -24,15 +25,15 @@ def main() -> int:
         f"{path.relative_to(SOURCE.parent)}:{line}: imports {name}"
         for path in sorted(SOURCE.rglob("*.py"))
         for line, name in imported(ast.parse(path.read_text(encoding="utf-8")))
-        if name.partition(".")[0] not in ALLOWED | extras_of(path.parent.relative_to(SOURCE).as_posix())
+        if name.partition(".")[0] not in ALLOWED | extras_of(path.relative_to(SOURCE).as_posix())
     ]
     print("\n".join(found))
     return 1 if found else 0
 
 
-def extras_of(folder: str) -> set[str]:
-    """Return what the modules of a folder may import of an extra."""
-    return {name for wing, names in EXTRAS.items() if f"{folder}/".startswith(f"{wing}/") for name in names}
+def extras_of(module: str) -> set[str]:
+    """Return what a module, or those of its folder, may import of an extra."""
+    return {name for place, names in EXTRAS.items() if f"{module}/".startswith(f"{place}/") for name in names}
 
 
 def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:

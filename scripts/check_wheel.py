@@ -21,7 +21,9 @@ def contents(wheel: str) -> None:
     info = [name for name in names if ".dist-info/" in name]
     metadata = zipfile.ZipFile(wheel).read(next(name for name in info if name.endswith("/METADATA"))).decode()
     extras = re.findall(r"^Provides-Extra: (.+)$", metadata, re.MULTILINE)
-    assert sorted(extras) == ["cli", "persql", "web"], f"extras that are nobody's who uses the package: {extras}"
+    assert sorted(extras) == ["cli", "encryption", "persql", "web"], (
+        f"extras that are nobody's who uses the package: {extras}"
+    )
     relative = re.findall(r"\]\((?!https:)[^)]*\)", metadata)
     assert not relative, f"links of the README that lead nowhere from an index's page: {relative}"
     others = [name for name in names if name not in info and not name.startswith("strands_persql/")]

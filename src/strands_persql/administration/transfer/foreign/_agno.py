@@ -121,11 +121,7 @@ def _pieces(runs: Iterable[Document]) -> Iterator[Piece]:
 
 
 def _said(value: Any) -> list[Document]:
-    return text_block(value) or ([] if value in (None, "") or isinstance(value, str) else [{"text": _text(value)}])
-
-
-def _text(value: Any) -> str:
-    return str(value) if not isinstance(value, (dict, list)) else repr(value)
+    return text_block(value) or ([] if value in (None, "") or isinstance(value, str) else [{"text": str(value)}])
 
 
 def _piece(message: Document, about: Document, at: str) -> Piece:
