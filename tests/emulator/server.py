@@ -52,7 +52,8 @@ class Server:
             file: One SQLite file for all its databases; by default each has its own, gone with the server.
         """
         name = name or f"t{next(self._numbers)}"
-        emulator = Emulator(self, name, Path(self._folder.name), file=file)
+        # A folder of its own: of an earlier namespace with the same name nothing is left.
+        emulator = Emulator(self, name, Path(tempfile.mkdtemp(dir=self._folder.name)), file=file)
         self._namespaces[name] = emulator
         return emulator
 

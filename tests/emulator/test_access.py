@@ -28,6 +28,15 @@ def test_tokens_nobody_issued(emulator: Emulator) -> None:
     assert ask(emulator, revoked).status_code == 401
 
 
+def test_a_name_that_comes_again_begins_empty(emulator_server: Server) -> None:
+    """Of a namespace that was closed nothing is left, not for one of the same name either."""
+    for _ in range(2):
+        namespace = emulator_server.namespace("again")
+        database = namespace.client().database("again/one")
+        database.query("CREATE TABLE t (a)")
+        namespace.close()
+
+
 def test_a_token_of_another_namespace(emulator: Emulator, emulator_server: Server) -> None:
     """A token opens its own namespace alone."""
     other = emulator_server.namespace()
