@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from .conversations import Conversations
 from .listing import Chosen, list_sessions
 
 if TYPE_CHECKING:
+    from ..database.query import Query
     from .evaluation import Evaluation
 
 
@@ -87,12 +89,7 @@ class Inspectable(Conversations):
         Raises:
             PermissionDeniedError: The token may not run DDL.
         """
-        views = Views(self._store.tables.prefix)
-        try:
-            self._store.carry_out(views.create())
-        except Exception as error:
-            raise _explained(error) from error
-        return views.names
+        return self._with_views(Views.create)
 
     def drop_views(self) -> tuple[str, ...]:
         """Drop the views, where they are; no data is touched. Takes an admin token.
@@ -103,9 +100,12 @@ class Inspectable(Conversations):
         Raises:
             PermissionDeniedError: The token may not run DDL.
         """
+        return self._with_views(Views.drop)
+
+    def _with_views(self, change: Callable[[Views], Query[None]]) -> tuple[str, ...]:
         views = Views(self._store.tables.prefix)
         try:
-            self._store.carry_out(views.drop())
+            self._store.carry_out(change(views))
         except Exception as error:
             raise _explained(error) from error
         return views.names

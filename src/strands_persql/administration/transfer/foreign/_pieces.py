@@ -62,7 +62,7 @@ class ForeignSession:
     """A session of another library's, but for what was said in it.
 
     Attributes:
-        library: Whose session it is: the key under which what has no place is kept.
+        writer: The library that wrote it: the key under which what has no place is kept.
         session_id: Its id there.
         created_at: When it began: ISO 8601; empty where nothing tells.
         updated_at: When it was written last.
@@ -71,7 +71,7 @@ class ForeignSession:
         rest: What Strands has no place for.
     """
 
-    library: str
+    writer: str
     session_id: str
     created_at: str = ""
     updated_at: str = ""
@@ -91,11 +91,11 @@ class ForeignSession:
         """
         created_at = self.created_at or BEGINNING
         times = {"created_at": created_at, "updated_at": self.updated_at or created_at}
-        about, overflow = about_of(self.library, self.rest, user=self.user, title=self.title)
+        about, overflow = about_of(self.writer, self.rest, user=self.user, title=self.title)
         document = {"session_id": self.session_id, "session_type": "AGENT", **times}
         yield HeadItem(document, replace(about, active=times["updated_at"]))
         for each in conversations:
-            state = {**each.state, **({self.library: overflow} if overflow else {})}
+            state = {**each.state, **({self.writer: overflow} if overflow else {})}
             data = {
                 "agent_id": each.agent_id,
                 "state": state,
@@ -104,7 +104,7 @@ class ForeignSession:
                 **times,
             }
             yield agent_item(each.agent_id, data, f"Agent {named(each.agent_id)} of {where}", LiveWindow().render())
-            yield from _messages(self.library, each, created_at, where)
+            yield from _messages(self.writer, each, created_at, where)
             overflow = {}
 
 
