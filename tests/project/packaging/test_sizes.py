@@ -46,10 +46,10 @@ def test_the_tests_mirror_the_wings() -> None:
     """A folder for each wing of the package, and for what there is beside it."""
     tests = Path(__file__).resolve().parents[2]
     folders = {path.name for path in tests.iterdir() if path.is_dir() and not path.name.startswith("__")}
-    beside = {"agents", "emulator", "crash", "project"}
+    beside = {"agents", "ecosystem", "emulator", "crash", "project"}
     wings = {path.name for path in SOURCE.iterdir() if path.is_dir() and not path.name.startswith("__")}
     assert folders == wings | beside
-    assert len(folders) == 11
+    assert len(folders) == 12
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))

@@ -1,0 +1,1 @@
+"""Servers, frameworks and notebooks, with sessions of this package."""
