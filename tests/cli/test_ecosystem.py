@@ -32,7 +32,7 @@ def test_export_in_a_form(place: Place, form: str, tmp_path: Path) -> None:
 def test_a_form_that_there_is_not(place: Place, tmp_path: Path) -> None:
     """It is told, with those that there are."""
     done = place.run("export", "chat", str(tmp_path / "x"), "--format", "xml")
-    assert (done.code, "'xml' is none of anthropic, markdown, openai, otel" in done.err) == (2, True)
+    assert (done.code, "'xml' is none of anthropic, markdown, openai, otel, otel-events" in done.err) == (2, True)
 
 
 def test_views_on_and_off(place: Place) -> None:

@@ -79,8 +79,9 @@ class Movable(Inspectable):
                 `FileSessionManager` then reads as its `storage_dir`; or a `SnapshotSessionManager` or its storage,
                 where each agent's newest snapshot is written.
             form: For a file or stream in another form, from which nothing is imported again: `"openai"` (a line for
-                each agent, `{"messages": […]}`), `"anthropic"` (the same, as Anthropic's messages), `"markdown"`, or
-                `"otel"` (spans of OpenTelemetry in JSON, a line for each prompt). What was redacted stays so.
+                each agent, `{"messages": […]}`), `"anthropic"` (the same, as Anthropic's messages), `"markdown"`,
+                `"otel"` (spans of OpenTelemetry in JSON, a line for each prompt) or `"otel-events"` (the same, with
+                messages as events, as Strands' tracer makes them by default). What was redacted stays so.
             progress: Called with the messages done and how many there are.
 
         Raises:

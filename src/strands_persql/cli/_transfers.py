@@ -36,8 +36,9 @@ def export_session(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="Instead write openai (chat format, JSONL), anthropic (messages, JSONL), markdown, or otel (spans of "
-            "OpenTelemetry in JSON). Nothing is imported again from these.",
+            help="Instead write openai (chat format, JSONL), anthropic (messages, JSONL), markdown, otel (spans of "
+            "OpenTelemetry in JSON), or otel-events (spans with messages as events). Nothing is imported again from "
+            "these.",
         ),
     ] = None,
 ) -> None:

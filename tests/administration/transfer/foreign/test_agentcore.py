@@ -42,6 +42,13 @@ EVENTS: dict[str, list[dict[str, Any]]] = {
         {"payload": [conversational("Who am I, in full?", "USER")], "branch": {"name": "full", "rootEventId": "e1"}},
         {"payload": [conversational("Ada Lovelace.", "ASSISTANT")], "branch": {"name": "full", "rootEventId": "e1"}},
     ],
+    "branches": [
+        {"payload": [conversational("One.", "USER")]},
+        {"payload": [conversational("Two.", "USER")], "branch": {"name": "default", "rootEventId": "e0"}},
+        {"payload": [conversational("Two and more.", "USER")], "branch": {"name": "default", "rootEventId": "e0"}},
+        {"payload": [conversational("Three.", "USER")], "branch": {"name": "a/b", "rootEventId": "e1"}},
+        {"payload": [conversational("Lost.", "USER")], "branch": {"name": "a-b", "rootEventId": "gone"}},
+    ],
     "strands": [
         {"payload": [conversational(strands_message("user", {"text": "The weather?"}), "USER")]},
         {"payload": [conversational(strands_message("assistant", USE), "ASSISTANT")]},
@@ -111,7 +118,11 @@ def test_events_become_messages(place: Imported, client: Any) -> None:
     """Each session of the actor is brought in, page by page, with its branches; and again, nothing is written."""
     memory = AgentCoreMemory(client, memory_id="memory-1234567890", actor_id="ada")
     first = place.sessions.import_from(memory)
-    assert [(each.session_id, each.agents, each.messages) for each in first] == [("plain", 2, 8), ("strands", 1, 4)]
+    assert [(each.session_id, each.agents, each.messages) for each in first] == [
+        ("branches", 4, 8),
+        ("plain", 2, 8),
+        ("strands", 1, 4),
+    ]
     assert [(role, content[0]["text"]) for role, content in place.said("plain")] == [
         ("user", "Hello, I am Ada."),
         ("assistant", "Hello Ada."),
@@ -125,7 +136,7 @@ def test_events_become_messages(place: Imported, client: Any) -> None:
         "Ada Lovelace.",
     ]
     summary = place.sessions.list(user="ada").sessions
-    assert {each.session_id for each in summary} == {"plain", "strands"}
+    assert {each.session_id for each in summary} == {"branches", "plain", "strands"}
     assert summary[0].metadata == {"agentcore-memory": {"memory_id": "memory-1234567890"}}
     [message, answer, *_] = [message for page in place.sessions.transcript("plain", "default") for message in page]
     assert message.created_at == "2026-01-01T00:00:00+00:00"
@@ -134,6 +145,22 @@ def test_events_become_messages(place: Imported, client: Any) -> None:
     }
     assert answer.message["metadata"]["custom"]["agentcore-memory"][-1] == {"blob": {"note": 1}}
     assert sum(each.written for each in place.sessions.import_from(memory)) == 0
+
+
+def test_branches_of_branches(place: Imported, client: Any) -> None:
+    """A branch begins with what its branch began with; and no two have one agent, whatever they are called."""
+    memory = AgentCoreMemory(client, memory_id="memory-1234567890", actor_id="ada")
+    [moved] = place.sessions.import_from(memory, session_id="branches")
+    assert moved.messages == 8
+    assert {
+        agent.agent_id: [content[0]["text"] for _, content in place.said("branches", agent.agent_id)]
+        for agent in place.sessions.get("branches").agents
+    } == {
+        "a-b": ["Lost."],
+        "a-b-2": ["One.", "Two.", "Three."],
+        "default": ["One."],
+        "default-2": ["One.", "Two.", "Two and more."],
+    }
 
 
 def test_messages_of_strands_are_taken_as_they_are(place: Imported, client: Any) -> None:

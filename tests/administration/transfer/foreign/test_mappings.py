@@ -12,7 +12,13 @@ import pytest
 from strands_persql import SessionDataError
 from strands_persql.administration.transfer.foreign._blocks import media, parts, tool_use
 from strands_persql.administration.transfer.foreign._msgpack import unpacked
-from strands_persql.administration.transfer.foreign._pieces import BEGINNING, Conversation, ForeignSession, Piece
+from strands_persql.administration.transfer.foreign._pieces import (
+    BEGINNING,
+    Conversation,
+    ForeignSession,
+    Piece,
+    agent_ids,
+)
 
 from .files import Imported, change, made
 
@@ -36,6 +42,11 @@ def rest(message: Any, library: str) -> list[dict[str, Any]]:
     """What Strands had no place for."""
     found: list[dict[str, Any]] = message.message["metadata"]["custom"][library]
     return found
+
+
+def texts(place: Imported, session_id: str, agent_id: str = "default") -> list[str]:
+    """What the messages of an agent say."""
+    return [block["text"] for _, content in place.said(session_id, agent_id) for block in content]
 
 
 WEATHER = [
@@ -99,6 +110,52 @@ def test_langgraph(tmp_path: Path, place: Imported) -> None:
     assert detail.metadata["langgraph"]["checkpoint_id"]
 
 
+def test_langgraph_deltas(tmp_path: Path, place: Imported) -> None:
+    """A channel whose checkpoints hold only what was written since is put together, or kept in its parts."""
+    place.sessions.import_from(made("langgraph_graphs", tmp_path))
+    assert texts(place, "deltas") == ["Answer 1.", "Edited.", "Answer 3.", "Two.", "Answer 5.", "Three.", "Answer 6."]
+    [agent] = place.sessions.get("deltas").agents
+    assert agent.state["langgraph"] == {"delta_channels": {"notes": {"snapshot": None, "writes": [[1], [3], [5], [6]]}}}
+    assert texts(place, "anew") == ["Anew.", "Answer 1."]
+
+
+def test_langgraph_subgraphs(tmp_path: Path, place: Imported) -> None:
+    """A subgraph that remembers is an agent, and so is one that waits; others have told the graph."""
+    place.sessions.import_from(made("langgraph_graphs", tmp_path))
+    assert [agent.agent_id for agent in place.sessions.get("helped").agents] == ["default", "helper"]
+    assert texts(place, "helped") == ["One?", "The helper: Thought 1.", "Two?", "The helper: Thought 3."]
+    assert texts(place, "helped", "helper") == ["One?", "Thought 1.", "Two?", "Thought 3."]
+    assert [agent.agent_id for agent in place.sessions.get("done").agents] == ["default"]
+    assert texts(place, "done") == ["Do it.", "From the other.", "My plan.", "You said yes."]
+    default, team = place.sessions.get("waiting").agents
+    assert team.agent_id.startswith("team-")
+    assert texts(place, "waiting") == ["Do it.", "From the other."]  # what the other node has done is not lost
+    assert texts(place, "waiting", team.agent_id) == ["Do it.", "My plan."]
+    assert [each["channel"] for each in default.state["langgraph"]["pending"]] == ["__interrupt__"]
+    assert default.state["langgraph"]["pending"][0]["value"][0]["value"] == "Shall I?"
+
+
+def test_langgraph_without_add_messages(tmp_path: Path, place: Imported) -> None:
+    """The state of a function that is a graph, and messages as OpenAI writes them, are a history, too."""
+    place.sessions.import_from(made("langgraph_graphs", tmp_path))
+    assert texts(place, "function") == ["One?", "Re: One?", "Two?", "Re: Two?"]
+    assert place.sessions.get("function").agents[0].state == {"__end__": "Re: Two?"}
+    assert shape(place.said("dicts")) == [WEATHER[0], ("assistant", ["toolUse"]), ("user", ["toolResult"]), WEATHER[3]]
+    assert place.said("dicts")[1][1][0]["toolUse"] == {"toolUseId": "c1", "name": "add", "input": {"a": 1}}
+    assert rest(messages(place, "dicts")[0], "langgraph")[0]["content"] == "Be short."
+
+
+def test_agents_of_one_name_stay_apart() -> None:
+    """Whatever a library calls its agents, none takes the place of another."""
+    assert agent_ids(["", "default", "a/b", "a\\b", "a-b", ""], "") == {
+        "": "default",
+        "a-b": "a-b",
+        "a/b": "a-b-2",
+        "a\\b": "a-b-3",
+        "default": "default-2",
+    }
+
+
 @pytest.mark.parametrize("name", ["adk", "adk_database", "adk_database_1_21"])
 def test_adk(name: str, tmp_path: Path, place: Imported) -> None:
     """Events become messages, the state that of app, user and session; sessions with one id get ids of their own."""
@@ -156,10 +213,10 @@ def test_agno(name: str, tmp_path: Path, place: Imported) -> None:
             r"Item \d+ of session 'branched'.*it is no JSON",
         ),
         ("openai_agents", "UPDATE agent_messages SET message_data = '[1]'", r"Item \d+ .*no JSON object but list"),
-        ("langgraph", "UPDATE checkpoints SET checkpoint = X'C1'", "newest checkpoint can't be read"),
+        ("langgraph", "UPDATE checkpoints SET checkpoint = X'C1'", "a checkpoint in it can't be read"),
         ("langgraph", "UPDATE checkpoints SET checkpoint = X'93'", "it ends in the middle of a value"),
-        ("langgraph", "UPDATE checkpoints SET checkpoint = X'01'", "newest checkpoint is no mapping"),
-        ("langgraph", "UPDATE checkpoints SET type = 'pickle'", "encoded as 'pickle', which can't be read here"),
+        ("langgraph", "UPDATE checkpoints SET checkpoint = X'01'", "a checkpoint in it is no mapping"),
+        ("langgraph", "UPDATE checkpoints SET type = 'pickle'", "encoded as 'pickle', which can't be read here. Copy"),
         ("adk", "UPDATE events SET event_data = '{'", r"Event 0 of session 's-1@ada@forecast'.*it is no JSON"),
         ("adk", "UPDATE sessions SET state = '[]'", "The state of session .*no JSON object but list"),
         ("agno_3", "UPDATE agno_runs SET run_data = '[]'", r"Run 0 of session 'agent-1'.*no JSON object but list"),

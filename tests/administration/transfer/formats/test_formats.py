@@ -138,7 +138,7 @@ def test_files_are_private_and_replace_nothing(sessions: PerSQLSessions, form: A
 def test_forms_are_checked(sessions: PerSQLSessions, tmp_path: Path) -> None:
     """A form that there is not is told, with those that there are."""
     wrong: Any = "xml"
-    with pytest.raises(ValueError, match="form must be one of anthropic, markdown, openai, otel"):
+    with pytest.raises(ValueError, match="form must be one of anthropic, markdown, openai, otel, otel-events"):
         sessions.export("s", tmp_path / "s.xml", form=wrong)
 
 
@@ -227,43 +227,51 @@ def attributes(span: Any) -> dict[str, Any]:
 
 
 def test_spans(sessions: PerSQLSessions) -> None:
-    """A trace for each prompt: the agent, its model's answers, its tools, with what was given and answered."""
+    """A trace for each prompt: the agent, its cycles, its model's answers, its tools, with all that was said."""
     traces = [line["resourceSpans"][0]["scopeSpans"][0]["spans"] for line in lines(sessions, "otel")]
+    cycle = ["execute_event_loop_cycle", "chat"]
     assert [[span["name"].split()[0] for span in trace] for trace in traces] == [
-        ["invoke_agent", "chat", "execute_tool", "execute_tool", "chat"],
-        ["invoke_agent", "chat"],
-        ["invoke_agent", "chat"],
-        ["invoke_agent", "chat"],
+        ["invoke_agent", *cycle, "execute_tool", "execute_tool", *cycle],
+        *[["invoke_agent", *cycle]] * 3,
     ]
     ids = [span["spanId"] for trace in traces for span in trace]
     assert len(set(ids)) == len(ids)
     assert all(len(each) == 16 for each in ids)
-    root, chat, first, second, last = traces[0]
     assert {len({span["traceId"] for span in trace}) for trace in traces} == {1}
-    assert "parentSpanId" not in root
-    assert {span["parentSpanId"] for span in traces[0][1:]} == {root["spanId"]}
-    assert [span["status"]["code"] for span in (first, second)] == [1, 2]
-    assert attributes(first)["gen_ai.tool.call.arguments"] == '{"a":1,"b":2}'
-    assert attributes(first)["gen_ai.tool.call.result"] == "3"
-    assert attributes(root)["gen_ai.conversation.id"] == "s"
-    [given, *_] = json.loads(attributes(root)["gen_ai.input.messages"])
-    assert given == {"role": "user", "parts": [{"type": "text", "content": "1 + 2?"}]}
-    [answer] = json.loads(attributes(chat)["gen_ai.output.messages"])
-    assert [part["type"] for part in answer["parts"]] == ["tool_call", "tool_call"]
-    assert answer["finish_reason"] == "tool_call"
-    [results] = json.loads(attributes(last)["gen_ai.input.messages"])
-    assert results["role"] == "tool"
+    root = traces[0][0]
+    assert attributes(root)["gen_ai.conversation.id"] == attributes(root)["session.id"] == "s"
+    assert attributes(root)["gen_ai.agent.name"] == "a"
+    [picture] = [trace for trace in traces if "%PDF" not in str(trace) and "blob" in str(trace)]
+    [given] = json.loads(attributes(picture[0])["gen_ai.input.messages"])
+    assert [part["type"] for part in given["parts"]] == ["text", "blob", "blob", "blob", "blob"]
+    assert base64.b64decode(given["parts"][1]["content"]) == PIXEL
     for span in (span for trace in traces for span in trace):
         assert 0 < int(span["startTimeUnixNano"]) <= int(span["endTimeUnixNano"])
     assert exported(sessions, "otel") == exported(sessions, "otel")
 
 
-def test_spans_by_their_own_types(sessions: PerSQLSessions) -> None:
+def test_tool_uses_of_one_id_have_a_span_each() -> None:
+    """Some models call each tool use by its tool's name."""
+    with PerSQL(local=":memory:") as client:
+        database = client.database("test/ids")
+        script = [tools(use("add", {"a": n, "b": n}, "add")) for n in (1, 2)]
+        agent_of(database, "a", *script, "Done.")("Add.")
+        stream = io.StringIO()
+        PerSQLSessions(database).export("s", stream, form="otel")
+    [line] = map(json.loads, stream.getvalue().splitlines())
+    spans = line["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    assert len({span["spanId"] for span in spans}) == len(spans) == 9
+    results = [attributes(span)["gen_ai.tool.call.result"] for span in spans if span["name"] == "execute_tool add"]
+    assert results == ['[{"text":"2"}]', '[{"text":"4"}]']
+
+
+@pytest.mark.parametrize("form", ["otel", "otel-events"])
+def test_spans_by_their_own_types(sessions: PerSQLSessions, form: str) -> None:
     """The messages of OTLP take each line."""
     pytest.importorskip("opentelemetry.proto", reason="opentelemetry-proto is not installed")
     json_format = importlib.import_module("google.protobuf.json_format")
     service = importlib.import_module("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
-    for line in lines(sessions, "otel"):
+    for line in lines(sessions, form):
         for span in line["resourceSpans"][0]["scopeSpans"][0]["spans"]:
             for name in ("traceId", "spanId", "parentSpanId"):  # OTLP has ids in hex where protobuf's JSON has base64
                 if name in span:

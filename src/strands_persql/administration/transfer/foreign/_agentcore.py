@@ -16,7 +16,7 @@ from ....database.encoding import is_message, mapping
 from ....errors import SessionDataError, named
 from .._items import Document, Item, Source, SourceSession
 from ._blocks import text_block
-from ._pieces import AGENT_ID, Conversation, ForeignSession, Piece, time_of_text
+from ._pieces import Conversation, ForeignSession, Piece, agent_ids, time_of_text
 
 LIBRARY = "agentcore-memory"
 
@@ -92,13 +92,9 @@ class AgentCoreSource(Source):
         branches: dict[str, list[Mapping[str, Any]]] = {}
         for event in events:
             branches.setdefault(_branch(event), []).append(event)
-        conversations = {
-            AGENT_ID if name == _MAIN else name.replace("/", "-"): _whole(found, branches.get(_MAIN, []), name)
-            for name, found in branches.items()
-        }
-        return session.items(
-            [Conversation(_pieces(found), name) for name, found in sorted(conversations.items())], where
-        )
+        ids = agent_ids(branches, _MAIN)
+        conversations = [Conversation(_pieces(_whole(name, branches)), ids[name]) for name in branches]
+        return session.items(sorted(conversations, key=lambda each: each.agent_id), where)
 
     def _pages(self, operation: str, name: str, **options: Any) -> Iterator[Mapping[str, Any]]:
         token: str | None = None
@@ -115,13 +111,17 @@ def _branch(event: Mapping[str, Any]) -> str:
     return str(mapping(event.get("branch")).get("name") or _MAIN)
 
 
-def _whole(events: list[Mapping[str, Any]], main: list[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
-    """A branch's events, after those of the main one up to where it begins."""
+def _whole(name: str, branches: Mapping[str, list[Mapping[str, Any]]]) -> list[Mapping[str, Any]]:
+    """A branch's events, after those of the branch that it left, up to where it begins."""
+    events = branches[name]
     root = mapping(events[0].get("branch")).get("rootEventId")
-    if name == _MAIN or root is None:
-        return events
-    ids = [event.get("eventId") for event in main]
-    return [*main[: ids.index(root) + 1 if root in ids else 0], *events]
+    others = {each: found for each, found in branches.items() if each != name}
+    for other, found in others.items():
+        ids = [event.get("eventId") for event in found]
+        if root is not None and root in ids:
+            before = _whole(other, others)
+            return [*before[: len(before) - len(found) + ids.index(root) + 1], *events]
+    return events
 
 
 def _time(event: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from ....database.encoding import mapping
 from ....errors import named
 from .._items import Document, Item
 from ._blocks import media, parts, reasoning, result_content, text_block, tool_result, tool_use
-from ._pieces import AGENT_ID, Conversation, ForeignSession, Piece, time_of_seconds, tokens
+from ._pieces import Conversation, ForeignSession, Piece, agent_ids, time_of_seconds, tokens
 from ._sqlite import ForeignDatabase, object_of, objects_of
 
 LIBRARY = "agno"
@@ -27,6 +27,8 @@ _TAKEN = {
     "role", "content", "tool_calls", "tool_call_id", "tool_call_error", "reasoning_content", "metrics", "created_at",
     "from_history", "images", "videos", "files", "stop_after_tool_call",
 }  # fmt: skip
+_WHOLE = ""
+"""The name of the agent, team or workflow whose session it is, where its runs and those of members are sorted."""
 _ANSWERS = ("assistant", "model")
 
 
@@ -68,15 +70,15 @@ class Agno:
             title=data.pop("session_name", None),
             rest={"session_type": row["session_type"], **rest, "session_data": _without(data, "session_state")},
         )
-        by_agent: dict[str, list[Document]] = {AGENT_ID: []}
+        by_agent: dict[str, list[Document]] = {_WHOLE: []}
         for run in self._runs(session_id, where):
             by_agent.setdefault(_agent_of(run), []).append(run)
-        states = {AGENT_ID: mapping(data.get("session_state"))}
+        ids = agent_ids(by_agent, _WHOLE)
+        states = {_WHOLE: mapping(data.get("session_state"))}
         conversations = [
-            Conversation(_pieces(runs), agent_id, states.get(agent_id, {}))
-            for agent_id, runs in sorted(by_agent.items())
+            Conversation(_pieces(runs), ids[name], states.get(name, {})) for name, runs in by_agent.items()
         ]
-        return session.items(conversations, where)
+        return session.items(sorted(conversations, key=lambda each: each.agent_id), where)
 
     def _runs(self, session_id: str, where: str) -> list[Document]:
         if "runs" in self.database.tables[self.table]:
@@ -98,11 +100,10 @@ def _without(document: Mapping[str, Any], name: str) -> Document:
 
 
 def _agent_of(run: Document) -> str:
-    """The agent whose a run is: a member's of a team has the run of the team above it."""
+    """The member of a team whose a run is, which has the run of the team above it; else the session's own."""
     if not run.get("parent_run_id"):
-        return AGENT_ID
-    name = str(run.get("agent_id") or run.get("team_id") or run.get("agent_name") or "member")
-    return name.replace("/", "-").replace("\\", "-")
+        return _WHOLE
+    return str(run.get("agent_id") or run.get("team_id") or run.get("agent_name") or "member")
 
 
 def _pieces(runs: Iterable[Document]) -> Iterator[Piece]:

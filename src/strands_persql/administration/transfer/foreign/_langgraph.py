@@ -1,14 +1,7 @@
-"""Threads of LangGraph, as `SqliteSaver` and `AsyncSqliteSaver` keep their checkpoints.
-
-A checkpoint is MessagePack, in which objects of Python classes are extensions that name class and fields. They are read
-as plain values: no class that a file names is imported or made. Source: langgraph-checkpoint 2 and 3,
-`langgraph/checkpoint/serde/jsonplus.py`, and langgraph-checkpoint-sqlite, `langgraph/checkpoint/sqlite/__init__.py`.
-"""
+"""Threads of LangGraph, as `SqliteSaver` and `AsyncSqliteSaver` keep their checkpoints (`_langgraph_checkpoints`)."""
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -17,27 +10,32 @@ from ....database.encoding import mapping
 from ....errors import named
 from .._items import Document, Item, malformed
 from ._blocks import parts, reasoning, result_content, tool_result, tool_use
-from ._msgpack import unpacked
-from ._pieces import Conversation, ForeignSession, Piece, time_of_text, tokens
+from ._langgraph_checkpoints import CHECKPOINTS, COLUMNS, KIND, Snapshot, Thread, as_json, put_together
+from ._pieces import Conversation, ForeignSession, Piece, agent_ids, time_of_text, tokens
 from ._sqlite import ForeignDatabase
 
 LIBRARY = "langgraph"
 
-_CHECKPOINTS = "checkpoints"
-_COLUMNS = ("thread_id", "checkpoint_ns", "checkpoint_id", "type", "checkpoint", "metadata")
-_KIND = "__class__"
-"""Where the name of an object's class stands among its fields."""
+_MESSAGES = "messages"
+_WHOLE_STATE = ("__root__", "__previous__")
+"""The channels of graphs that have a single one: of a graph without a schema, and of a function that is a graph."""
+_RETURNED = "__end__"
 
-_ROLES = {"human": "prompt", "HumanMessage": "prompt", "ai": "answer", "AIMessage": "answer", "tool": "results"}
+_ROLES = {
+    "human": "prompt", "HumanMessage": "prompt", "user": "prompt",
+    "ai": "answer", "AIMessage": "answer", "assistant": "answer",
+    "tool": "results", "ToolMessage": "results",
+}  # fmt: skip
 _TAKEN = {
-    _KIND, "content", "type", "id", "tool_calls", "invalid_tool_calls", "tool_call_id", "status", "usage_metadata",
+    KIND, "content", "type", "role", "id", "tool_calls", "invalid_tool_calls", "tool_call_id", "status",
+    "usage_metadata",
 }  # fmt: skip
 _EMPTY: tuple[Any, ...] = (None, {}, [], "", False)
 
 
 @dataclass(frozen=True)
 class LangGraph:
-    """The threads in a file; of each the newest checkpoint of the graph itself, not those of its subgraphs.
+    """The threads in a file; of each the newest checkpoint of the graph, and of the subgraphs that remember.
 
     Attributes:
         database: The file.
@@ -48,103 +46,110 @@ class LangGraph:
     @staticmethod
     def of(database: ForeignDatabase) -> LangGraph | None:
         """The threads in a file, if its tables are this library's."""
-        return LangGraph(database) if database.tables.get(_CHECKPOINTS, frozenset()) >= set(_COLUMNS) else None
+        return LangGraph(database) if database.tables.get(CHECKPOINTS, frozenset()) >= set(COLUMNS) else None
 
     def session_ids(self) -> list[str]:
         """The ids of its threads, in order."""
-        return [row["thread_id"] for row in self.database.groups(_CHECKPOINTS, "thread_id", checkpoint_ns="")]
+        return [row["thread_id"] for row in self.database.groups(CHECKPOINTS, "thread_id", checkpoint_ns="")]
 
     def items(self, session_id: str) -> Iterator[Item]:
         """One of its threads: the channel `messages` is the history, the other channels are the agent's state."""
         where = f"thread {named(session_id)} of {self.database.name}"
-        first, last = (self._checkpoint(session_id, order, where) for order in ("checkpoint_id", "-checkpoint_id"))
-        values = mapping(last.get("channel_values"))
-        messages = values.pop("messages", [])
-        if not isinstance(messages, list):
-            raise malformed(where, "its channel `messages` is no list")
-        state = _json({name: value for name, value in values.items() if not name.startswith(("__", "branch:"))})
-        created_at, updated_at = time_of_text(first.get("ts")), time_of_text(last.get("ts"))
-        session = ForeignSession(
-            LIBRARY, session_id, created_at, updated_at, rest={"checkpoint_id": last.get("id", ""), **_metadata(last)}
-        )
-        pieces = (_piece(mapping(each), where) for each in cast("list[Any]", messages))
-        return session.items([Conversation(pieces, state=state)], where)
-
-    def _checkpoint(self, thread_id: str, order: str, where: str) -> Document:
-        row = next(self.database.rows(_CHECKPOINTS, _COLUMNS, order=(order,), thread_id=thread_id, checkpoint_ns=""))
-        kind, data = row["type"], row["checkpoint"]
-        try:
-            found: Any
-            if kind == "msgpack" and isinstance(data, bytes):
-                found = unpacked(data, _extension)
-            elif kind == "json" and isinstance(data, (str, bytes)):
-                found = _plain(json.loads(data))
-            else:
-                raise malformed(where, f"its newest checkpoint is encoded as {named(kind)}, which can't be read here")
-        except (ValueError, RecursionError) as error:
-            raise malformed(where, f"its newest checkpoint can't be read: {error}") from None
-        if not mapping(found):
-            raise malformed(where, "its newest checkpoint is no mapping")
-        return {**mapping(found), "metadata": row["metadata"]}
+        thread = Thread(self.database, session_id, where)
+        newest = thread.newest("")
+        graphs = {"": newest, **_remembering(thread, newest)}
+        ids = agent_ids(graphs, "")
+        created_at, updated_at = time_of_text(thread.began()), time_of_text(newest.checkpoint.get("ts"))
+        rest = {"checkpoint_id": newest.checkpoint.get("id", ""), "metadata": newest.metadata}
+        session = ForeignSession(LIBRARY, session_id, created_at, updated_at, rest=rest)
+        conversations = [_conversation(graph, ids[name], where) for name, graph in graphs.items()]
+        return session.items(sorted(conversations, key=lambda each: each.agent_id), where)
 
 
-def _metadata(checkpoint: Document) -> Document:
-    """What the library has noted beside a checkpoint: the step, and what the caller's `config` holds."""
-    text = checkpoint.get("metadata")
-    try:
-        found: Any = json.loads(text) if isinstance(text, (str, bytes)) else {}
-    except ValueError:
-        return {}
-    return {"metadata": {name: value for name, value in mapping(found).items() if name != "writes"}}
+def _remembering(thread: Thread, newest: Snapshot) -> dict[str, Snapshot]:
+    """The subgraphs whose state isn't over with the run of one node.
+
+    Those are the ones that have a checkpointer of their own, which are named without a task, and those that the newest
+    checkpoint waits for. The others have handed their answers to the graph, and begin anew whenever they are called.
+    """
+    return {
+        namespace.replace("|", ".").replace(":", "-"): thread.newest(namespace)
+        for namespace in thread.namespaces()
+        if namespace and (":" not in namespace or thread.waits_for(namespace, newest.checkpoint.get("id")))
+    }
 
 
-def _extension(code: int, data: bytes) -> Any:
-    """A value of a class: of one with fields they and the class's name, of any other what it was made of."""
-    found = unpacked(data, _extension)
-    if not isinstance(found, list) or len(cast("list[Any]", found)) < 3:
-        raise ValueError("it holds an object of a form that is not known")
-    _, name, value, *_ = cast("list[Any]", found)
-    if code == 6:  # an array of numpy's
-        return {_KIND: "ndarray", "data": cast("Any", found)}
-    return {**cast("Document", value), _KIND: name} if isinstance(value, dict) else value
+def _conversation(graph: Snapshot, agent_id: str, where: str) -> Conversation:
+    values, deltas = dict(graph.values), dict(graph.deltas)
+    name = next((each for each in (_MESSAGES, *_WHOLE_STATE) if _holds_messages(each, values, deltas)), _MESSAGES)
+    messages = values.pop(name, [])
+    if not isinstance(messages, list):
+        raise malformed(where, "its channel `messages` is no list")
+    written = [*deltas.pop(name, ()), *(write.value for write in graph.pending if write.channel == name)]
+    if values.get(_RETURNED) in (values.get("__previous__"), messages):
+        values.pop(_RETURNED, None)
+    kept: Document = {
+        "delta_channels": {
+            each: {"snapshot": values.pop(each, None), "writes": writes} for each, writes in sorted(deltas.items())
+        },
+        "pending": [write._asdict() for write in graph.pending if write.channel != name],
+    }
+    state = {each: value for each, value in values.items() if not _is_of_the_loop(each)}
+    state |= {LIBRARY: {each: value for each, value in kept.items() if value}} if any(kept.values()) else {}
+    pieces = (_piece(_message(each), where) for each in put_together(messages, written))
+    return Conversation(pieces, agent_id, as_json(state))
 
 
-def _plain(value: Any) -> Any:
-    """The same of the JSON of older releases: `{"lc": …, "id": [module, …, class], "kwargs": {…}}`."""
-    if isinstance(value, list):
-        return [_plain(each) for each in cast("list[Any]", value)]
-    if not isinstance(value, dict):
-        return value
-    document = {name: _plain(each) for name, each in cast("Document", value).items()}
-    if document.get("type") != "constructor" or not isinstance(document.get("id"), list) or "lc" not in document:
-        return document
-    fields = document.get("kwargs")
-    if isinstance(fields, dict):
-        return {**cast("Document", fields), _KIND: document["id"][-1]}
-    return document.get("args")
+def _holds_messages(name: str, values: Document, deltas: Mapping[str, Any]) -> bool:
+    """Whether a channel is the one of the messages."""
+    if name == _MESSAGES:
+        return name in values or name in deltas
+    found = values.get(name)
+    if not isinstance(found, list):
+        return False
+    return all("content" in mapping(each) and _kind(mapping(each)) for each in cast("list[Any]", found))
+
+
+def _is_of_the_loop(channel: str) -> bool:
+    """Whether a channel serves the library, which runs the graph by it."""
+    return channel.startswith("branch:") or (channel.startswith("__") and channel not in (*_WHOLE_STATE, _RETURNED))
+
+
+def _message(value: Any) -> Document:
+    """A message, of any of the forms that the library takes for one: a text, or a role and a content."""
+    if isinstance(value, str):
+        return {"type": "human", "content": value}
+    if isinstance(value, list) and len(cast("list[Any]", value)) == 2:
+        role, content = cast("list[Any]", value)
+        return {"role": role, "content": content}
+    return mapping(value)
+
+
+def _kind(message: Document) -> str | None:
+    name = str(message.get(KIND) or "").removesuffix("Chunk")
+    return _ROLES.get(str(message.get("type"))) or _ROLES.get(name) or _ROLES.get(str(message.get("role")))
 
 
 def _piece(message: Document, where: str) -> Piece:
-    name = str(message.get(_KIND) or "").removesuffix("Chunk")
-    kind = _ROLES.get(str(message.get("type"))) or _ROLES.get(name) or _ROLES.get(str(message.get("role")))
-    rest = _json({name: value for name, value in message.items() if name not in _TAKEN and value not in _EMPTY})
+    kind = _kind(message)
+    rest = as_json({name: value for name, value in message.items() if name not in _TAKEN and value not in _EMPTY})
     if message.get("id"):
         rest["id"] = message["id"]
     if kind is None:
         if "content" not in message:
             raise malformed(where, "its channel `messages` holds something else than messages")
-        return Piece("prompt", [], rest=_json(message))  # instructions, which Strands has in its code
+        return Piece("prompt", [], rest=as_json(message))  # instructions, which Strands has in its code
     if kind == "results":
         result = tool_result(
             message.get("tool_call_id"), _result(message.get("content")), failed=message.get("status") == "error"
         )
         return Piece("results", [result], rest=rest)
     blocks, unknown = parts(message.get("content"))
-    rest |= {"content": _json(unknown)} if unknown else {}
+    rest |= {"content": as_json(unknown)} if unknown else {}
     if kind == "prompt":
         return Piece("prompt", blocks, rest=rest)
     thought = mapping(message.get("additional_kwargs")).get("reasoning_content")
-    calls = [tool_use(call.get("id"), call.get("name"), call.get("args")) for call in _calls(message)]
+    calls = [_use(call) for call in _calls(message)]
     usage = mapping(message.get("usage_metadata"))
     return Piece("answer", [*reasoning(thought), *blocks, *calls], rest=rest, usage=_tokens(usage))
 
@@ -157,6 +162,14 @@ def _calls(message: Document) -> list[Document]:
     return [mapping(call) for name in ("tool_calls", "invalid_tool_calls") for call in message.get(name) or ()]
 
 
+def _use(call: Document) -> Document:
+    """A tool use, as LangChain writes it or as OpenAI does."""
+    function = mapping(call.get("function"))
+    return tool_use(
+        call.get("id"), call.get("name") or function.get("name"), call.get("args", function.get("arguments"))
+    )
+
+
 def _tokens(usage: Mapping[str, Any]) -> Document:
     details = mapping(usage.get("input_token_details"))
     return tokens(
@@ -165,14 +178,3 @@ def _tokens(usage: Mapping[str, Any]) -> Document:
         cached=details.get("cache_read"),
         written=details.get("cache_creation"),
     )
-
-
-def _json(value: Any) -> Any:
-    """A value as JSON has it: bytes as Strands writes them, keys as texts."""
-    if isinstance(value, dict):
-        return {str(name): _json(each) for name, each in cast("Mapping[Any, Any]", value).items()}
-    if isinstance(value, list):
-        return [_json(each) for each in cast("list[Any]", value)]
-    if isinstance(value, bytes):
-        return {"__bytes_encoded__": True, "data": base64.b64encode(value).decode()}
-    return value

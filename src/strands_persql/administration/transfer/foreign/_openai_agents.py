@@ -12,7 +12,7 @@ from typing import Any
 from ....errors import named
 from .._items import Document, Item
 from ._blocks import parts, reasoning, result_content, text_block, tool_result, tool_use
-from ._pieces import AGENT_ID, Conversation, ForeignSession, Piece, time_of_text, tokens
+from ._pieces import Conversation, ForeignSession, Piece, agent_ids, time_of_text, tokens
 from ._sqlite import ForeignDatabase, json_of, object_of
 
 LIBRARY = "openai-agents"
@@ -69,7 +69,7 @@ class OpenAIAgents:
             rows = self._database.rows(self._messages, _MESSAGES, order=("id",), session_id=session_id)
             yield Conversation(_pieces(rows, where))
             return
-        agents = {branch: AGENT_ID if branch == _MAIN else _agent_id(branch) for branch in branches}
+        agents = agent_ids(branches, _MAIN)
         for branch in sorted(branches, key=lambda each: agents[each]):
             yield Conversation(_pieces(self._branch(session_id, branch), where), agents[branch])
 
@@ -102,10 +102,6 @@ class OpenAIAgents:
             }
             for row in rows
         ]
-
-
-def _agent_id(branch: str) -> str:
-    return branch.replace("/", "-").replace("\\", "-") or "branch"
 
 
 def _pieces(rows: Iterable[Mapping[str, Any]], where: str) -> Iterator[Piece]:

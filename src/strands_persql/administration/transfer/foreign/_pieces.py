@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any, Literal
 
 from ....database.about import LONGEST_METADATA, LONGEST_NAME, LONGEST_TITLE, About, checked_metadata
+from ....database.encoding import mapping
 from ....database.live_window import LiveWindow
 from ....errors import named
 from .._items import Document, HeadItem, Item, MessageItem, agent_item, canonical, message_item
@@ -95,7 +97,8 @@ class ForeignSession:
         document = {"session_id": self.session_id, "session_type": "AGENT", **times}
         yield HeadItem(document, replace(about, active=times["updated_at"]))
         for each in conversations:
-            state = {**each.state, **({self.writer: overflow} if overflow else {})}
+            kept = {**mapping(each.state.get(self.writer)), **overflow}
+            state = {**each.state, **({self.writer: kept} if kept else {})}
             data = {
                 "agent_id": each.agent_id,
                 "state": state,
@@ -106,6 +109,21 @@ class ForeignSession:
             yield agent_item(each.agent_id, data, f"Agent {named(each.agent_id)} of {where}", LiveWindow().render())
             yield from _messages(self.writer, each, created_at, where)
             overflow = {}
+
+
+def agent_ids(names: Iterable[str], main: str) -> dict[str, str]:
+    """The ids that agents have in Strands, by what a library calls them: none twice, and none with a slash in it.
+
+    Args:
+        names: What the library calls them.
+        main: The one among them that becomes the agent `default`.
+    """
+    ids = {main: AGENT_ID}
+    for name in sorted(set(names) - {main}):
+        wanted = name.replace("/", "-").replace("\\", "-") or "agent"
+        numbered = (f"{wanted}-{number}" for number in itertools.count(2))
+        ids[name] = next(each for each in itertools.chain([wanted], numbered) if each not in ids.values())
+    return ids
 
 
 def about_of(

@@ -14,13 +14,14 @@ from . import _anthropic, _markdown, _openai, _otel
 from ._content import Said, result_text
 from ._turns import Call, Step, Turn, turns
 
-Form: TypeAlias = Literal["openai", "anthropic", "markdown", "otel"]
+Form: TypeAlias = Literal["openai", "anthropic", "markdown", "otel", "otel-events"]
 
 FORMATS: dict[str, Callable[[Iterable[Item]], Iterator[str]]] = {
     "openai": _openai.chunks,
     "anthropic": _anthropic.chunks,
     "markdown": _markdown.chunks,
-    "otel": _otel.chunks,
+    "otel": _otel.with_attributes,
+    "otel-events": _otel.with_events,
 }
 
 __all__ = ["FORMATS", "Call", "Form", "Said", "Step", "Turn", "result_text", "turns"]

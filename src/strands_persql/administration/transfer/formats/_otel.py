@@ -1,32 +1,36 @@
-"""A session as spans of OpenTelemetry, in the conventions for generative AI, as JSON of OTLP: a line for each prompt.
+"""A session as spans of OpenTelemetry, as Strands' own tracer makes them, as JSON of OTLP: a line for each prompt.
 
-Each prompt is a trace: the span `invoke_agent`, below it one `chat` for each answer of the model and one `execute_tool`
-for each tool use. Their ids are made of what they are about: a session that is exported twice has the same. A line is
-what a collector's `otlpjsonfile` receiver reads, and what the endpoint `/v1/traces` of OTLP over HTTP takes.
+Each prompt is a trace: the span `invoke_agent`, below it one `execute_event_loop_cycle` for each answer of the model,
+and below that the `chat` and one `execute_tool` for each tool use. Their ids are made of what they are about: a session
+that is exported twice has the same. A line is what a collector's `otlpjsonfile` receiver reads, and what the endpoint
+`/v1/traces` of OTLP over HTTP takes.
 
-Source: https://opentelemetry.io/docs/specs/semconv/gen-ai/ (1.37) and
-https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/.
+Strands knows two conventions (`_otel_content`): what was said in attributes of the spans, or in events. Either way it
+repeats the whole history in each span; here a span has what is new in it.
+
+Source: strands-agents 1.62, `strands/telemetry/tracer.py`; https://opentelemetry.io/docs/specs/semconv/gen-ai/ (1.36
+and 1.37), and https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
-from typing import Any, cast
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from functools import partial
+from uuid import UUID
 
 from ....database.encoding import mapping
 from .._items import Document, HeadItem, Item, MessageItem, StateItem
-from ._content import Media, Said, json_text, result_text, text_of
-from ._turns import EPOCH, Call, Step, Turn, begins_turn, turns
+from ._content import Said, json_text
+from ._otel_content import ATTRIBUTES, EVENTS, Convention, Span, attributes_of
+from ._turns import Call, Step, Turn, begins_turn, turns
 
-SCHEMA = "https://opentelemetry.io/schemas/1.37.0"
-
-_INTERNAL, _CLIENT = 1, 3
-_OK, _ERROR = 1, 2
+_SCOPE = "strands.telemetry.tracer"
+"""What Strands calls its tracer, by which readers know its spans."""
 
 
-def chunks(items: Iterable[Item]) -> Iterator[str]:
+def chunks(items: Iterable[Item], convention: Convention) -> Iterator[str]:
     """A session's text, piece by piece."""
     session_id, agent_id = "", ""
     waiting: list[tuple[int, Said]] = []
@@ -36,165 +40,165 @@ def chunks(items: Iterable[Item]) -> Iterator[str]:
             continue
         said = Said.of(item) if isinstance(item, MessageItem) else None
         if waiting and (said is None or begins_turn(said)):
-            yield from _lines(session_id, agent_id, waiting)
+            yield from _lines(session_id, agent_id, waiting, convention)
             waiting = []
         if isinstance(item, StateItem):
             agent_id = item.owner
         elif isinstance(item, MessageItem) and said is not None:
             waiting.append((item.message_id, said))
-    yield from _lines(session_id, agent_id, waiting)
+    yield from _lines(session_id, agent_id, waiting, convention)
 
 
-def _lines(session_id: str, agent_id: str, messages: list[tuple[int, Said]]) -> Iterator[str]:
+with_attributes = partial(chunks, convention=ATTRIBUTES)
+with_events = partial(chunks, convention=EVENTS)
+
+
+def _lines(session_id: str, agent_id: str, messages: list[tuple[int, Said]], convention: Convention) -> Iterator[str]:
     for turn in turns(messages):
-        resource = {"attributes": _attributes({"service.name": "strands-agents"})}
-        spans = _Trace(session_id, agent_id, turn).spans()
-        scope = {"scope": {"name": "strands-persql"}, "spans": spans, "schemaUrl": SCHEMA}
-        yield json_text({"resourceSpans": [{"resource": resource, "scopeSpans": [scope], "schemaUrl": SCHEMA}]}) + "\n"
+        resource = {"attributes": attributes_of({"service.name": "strands-agents"})}
+        spans = [span.document() for span in _Trace(session_id, agent_id, turn, convention).spans()]
+        scope = {"scope": {"name": _SCOPE}, "spans": spans, "schemaUrl": convention.schema}
+        body = {"resource": resource, "scopeSpans": [scope], "schemaUrl": convention.schema}
+        yield json_text({"resourceSpans": [body]}) + "\n"
 
 
 class _Trace:
     """The spans of one prompt."""
 
-    def __init__(self, session_id: str, agent_id: str, turn: Turn) -> None:
+    def __init__(self, session_id: str, agent_id: str, turn: Turn, convention: Convention) -> None:
         self._turn = turn
+        self._convention = convention
         self._about = {
             "gen_ai.conversation.id": session_id,
             "session.id": session_id,
             "gen_ai.agent.id": agent_id,
             "gen_ai.agent.name": agent_id,
-            "gen_ai.provider.name": "strands-agents",
+            convention.system: "strands-agents",
         }
         self._id = (session_id, agent_id, turn.position)
-        self._trace_id = _digest(*self._id, size=16)
-        self._root = _digest(*self._id, "invoke_agent", size=8)
 
-    def spans(self) -> list[Document]:
+    def spans(self) -> Iterator[Span]:
         turn = self._turn
-        totals: dict[str, int] = {}
+        name = self._about["gen_ai.agent.name"]
+        root = self._span(("invoke_agent",), f"invoke_agent {name}", "invoke_agent", (turn.start, turn.end))
+        root.attributes |= self._tokens(_summed(step.usage for step in turn.steps), is_sum=True)
+        self._convention.given(root, [] if turn.prompt is None else [turn.prompt])
+        if turn.steps:
+            self._convention.concluded(root, turn.answer, _reason(turn.steps[-1]))
+        yield root
+        above: Span | None = None
         for step in turn.steps:
-            for name, count in _tokens(step.usage).items():
-                totals[name] = totals.get(name, 0) + count
-        prompt = [] if turn.prompt is None else [turn.prompt]
-        answer = [turn.steps[-1].said] if turn.steps else []
-        root = self._span(
-            self._root,
-            f"invoke_agent {self._about['gen_ai.agent.name']}",
-            (turn.start, turn.end),
-            {"gen_ai.operation.name": "invoke_agent", **totals, **_messages(prompt, answer)},
-        )
-        below = [span for step in turn.steps for span in (self._chat(step), *map(self._tool, step.calls))]
-        return [root, *({**span, "parentSpanId": self._root} for span in below)]
+            cycle = self._cycle(step, root, above)
+            yield cycle
+            yield self._chat(step, cycle)
+            for number, call in enumerate(step.calls):  # some models repeat the ids of their tool uses
+                yield self._tool(call, ("tool", step.position, number), cycle)
+            above = cycle
 
-    def _chat(self, step: Step) -> Document:
-        reason = "tool_call" if step.calls else "stop"
-        return self._span(
-            _digest(*self._id, "chat", step.position, size=8),
-            "chat",
-            (step.start, step.end),
-            {
-                "gen_ai.operation.name": "chat",
-                "gen_ai.response.finish_reasons": [reason],
-                **_tokens(step.usage),
-                **_messages(step.given, [step.said], reason),
-            },
-            kind=_CLIENT,
-        )
+    def _cycle(self, step: Step, root: Span, above: Span | None) -> Span:
+        end = max([step.end, *(call.end for call in step.calls)])
+        name = "execute_event_loop_cycle"
+        span = self._span(("cycle", step.position), name, name, (step.start, end), root)
+        span.attributes["event_loop.cycle_id"] = str(UUID(_digest(*self._id, "cycle", step.position, size=16)))
+        if above is not None:
+            span.attributes["event_loop.parent_cycle_id"] = above.attributes["event_loop.cycle_id"]
+        self._convention.given(span, step.given)
+        if results := [call.block for call in step.calls if call.result is not None]:
+            self._convention.cycled(span, step.said, results)
+        return span
 
-    def _tool(self, call: Call) -> Document:
-        result = {} if call.result is None else {"gen_ai.tool.call.result": call.result}
-        return self._span(
-            _digest(*self._id, "tool", call.use_id, size=8),
-            f"execute_tool {call.name}",
-            (call.start, call.end),
-            {
-                "gen_ai.operation.name": "execute_tool",
-                "gen_ai.tool.name": call.name,
-                "gen_ai.tool.type": "function",
-                "gen_ai.tool.call.id": call.use_id,
-                "gen_ai.tool.call.arguments": json_text(call.given),
-                **result,
-            },
-            failed=call.failed,
-        )
+    def _chat(self, step: Step, cycle: Span) -> Span:
+        span = self._span(("chat", step.position), "chat", "chat", (step.start, step.end), cycle)
+        span.attributes |= self._tokens(_counts(step.usage))
+        metrics = mapping(step.said.metadata.get("metrics"))
+        for name, key in (("timeToFirstByteMs", "time_to_first_token"), ("latencyMs", "request.duration")):
+            if isinstance(metrics.get(name), (int, float)) and metrics[name] > 0:
+                span.attributes[f"gen_ai.server.{key}"] = metrics[name]
+        self._convention.given(span, step.given)
+        self._convention.answered(span, step.said, _reason(step))
+        return span
+
+    def _tool(self, call: Call, key: tuple[object, ...], cycle: Span) -> Span:
+        span = self._span(key, f"execute_tool {call.name}", "execute_tool", (call.start, call.end), cycle)
+        span.attributes |= {
+            "gen_ai.tool.name": call.name,
+            "gen_ai.tool.type": "function",
+            "gen_ai.tool.call.id": call.use_id,
+        }
+        self._convention.called(span, call)
+        if call.result is None:  # Strands ends a span that was cancelled without a status, too
+            span.is_whole = False
+            return span
+        span.attributes["gen_ai.tool.status"] = "error" if call.failed else "success"
+        if call.failed:
+            texts = [block["text"] for block in call.content if isinstance(block.get("text"), str)]
+            span.error = texts[0] if texts else "tool returned error status"
+        self._convention.returned(span, call)
+        return span
 
     def _span(
         self,
-        span_id: str,
+        key: tuple[object, ...],
         name: str,
+        operation: str,
         times: tuple[datetime, datetime],
-        attributes: Mapping[str, Any],
-        *,
-        kind: int = _INTERNAL,
-        failed: bool = False,
-    ) -> Document:
-        return {
-            "traceId": self._trace_id,
-            "spanId": span_id,
-            "name": name,
-            "kind": kind,
-            "startTimeUnixNano": _nanoseconds(times[0]),
-            "endTimeUnixNano": _nanoseconds(times[1]),
-            "attributes": _attributes({**self._about, **attributes}),
-            "status": {"code": _ERROR if failed else _OK},
+        above: Span | None = None,
+    ) -> Span:
+        attributes = {
+            **self._about,
+            "gen_ai.operation.name": operation,
+            "gen_ai.event.start_time": times[0].isoformat(),
+            "gen_ai.event.end_time": times[1].isoformat(),
         }
+        trace_id, span_id = _digest(*self._id, size=16), _digest(*self._id, *key, size=8)
+        return Span(trace_id, span_id, None if above is None else above.span_id, name, times, attributes)
+
+    def _tokens(self, usage: dict[str, int], *, is_sum: bool = False) -> dict[str, int]:
+        """Tokens as Strands' tracer has them: those of the prompt with the cached ones."""
+        if not usage:
+            return {}
+        given, answered = usage.get("inputTokens", 0), usage.get("outputTokens", 0)
+        total = usage.get("totalTokens", given + answered)
+        cached = {
+            name: usage.get(key, 0)
+            for key, names in _CACHED.items()
+            if is_sum or key in usage
+            for name in names[: self._convention.names_of_cached]
+        }
+        prompt = given if given + answered == total else given + sum(usage.get(key, 0) for key in _CACHED)
+        return {
+            "gen_ai.usage.prompt_tokens": prompt,
+            "gen_ai.usage.input_tokens": prompt,
+            "gen_ai.usage.completion_tokens": answered,
+            "gen_ai.usage.output_tokens": answered,
+            "gen_ai.usage.total_tokens": total,
+            **cached,
+        }
+
+
+_CACHED = {
+    "cacheReadInputTokens": ("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens"),
+    "cacheWriteInputTokens": ("gen_ai.usage.cache_creation.input_tokens", "gen_ai.usage.cache_write_input_tokens"),
+}
+"""Tokens of a model's cache, by what Strands calls them: their attributes, the newer name first."""
+
+
+def _summed(usages: Iterable[Document]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for usage in usages:
+        for name, count in _counts(usage).items():
+            total[name] = total.get(name, 0) + count
+    return total
+
+
+def _counts(usage: Document) -> dict[str, int]:
+    return {name: count for name, count in usage.items() if isinstance(count, int)}
+
+
+def _reason(step: Step) -> str:
+    """Why the model stopped, as Strands calls it; it stores no more of that than the message tells."""
+    return "tool_use" if step.calls else "end_turn"
 
 
 def _digest(*parts: object, size: int) -> str:
     return hashlib.sha256(json_text(parts).encode("utf-8", "surrogatepass")).hexdigest()[: 2 * size]
-
-
-def _nanoseconds(time: datetime) -> str:
-    return str((time - EPOCH) // timedelta(microseconds=1) * 1000)
-
-
-def _attributes(values: Mapping[str, Any]) -> list[Document]:
-    return [{"key": name, "value": _value(value)} for name, value in values.items()]
-
-
-def _value(value: Any) -> Document:
-    if isinstance(value, list):
-        return {"arrayValue": {"values": [{"stringValue": each} for each in cast("list[str]", value)]}}
-    return {"intValue": str(value)} if isinstance(value, int) else {"stringValue": value}
-
-
-def _tokens(usage: Document) -> dict[str, int]:
-    names = {
-        "inputTokens": "gen_ai.usage.input_tokens",
-        "outputTokens": "gen_ai.usage.output_tokens",
-        "cacheReadInputTokens": "gen_ai.usage.cache_read.input_tokens",
-        "cacheWriteInputTokens": "gen_ai.usage.cache_creation.input_tokens",
-    }
-    return {names[name]: count for name, count in usage.items() if name in names and isinstance(count, int)}
-
-
-def _messages(given: Iterable[Said], answers: Iterable[Said], reason: str = "stop") -> Document:
-    """What the model was given that it had not seen before, and what it answered, as the conventions have messages."""
-    return {
-        "gen_ai.input.messages": json_text([_message(said) for said in given]),
-        "gen_ai.output.messages": json_text([{**_message(said), "finish_reason": reason} for said in answers]),
-    }
-
-
-def _message(said: Said) -> Document:
-    role = "tool" if said.results and not said.texts else said.role
-    return {"role": role, "parts": [part for block in said.content for part in _parts(block)]}
-
-
-def _parts(block: Document) -> list[Document]:
-    media = Media.of(block)
-    if media is not None:
-        if media.data is None:
-            return [{"type": "text", "content": media.label}]
-        return [{"type": "blob", "modality": media.kind, "mime_type": media.mime, "content": media.data}]
-    if "toolUse" in block:
-        use = mapping(block["toolUse"])
-        call = {"id": use.get("toolUseId", ""), "name": use.get("name", ""), "arguments": use.get("input", {})}
-        return [{"type": "tool_call", **call}]
-    if "toolResult" in block:
-        result = mapping(block["toolResult"])
-        return [{"type": "tool_call_response", "id": result.get("toolUseId", ""), "response": result_text(result)}]
-    thought = mapping(mapping(block.get("reasoningContent")).get("reasoningText")).get("text")
-    if isinstance(thought, str) and thought:
-        return [{"type": "reasoning", "content": thought}]
-    return [{"type": "text", "content": text_of(block)}] if text_of(block) else []

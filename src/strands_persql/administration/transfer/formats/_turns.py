@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from typing import Any, cast
 
 from ....database.encoding import mapping
 from .._items import Document
@@ -25,6 +26,7 @@ class Call:
         end: When its result was stored; the same as `start` where it has none.
         result: Its result as text; None where it has none.
         failed: Whether that is an error.
+        content: Its result's content blocks.
     """
 
     use_id: str
@@ -34,6 +36,13 @@ class Call:
     end: datetime
     result: str | None = None
     failed: bool = False
+    content: list[Document] = field(default_factory=lambda: [])
+
+    @property
+    def block(self) -> Document:
+        """Its result as a content block."""
+        status = "error" if self.failed else "success"
+        return {"toolResult": {"toolUseId": self.use_id, "status": status, "content": self.content}}
 
 
 @dataclass
@@ -139,6 +148,7 @@ def _note_results(turn: Turn, said: Said, at: datetime) -> None:
         call = open_calls.get(str(result.get("toolUseId")))
         if call is not None:
             call.result, call.failed, call.end = result_text(result), result.get("status") == "error", at
+            call.content = [mapping(block) for block in cast("list[Any]", result.get("content") or [])]
 
 
 def _asked(said: Said, at: datetime) -> datetime:
