@@ -483,7 +483,7 @@ def test_a_service_that_has_become_slow_is_not_asked_ever_more(
 ) -> None:
     """Each wait that was too short makes the next one longer: soon requests are shared as before."""
     monkeypatch.setattr(sharing, "SHORTEST_WAIT", 0.01)
-    monkeypatch.setattr(sharing, "LONGER_THAN_LATELY", 1)
+    monkeypatch.setattr(sharing, "LONGER_THAN_LATELY", 0.25)
     writers = writers_of(emulator.database(timeout=20.0), 40)
     emulator.faults.always(faults.latency(0.2))
     asked: list[int] = []
@@ -641,6 +641,7 @@ def test_a_handle_that_raises_generator_exit_stops_nothing() -> None:
     assert crowd.stored() == crowd.words
 
 
+@pytest.mark.slow
 def test_at_the_end_of_the_interpreter_what_waits_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many requests wait when the threads have ended: they go one after the other, where they come from."""
     pool = workers._Pool()

@@ -45,6 +45,7 @@ def test_a_token_of_another_namespace(emulator: Emulator, emulator_server: Serve
     other.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("role", "allowed"),
     [

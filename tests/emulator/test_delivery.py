@@ -210,6 +210,7 @@ def test_a_refused_connection(sender: Sender) -> None:
     assert sender.ask("SELECT 1").status_code == 200
 
 
+@pytest.mark.slow
 @needs_interrupts
 def test_by_hand(tmp_path: Path) -> None:
     """`python -m tests.emulator` prints what a client needs, serves one file, and stops by Ctrl-C."""

@@ -469,6 +469,7 @@ submit(work)
     assert ended(script, tmp_path) == {"done", "in order"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_child_of_multiprocessing_ends_after_its_work(method: str, tmp_path: Path) -> None:
     """Such a process ends without `atexit`, and does all the same what was handed over."""

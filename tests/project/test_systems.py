@@ -65,6 +65,7 @@ for command in (
 """
 
 
+@pytest.mark.slow
 def test_without_what_posix_has(tmp_path: Path) -> None:
     """Agents, copies, exports, the command line and the web: with none of it, no hard links, and ASCII for a locale."""
     poor = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
@@ -113,6 +114,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
+@pytest.mark.slow
 @needs_fork
 def test_a_forked_child_does_not_ask_macos_for_proxies() -> None:
     """It goes by what its parent has found right before, whatever client it was that made no request."""

@@ -280,6 +280,7 @@ async def test_it_is_never_silent(quick: Place, monkeypatch: pytest.MonkeyPatch)
         assert await stream.next() is None
 
 
+@pytest.mark.slow
 async def test_streams_are_counted(quick: Place) -> None:
     """Each user has so many and the app has so many; whoever leaves makes room, whoever only looks takes none."""
     quick.web.agent("s", text("fine"))("hello")

@@ -366,6 +366,7 @@ def test_activity_is_noted_once_in_five_minutes(remote: Place, emulator: Any) ->
     assert (emulator.requests, emulator.billing.rows_written) == (1, 2)
 
 
+@pytest.mark.slow
 def test_a_page_of_a_hundred_thousand_sessions(remote: Place, emulator: Any) -> None:
     """A user's 20 newest read a few rows for each of them, wherever the page begins, however many there are."""
     remote.sessions.list()

@@ -95,6 +95,7 @@ def filled(place: Place, prefix: str = "strands_") -> Any:
     return database
 
 
+@pytest.mark.slow
 @needs_memory
 @needs_storage
 @pytest.mark.parametrize("prefix", ["strands_", "other_"])
@@ -115,6 +116,7 @@ def test_a_copy_has_every_row(remote: Place, tmp_path: Path, monkeypatch: pytest
         again("go on")
 
 
+@pytest.mark.slow
 def test_a_copy_of_what_is_written_meanwhile(remote: Place, tmp_path: Path) -> None:
     """What changes between two pages is read again; where it changes all the time, no copy is made."""
     remote.agent("s", text("one"))("hello")

@@ -21,6 +21,7 @@ from ...agents.scripted import ScriptedModel, redact_user
 SESSIONS, TURNS = 6, 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [3, 6])
 def test_no_page_keeps_what_is_gone(tmp_path: Path, seed: int) -> None:
     """Where many sessions write by turns, SQLite moves rows between pages, and leaves copies (with these seeds)."""

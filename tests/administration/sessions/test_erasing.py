@@ -234,6 +234,7 @@ def test_only_the_task_of_the_message_goes() -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed_at", [1, 2, 3])
 def test_an_erasure_that_was_killed_finds_the_copies_again(place: Place, killed_at: int) -> None:
     """Where it takes several batches, copies go before the message they are told by, with no tracking ids either."""
@@ -447,6 +448,7 @@ def test_a_pruning_that_was_killed_goes_on(local: Place) -> None:
     assert rows_of(local, "s") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operation", ["delete", "prune"])
 def test_what_a_killed_deletion_left_does_not_come_back(place: Place, operation: str) -> None:
     """Who opens a half-deleted session begins anew, and no restore of it ever holds the old messages again."""

@@ -115,6 +115,7 @@ def test_a_fork_of_a_session_without_a_window(place: Place, at: int) -> None:
     assert place.agent("copy", **sliding(40)).messages == everything[4 if at > 3 else 0 : at + 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [1, 5, 6])
 @pytest.mark.parametrize("summarizing", [False, True])
 def test_a_long_state_without_a_window_is_cut_alike(place: Place, at: int, summarizing: bool) -> None:
@@ -160,6 +161,7 @@ def loose_parts(place: Place) -> list[Any]:
     )
 
 
+@pytest.mark.slow
 def test_a_very_long_state_is_sent_in_several_requests(place: Place) -> None:
     """A fork and a rewind of an agent whose document is beyond one request's limits; both keep the state whole."""
     state = {"long": "y" * 9_000_000}
@@ -177,6 +179,7 @@ def test_a_very_long_state_is_sent_in_several_requests(place: Place) -> None:
     assert not loose_parts(place)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overtaken", [1, 2, 3, 4])
 def test_a_long_fork_is_made_of_one_state(local: Place, overtaken: int) -> None:
     """An agent that is written to while its parts are copied is read anew; no part is left over, here or there."""

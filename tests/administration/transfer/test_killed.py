@@ -68,6 +68,7 @@ def points(seed: int, count: int) -> list[tuple[int, float]]:
     return [(chance.randrange(1, COUNT), chance.random() * 0.02) for _ in range(count)]
 
 
+@pytest.mark.slow
 def test_a_killed_import_goes_on(place: Remote, tmp_path: Path) -> None:
     """However often it is killed, nothing is doubled or sent twice, and no agent restores before it is whole."""
     source = long_session(tmp_path / "from", COUNT)
@@ -92,6 +93,7 @@ def test_a_killed_import_goes_on(place: Remote, tmp_path: Path) -> None:
     assert_same(theirs, talk(replies=[])(place.manager(session_id="long")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["to", "to.jsonl"])
 def test_a_killed_export_goes_on(place: Remote, tmp_path: Path, name: str) -> None:
     """Nothing stands in its place before it is whole; the next run takes over the files that are there."""

@@ -165,6 +165,7 @@ def test_a_writer_in_between_is_noticed(
     }[doing]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["message", "agent", "graph"])
 def test_no_part_outlives_a_deletion(local: Store, tmp_path: Path, what: str) -> None:
     """Where the session is deleted between the requests of one long document, none of its parts stay."""

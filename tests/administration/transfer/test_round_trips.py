@@ -149,6 +149,7 @@ def test_fields_and_positions_are_kept(local: Store, tmp_path: Path) -> None:
     assert [row["message_id"] for row in local.rows()["messages"]] == [0, 2, 40, 41, 42]
 
 
+@pytest.mark.slow
 def test_long_documents_go_in_parts(place: Store, tmp_path: Path) -> None:
     """Messages and states beyond a row's size come back whole, among small ones."""
     manager = FileSessionManager("big", storage_dir=str(tmp_path / "from"))

@@ -27,7 +27,10 @@ QUIET = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--enable-logging=stderr",
 ]  # fmt: skip
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+]
 
 
 def visit(html: str, folder: Path) -> tuple[str, list[str]]:

@@ -91,6 +91,7 @@ def test_form_is_kept() -> None:
         assert checked(text).text in (text, text.replace("\\\n", "\n"))
 
 
+@pytest.mark.slow
 def test_what_is_too_much_stands_as_it_is() -> None:
     """A text that is long, or nested deeper than the parser goes, is no Markdown: nothing of it is left out."""
     for text in ("**a** " * (LONGEST // 6 + 1), "> " * 400 + "said", "- " * 400 + "said", "**a" * 15_000, "[" * 40_000):

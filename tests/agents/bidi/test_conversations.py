@@ -359,6 +359,7 @@ def python(*arguments: str) -> str:
     return ended.stdout
 
 
+@pytest.mark.slow
 def test_in_another_process(store: Store) -> None:
     """What a process of its own left is restored here."""
     python("-m", f"{__package__}.process", str(store.path))
@@ -368,6 +369,7 @@ def test_in_another_process(store: Store) -> None:
     assert agent.state.get("k") == 1
 
 
+@pytest.mark.slow
 def test_nothing_experimental_is_imported() -> None:
     """Importing the package imports nothing of Strands' bidirectional or experimental modules that Strands did not."""
     seen = python(
@@ -379,6 +381,7 @@ def test_nothing_experimental_is_imported() -> None:
     assert seen.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_registers_where_nothing_bidirectional_is_imported() -> None:
     """An agent with a manager and a mirror is built in a process that has imported no bidirectional module."""
     seen = python(

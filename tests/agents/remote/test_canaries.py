@@ -29,6 +29,8 @@ from ..harness import user
 from ..scripted import ScriptedModel, text, tools, use
 from .places import Remote
 
+pytestmark = pytest.mark.slow
+
 THOUSAND = 1_000
 
 

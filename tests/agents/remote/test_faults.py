@@ -53,6 +53,7 @@ def script(model: ScriptedModel, choice: random.Random, number: int) -> str:
     return f"q{number}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("durability", ["message", "overlap", "invocation"])
 async def test_many_turns_over_a_failing_service(
     remote: Remote, durability: Durability, caplog: pytest.LogCaptureFixture
@@ -113,6 +114,7 @@ async def test_refused_connections_and_stalled_answers(remote: Remote) -> None:
     assert words_of(remote.messages()) == [words for number in range(4) for words in (f"q{number}", f"a{number}")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [faults.cut_after_commit(), faults.failing(500, runs=True), faults.truncated()])
 @pytest.mark.parametrize("number", range(1, 7))
 async def test_a_lost_answer_over_a_handle_without_keys(remote: Remote, fault: Any, number: int) -> None:

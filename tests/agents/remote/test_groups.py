@@ -64,6 +64,7 @@ async def assert_restored(emulator: Emulator, agents: list[tuple[Agent, Scripted
         assert words_of(again.messages).count(f"I am {number}") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("durability", ["message", "overlap", "invocation"])
 async def test_agents_share_requests(emulator: Emulator, durability: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Agents that go on at the same moment make fewer requests than they store messages, and nothing is missing."""
@@ -83,6 +84,7 @@ async def test_agents_share_requests(emulator: Emulator, durability: Any, monkey
     await assert_restored(emulator, agents)
 
 
+@pytest.mark.slow
 async def test_agents_at_once_over_a_failing_service(emulator: Emulator) -> None:
     """A third of all requests fail in every way there is: no message is lost or doubled, no secret stays."""
     print(f"STRANDS_PERSQL_SEED={SEED}")

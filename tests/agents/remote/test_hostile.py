@@ -382,6 +382,7 @@ async def test_a_row_that_names_parts_that_are_not_there(remote: Remote, little_
     assert remote.dump() == before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_collection")
 @needs_bound
 def test_hostile_input(remote: Remote, little_memory: None) -> None:

@@ -54,6 +54,7 @@ def replace(run: Scenario, position: int, words: str) -> None:
     run.manager.update_message(SESSION, "default", message)
 
 
+@pytest.mark.slow
 async def test_a_document_of_16_megabytes(either: Remote) -> None:
     """In a message, in requests of bounded size; edited and replaced, no old part is left behind."""
     megabytes = 6 if either.sdk else 16  # through the SDK's shape the requests are the same
@@ -82,6 +83,7 @@ async def test_a_document_of_16_megabytes(either: Remote) -> None:
     assert parts(either) == 0
 
 
+@pytest.mark.slow
 async def test_redaction_of_a_large_prompt(either: Remote) -> None:
     """No part of it stays in the database, nor of an earlier copy."""
     model = ScriptedModel(["read"])
@@ -96,6 +98,7 @@ async def test_redaction_of_a_large_prompt(either: Remote) -> None:
     assert "SECRET" not in either.dump()
 
 
+@pytest.mark.slow
 async def test_a_state_of_5_megabytes(remote: Remote) -> None:
     """Of an agent, changed and shrunk again."""
     model = ScriptedModel(["one", "two", "three"])
@@ -114,6 +117,7 @@ async def test_a_state_of_5_megabytes(remote: Remote) -> None:
     assert parts(remote) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("character", ["ж", "中", "🦜", "\x00", '"', "\u2028"])
 async def test_many_characters(remote: Remote, character: str) -> None:
     """More than a row holds, of any width in UTF-8, and of those that JSON escapes."""
@@ -142,6 +146,7 @@ async def test_deleting_a_session_with_large_documents(remote: Remote) -> None:
     assert_same(agent, restored(remote, build, session_id="other"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(1, 7))
 async def test_each_request_of_a_large_message_failing_once(
     either: Remote, number: int, monkeypatch: pytest.MonkeyPatch

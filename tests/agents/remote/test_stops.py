@@ -14,6 +14,7 @@ from ...emulator import Emulator
 from ..stops import stopped_at_random
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("durability", "place"),
     [("message", "local"), ("message", "remote"), ("overlap", "local"), ("invocation", "remote")],

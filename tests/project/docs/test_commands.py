@@ -110,6 +110,7 @@ def test_shared_options_are_documented() -> None:
         assert options(command) | {"-h", "--help"} >= SHARED
 
 
+@pytest.mark.slow
 def test_the_page_runs(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     """The page's commands do what they should, one after the other, on a file with sessions and over the emulator."""
     from strands import Agent

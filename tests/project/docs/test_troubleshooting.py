@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -151,8 +152,9 @@ def told_in(path: Path, tree: ast.Module, kinds: set[str]) -> Iterator[Message]:
                 yield Message(normal(words), f"{path.relative_to(SOURCE)}:{part.lineno}")
 
 
+@cache
 def told() -> list[Message]:
-    """All messages that stand in the package's source."""
+    """All messages that stand in the package's source; read when a test asks, not when pytest collects."""
     trees = {path: ast.parse(path.read_text("utf-8")) for path in sorted(SOURCE.rglob("*.py"))}
     kinds = kinds_of(trees.values())
     found: list[Message] = []
@@ -169,21 +171,18 @@ def entries() -> list[str]:
     return [normal(phrase) for term in terms for phrase in re.findall(r"`([^`]+)`", term)]
 
 
-MESSAGES = told()
-
-
 def test_every_message_has_an_entry() -> None:
     """Whoever looks up a message finds it, by words that it has."""
     known = entries()
-    lacking = [each for each in MESSAGES if not any(phrase in each.words for phrase in known)]
-    told = "\n".join(sorted({f"{each.place}: {each.words}" for each in lacking}))
-    assert not lacking, f"say in docs/troubleshooting.md why these come, and what to do:\n{told}"
+    lacking = [each for each in told() if not any(phrase in each.words for phrase in known)]
+    lines = "\n".join(sorted({f"{each.place}: {each.words}" for each in lacking}))
+    assert not lacking, f"say in docs/troubleshooting.md why these come, and what to do:\n{lines}"
 
 
 def test_every_entry_is_of_a_message() -> None:
     """What the page lists is still what the package says, in words enough to be looked up by."""
     known = entries()
-    assert not [phrase for phrase in known if not any(phrase in each.words for each in MESSAGES)]
+    assert not [phrase for phrase in known if not any(phrase in each.words for each in told())]
     assert not [phrase for phrase in known if len(phrase) < 9]
     assert len(known) == len(set(known))
 

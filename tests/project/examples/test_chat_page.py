@@ -15,7 +15,10 @@ sync_api: Any = pytest.importorskip("playwright.sync_api")
 pytest.importorskip("fastapi")
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
+]
 expect = sync_api.expect
 PATIENCE = 60_000  # milliseconds, on a machine that is busy
 

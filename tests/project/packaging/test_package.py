@@ -275,6 +275,7 @@ import_each("strands_persql")
 '''
 
 
+@pytest.mark.slow
 @needs_fork
 def test_every_module_imports_alone() -> None:
     """Every module of the package can be the first that a process imports."""

@@ -47,6 +47,7 @@ async def outcome(storage: Any, namespace: str, call: tuple[Any, ...]) -> Any:
         return StorageError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", [False, True], ids=["plain", "indexed"])
 def test_any_order_of_calls(index: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each call, in or outside of a namespace, answers or fails as it does in memory."""

@@ -16,6 +16,8 @@ from .conftest import Site, served
 from .test_guard import TOKEN
 from .test_pages import HOSTILE
 
+pytestmark = pytest.mark.slow
+
 PAGES = (
     "/",
     "/?q=alert",
