@@ -22,3 +22,9 @@ def needed(*modules: str) -> None:
             importlib.import_module(module)
         else:
             pytest.importorskip(module, reason=f"{module} is not installed", exc_type=ImportError)
+
+
+def only_here() -> None:
+    """Skip the tests of the module that imports what calls this, unless `scripts/ecosystem` runs."""
+    if not COMPLETE:
+        pytest.skip("scripts/ecosystem runs these", allow_module_level=True)

@@ -1,0 +1,1 @@
+"""The wire formats of providers, each as far as Strands' models read it."""
