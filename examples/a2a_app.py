@@ -26,8 +26,8 @@ from strands_persql.client import Database
 from strands_persql.testing import OfflineModel
 
 
-def create_server(database: Database) -> A2AServer:
-    """Return the server, over one database for all contexts."""
+def create_server(database: Database, port: int = 9000) -> A2AServer:
+    """Return the server, over one database for all contexts; its card names the port."""
 
     # A single agent with a session manager is refused: all callers would share one conversation.
     def make_agent(context_id: str) -> Agent:
@@ -39,7 +39,7 @@ def create_server(database: Database) -> A2AServer:
             callback_handler=None,
         )
 
-    return A2AServer(agent_factory=make_agent, enable_a2a_compliant_streaming=True)
+    return A2AServer(agent_factory=make_agent, port=port, enable_a2a_compliant_streaming=True)
 
 
 async def show(database: Database) -> None:
@@ -64,6 +64,7 @@ def main() -> None:
     """Serve the agent, to others or to itself."""
     parser = argparse.ArgumentParser(description="An agent over A2A.")
     parser.add_argument("--serve", action="store_true", help="serve on loopback instead of showing")
+    parser.add_argument("--port", type=int, default=9000, help="with --serve; default: 9000")
     parser.add_argument("--file", help="the database; default: one for this run alone")
     options = parser.parse_args()
     with (
@@ -72,7 +73,7 @@ def main() -> None:
     ):
         database = client.database("local/agents")
         if options.serve:
-            create_server(database).serve()
+            create_server(database, options.port).serve()
         else:
             asyncio.run(show(database))
 

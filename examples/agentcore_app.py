@@ -58,6 +58,7 @@ def main() -> None:
     """Serve the app, to the runtime or to itself."""
     parser = argparse.ArgumentParser(description="An agent for AgentCore's runtime.")
     parser.add_argument("--serve", action="store_true", help="serve instead of showing")
+    parser.add_argument("--port", type=int, default=8080, help="with --serve; default: 8080, where the runtime asks")
     parser.add_argument("--file", help="the database; default: one for this run alone")
     options = parser.parse_args()
     with (
@@ -66,7 +67,7 @@ def main() -> None:
     ):
         app = create_app(client.database("local/agents"))
         if options.serve:
-            app.run()
+            app.run(port=options.port)
         else:
             asyncio.run(show(app))
 

@@ -72,6 +72,7 @@ def main() -> None:
     """Serve the app, to others or to itself."""
     parser = argparse.ArgumentParser(description="An agent behind AG-UI.")
     parser.add_argument("--serve", action="store_true", help="serve on loopback instead of showing")
+    parser.add_argument("--port", type=int, default=8000, help="with --serve; default: 8000")
     parser.add_argument("--file", help="the database; default: one for this run alone")
     options = parser.parse_args()
     with (
@@ -82,7 +83,7 @@ def main() -> None:
         if options.serve:
             import uvicorn
 
-            uvicorn.run(create_app(database), host="127.0.0.1", port=8000)
+            uvicorn.run(create_app(database), host="127.0.0.1", port=options.port)
         else:
             asyncio.run(show(database))
 

@@ -73,6 +73,7 @@ def main() -> None:
     """Serve the app, to others or to itself."""
     parser = argparse.ArgumentParser(description="A Flask service with one session per user.")
     parser.add_argument("--serve", action="store_true", help="serve on loopback instead of showing")
+    parser.add_argument("--port", type=int, default=5000, help="with --serve; default: 5000")
     parser.add_argument("--file", help="the database; default: one for this run alone")
     options = parser.parse_args()
     with (
@@ -81,7 +82,7 @@ def main() -> None:
     ):
         app = create_app(client.database("local/users"))
         if options.serve:
-            app.run(host="127.0.0.1", port=5000, threaded=True)
+            app.run(host="127.0.0.1", port=options.port, threaded=True)
         else:
             show(app)
 
