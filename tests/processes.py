@@ -35,6 +35,7 @@ PRELOADED = (
     "strands_persql.testing",
     "tests.agents.agents",
     "tests.emulator",
+    *os.environ.get("STRANDS_PERSQL_PRELOADED", "").split(),  # what else a suite has its processes import
 )
 
 KILLED = -signal.SIGKILL if os.name == "posix" else 1

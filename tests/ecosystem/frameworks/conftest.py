@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,13 @@ from strands_persql.client import Database
 
 pytest.register_assert_rewrite("tests.ecosystem.frameworks.elsewhere")
 
+from ..needed import COMPLETE  # noqa: E402
 from .elsewhere import DATABASE  # noqa: E402
+
+if COMPLETE:  # what the processes of these tests import, once for all
+    os.environ["STRANDS_PERSQL_PRELOADED"] = (
+        "ag_ui_strands bedrock_agentcore flask gunicorn.app.wsgiapp strands.multiagent.a2a strands_harness uvicorn"
+    )
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """What another process finds of a session, to compare with the agent that is alive in this one.
 
-    python -m tests.ecosystem.frameworks.elsewhere FILE SESSION_ID AGENT_ID MODULE FUNCTION
+python -m tests.ecosystem.frameworks.elsewhere FILE SESSION_ID AGENT_ID MODULE FUNCTION
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -54,7 +53,9 @@ def in_thread(app: Any, **options: Any) -> Iterator[str]:
     """An app of ASGI under uvicorn; its address."""
     import uvicorn
 
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=5, **{"port": 0, **options}))
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=5, **{"port": 0, **options})
+    )
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -66,7 +67,9 @@ def in_thread(app: Any, **options: Any) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def in_process(*arguments: str, log: Path, port: int, **environment: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def in_process(
+    *arguments: str, log: Path, port: int, **environment: str
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A command of Python's that serves on a port, once it does; its address, and the process."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PERSQL_")}
     paths = os.pathsep.join([str(ROOT), str(ROOT / "examples"), *filter(None, [os.environ.get("PYTHONPATH")])])

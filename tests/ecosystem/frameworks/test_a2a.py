@@ -52,7 +52,11 @@ class Service:
         def make_agent(context_id: str) -> Agent:
             manager = PerSQLSessionManager(context_id, database)
             self.agents[context_id] = Agent(
-                model=ObedientModel(), name="helper", description="Helps.", session_manager=manager, callback_handler=None
+                model=ObedientModel(),
+                name="helper",
+                description="Helps.",
+                session_manager=manager,
+                callback_handler=None,
             )
             return self.agents[context_id]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +14,7 @@ from strands_persql.client import Database
 
 from ..needed import needed
 from .elsewhere import check
-from .models import ObedientModel, use
+from .models import ObedientModel
 from .servers import client_of, in_thread, words_in
 
 needed("bedrock_agentcore")
@@ -71,7 +70,10 @@ def test_plain_answers(database: Database, file: Path) -> None:
             return {"text": str(agents[-1](payload["prompt"])).strip()}
 
     with in_thread(app) as url, client_of(url) as client:
-        for prompt, answer in (("My name is Ada.", "Nice to meet you, Ada."), ("What is my name?", "Your name is Ada.")):
+        for prompt, answer in (
+            ("My name is Ada.", "Nice to meet you, Ada."),
+            ("What is my name?", "Your name is Ada."),
+        ):
             response = client.post("/invocations", json={"prompt": prompt}, headers={HEADER: "ada"})
             assert response.json() == {"text": answer}
     check(agents[-1], file, "ada")

@@ -1,4 +1,4 @@
-"""Strands' own tools that touch the agent they run in, or build agents of their own: none of it disturbs the session."""
+"""Strands' own tools that touch the agent they run in, or build agents of their own: the session stays whole."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def note(text: str, tool_context: ToolContext) -> str:
 
 def test_files_and_a_journal(database: Database, file: Path, tmp_path: Path) -> None:
     """What tools read and write stands in the transcript."""
-    agent = agent_with(database, "file_read", "file_write", "journal", "editor", "calculator", "current_time")
+    agent = agent_with(database, "file_read", "file_write", "journal", "editor", "current_time")
     path = str(tmp_path / "plan.txt")
     agent(use("file_write", path=path, content="the night train"))
-    agent(use("file_read", path=path, mode="view") + "\n" + use("calculator", expression="6 * 7"))
+    agent(use("file_read", path=path, mode="view"))
     agent(use("journal", action="write", content="a quiet day") + "\n" + use("current_time"))
     agent(use("editor", command="str_replace", path=path, old_str="night", new_str="day"))
     told = results(agent)
-    assert len(told) == 6
+    assert len(told) == 5
     assert all(each.startswith("success") for each in told), told
     assert "the night train" in told[1]
     check(agent, file, "ada")
@@ -73,18 +73,18 @@ def test_files_and_a_journal(database: Database, file: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["use_agent", "think", "swarm", "graph", "use_llm"])
 def test_children(database: Database, file: Path, name: str) -> None:
-    """Agents that a tool builds are none of the session's; the parent's tools, and its state, serve them all the same."""
+    """Agents that a tool builds are none of the session's; the parent's tools serve them all the same."""
     agent = agent_with(database, name, others=[note])
     agent("My name is Ada.")
     node = {"id": "one", "role": "helper", "system_prompt": "Help."}
-    arguments: dict[str, Any] = {
+    given: dict[str, dict[str, Any]] = {
         "use_agent": {"prompt": "Grace says hello.", "system_prompt": "Help.", "tools": ["note"]},
         "use_llm": {"prompt": "Grace says hello.", "system_prompt": "Help."},
         "think": {"thought": "Grace says hello.", "cycle_count": 2, "system_prompt": "Think.", "tools": ["note"]},
         "swarm": {"task": "Grace says hello.", "agents": [{"name": "one", "system_prompt": "Help.", "tools": []}]},
         "graph": {"action": "create", "graph_id": "g", "topology": {"nodes": [node], "edges": []}},
-    }[name]
-    agent(use(name, **arguments))
+    }
+    agent(use(name, **given[name]))
     if name == "graph":
         agent(use(name, action="execute", graph_id="g", task="Grace says hello."))
     told = results(agent)
@@ -100,10 +100,10 @@ def test_children(database: Database, file: Path, name: str) -> None:
 
 def test_tools_that_call_tools(database: Database, file: Path) -> None:
     """`batch` calls tools on the agent directly, which Strands notes in its history amid the turn."""
-    agent = agent_with(database, "batch", "calculator", others=[note])
+    agent = agent_with(database, "batch", "current_time", others=[note])
     calls = [
         {"name": "note", "arguments": {"text": "by batch"}},
-        {"name": "calculator", "arguments": {"expression": "6 * 7"}},
+        {"name": "current_time", "arguments": {"timezone": "UTC"}},
     ]
     agent(use("batch", invocations=calls))
     assert agent.state.get("note") == "by batch"
@@ -114,7 +114,7 @@ def test_tools_that_call_tools(database: Database, file: Path) -> None:
 
 def test_called_directly(database: Database, file: Path) -> None:
     """`agent.tool.NAME()` between two turns is stored with the next one at the latest."""
-    agent = agent_with(database, "calculator", others=[note])
+    agent = agent_with(database, others=[note])
     agent("My name is Ada.")
     agent.tool.note(text="by hand")
     agent("What is my name?")
@@ -124,7 +124,7 @@ def test_called_directly(database: Database, file: Path) -> None:
 
 def test_a_tool_loaded_in_mid_session(database: Database, file: Path, tmp_path: Path) -> None:
     """`load_tool` changes the agent, not its session."""
-    source = "from strands import tool\n\n@tool\ndef twice(text: str) -> str:\n    '''Say it twice.'''\n    return text * 2\n"
+    source = "from strands import tool\n\n@tool\ndef twice(text: str) -> str:\n    '''Double.'''\n    return text * 2\n"
     (tmp_path / "twice.py").write_text(source, encoding="utf-8")
     agent = agent_with(database, "load_tool")
     agent(use("load_tool", path=str(tmp_path / "twice.py"), name="twice"))
