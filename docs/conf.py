@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from importlib import metadata
 from typing import Any
@@ -20,6 +21,9 @@ html_title = f"strands-persql {release}"
 html_theme_options = {"navigation_with_keys": True}
 html_static_path = ["_static"]
 html_css_files = ["width.css"]
+if named := os.environ.get("DOCS_VERSION"):  # one version of several in a site
+    html_css_files.append("versions.css")
+    html_js_files = [("versions.js", {"data-version": named})]
 html_show_copyright = False
 html_show_sphinx = False
 
