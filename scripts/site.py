@@ -2,7 +2,7 @@
 
     python scripts/site.py build/site dev=build/docs/html 0.2.0=… 0.1.0=…
 
-Each version gets a folder of its name, the newest release stands in `latest` too, and the site's first page leads there.
+Each version gets a folder of its name; the newest release stands in `latest` too, where the first page leads to.
 `versions.js` tells the pages' selector (docs/_static/versions.js) which versions there are.
 """
 

@@ -142,7 +142,7 @@ class Encryption:
             OSError: The file can't be read.
             ValueError: It holds something else.
         """
-        return cls.from_text(Path(path).read_text("utf-8"))
+        return cls.from_text(Path(path).read_text("utf-8-sig"))  # editors of Windows put a mark before it
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(key_id={self.key_id!r})"

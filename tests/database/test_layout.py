@@ -39,7 +39,7 @@ def begun(path: Path, steps: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_migrated_equals_fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A layout of version 1 with rows in it, opened by a package of version 2, is what that package lays out itself."""
+    """A layout with rows in it, opened by a package of the next version, is what that package lays out itself."""
     old = begun(tmp_path / "old.db", STEPS, monkeypatch)
     tables = Tables()
     old.batch(
@@ -60,7 +60,8 @@ def test_migrated_equals_fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     fresh = begun(tmp_path / "fresh.db", steps, monkeypatch)
     assert columns(old) == columns(fresh)
     ledger = "SELECT version FROM strands_schema ORDER BY version"
-    assert old.query(ledger)["data"] == fresh.query(ledger)["data"] == [{"version": 1}, {"version": 2}]
+    taken = [{"version": number} for number in range(1, len(steps) + 1)]
+    assert old.query(ledger)["data"] == fresh.query(ledger)["data"] == taken
     after = {name: old.query(f"SELECT * FROM strands_{name}")["data"] for name in before}
     assert after == {**before, "sessions": [{**row, "colour": None} for row in before["sessions"]]}
 
@@ -71,7 +72,7 @@ def test_newer_layout_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     layout = columns(newer)
     monkeypatch.setattr(Tables, "steps", STEPS)
     store = Connector(newer, Tables())
-    with pytest.raises(SessionDataError, match=r"have layout 2, .* up to 1\. Upgrade"):
+    with pytest.raises(SessionDataError, match=rf"have layout {len(STEPS) + 1}, .* up to {len(STEPS)}\. Upgrade"):
         store.ask(store.tables.restore.agents("s"), versioned=True)
     assert columns(newer) == layout
 
@@ -83,7 +84,7 @@ def test_older_layout_without_create_tables(tmp_path: Path, monkeypatch: pytest.
     steps = (*STEPS, second)
     monkeypatch.setattr(Tables, "steps", steps)
     store = Connector(old, Tables(), create_tables=False)
-    with pytest.raises(SessionDataError, match="layout 1, and create_tables=False"):
+    with pytest.raises(SessionDataError, match=f"layout {len(STEPS)}, and create_tables=False"):
         store.ask(store.tables.restore.agents("s"), versioned=True)
     assert columns(old) == layout
 

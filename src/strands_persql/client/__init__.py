@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._client import PerSQL
 from ._failures import is_blameless, is_sql_kind, logger_of
-from ._files import is_folder, is_link, leads_away, make_private_folder, open_privately, whole
+from ._files import is_folder, is_link, leads_away, make_private_folder, open_privately, uri_of, whole
 from ._forks import survive_forks
 from ._handle import Handle
 from ._local import AT_ONCE_STATEMENTS, LocalDatabase
@@ -50,5 +50,6 @@ __all__ = [
     "shared_database",
     "split_name",
     "survive_forks",
+    "uri_of",
     "whole",
 ]

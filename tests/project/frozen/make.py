@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -183,9 +185,12 @@ def main() -> None:
     """Write the file, or say why not."""
     if FILE.exists():
         sys.exit(f"{FILE.name} is there already: what a release has stored doesn't change")
-    with PerSQL(local=str(FILE)) as client:
-        for kind in KINDS:
-            kind(client.database(NAME))
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / FILE.name
+        with PerSQL(local=str(whole)) as client:
+            for kind in KINDS:
+                kind(client.database(NAME))
+        shutil.copy(whole, FILE)
 
 
 if __name__ == "__main__":

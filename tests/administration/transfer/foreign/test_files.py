@@ -14,6 +14,7 @@ from strands_persql import PerSQLSessionManager, SessionDataError
 from strands_persql.administration.transfer import _batch, _import, is_foreign
 
 from ....agents.scripted import ScriptedModel
+from ....systems import needs_linux
 from .files import NAMES, Imported, made
 
 
@@ -120,3 +121,12 @@ def test_a_file_that_was_cut_short_is_told(name: str, tmp_path: Path, place: Imp
     with pytest.raises(SessionDataError, match=r"can't be imported: SQLite can't read it|tables are of no library"):
         place.sessions.import_from(path)
     assert place.rows()["agents"] == []
+
+
+@needs_linux("file systems elsewhere take names that are Unicode, and fewer signs")
+def test_any_name_is_opened(tmp_path: Path, place: Imported) -> None:
+    """A path may have what means something in an address, and bytes that are no UTF-8."""
+    path = made(NAMES[0], tmp_path)
+    odd = tmp_path / os.fsdecode(b"50 %41?mode=rwc#\xff.db")
+    path.rename(odd)
+    assert place.sessions.import_from(odd)

@@ -8,8 +8,8 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote
 
+from ....client import uri_of
 from ....database.tables import ForeignTables
 from ....errors import SessionDataError, named
 from .._items import Document, malformed
@@ -94,7 +94,7 @@ def opened(path: Path) -> Generator[ForeignDatabase, None, None]:
     # SQLite makes files beside one with a log even if it only reads. Where there is no log nobody has it open, and
     # nothing can change under the reader.
     is_at_rest = header[18:19] == bytes([_WAL]) and not (log.exists() and log.stat().st_size)
-    uri = f"file:{quote(str(path.resolve()))}?{'immutable=1' if is_at_rest else 'mode=ro'}"
+    uri = f"{uri_of(path.resolve())}?{'immutable=1' if is_at_rest else 'mode=ro'}"
     try:
         connection = sqlite3.connect(uri, uri=True, isolation_level=None)
     except sqlite3.Error as error:
