@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -151,3 +152,12 @@ def test_an_object_keeps_its_place_in_another_session() -> None:
     assert object_place("sessions/a/x/y") == object_place("sessions/b/x/y")
     assert object_place("sessions/a/x/y") != object_place("sessions/a/x/z")
     assert object_place("x/y") != object_place("sessions/a/x/y")
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "marked"])
+def test_a_key_file(mark: bytes, tmp_path: Path) -> None:
+    """A key is read from a file, also where an editor of Windows has put a mark of the encoding before it."""
+    key = generate_key()
+    (tmp_path / "key.txt").write_bytes(mark + key.encode() + b"\r\n")
+    sealed = Encryption(key).wrapped(bytes(32), "session:s")
+    assert Encryption.from_file(tmp_path / "key.txt").unwrapped(sealed, "session:s", "Session 's'") == bytes(32)
