@@ -10,6 +10,7 @@ import pytest
 from strands_persql import PerSQL
 from strands_persql.testing import stored_rows
 
+from ...project.docs.pages import ROOT, blocks
 from ..needed import needed
 from .elsewhere import check, restored
 from .models import use
@@ -46,13 +47,30 @@ orchestrations:
 """
 
 
-def loaded(folder: Path, text: str, session_id: str) -> Any:
-    """What strands-compose makes of a configuration, as its servers do for each session."""
+def made_of(folder: Path, text: str, session_id: str | None) -> Any:
+    """What strands-compose makes of a file."""
     from strands_compose import load
 
     path = folder / "config.yaml"
-    path.write_text(MODELS.replace("{file}", str(folder / "agents.db")) + text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     return load(str(path), session_id=session_id)
+
+
+def loaded(folder: Path, text: str, session_id: str) -> Any:
+    """What it makes of a configuration over our session manager, as its servers do for each session."""
+    return made_of(folder, MODELS.replace("{file}", str(folder / "agents.db")) + text, session_id)
+
+
+def test_as_the_page_has_it(tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page's file, but for its model, in an empty folder: the session that it names, and one that is given."""
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    (config,) = [block.code for block in blocks(page) if block.language == "yaml"]
+    config = config.replace("provider: bedrock", "provider: tests.ecosystem.frameworks.models:ObedientModel")
+    for session_id in (None, "user-43"):
+        made = made_of(tmp_path, config, session_id)
+        made.entry("My name is Ada.")
+        check(made.agents["helper"], file, session_id or "user-42")
 
 
 def test_one_agent(tmp_path: Path, file: Path) -> None:

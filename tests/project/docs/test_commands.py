@@ -73,6 +73,8 @@ def test_commands_exist(page: Path) -> None:
             assert set((wanted[1] or "cli").split(",")) <= extras, where
         elif program == "python":
             assert arguments[0] == "-m" and importlib.util.find_spec(arguments[1]), where
+        elif program == "gunicorn":  # which tests/ecosystem runs
+            assert re.fullmatch(r"\w+:\w+", arguments[-1]), where
         elif program == "export":
             assert re.match(r"PERSQL_\w+=\S+$", arguments[0]), where
         else:
