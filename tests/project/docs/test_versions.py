@@ -64,6 +64,7 @@ def page() -> Iterator[Any]:
         browser.close()
 
 
+@pytest.mark.slow
 def test_the_selector(site: Path, page: Any) -> None:
     """It shows the page's own version, and leads to the same page of another, or to its first page."""
     page.goto((site / "0.2.0" / "durability.html").as_uri())
@@ -81,6 +82,7 @@ def test_the_selector(site: Path, page: Any) -> None:
     page.wait_for_url("**/0.1.0/index.html")
 
 
+@pytest.mark.slow
 def test_older_pages_name_the_newest(site: Path, page: Any) -> None:
     """A line above the page leads to the same page of the newest release; `latest` needs none."""
     page.goto((site / "0.1.0" / "durability.html").as_uri())
