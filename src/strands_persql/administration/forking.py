@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from strands.types.exceptions import SessionException
 
-from ..database.data_keys import Moving
 from ..database.encoding import Document, encode, mapping, now
 from ..database.faults import GUARDS, fault_of
 from ..database.live_window import LiveWindow
@@ -27,6 +26,8 @@ from .listing import summary_of
 from .missing import absence, missing, no_session, several_agents
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..database.connector import Connector
     from ..database.query import Query
     from ..database.rewinds import Rewinds
@@ -39,27 +40,46 @@ _PARTS_SENT = 3
 
 def rename(store: Connector[Tables], session_id: str, new_id: str) -> SessionSummary:
     """See `PerSQLSessions.rename`."""
-    seals, data_key = store.tables.seals, None
-    if isinstance(seals, Vault):
-        store.ask(store.tables.keys.load(session_id), versioned=True)
-        data_key = seals.keys.wrapped_for(session_id, new_id)
-    query = Copying(store.tables).rename(session_id, new_id, now=now(), data_key=data_key)
-    return _moved(store, session_id, new_id, query)
+
+    def renamed(data_key: str | None) -> SessionSummary:
+        query = Copying(store.tables).rename(session_id, new_id, now=now(), data_key=data_key)
+        return _moved(store, session_id, new_id, query)
+
+    return _sealed_anew(store, session_id, new_id, renamed)
 
 
 def fork(
     store: Connector[Tables], session_id: str, new_id: str, *, agent_id: str | None, at: int | None
 ) -> SessionSummary:
     """See `PerSQLSessions.fork`."""
+
+    def copied(data_key: str | None) -> SessionSummary:
+        return _copied(store, session_id, new_id, agent_id=agent_id, at=at, data_key=data_key)
+
+    return _sealed_anew(store, session_id, new_id, copied)
+
+
+def _sealed_anew(
+    store: Connector[Tables], session_id: str, new_id: str, bring: Callable[[str | None], SessionSummary]
+) -> SessionSummary:
+    """Bring a session's documents to another id as they are, and then seal them for it, if it is encrypted.
+
+    Until all of them are, nobody opens it.
+
+    Args:
+        store: The database and its tables.
+        session_id: The session.
+        new_id: The other id.
+        bring: Copies or moves the rows, given what is to stand for the data key in the new session's row.
+    """
     seals = store.tables.seals
     if not isinstance(seals, Vault):
-        return _copied(store, session_id, new_id, agent_id=agent_id, at=at)
-    # The documents are copied as they are, and then sealed with the copy's own key: until then nobody opens it.
+        return bring(None)
     store.ask(store.tables.keys.load(session_id), versioned=True)
-    moving = Moving(seals.keys.wrapped_for(session_id, new_id), seals.keys.made(new_id)).stored
+    moving = seals.keys.moving(session_id, new_id).stored
     seals.keys.lend(session_id, new_id, moving)
     try:
-        _copied(store, session_id, new_id, agent_id=agent_id, at=at, data_key=moving)
+        bring(moving)
     finally:
         seals.keys.forget(new_id)
     move(store, new_id, seals=True)

@@ -183,6 +183,9 @@ class PerSQLSessions(Removing, Movable):
     def rename(self, session_id: str, new_id: str) -> SessionSummary:
         """Give a session another id, in one transaction; live agents of the old one get `SessionConflictError`.
 
+        The documents of an encrypted one are then sealed for the new id, a few megabytes in each request, as `encrypt`
+        does: run that with `new_id` after an interruption.
+
         Raises:
             SessionException: There is no such session, or `new_id` exists already; nothing was changed.
             ValueError, TypeError: `new_id` is no session id.

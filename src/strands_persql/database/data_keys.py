@@ -73,7 +73,7 @@ class DataKeys:
         if session_id not in self._keys:
             data_key = token_bytes(KEY_BYTES)
             stored = self._encryption.wrapped(data_key, context(session_id))
-            self._keep(session_id, self._used(stored, data_key))
+            self._keep(session_id, self._used(stored, data_key, session_id))
         return self._keys[session_id].stored
 
     def load(self, session_id: str, rows: Rows) -> None:
@@ -104,25 +104,32 @@ class DataKeys:
         check_standing(stored, what)
         return self.unwrapped(session_id, stored)
 
-    def unwrapped(self, session_id: str, stored: str) -> Key:
+    def unwrapped(self, session_id: str, stored: str, sealed_as: str | None = None) -> Key:
         """A data key of a session, given as it is stored.
+
+        Args:
+            session_id: The session.
+            stored: The key.
+            sealed_as: The session's id as its documents were sealed, where that is another.
 
         Raises:
             EncryptionError: It can't be unwrapped.
         """
         what = f"Session {named(session_id)}"
-        return self._used(stored, self._encryption.unwrapped(stored, context(session_id), what))
+        data_key = self._encryption.unwrapped(stored, context(session_id), what)
+        return self._used(stored, data_key, sealed_as or session_id)
 
-    def _used(self, stored: str, data_key: bytes) -> Key:
-        return Key(stored, Cipher(self._encryption.aead(data_key)), data_key)
+    def _used(self, stored: str, data_key: bytes, sealed_as: str) -> Key:
+        return Key(stored, Cipher(self._encryption.aead(data_key), context(sealed_as)), data_key)
 
     def made(self, session_id: str) -> str:
         """A new data key for a session, as it is stored."""
         return self._encryption.wrapped(token_bytes(KEY_BYTES), context(session_id))
 
-    def wrapped_for(self, session_id: str, new_id: str) -> str:
-        """The data key of a session, as another session stores it."""
-        return self._encryption.wrapped(self._key(session_id).data_key, context(new_id))
+    def moving(self, session_id: str, new_id: str) -> Moving:
+        """What stands in the row of another session that has got the documents of this one, to be sealed anew."""
+        old = self._encryption.wrapped(self._key(session_id).data_key, context(new_id))
+        return Moving(old, self.made(new_id), session_id)
 
     def rewrapped(self, session_id: str, stored: str) -> str | None:
         """A data key of a session, wrapped under the key that wraps now; None where it is that already."""
@@ -131,7 +138,7 @@ class DataKeys:
         return self._encryption.wrapped(self.unwrapped(session_id, stored).data_key, context(session_id))
 
     def lend(self, session_id: str, new_id: str, stored: str) -> None:
-        """Seal what is stored of another session with the data key of this one; `stored` stands in its row."""
+        """Seal what is stored of another session as if it were of this one; `stored` stands in its row."""
         self._keep(new_id, self._key(session_id)._replace(stored=stored))
 
     def forget(self, session_id: str) -> None:
@@ -170,10 +177,12 @@ class Moving(NamedTuple):
     Attributes:
         old: The data key that they were sealed with, as it is stored; None: they were stored in clear.
         new: The data key that they are to be sealed with; None: they are to be stored in clear.
+        sealed_as: The id of the session that they were sealed as, where that is another.
     """
 
     old: str | None
     new: str | None
+    sealed_as: str | None = None
 
     @classmethod
     def of(cls, stored: str | None) -> Moving | None:
@@ -181,7 +190,7 @@ class Moving(NamedTuple):
         if stored is None or not stored.startswith(_MOVING):
             return None
         moving = json.loads(stored)["moving"]
-        return cls(moving["old"], moving["new"])
+        return cls(moving["old"], moving["new"], moving["sealed_as"])
 
     @property
     def stored(self) -> str:
@@ -200,7 +209,7 @@ def check_standing(stored: str, what: str) -> None:
     """
     if stored.startswith(_MOVING):
         raise EncryptionError(
-            f"{what} is being encrypted, decrypted or copied, and that has not come to its end. Nothing was changed. "
+            f"{what} is being encrypted, decrypted, copied or renamed, and that has not come to its end. Nothing was changed. "
             "Wait for it, or go on with it where it was cut off: PerSQLSessions(…).encrypt(session_id), or "
             "`strands-persql encrypt`."
         )

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import named
 from .encoding import PARTS_MARKER
-from .sealing import Cipher, is_sealed, items_of, object_place, place, unopened
+from .sealing import Cipher, is_sealed, items_of, place, unopened
+from .tables import object_place
 from .vault import DESCRIBING
 
 if TYPE_CHECKING:

@@ -4,9 +4,10 @@ A sealed document is JSON text, so that SQLite finds its times where it finds th
 
     {"persql_sealed":1,"created_at":"…","updated_at":"…","text":"<base64 of nonce, ciphertext, tag>"}
 
-The associated data of each is its place: table, owner, position, column or part. Which session it is of is told by the
-key: each session has its own, which is wrapped together with the session's id. So a row that was moved or swapped is
-refused, and a session is renamed by wrapping its key anew.
+The times stand there alone: an update keeps the row's `created_at`, as it keeps a whole document's.
+
+The associated data of each is whose it is and its place: the session (or the store), table, agent, position, column or
+part. So a row that was moved or swapped is refused.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from secrets import token_bytes
 from typing import TYPE_CHECKING
 
 from ..errors import EncryptionError
-from .encoding import PARTS_MARKER, SEALED, encode
+from .encoding import PARTS_MARKER, SEALED
 
 if TYPE_CHECKING:
     from ..encryption import Aead
@@ -27,26 +28,18 @@ if TYPE_CHECKING:
 KEY_BYTES, NONCE_BYTES = 32, 12
 
 _MARKER = f"{SEALED}1,"
+_HEAD = len(_MARKER)
 _BODY = '"text":"'
-_CREATED = '"created_at":"'
 _TIME = r'"[^"\\]{1,40}"'
-_TIMES = re.compile(rf',("created_at":{_TIME},"updated_at":{_TIME})(?:,"live":true)?(?:,"redacted":true)?\}}$')
-"""The times at the end of a document, where both this package and Strands have them."""
+_TIMES = re.compile(rf',("created_at":{_TIME},"updated_at":{_TIME})((?:,"live":true)?(?:,"redacted":true)?\}})$')
+"""The times at the end of a document, where both this package and Strands have them, and what follows them."""
+_ENDS = (',"live":true,"redacted":true}', ',"live":true}', ',"redacted":true}', "}")
+"""What may follow them."""
 
 
 def place(*path: str | int) -> str:
-    """Where a document stands, as its associated data names it."""
-    return json.dumps(["strands-persql", 1, *path], separators=(",", ":"))
-
-
-def object_place(key: str) -> str:
-    """The place of an object: its key within its session, so that the session may get another id."""
-    kind, _, rest = key.partition("/")
-    if kind == "sessions":
-        return place("objects", "sessions", rest.partition("/")[2])
-    if kind in ("context", "session") and "/scopes/" in rest:
-        return place("objects", kind, rest.rpartition("/scopes/")[2])
-    return place("objects", "", key)
+    """Where a document stands in its session or store: the end of its associated data, which is a JSON list."""
+    return json.dumps(path, separators=(",", ":"))[1:]
 
 
 def is_sealed(text: object) -> bool:
@@ -59,10 +52,12 @@ class Cipher:
 
     Args:
         aead: AES-256-GCM under its data key.
+        owner: Whose they are; what its data key is wrapped with, too (`session:` and its id).
     """
 
-    def __init__(self, aead: Aead) -> None:
+    def __init__(self, aead: Aead, owner: str) -> None:
         self._aead = aead
+        self._head = f'["strands-persql",1,{json.dumps(owner)},'
 
     def seal(self, text: str, at: str) -> str:
         """A document as it is stored.
@@ -73,13 +68,15 @@ class Cipher:
         """
         if text.startswith(PARTS_MARKER):
             return text
-        times = _TIMES.search(text, max(0, len(text) - 200)) if text.endswith("}") else None
-        return self.seal_bytes(text.encode(), at, "" if times is None else f"{times[1]},")
+        found = _TIMES.search(text, max(0, len(text) - 200)) if text.endswith("}") else None
+        if found is None:
+            return self.seal_bytes(text.encode(), at)
+        return self.seal_bytes(f"{text[: found.start()]}{found[2]}".encode(), at, f"{found[1]},")
 
     def seal_bytes(self, data: bytes, at: str, times: str = "") -> str:
         """The same of bytes; `times` stand beside them in clear."""
         nonce = token_bytes(NONCE_BYTES)
-        body = b2a_base64(nonce + self._aead.encrypt(nonce, data, at.encode()), newline=False).decode()
+        body = b2a_base64(nonce + self._aead.encrypt(nonce, data, f"{self._head}{at}".encode()), newline=False).decode()
         return f'{_MARKER}{times}{_BODY}{body}"}}'
 
     def open(self, sealed: str, at: str) -> str:
@@ -92,19 +89,28 @@ class Cipher:
             if sealed.startswith(PARTS_MARKER):
                 return sealed
             raise ValueError("newer" if is_sealed(sealed) else "clear")
-        text = self.open_bytes(sealed, at).decode()
-        if sealed.startswith(_CREATED, len(_MARKER)):
-            start = len(_MARKER) + len(_CREATED)
-            created_at = sealed[start : sealed.index('"', start)]
-            if created_at not in text[-200:]:  # an update keeps the row's, as it keeps a whole document's
-                text = encode({**json.loads(text), "created_at": created_at}, what="a document")
-        return text
+        # Short, for a restore calls it thousands of times: on, and one more call.
+        body = sealed.find(_BODY, _HEAD)
+        text = self._opened(sealed, body, at).decode()
+        times = sealed[_HEAD : body - 1]
+        if not times:
+            return text
+        if text.endswith("true}"):
+            end = next(each for each in _ENDS if text.endswith(each))
+            return f"{text[: -len(end)]},{times}{end}"
+        return f"{text[:-1]},{times}}}"
 
     def open_bytes(self, sealed: str, at: str) -> bytes:
         """The bytes that `seal_bytes` was given; raises as `open` does."""
+        return self._opened(sealed, sealed.find(_BODY, _HEAD), at)
+
+    def _opened(self, sealed: str, body: int, at: str) -> bytes:
+        """What is sealed in a document, given where its body begins; raises as `open` does."""
         try:
-            raw = a2b_base64(sealed[sealed.index(_BODY) + len(_BODY) : -2])  # the times before it hold no quotes
-            return self._aead.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], at.encode())
+            if body < 0:
+                raise ValueError
+            raw = a2b_base64(sealed[body + len(_BODY) : -2])
+            return self._aead.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], f"{self._head}{at}".encode())
         except (ValueError, Base64Error):
             raise ValueError("moved") from None
         except Exception as error:  # `cryptography` is optional, and InvalidTag its own

@@ -154,27 +154,23 @@ class Vault(Seals):
         if not rows:
             return rows
         opened: list[Row] = []
-        heads: dict[str, str] = {}
         unseal = self.keys.cipher(session_id).open
-        for row in rows:
-            owner: str = row["agent_id"] if agent_id is None else agent_id
-            head = heads.get(owner)
-            if head is None:
-                head = heads[owner] = place("messages", owner)[:-1]
-            at = f"{head},{row['message_id']}"
-            new = dict(row)
-            column = "data"
-            try:
-                if new["data"] is not None:
-                    column = "live" if new.get("is_live") else "data"
-                    new["data"] = unseal(new["data"], f'{at},"{column}"]')
-                if new.get("live") is not None:
+        owner, head, position, column = None, "", -1, "data"
+        try:
+            for row in rows:
+                new = dict(row)
+                if owner != (owner := row["agent_id"] if agent_id is None else agent_id):
+                    head = place("messages", owner)[:-1]
+                position = row["message_id"]
+                if (data := row["data"]) is not None:
+                    column = "live" if row.get("is_live") else "data"
+                    new["data"] = unseal(data, f'{head},{position},"{column}"]')
+                if (live := row.get("live")) is not None:
                     column = "live"
-                    new["live"] = unseal(new["live"], f'{at},"live"]')
-            except (ValueError, AttributeError) as error:
-                what = f"Message {row['message_id']} of agent {named(owner)}"
-                raise unopened(what, error, column) from None
-            opened.append(new)
+                    new["live"] = unseal(live, f'{head},{position},"live"]')
+                opened.append(new)
+        except (ValueError, AttributeError) as error:
+            raise unopened(f"Message {position} of agent {named(str(owner))}", error, column) from None
         return opened
 
     def agents(self, session_id: str, rows: Rows) -> Rows:

@@ -16,8 +16,8 @@ from ..database.connector import Connector
 from ..database.data_keys import store_context
 from ..database.encoding import encode
 from ..database.faults import fault_of
-from ..database.sealing import KEY_BYTES, Cipher, is_sealed, object_place, place, unopened
-from ..database.tables import FoundMemory, MemoryText, StoreKeys, Tables, require, session_of
+from ..database.sealing import KEY_BYTES, Cipher, is_sealed, place, unopened
+from ..database.tables import FoundMemory, MemoryText, StoreKeys, Tables, object_place, require, session_of
 from ..database.vault import Vault
 from ..errors import EncryptionError, named
 
@@ -66,7 +66,7 @@ class StoreKey:
                     made = self._encryption.wrapped(token_bytes(KEY_BYTES), context)
                     stored = self._store.carry_out(self._store.tables.begin(self._name, made))
                 data_key = self._encryption.unwrapped(stored, context, f"The store {named(self._name)}")
-                self._key = (data_key, Cipher(self._encryption.aead(data_key)))
+                self._key = (data_key, Cipher(self._encryption.aead(data_key), context))
             return self._key
 
     def _read(self) -> str | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import re
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +22,7 @@ from strands_persql import (
     PerSQL,
     PerSQLSessionManager,
     PerSQLSessions,
+    PerSQLStorage,
     SessionConflictError,
 )
 from strands_persql.administration import encrypting
@@ -250,6 +253,34 @@ def test_moving_is_gone_on_with(sealed: Sealed, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(ResealingTables, "put", puts)
     move(session_id)
     assert sealed.words(session_id, KEY if seals else None) == before
+
+
+@pytest.mark.parametrize("renames", [True, False], ids=["rename", "fork"])
+def test_another_id_is_gone_on_with(sealed: Sealed, monkeypatch: pytest.MonkeyPatch, renames: bool) -> None:
+    """A copy or a renaming that was cut off is nobody's to open, and comes to its end by `encrypt`, objects included."""
+    with suppress(ImportError):
+        storage = PerSQLStorage(sealed.database, session_id="one", encryption=KEY)
+        for key in ("key", "context/one/scopes/agent/a/x"):  # as Strands repeats the id
+            asyncio.run(storage.write(key, SECRET.encode()))
+    before = sealed.words("one")
+    bring = sealed.sessions.rename if renames else sealed.sessions.fork
+
+    def cut(self: Any, *args: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ResealingTables, "end", cut)
+        with pytest.raises(KeyboardInterrupt):
+            bring("one", "two")
+    with pytest.raises(EncryptionError, match=r"encrypt\(session_id\)"):
+        sealed.run("two", "never")
+    PerSQLSessions(sealed.database, encryption=KEY).encrypt("two")
+    assert sealed.words("two") == before
+    assert SECRET not in sealed.dump()
+    with suppress(ImportError):
+        storage = PerSQLStorage(sealed.database, session_id="two", encryption=KEY)
+        for key in ("key", "context/two/scopes/agent/a/x"):
+            assert asyncio.run(storage.read(key)) == SECRET.encode()
 
 
 def test_deletion_takes_the_key_first(sealed: Sealed, monkeypatch: pytest.MonkeyPatch) -> None:
