@@ -31,10 +31,11 @@ class Movable(Inspectable):
 
         Args:
             source: The folder of Strands' `FileSessionManager` (its `storage_dir`, or the folder of one session), a
-                `.jsonl` file that `export` wrote or its lines, one of Strands' session managers (files, S3, snapshots,
-                or over a repository), any `SessionRepository`, a storage of snapshots (`Snapshots(storage)`), the
-                SQLite file of openai-agents, LangGraph, Google's ADK or agno, `AgentCoreMemory(…)`, or a
-                `PerSQLSessions` of another database.
+                `.jsonl` file that `export` wrote or its lines (encrypted ones under the keys of this
+                `PerSQLSessions`, or in an `EncryptedExport(…)` with others), one of Strands' session managers (files,
+                S3, snapshots, or over a repository), any `SessionRepository`, a storage of snapshots
+                (`Snapshots(storage)`), the SQLite file of openai-agents, LangGraph, Google's ADK or agno,
+                `AgentCoreMemory(…)`, or a `PerSQLSessions` of another database.
             session_id: The session to bring in; None for all that the source has, or the one that a manager is for.
             new_id: What to call it here; for one session alone.
             agent_ids: The session's agents, for a repository that has no method `list_agents(session_id)`.
@@ -47,13 +48,19 @@ class Movable(Inspectable):
         Raises:
             SessionConflictError: Something else is stored under this id, or somebody writes to it. It was not changed.
             SessionDataError: The source has no such session, or something in it can't be read; names the file or line.
+            EncryptionError: The source is encrypted, and its key is missing or another, or it was changed.
             PerSQLError: The database refused, or could not be reached; call again.
             TypeError: An argument is of the wrong type.
             ValueError: An argument can't be used.
         """
         return import_from(
             self._store,
-            opened(source, agent_ids=agent_ids, multi_agent_ids=multi_agent_ids),
+            opened(
+                source,
+                agent_ids=agent_ids,
+                multi_agent_ids=multi_agent_ids,
+                encryption=self._store.tables.encryption,
+            ),
             session_id=session_id,
             new_id=new_id,
             progress=progress,
@@ -75,8 +82,9 @@ class Movable(Inspectable):
 
         Args:
             session_id: The session.
-            target: A path that ends in `.jsonl`, an open stream of text, a folder, which Strands'
-                `FileSessionManager` then reads as its `storage_dir`; or a `SnapshotSessionManager` or its storage,
+            target: A path that ends in `.jsonl`, an open stream of text, or either in an `EncryptedExport(…)` with the
+                keys that it is to be encrypted with; a folder, which Strands' `FileSessionManager` then reads as its
+                `storage_dir`; or a `SnapshotSessionManager` or its storage,
                 where each agent's newest snapshot is written.
             form: For a file or stream in another form, from which nothing is imported again: `"openai"` (a line for
                 each agent, `{"messages": […]}`), `"anthropic"` (the same, as Anthropic's messages), `"markdown"`,

@@ -87,9 +87,12 @@ class Settings:
         return Output(self.as_json)
 
     @contextmanager
-    def opened(self, *, create: bool = False) -> Generator[Place, None, None]:
-        """The database that the options name; with `create` a file, and tables, that don't exist are made."""
-        prefix, encryption = self.table_prefix or "strands_", self.encryption()
+    def opened(self, *, create: bool = False, keyed: bool = True) -> Generator[Place, None, None]:
+        """The database that the options name, with their key, or for what is in clear.
+
+        With `create` a file, and tables, that don't exist are made.
+        """
+        prefix, encryption = self.table_prefix or "strands_", self.encryption() if keyed else None
         local = self.local or os.environ.get("PERSQL_LOCAL")
         if local and not self.local and os.environ.get("PERSQL_TOKEN"):
             raise Problem("PERSQL_LOCAL and PERSQL_TOKEN are both set; unset one, or name --local FILE", 2)

@@ -3,13 +3,13 @@
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TextIO, cast
 
 import typer
 
 from ..administration.results import Transfer
 from ..administration.sessions import PerSQLSessions
-from ..administration.transfer import FORMATS, Form, Snapshots, is_foreign
+from ..administration.transfer import FORMATS, EncryptedExport, Form, Snapshots, is_foreign
 from ..administration.values import many
 from ..client import PerSQL
 from ..encryption import Encryption
@@ -41,6 +41,9 @@ def export_session(
             "these.",
         ),
     ] = None,
+    encrypted: Annotated[
+        bool, typer.Option("--encrypted", help="Encrypt the .jsonl file, or stdout, under the key of --key-file.")
+    ] = False,
 ) -> None:
     """Take a session out, into a file or folder. What was written is compared by a checksum."""
     out = settings.output
@@ -50,7 +53,9 @@ def export_session(
         raise typer.BadParameter(f"{form!r} is none of {', '.join(sorted(FORMATS))}", param_hint="--format")
     with settings.opened() as place:
         with progress(f"exporting {session}") as report:
-            to = in_utf8(sys.stdout) if target == "-" else target
+            to: Any = in_utf8(sys.stdout) if target == "-" else target
+            if encrypted:
+                to = EncryptedExport(to, _key(place.encryption))
             done = place.sessions.export(session, to, form=cast("Form | None", form), progress=report)
         if out.as_json:
             out.json(done)
@@ -86,12 +91,15 @@ def import_sessions(
         str | None, typer.Option("--session", metavar="ID", help="This session alone; by default all there are.")
     ] = None,
     new_id: Annotated[str | None, typer.Option("--as", metavar="NEW_ID", help="What to call it here.")] = None,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Store in clear what the key of --key-file opens; by default it is encrypted.")
+    ] = False,
 ) -> None:
     """Bring sessions in, every document as it is. Run again after an interruption, it goes on; nothing is doubled."""
     out = settings.output
     with ExitStack() as stack:
         opened_source = _source(source, session, settings.encryption(), stack)
-        place = stack.enter_context(settings.opened(create=True))
+        place = stack.enter_context(settings.opened(create=True, keyed=not clear))
         with progress("importing") as report:
             done = place.sessions.import_from(opened_source, session_id=session, new_id=new_id, progress=report)
         if out.as_json:
@@ -103,9 +111,15 @@ def import_sessions(
             out.note(f"{source} holds no session")
 
 
+def _key(encryption: Encryption | None) -> Encryption:
+    if encryption is None:
+        raise Problem("--encrypted takes a key: name --key-file FILE, or set PERSQL_ENCRYPTION_KEY", 2)
+    return encryption
+
+
 def _source(source: str, session: str | None, encryption: Encryption | None, stack: ExitStack) -> Any:
     if source == "-":
-        return in_utf8(sys.stdin)
+        return _opened(in_utf8(sys.stdin), encryption)
     if source.startswith("s3://"):
         bucket, _, prefix = source.removeprefix("s3://").partition("/")
         if session is None:
@@ -126,7 +140,12 @@ def _source(source: str, session: str | None, encryption: Encryption | None, sta
             if is_sqlite and not is_foreign(path):
                 client = stack.enter_context(PerSQL(local=source))
                 return PerSQLSessions(client.database("local/agents"), create_tables=False, encryption=encryption)
-    return source
+    return _opened(source, encryption)
+
+
+def _opened(source: str | TextIO, encryption: Encryption | None) -> Any:
+    """A source, which may be encrypted."""
+    return source if encryption is None else EncryptedExport(source, encryption)
 
 
 def _told(done: Transfer) -> str:

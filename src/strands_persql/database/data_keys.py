@@ -209,8 +209,8 @@ def check_standing(stored: str, what: str) -> None:
     """
     if stored.startswith(_MOVING):
         raise EncryptionError(
-            f"{what} is being encrypted, decrypted, copied or renamed, and that has not come to its end. Nothing was changed. "
-            "Wait for it, or go on with it where it was cut off: PerSQLSessions(…).encrypt(session_id), or "
+            f"{what} is being encrypted, decrypted, copied or renamed, and that has not come to its end. Nothing was "
+            "changed. Wait for it, or go on with it where it was cut off: PerSQLSessions(…).encrypt(session_id), or "
             "`strands-persql encrypt`."
         )
     if stored == DESTROYED:

@@ -257,7 +257,7 @@ def test_moving_is_gone_on_with(sealed: Sealed, monkeypatch: pytest.MonkeyPatch,
 
 @pytest.mark.parametrize("renames", [True, False], ids=["rename", "fork"])
 def test_another_id_is_gone_on_with(sealed: Sealed, monkeypatch: pytest.MonkeyPatch, renames: bool) -> None:
-    """A copy or a renaming that was cut off is nobody's to open, and comes to its end by `encrypt`, objects included."""
+    """A copy or a renaming that was cut off is nobody's to open, and `encrypt` brings it to its end, with objects."""
     with suppress(ImportError):
         storage = PerSQLStorage(sealed.database, session_id="one", encryption=KEY)
         for key in ("key", "context/one/scopes/agent/a/x"):  # as Strands repeats the id

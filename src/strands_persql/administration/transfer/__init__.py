@@ -6,6 +6,7 @@ its Graphs and Swarms by id. So the same session has the same checksum in every 
 
 from __future__ import annotations
 
+from ._encrypted import EncryptedExport
 from ._export import Exportable, export, export_lines
 from ._import import import_from
 from ._snapshot_storage import Snapshots
@@ -16,6 +17,7 @@ from .formats import FORMATS, Form
 __all__ = [
     "FORMATS",
     "AgentCoreMemory",
+    "EncryptedExport",
     "Exportable",
     "Form",
     "Importable",

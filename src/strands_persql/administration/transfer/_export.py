@@ -13,13 +13,14 @@ from strands.session import SessionManager
 from ...engine.options import checked_session_id
 from ...errors import SessionDataError, named
 from ..results import Transfer
+from ._encrypted import EncryptedExport
 from ._folders import FolderTarget
 from ._items import Checksum, Item, MessageItem, Progress, Target
 from ._jsonl import LinesTarget, PathTarget, lines_of
 from ._progress import Reporter
 from ._snapshot_storage import Snapshots, Storage, is_manager, is_storage
 from ._snapshot_target import SnapshotTarget
-from ._tables import Connection, StoredSource
+from ._tables import Connection, StoredSource, mixed
 from ._texts import TextTarget
 from .formats import FORMATS, Form
 
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from ...database.connector import Connector
     from ...database.tables import Tables
 
-Exportable: TypeAlias = "str | os.PathLike[str] | TextIO | SessionManager | Storage | Snapshots"
-"""A file or folder, an open stream of text, or a storage of snapshots, or a `SnapshotSessionManager` that has one."""
+Exportable: TypeAlias = "str | os.PathLike[str] | TextIO | EncryptedExport | SessionManager | Storage | Snapshots"
+"""A file or folder, an open stream of text, either encrypted, or a storage of snapshots, or a `SnapshotSessionManager`
+that has one."""
 
 
 def export(
@@ -45,7 +47,7 @@ def export(
     is whole. A folder that holds the session already is left as it is; a file is replaced.
     """
     checked_session_id(session_id)
-    connection = Connection(store)
+    connection = Connection(mixed(store) if isinstance(target, EncryptedExport) else store)
     source = StoredSource(connection)
     out = _target(target, session_id, form)
     total = source.count([session_id]) if out.counts or progress is not None else None
@@ -84,6 +86,8 @@ def export_lines(store: Connector[Tables], session_id: str) -> Iterator[str]:
 
 
 def _target(target: Exportable, session_id: str, form: Form | None) -> Target:
+    if isinstance(target, EncryptedExport):
+        return _encrypted(target, session_id, form)
     is_path = isinstance(target, (str, os.PathLike))
     if form is not None and form not in FORMATS:
         raise ValueError(f"form must be one of {', '.join(sorted(FORMATS))}, or None; got {named(form)}")
@@ -101,6 +105,17 @@ def _target(target: Exportable, session_id: str, form: Form | None) -> Target:
         return LinesTarget(cast("TextIO", target), session_id)
     path = Path(cast("str", target))
     return PathTarget(path, session_id) if path.suffix == ".jsonl" else FolderTarget(path, session_id)
+
+
+def _encrypted(target: EncryptedExport, session_id: str, form: Form | None) -> Target:
+    if form is not None:
+        raise ValueError("form is for an export in clear: an encrypted one is for import_from alone.")
+    if isinstance(target.place, (str, os.PathLike)):
+        path = Path(target.place)
+        if path.suffix != ".jsonl":
+            raise ValueError(f"an encrypted export is a .jsonl file, or a stream of text; got {named(str(path))}")
+        return PathTarget(path, session_id, target.encryption)
+    return LinesTarget(cast("TextIO", target.place), session_id, target.encryption)
 
 
 def _noted(items: Iterable[Item], checksum: Checksum, reporter: Reporter) -> Iterator[Item]:

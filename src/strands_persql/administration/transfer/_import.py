@@ -13,6 +13,7 @@ from ...stores import objects_beside
 from ..results import Transfer
 from ._batch import Batch
 from ._items import Checksum, Document, Item, MessageItem, ObjectItem, Progress, StateItem, canonical, checked_id
+from ._jsonl import JsonlSource
 from ._progress import Reporter
 from ._sources import Opened
 from ._tables import START, Connection, Head
@@ -45,6 +46,8 @@ def import_from(
         raise ValueError(_ONE_ID.format(len(known)))
     total = source.count(known) if progress is not None and known is not None else None
     reporter = Reporter(progress, total)
+    if isinstance(source, JsonlSource):
+        source.check(session_id)
     transfers: list[Transfer] = []
     for session in source.sessions(session_id):
         if new_id is not None and transfers:
@@ -121,6 +124,8 @@ class _Import:
             return
         if self._stored.states:
             raise self._conflict(f"its object {named(key)} is another one")
+        if store.tables.seals.is_on:
+            self._batch.send()  # the session's row first: it holds the data key that the object is sealed with
         self._connection.requests += 1
         objects.write(key, item.value)
 

@@ -22,14 +22,19 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import TextIO, cast
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, TextIO, cast
+from weakref import finalize
 
 from ...client import is_link, make_private_folder, open_privately
 from ...database.encoding import encode
 from ...database.rewinds import Rewinds
 from ...database.tables import Encoded, SessionObjects, decoded
 from ...errors import SessionDataError, named
+from ._encrypted import FORMAT as SEALED_FORMAT
+from ._encrypted import is_head, opened_lines, sealed_lines
 from ._items import (
     Checksum,
     Document,
@@ -51,11 +56,14 @@ from ._items import (
     one_line,
 )
 
+if TYPE_CHECKING:
+    from ...encryption import Encryption
+
 FORMAT, VERSION = "strands-persql", 1
 
 
-def _objects(lines: Iterable[object], name: str) -> Iterator[tuple[str, Document]]:
-    """The objects in lines, each with its place for errors; empty lines are left out."""
+def _texts(lines: Iterable[object], name: str) -> Iterator[tuple[str, str]]:
+    """Lines, each with its place for errors; empty ones are left out."""
     number = 0
     try:
         for number, line in enumerate(lines, 1):
@@ -64,9 +72,20 @@ def _objects(lines: Iterable[object], name: str) -> Iterator[tuple[str, Document
                 raise malformed(where, f"it is {type(line).__name__}, not text: open the file in text mode")
             text = line.removeprefix("\ufeff").strip() if number == 1 else line.strip()
             if text:
-                yield where, decoded_object(text, where)
+                yield where, text
     except UnicodeDecodeError as error:
         raise malformed(f"What follows line {number} of {name}", "it is not UTF-8") from error
+
+
+class _Again:
+    """The lines of an open file, each time from its beginning."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def __iter__(self) -> Iterator[str]:
+        self._file.seek(0)
+        return iter(self._file)
 
 
 class JsonlSource(Source):
@@ -74,13 +93,15 @@ class JsonlSource(Source):
 
     Args:
         source: A file's path, or the lines.
+        encryption: The keys of those that are encrypted.
 
     Raises:
         SessionDataError: There is no such file.
     """
 
-    def __init__(self, source: Path | Iterable[str]) -> None:
+    def __init__(self, source: Path | Iterable[str], encryption: Encryption | None = None) -> None:
         self._source = source
+        self._encryption = encryption
         name = str(source) if isinstance(source, Path) else getattr(source, "name", None)
         self._name = named(name) if isinstance(name, str) else "the stream"
         if isinstance(source, Path) and not source.is_file():
@@ -96,10 +117,33 @@ class JsonlSource(Source):
             return None
         return sum(cast("list[int]", counts))
 
+    def check(self, session_id: str | None) -> None:
+        """Open all lines of sessions that are encrypted: one that was changed is told before anything is stored."""
+        if isinstance(self._source, Path):
+            is_sealed = any(head["format"] != FORMAT for head in self._heads())
+        else:
+            lines = iter(self._source)
+            try:
+                first = next(lines, "")
+            except UnicodeDecodeError as error:
+                raise malformed(f"What follows line 0 of {self._name}", "it is not UTF-8") from error
+            is_sealed = is_head(first)
+            self._source = chain([first], lines)
+            if is_sealed:  # what can be read once alone is copied as it is
+                copy = TemporaryFile("w+", encoding="utf-8", newline="\n")  # noqa: SIM115
+                finalize(self, copy.close)
+                copy.writelines(f"{text}\n" for _, text in _texts(self._source, self._name))
+                self._source = _Again(copy)
+        if is_sealed:
+            for session in self.sessions(session_id):
+                for _ in session.items:
+                    pass
+
     def sessions(self, session_id: str | None) -> Iterator[SourceSession]:
         found = False
         with self._opened() as given:
-            lines = _objects(given, self._name)
+            texts = opened_lines(_texts(given, self._name), self._encryption)
+            lines = ((where, decoded_object(text, where)) for where, text in texts)
             for where, head in lines:
                 session = SourceSession(_checked_head(head, where)["session_id"], _items(where, head, lines))
                 if session_id is None or session.session_id == session_id:
@@ -126,7 +170,7 @@ class JsonlSource(Source):
                     where = f"Line {number} of {self._name}"
                     document = decoded_object(line.removeprefix("\ufeff"), where)
                     if "format" in document:
-                        yield _checked_head(document, where)
+                        yield _checked_head(document, where, (FORMAT, SEALED_FORMAT))
 
 
 def _items(where: str, head: Document, lines: Iterator[tuple[str, Document]]) -> Iterator[Item]:
@@ -165,8 +209,8 @@ def _items(where: str, head: Document, lines: Iterator[tuple[str, Document]]) ->
     )
 
 
-def _checked_head(line: Document, where: str) -> Document:
-    if line.get("format") != FORMAT or not isinstance(line.get("session_id"), str):
+def _checked_head(line: Document, where: str, formats: tuple[str, ...] = (FORMAT,)) -> Document:
+    if line.get("format") not in formats or not isinstance(line.get("session_id"), str):
         raise malformed(where, "a session's first line, with its format and session_id, should stand here")
     if line.get("version") != VERSION:
         raise malformed(
@@ -265,17 +309,20 @@ class LinesTarget(Target):
     Args:
         stream: Anything with `write`.
         session_id: The session.
+        encryption: What it is encrypted with; None for an export in clear.
     """
 
     counts = True
 
-    def __init__(self, stream: TextIO, session_id: str) -> None:
+    def __init__(self, stream: TextIO, session_id: str, encryption: Encryption | None = None) -> None:
         self._stream = stream
         self._session_id = session_id
+        self._encryption = encryption
 
     def write(self, items: Iterator[Item], total: int | None) -> tuple[str, int]:
         written = Checksum()
-        for line in lines_of(items, self._session_id, total, written):
+        lines = lines_of(items, self._session_id, total, written)
+        for line in sealed_lines(lines, self._session_id, total, self._encryption):
             self._stream.write(line)
         return written.hexdigest(), written.messages
 
@@ -294,6 +341,7 @@ class PathTarget(Target):
     Args:
         path: The file; an earlier export of the same session is replaced.
         session_id: The session.
+        encryption: What it is encrypted with; None for an export in clear.
 
     Raises:
         SessionDataError: Something else stands in its place.
@@ -301,7 +349,8 @@ class PathTarget(Target):
 
     counts = True
 
-    def __init__(self, path: Path, session_id: str) -> None:
+    def __init__(self, path: Path, session_id: str, encryption: Encryption | None = None) -> None:
+        self._encryption = encryption
         self._final = path
         self._beside = path.with_name(f".{path.name}.part")
         self._session_id = session_id
@@ -316,10 +365,12 @@ class PathTarget(Target):
         self._beside.unlink(missing_ok=True)
         try:
             with open(self._beside, "w", encoding="utf-8", newline="\n", opener=open_privately) as file:
-                file.writelines(lines_of(items, self._session_id, total, Checksum()))
+                lines = lines_of(items, self._session_id, total, Checksum())
+                file.writelines(sealed_lines(lines, self._session_id, total, self._encryption))
                 file.flush()
                 os.fsync(file.fileno())
-            (found,) = (Checksum.of(each.items) for each in JsonlSource(self._beside).sessions(self._session_id))
+            stored = JsonlSource(self._beside, self._encryption)
+            (found,) = (Checksum.of(each.items) for each in stored.sessions(self._session_id))
         except BaseException:
             self.discard()
             raise

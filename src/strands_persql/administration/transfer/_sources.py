@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from strands.session import FileSessionManager, RepositorySessionManager, SessionManager, SessionRepository
 
 from ...client import is_open
 from ...database.connector import Connector
-from ...database.tables import Tables
 from ...errors import SessionDataError, brief, named
+from ._encrypted import EncryptedExport
 from ._files import FilesSource
 from ._folders import folder_source
 from ._items import Source
@@ -21,10 +21,14 @@ from ._repositories import RepositorySource
 from ._s3 import Bucket
 from ._snapshot_storage import Snapshots, Storage, is_manager, is_storage
 from ._snapshots import SnapshotSource
-from ._tables import Connection, StoredSource
+from ._tables import Connection, StoredSource, mixed
 from .foreign import AgentCoreMemory, SqliteSource, is_sqlite
 
-_Elsewhere: TypeAlias = "Storage | Snapshots | AgentCoreMemory"
+if TYPE_CHECKING:
+    from ...database.tables import Tables
+    from ...encryption import Encryption
+
+_Elsewhere: TypeAlias = "Storage | Snapshots | AgentCoreMemory | EncryptedExport"
 
 Importable: TypeAlias = "str | os.PathLike[str] | SessionManager | SessionRepository | _Elsewhere | Iterable[str]"
 """A folder of `FileSessionManager`'s, a `.jsonl` file or its lines, the SQLite file of another library, one of Strands'
@@ -45,7 +49,11 @@ class Opened(NamedTuple):
 
 
 def opened(
-    source: Importable, *, agent_ids: Sequence[str] | None = None, multi_agent_ids: Sequence[str] | None = None
+    source: Importable,
+    *,
+    agent_ids: Sequence[str] | None = None,
+    multi_agent_ids: Sequence[str] | None = None,
+    encryption: Encryption | None = None,
 ) -> Opened:
     """Recognise a source.
 
@@ -53,6 +61,7 @@ def opened(
         source: The source.
         agent_ids: The agents of a repository that can't list them.
         multi_agent_ids: Its Graphs and Swarms.
+        encryption: The keys of encrypted exports.
 
     Raises:
         TypeError: Nothing can be imported from it.
@@ -63,7 +72,7 @@ def opened(
     session_id = getattr(cast("Any", source), "session_id", None) if is_for_one else None
     while isinstance(source, RepositorySessionManager) and not isinstance(source, SessionRepository):
         source = source.session_repository
-    listing = _listing(source)
+    listing = _listing(source, encryption)
     if listing is None:
         if isinstance(source, SessionRepository):
             return Opened(RepositorySource(source, agent_ids, multi_agent_ids), session_id)
@@ -84,16 +93,10 @@ def opened(
     return Opened(listing, session_id)
 
 
-def _readable(store: Connector[Tables]) -> Connector[Tables]:
-    """The same database; where a key was given, its sessions in clear are read, too."""
-    tables = store.tables
-    if tables.encryption is None:
-        return store
-    return Connector(store.database, Tables(tables.prefix, tables.encryption, mixed=True), create_tables=False)
-
-
-def _listing(source: Any) -> Source | None:
+def _listing(source: Any, encryption: Encryption | None) -> Source | None:
     """The source, if it is one that lists its sessions."""
+    if isinstance(source, EncryptedExport):
+        return _listing(source.place, source.encryption)
     if isinstance(source, FileSessionManager):
         return folder_source(source.storage_dir)
     if isinstance(source, AgentCoreMemory):
@@ -102,7 +105,7 @@ def _listing(source: Any) -> Source | None:
         return SnapshotSource(source if isinstance(source, Snapshots) else Snapshots(source))
     store = getattr(source, "_connector", None) or getattr(source, "_store", None)
     if isinstance(store, Connector):  # this package's repository, manager or administration, over another database
-        return StoredSource(Connection(_readable(cast("Connector[Tables]", store))))
+        return StoredSource(Connection(mixed(cast("Connector[Tables]", store))))
     client, bucket, prefix = (getattr(source, name, None) for name in ("client", "bucket", "prefix"))
     if hasattr(client, "list_objects_v2") and isinstance(bucket, str) and isinstance(prefix, str):
         return FilesSource(Bucket(client, bucket, prefix))
@@ -115,7 +118,7 @@ def _listing(source: Any) -> Source | None:
         if path.is_file() and is_sqlite(path):
             return SqliteSource(path)
         is_lines = path.suffix == ".jsonl" and not path.is_dir()
-        return JsonlSource(path) if is_lines or path.is_file() else folder_source(path)
+        return JsonlSource(path, encryption) if is_lines or path.is_file() else folder_source(path)
     if isinstance(source, Iterable) and not isinstance(source, (bytes, bytearray, SessionRepository)):
-        return JsonlSource(cast("Iterable[str]", source))
+        return JsonlSource(cast("Iterable[str]", source), encryption)
     return None

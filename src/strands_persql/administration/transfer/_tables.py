@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from ...database.about import About
+from ...database.connector import Connector
 from ...database.decoding import unreadable
 from ...database.live_window import LiveWindow
 from ...database.rewinds import Rewinds
@@ -17,7 +18,6 @@ from ...stores import UnreadableError, objects_beside
 from ._items import Document, HeadItem, Item, MessageItem, ObjectItem, Source, SourceSession, StateItem
 
 if TYPE_CHECKING:
-    from ...database.connector import Connector
     from ...database.decoding import StoredMessage
     from ...database.query import Query
 
@@ -56,6 +56,14 @@ class Connection:
         """As the store's `carry_out`."""
         self.requests += 1
         return self.store.carry_out(query)
+
+
+def mixed(store: Connector[Tables]) -> Connector[Tables]:
+    """The same database; where a key was given, its sessions in clear are read, too."""
+    tables = store.tables
+    if tables.encryption is None:
+        return store
+    return Connector(store.database, Tables(tables.prefix, tables.encryption, mixed=True), create_tables=False)
 
 
 @dataclass(frozen=True)

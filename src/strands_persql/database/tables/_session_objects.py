@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import named
 from ..query import Query
-from ..sealing import place
+from ..sealing import place as place_of
 from ._objects import after_prefix
 from ._statements import statement
 
@@ -45,11 +45,11 @@ def object_place(key: str) -> str:
     """The place of an object: its key as it is in all sessions, so that its session may get another id."""
     session_id = session_of(key)
     if session_id is not None:
-        return place("objects", SessionObjects("", session_id).relative(key))
+        return place_of("objects", SessionObjects("", session_id).relative(key))
     kind, _, rest = key.partition("/")
     if kind in ("context", "session") and "/scopes/" in rest:
-        return place("objects", kind, rest.rpartition("/scopes/")[2])
-    return place("objects", "", key)
+        return place_of("objects", kind, rest.rpartition("/scopes/")[2])
+    return place_of("objects", "", key)
 
 
 def _unescaped(segment: str) -> str:
