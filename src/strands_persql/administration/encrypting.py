@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ..database.data_keys import DESTROYED, DataKeys, Moving, check_standing, store_context
 from ..database.faults import fault_of
@@ -21,14 +21,19 @@ from ..database.tables import (
 )
 from ..database.vault import Vault
 from ..engine.options import checked_session_id
-from ..errors import EncryptionError, SessionConflictError, named
-from ..stores import Objects, Unsealed
+from ..errors import EncryptionError, SessionConflictError, SessionDataError, named
+from ..stores import Objects, UnreadableError, move_memories, move_objects
 from .missing import no_session
 from .searchable import Searchable
 
 if TYPE_CHECKING:
     from ..database.connector import Connector
     from ..database.tables import Tables
+
+Stored: TypeAlias = Literal["objects", "memories"]
+"""What is stored besides sessions."""
+
+_STORES = {"objects": move_objects, "memories": move_memories}
 
 _ROWS = 50
 """Rows that one transaction stores anew."""
@@ -73,6 +78,45 @@ class Sealable(Searchable):
         """
         move(self._store, checked_session_id(session_id), seals=False, progress=progress)
 
+    def encrypt_store(self, name: Stored, *, progress: Callable[[int], None] | None = None) -> int:
+        """Encrypt what is stored in clear besides sessions.
+
+        Give the agents that use it the key first: one without it can't read what has been encrypted, and what it still
+        writes stays in clear until this runs again. Nothing that an agent writes meanwhile is lost. Run again after an
+        interruption, it goes on. Words in full-text indexes go.
+
+        Args:
+            name: `"objects"`, those that are no session's (those of a session go with it); or `"memories"`, all of
+                them, which get other ids.
+            progress: Called after each page with the number of rows looked at so far.
+
+        Returns:
+            How many were encrypted; none are left in clear once that is 0.
+
+        Raises:
+            EncryptionError: No key was given, or not the one that others of them are encrypted with.
+            ValueError: There is no such store.
+        """
+        return _move_store(self._store, name, seals=True, progress=progress)
+
+    def decrypt_store(self, name: Stored, *, progress: Callable[[int], None] | None = None) -> int:
+        """Store in clear what is encrypted besides sessions; as `encrypt_store` in all else.
+
+        The data key stays, so that what an agent with the key writes meanwhile can still be read.
+
+        Args:
+            name: `"objects"` or `"memories"`.
+            progress: Called after each page with the number of rows looked at so far.
+
+        Returns:
+            How many were decrypted.
+
+        Raises:
+            EncryptionError: No key was given, or one of them can't be opened with it.
+            ValueError: There is no such store.
+        """
+        return _move_store(self._store, name, seals=False, progress=progress)
+
     def rotate(self, *, progress: Callable[[int], None] | None = None) -> int:
         """Wrap all data keys under the newest key that was given; no document is read or written.
 
@@ -105,6 +149,18 @@ def keys_of(store: Connector[Tables]) -> DataKeys:
             "--key-file on the command line. Nothing was changed."
         )
     return seals.keys
+
+
+def _move_store(store: Connector[Tables], name: Stored, *, seals: bool, progress: Callable[[int], None] | None) -> int:
+    if name not in _STORES:
+        raise ValueError(f"name must be one of {', '.join(_STORES)}; got {named(name)}")
+    keys_of(store)
+    encryption = store.tables.encryption
+    assert encryption is not None
+    try:
+        return _STORES[name](store.database, store.tables.prefix, encryption, seals=seals, progress=progress)
+    except UnreadableError as error:
+        raise SessionDataError(f"An object can't be read: {error}") from error
 
 
 def move(
@@ -159,12 +215,10 @@ def _go_on(
             seen += len(page)
             if progress is not None:
                 progress(seen)
-    raw = Objects(store.database, prefix, seals=Unsealed())
+    objects = Objects(store.database, prefix)
     for key in store.ask(SessionObjects(prefix, session_id).keys()):
-        value = raw.read(key) if session_of(key) == session_id else None
-        moved = value if value is None else resealing.value(value, key)
-        if value is not None and moved is not None and moved != value:
-            raw.write(key, moved, resealing.size(moved, key))
+        if session_of(key) == session_id:
+            objects.replace(key, resealing.value)
     changes = resealing.changes("sessions", _row(store, session_id))
     ended = ResealingTables(store.tables).end(session_id, moving.stored, {**changes, "data_key": moving.new})
     if not store.carry_out(ended):

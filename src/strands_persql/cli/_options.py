@@ -160,6 +160,10 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 SessionArgument = Annotated[
     str, typer.Argument(metavar="SESSION", help="The session's id.", autocompletion=_session_ids, show_default=False)
 ]
+OptionalSession = Annotated[
+    str | None,
+    typer.Argument(metavar="[SESSION]", help="The session's id.", autocompletion=_session_ids, show_default=False),
+]
 AgentOption = Annotated[
     str | None, typer.Option("--agent", "-a", metavar="AGENT", help="The agent's id; by default its only one.")
 ]

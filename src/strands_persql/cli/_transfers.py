@@ -92,7 +92,8 @@ def import_sessions(
     ] = None,
     new_id: Annotated[str | None, typer.Option("--as", metavar="NEW_ID", help="What to call it here.")] = None,
     clear: Annotated[
-        bool, typer.Option("--clear", help="Store in clear what the key of --key-file opens; by default it is encrypted.")
+        bool,
+        typer.Option("--clear", help="Store in clear what the key of --key-file opens; by default it is encrypted."),
     ] = False,
 ) -> None:
     """Bring sessions in, every document as it is. Run again after an interruption, it goes on; nothing is doubled."""

@@ -50,11 +50,11 @@ class Resealing:
                 return opened if self._new is None else self._new.seal(opened, at)
         raise unopened(what, why, str(path[-1]))
 
-    def value(self, data: bytes, key: str) -> bytes:
-        """A stored object as it is to be stored; itself where it has moved already."""
+    def value(self, data: bytes, key: str) -> tuple[bytes, int] | None:
+        """A stored object as it is to be stored, and its bytes in clear; None where it has moved already."""
         at, text = object_place(key), data.decode("utf-8", "replace")
         if not is_sealed(text):
-            return data if self._new is None else self._new.seal_bytes(data, at).encode()
+            return None if self._new is None else (self._new.seal_bytes(data, at).encode(), len(data))
         for cipher in (self._new, self._old):
             if cipher is not None:
                 try:
@@ -62,13 +62,9 @@ class Resealing:
                 except ValueError:
                     continue
                 if cipher is self._new:
-                    return data
-                return opened if self._new is None else self._new.seal_bytes(opened, at).encode()
+                    return None
+                return (opened if self._new is None else self._new.seal_bytes(opened, at).encode()), len(opened)
         raise unopened(f"Object {named(key)}", ValueError("moved"), "data")
-
-    def size(self, data: bytes, key: str) -> int:
-        """The bytes of an object that `value` gave."""
-        return len(data if self._new is None else self._new.open_bytes(data.decode(), object_place(key)))
 
     def window(self, window: str, agent_id: str) -> str:
         """A live window as it is to be stored."""

@@ -5,14 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._indexed import create_tables, fill
+from ._moving import move_memories, move_objects
 from ._objects import Objects, UnreadableError
-from ._sealed import ObjectSeals, Unsealed
+from ._sealed import ObjectSeals
 
 if TYPE_CHECKING:
     from ..database.connector import Connector
     from ..database.tables import Tables
 
-__all__ = ["Objects", "UnreadableError", "Unsealed", "create_tables", "fill", "objects_beside"]
+__all__ = [
+    "Objects",
+    "UnreadableError",
+    "create_tables",
+    "fill",
+    "move_memories",
+    "move_objects",
+    "objects_beside",
+]
 
 
 def objects_beside(store: Connector[Tables]) -> Objects:

@@ -22,7 +22,7 @@ from .words import cleaned, words_of
 if TYPE_CHECKING:
     from strands.memory import ExtractionConfig
 
-    from ..database.query import Query
+    from ..database.query import Query, Row
 
 MAX_CONTENT_BYTES = 64_000
 """The most bytes of UTF-8 one memory holds."""
@@ -49,7 +49,7 @@ def checked_text(content: str, metadata: dict[str, Any] | None) -> MemoryText:
             f"a memory holds at most {MAX_CONTENT_BYTES:,} bytes, this text has {len(text.encode()):,}: keep the facts "
             "in it, one a memory, or split it"
         )
-    words = " ".join(words_of(text))
+    words = to_find(text)
     if metadata is None:
         return MemoryText(text, words, None)
     try:
@@ -64,6 +64,11 @@ def checked_text(content: str, metadata: dict[str, Any] | None) -> MemoryText:
             f"{len(encoded.encode()):,}: keep what is large elsewhere, and its name here"
         )
     return MemoryText(text, words, encoded)
+
+
+def to_find(content: str) -> str:
+    """The words that a memory is found by."""
+    return " ".join(words_of(content))
 
 
 class Memories:
@@ -181,6 +186,16 @@ class Memories:
         if row.content.startswith(SEALED):
             raise sealed_error(f"Memory {row.id:013x} of the store {named(self._name)}")
         return row
+
+    def opened_row(self, row: Row) -> FoundMemory:
+        """The same of a whole row of the table."""
+        return self.opened(FoundMemory(row["id"], row["content"], row["metadata"], row["created_at"]))
+
+    def forget(self, numbers: Sequence[int]) -> set[int]:
+        """Delete memories, at most 90; the ids of those that were there."""
+        if not numbers:
+            return set()
+        return self._store.carry_out(lambda tables: tables.forget_these(self._name, self._scope, numbers))
 
     def _number(self, content: str, salt: int) -> int:
         if self._seals is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -17,8 +17,8 @@ from ._indexed import IndexedStore, fill
 
 if TYPE_CHECKING:
     from ..client import Database, Statement
-    from ..database.tables import KeyScore, KeySize, PageEnd
-    from ._sealed import Unsealed
+    from ..database.tables import KeyScore, KeySize, ObjectRows, PageEnd
+    from ._sealed import ObjectSeals
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ class Objects:
         *,
         index: bool = False,
         create_tables: bool = True,
-        seals: Unsealed | None = None,
+        seals: ObjectSeals | None = None,
     ) -> None:
         self._seals = seals
         self._store = IndexedStore(database, ObjectTables(prefix, indexed=index), create_tables=create_tables)
@@ -75,18 +75,12 @@ class Objects:
         """Whether a full-text index is kept."""
         return self._store.tables.indexed
 
-    def write(self, key: str, data: bytes, size: int | None = None) -> None:
-        """Store a value; more than one request where it is longer than a few megabytes.
-
-        Args:
-            key: Its key.
-            data: The value.
-            size: Its bytes, where it is sealed already.
-        """
+    def write(self, key: str, data: bytes) -> None:
+        """Store a value; more than one request where it is longer than a few megabytes."""
         for attempt in range(1, ATTEMPTS + 1):
             first = first_number()
             stored, guards = (data, []) if self._seals is None else self._seals.seal(key, data)
-            value = replace(Encoded.of(stored), size=len(data) if size is None else size)
+            value = replace(Encoded.of(stored), size=len(data))
             try:
                 return self._write(key, value, first, guards)
             except Exception as error:
@@ -96,13 +90,48 @@ class Objects:
                 if len(value.parts) == 1 or fault not in ("unique_violation", "not_null_violation"):
                     raise
                 if fault == "not_null_violation":  # somebody deleted the key while this was under way
-                    written = range(first, first + len(value.parts) - 1)
-                    self._store.carry_out(partial(ObjectTables.drop_parts, key=key, numbers=written))
+                    self._drop(key, value, first)
                 # Else parts of another write have these numbers, and they are left alone.
                 if attempt == ATTEMPTS:
                     raise
 
-    def _write(self, key: str, value: Encoded, first: int, guards: Sequence[Statement]) -> None:
+    def replace(self, key: str, change: Callable[[bytes, str], tuple[bytes, int] | None]) -> bool:
+        """Store another value in the place of one, unless somebody else does meanwhile: then that one is read.
+
+        Args:
+            key: The key.
+            change: Given what is stored and the key, what is to be, and the bytes of it as it is to be read; or None
+                for what is there.
+
+        Returns:
+            Whether another one was stored.
+
+        Raises:
+            UnreadableError: What is stored is no value.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            rows = self._rows(key)
+            changed = None if rows is None else change(self._value(rows.encoding, rows.all), key)
+            if rows is None or changed is None:
+                return False
+            first, value = first_number(), replace(Encoded.of(changed[0]), size=changed[1])
+            try:
+                self._write(key, value, first, [self._store.tables.unchanged(key, rows)], erases=True)
+                return True
+            except Exception as error:
+                if fault_of(error) not in ("unique_violation", "not_null_violation") or attempt == ATTEMPTS:
+                    raise
+                self._drop(key, value, first)
+        return False
+
+    def _drop(self, key: str, value: Encoded, first: int) -> None:
+        """Delete the parts of a value that is not stored after all."""
+        written = range(first, first + len(value.parts) - 1)
+        self._store.carry_out(partial(ObjectTables.drop_parts, key=key, numbers=written))
+
+    def _write(
+        self, key: str, value: Encoded, first: int, guards: Sequence[Statement], *, erases: bool = False
+    ) -> None:
         parts = list(enumerate(value.parts[1:], first))
         # The last request writes the first part, which makes the value visible, whole; it takes further parts along.
         early = max(0, len(parts) - (PARTS_A_REQUEST - 1))
@@ -111,20 +140,25 @@ class Objects:
             self._store.carry_out(partial(ObjectTables.put_parts, key=key, parts=batch))
 
         def put(tables: ObjectTables) -> Query[None]:
-            return unanswered(*guards, *tables.put(key, value, first, parts[early:]).statements)
+            query = unanswered(*guards, *tables.put(key, value, first, parts[early:]).statements)
+            return replace(query, erases=erases)
 
         self._store.carry_out(put)
 
     def read(self, key: str) -> bytes | None:
         """Read a value; more than one request where it is longer than a few megabytes."""
+        rows = self._rows(key)
+        return None if rows is None else self._decoded(key, rows.encoding, rows.all)
+
+    def _rows(self, key: str) -> ObjectRows | None:
+        """All rows of a value."""
         incomplete: range | None = None
         for _ in range(MOST_READS):
             found = self._ask(lambda tables: tables.read(key, PARTS_A_REQUEST))
             if found is None:
                 return None
             if len(found.numbers) <= MOST_PARTS and self._read_rest(key, found.numbers, found.parts):
-                parts = [found.data, *(found.parts[number] for number in found.numbers)]
-                return self._decoded(key, found.encoding, parts)
+                return found
             if found.numbers == incomplete:
                 break  # nobody is writing it anew
             incomplete = found.numbers
@@ -160,13 +194,17 @@ class Objects:
         return values
 
     def _decoded(self, key: str, encoding: str, parts: Sequence[str]) -> bytes:
+        value = self._value(encoding, parts)
+        if self._seals is not None:
+            return self._seals.open(key, value)
+        if value.startswith(SEALED.encode()):
+            raise sealed_error(f"Object {named(key)}")
+        return value
+
+    def _value(self, encoding: str, parts: Sequence[str]) -> bytes:
+        """A value as it is stored."""
         try:
-            value = decoded(encoding, parts)
-            if self._seals is not None:
-                return self._seals.open(key, value)
-            if value.startswith(SEALED.encode()):
-                raise sealed_error(f"Object {named(key)}")
-            return value
+            return decoded(encoding, parts)
         except ValueError as error:
             raise UnreadableError(
                 f"its row in the table {self._store.tables.table} holds {error}. Write it anew, or delete it."
@@ -184,13 +222,17 @@ class Objects:
 
     def list_keys(self, prefix: str) -> list[KeySize]:
         """List the keys that begin with a prefix; a request a page."""
-        found: list[KeySize] = []
+        return [each for page in self.pages(prefix) for each in page]
+
+    def pages(self, prefix: str) -> Iterator[list[KeySize]]:
+        """The same, page by page."""
+        page: list[KeySize] = []
         while True:
-            after = found[-1].key if found else None
+            after = page[-1].key if page else None
             page = self._ask(partial(ObjectTables.list_keys, prefix=prefix, after=after, limit=KEYS_A_PAGE)) or []
-            found += page
+            yield page
             if len(page) < KEYS_A_PAGE:
-                return found
+                return
 
     def search(self, words: Sequence[str], prefix: str) -> list[KeyScore] | None:
         """Search by the index; None where there is none."""

@@ -49,6 +49,11 @@ class StoreKey:
         self._lock = threading.Lock()
 
     @property
+    def exists(self) -> bool:
+        """Whether there is one."""
+        return self._read() is not None
+
+    @property
     def cipher(self) -> Cipher:
         """What seals with it; the first time it is read, or made."""
         return self._loaded()[1]
@@ -98,7 +103,7 @@ class MemorySeals:
     def seal(self, number: int, text: MemoryText) -> MemoryText:
         """A memory as it is stored: no word of it stands beside it."""
         metadata = None if text.metadata is None else self._sealed(number, text.metadata, "metadata")
-        return MemoryText(self._sealed(number, text.content, "content"), "", metadata)
+        return text._replace(content=self._sealed(number, text.content, "content"), words="", metadata=metadata)
 
     def open(self, row: FoundMemory) -> FoundMemory:
         """A stored memory, opened.
@@ -123,23 +128,7 @@ class MemorySeals:
         return place("memories", self._name, self._scope, number, column)
 
 
-class Unsealed:
-    """Objects as they are stored, whether sealed or not."""
-
-    def seal(self, key: str, data: bytes) -> tuple[bytes, list[Statement]]:
-        """The same."""
-        return data, []
-
-    def open(self, key: str, stored: bytes) -> bytes:
-        """The same."""
-        return stored
-
-    def reload(self, key: str) -> bool:
-        """False: there is no key."""
-        return False
-
-
-class ObjectSeals(Unsealed):
+class ObjectSeals:
     """Seals objects.
 
     Args:

@@ -50,7 +50,7 @@ from strands_persql.administration.evaluation import Evaluation
 from strands_persql.administration.owned import ChangedError
 from strands_persql.administration.records import ConversationPage, MediaPart, ToolCallPart
 from strands_persql.administration.results import Deletion, SearchResult, SessionPage, SessionSummary
-from strands_persql.administration.transfer import AgentCoreMemory, Snapshots
+from strands_persql.administration.transfer import AgentCoreMemory, EncryptedExport, Snapshots
 from strands_persql.administration.users import UserSessions, VersionedDetail
 from strands_persql.client import ProvisionedUser
 from strands_persql.encryption import generate_key
@@ -442,6 +442,12 @@ def every_administration(sessions: PerSQLSessions) -> None:
     moved: list[str] = [each.session_id for each in sessions.import_from("sessions", agent_ids=["writer"])]
     written: str = sessions.export("user-44", Path("user-44.jsonl")).session_id
     sessions.encrypt("user-44", progress=print)
+    encrypted: int = sessions.encrypt_store("memories", progress=print)
+    decrypted: int = sessions.decrypt_store("objects", progress=print)
+    print(encrypted, decrypted)
+    sealed = EncryptedExport("user-44.jsonl", Encryption(bytes(32)))
+    sessions.export("user-44", sealed)
+    sessions.import_from(sealed, new_id="user-45")
     sessions.decrypt("user-44", progress=print)
     rotated: int = sessions.rotate(progress=print)
     print(rotated)

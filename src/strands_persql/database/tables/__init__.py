@@ -44,7 +44,7 @@ from ._layout import STEPS, first_revision, revision_step
 from ._listing import AMONG, Ids, Listing, Place, SessionRow, Which
 from ._memories import SCANNED, FoundMemory, MemoryTables, MemoryText, memory_id
 from ._newest import Newest, newest
-from ._objects import Encoded, KeyScore, KeySize, ObjectTables, after_prefix, decoded, first_number
+from ._objects import Encoded, KeyScore, KeySize, ObjectRows, ObjectTables, after_prefix, decoded, first_number
 from ._ownership import Ownership, Standing
 from ._parts import ChunkKind
 from ._reading import DayOfUsage, Found, MessagePage, Reading, usage_by_day
@@ -98,6 +98,7 @@ __all__ = [
     "MessagePage",
     "Neighbour",
     "Newest",
+    "ObjectRows",
     "ObjectTables",
     "Ownership",
     "PageEnd",

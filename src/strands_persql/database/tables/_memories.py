@@ -45,11 +45,15 @@ def memory_id(name: str, scope: str, content: str, salt: int = 0) -> int:
 
 
 class MemoryText(NamedTuple):
-    """What is stored of a memory: its content, the words it is found by with spaces between them, metadata as JSON."""
+    """What is stored of a memory: its content, the words it is found by with spaces between them, metadata as JSON.
+
+    One that is from before has a time; the others are from when they are stored.
+    """
 
     content: str
     words: str
     metadata: str | None
+    created_at: str | None = None
 
 
 class FoundMemory(NamedTuple):
@@ -93,7 +97,7 @@ class MemoryTables(IndexedTables):
             name: The store.
             scope: Whose memories.
             memories: At most 90, by their ids.
-            created_at: The time.
+            created_at: The time of those that have none.
         """
         is_free = "1"
         if self.indexed:  # an id that another scope's memory has in the index is taken
@@ -105,10 +109,10 @@ class MemoryTables(IndexedTables):
         insert = statement(
             f"INSERT INTO {self.table} (name, scope, id, content, words, metadata, created_at) "
             f"SELECT ?, ?, json_extract(e.value, '$[0]'), CASE e.key {contents} END, json_extract(e.value, '$[1]'), "
-            f"json_extract(e.value, '$[2]'), ? FROM json_each(?) AS e WHERE {is_free} "
-            "ON CONFLICT (name, scope, id) DO NOTHING",
+            "json_extract(e.value, '$[2]'), coalesce(json_extract(e.value, '$[3]'), ?) "
+            f"FROM json_each(?) AS e WHERE {is_free} ON CONFLICT (name, scope, id) DO NOTHING",
             *(name, scope, *(text.content for _, text in items), created_at),
-            json.dumps([(number, text.words, text.metadata) for number, text in items], ensure_ascii=False),
+            json.dumps([(number, *text[1:]) for number, text in items], ensure_ascii=False),
         )
         these = f"name = ? AND scope = ? AND id IN ({', '.join('?' for _ in memories)})"
         stored = statement(f"SELECT id, content FROM {self.table} WHERE {these}", name, scope, *memories)
@@ -178,10 +182,18 @@ class MemoryTables(IndexedTables):
         first = f"SELECT id FROM {self.table} WHERE name = ? AND scope = ? ORDER BY id LIMIT ?"
         return self._forget(name, scope, f"m.id IN ({first})", name, scope, limit)
 
+    def forget_these(self, name: str, scope: str, numbers: Sequence[int]) -> Query[set[int]]:
+        """Delete at most 98 memories; the ids of those that there were."""
+        marks = ", ".join("?" * len(numbers))
+        statements = self._deletion(name, scope, f"m.id IN ({marks})", *numbers)
+        return Query(statements, lambda answers: {row["id"] for row in answers[0]}, erases=True)
+
     def _forget(self, name: str, scope: str, which: str, *bounds: str | int) -> Query[int]:
+        return Query(self._deletion(name, scope, which, *bounds), lambda answers: len(answers[0]), erases=True)
+
+    def _deletion(self, name: str, scope: str, which: str, *bounds: str | int) -> list[Statement]:
         delete = f"DELETE FROM {self.table} AS m WHERE m.name = ? AND m.scope = ? AND {which} RETURNING id"
-        statements = [statement(delete, name, scope, *bounds), *self.without_deleted_words()]
-        return Query(statements, lambda answers: len(answers[0]), erases=True)
+        return [statement(delete, name, scope, *bounds), *self.without_deleted_words()]
 
 
 def _owned(name: str, scope: str) -> str:

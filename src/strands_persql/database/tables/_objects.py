@@ -27,7 +27,7 @@ from ...errors import named
 from ..encoding import parts_of
 from ..query import Answers, Query, rows_as, unanswered
 from ._fts import IndexedTables, matching
-from ._statements import statement
+from ._statements import is_sealed, statement
 from ._texts import Texts, unparted
 
 if TYPE_CHECKING:
@@ -128,6 +128,11 @@ class ObjectRows(NamedTuple):
     numbers: range
     parts: dict[int, str]
 
+    @property
+    def all(self) -> list[str]:
+        """The whole value's rows, once all were read."""
+        return [self.data, *(self.parts[number] for number in self.numbers)]
+
 
 class FirstPart(NamedTuple):
     """The first part of an object's value, and how many parts there are."""
@@ -206,6 +211,16 @@ class ObjectTables(IndexedTables):
         parts = self.put_parts(key, last_parts).statements
         # An index that is missing is noticed, and made.
         return unanswered(*self.probe().statements, replaced, *parts, put)
+
+    def unchanged(self, key: str, rows: ObjectRows) -> Statement:
+        """Abort the transaction, with a NOT NULL violation, where an object is not what was read of it."""
+        # The numbers of its parts are its own alone; a value in one row is compared.
+        there = f"SELECT 1 FROM {self.table} WHERE key = ? AND part = 0 AND first = ? AND parts = ? AND data = ?"
+        numbers = rows.numbers
+        return statement(
+            f"{self._insert} SELECT NULL, 0, 0, 0, '', 0, '' WHERE NOT EXISTS ({there})",
+            *(key, numbers.start, len(numbers) + 1, rows.data),
+        )
 
     def put_parts(self, key: str, parts: Sequence[tuple[int, str]]) -> Query[None]:
         """Write further parts of a value, by their numbers. Fails with a UNIQUE violation where a number is taken."""
@@ -303,7 +318,8 @@ def _until(column: str, prefix: str) -> tuple[str, tuple[str, ...]]:
 
 def _text(row: str) -> str:
     """SQL for what an object is found by: its name, less its extension, and what its first row holds of a text."""
-    key, body = f"{row}key", f"CASE {row}encoding WHEN 'text' THEN {row}data ELSE '' END"
+    has_words = f"{row}encoding = 'text' AND NOT {is_sealed(f'{row}data')}"
+    key, body = f"{row}key", f"CASE WHEN {has_words} THEN {row}data ELSE '' END"
     name = f"substr({key}, 1 + length(rtrim({key}, replace({key}, '/', ''))))"
     dot = "length(rtrim(name, replace(name, '.', '')))"  # `md` must not find each .md
     stem = f"CASE WHEN {dot} > 1 THEN substr(name, 1, {dot} - 1) ELSE name END"

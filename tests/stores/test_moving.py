@@ -1,0 +1,225 @@
+"""Free objects and memories, moved from clear to encrypted and back, while agents use them."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from strands_persql import Encryption, EncryptionError, PerSQL, PerSQLMemoryStore, PerSQLSessions, PerSQLStorage
+from strands_persql.administration.encrypting import Stored
+from strands_persql.database.tables import MemoryTables, ObjectTables
+from strands_persql.encryption import generate_key
+
+from .memory.features import needs_memory
+from .storage.features import needs_storage
+
+KEY = Encryption({"one": generate_key()})
+SECRET = "CANARYTEXT"
+VALUES = {
+    "a/small": SECRET.encode(),
+    "b/binary": b"\x00\xff" + SECRET.encode(),
+    "c/empty": b"",
+    "d/long": (SECRET * 110_000).encode(),
+    "context/s/scopes/agent/x": SECRET.encode(),
+}
+
+
+STORES: list[Stored] = ["objects", "memories"]
+
+
+class File:
+    """A database file.
+
+    Attributes:
+        path: The file.
+        database: A handle.
+        sessions: With the key.
+    """
+
+    def __init__(self, path: Path, client: PerSQL) -> None:
+        self.path = path
+        self.database = client.database("test/moving")
+        self.sessions = PerSQLSessions(self.database, encryption=KEY)
+
+    def objects(self, encryption: Encryption | None, **options: Any) -> PerSQLStorage:
+        """The storage of no session."""
+        return PerSQLStorage(self.database, encryption=encryption, **options)
+
+    def memories(self, encryption: Encryption | None, scope: str = "ada") -> PerSQLMemoryStore:
+        """A store of memories."""
+        return PerSQLMemoryStore(self.database, name="facts", scope=scope, writable=True, encryption=encryption)
+
+    def fill(self) -> None:
+        """Write all objects in clear."""
+        for key, value in VALUES.items():
+            asyncio.run(self.objects(None, index=True).write(key, value))
+
+    def holds(self, text: str = SECRET) -> bool:
+        """Whether a text stands anywhere in the file as SQL."""
+        connection = sqlite3.connect(self.path)
+        try:
+            return text in "\n".join(connection.iterdump())
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[File]:
+    """A new one."""
+    with PerSQL(local=str(tmp_path / "moving.db")) as client:
+        yield File(tmp_path / "moving.db", client)
+
+
+def all_of(storage: PerSQLStorage) -> dict[str, bytes | None]:
+    """What a storage holds."""
+    return {key: asyncio.run(storage.read(key)) for key in asyncio.run(storage.list())}
+
+
+@needs_storage
+def test_objects_there_and_back(file: File) -> None:
+    """All values stay what they are; without the key none is read; the index of words has none of them."""
+    file.fill()
+    asyncio.run(PerSQLStorage(file.database, session_id="s").write("own", SECRET.encode()))
+    assert file.sessions.encrypt_store("objects") == len(VALUES)
+    assert file.sessions.encrypt_store("objects") == 0
+    for key, value in VALUES.items():
+        assert asyncio.run(file.objects(KEY).read(key)) == value
+        with pytest.raises(Exception, match="is encrypted, and no key was given"):
+            asyncio.run(file.objects(None).read(key))
+    assert asyncio.run(PerSQLStorage(file.database, session_id="s").read("own")) == SECRET.encode()
+    asyncio.run(PerSQLStorage(file.database, session_id="s").delete("own"))
+    assert not file.holds()
+    file.sessions.rotate()
+    assert file.sessions.decrypt_store("objects") == len(VALUES)
+    assert file.sessions.decrypt_store("objects") == 0
+    assert all_of(file.objects(None)) == VALUES
+    found = asyncio.run(file.objects(None, index=True).search(SECRET.lower()))
+    assert {each.key for each in found} >= {"a/small", "d/long"}
+
+
+@needs_storage
+def test_nothing_is_left_in_the_closed_file(tmp_path: Path) -> None:
+    """What was in clear is gone from the file's bytes."""
+    with PerSQL(local=str(tmp_path / "a.db")) as client:
+        made = File(tmp_path / "a.db", client)
+        made.fill()
+        made.sessions.encrypt_store("objects")
+    assert SECRET.encode() not in (tmp_path / "a.db").read_bytes()
+
+
+@needs_storage
+def test_an_object_written_meanwhile(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever writes between the reading and the writing of a move is not written over; nor is a deletion undone."""
+    file.fill()
+    unchanged = ObjectTables.unchanged
+    newer = {"a/small": b"newer", "d/long": VALUES["d/long"] + b"longer"}
+
+    def meanwhile(self: Any, key: str, rows: Any) -> Any:
+        made = unchanged(self, key, rows)
+        if key in newer:
+            asyncio.run(file.objects(None).write(key, newer.pop(key)))
+        if key == "b/binary":
+            asyncio.run(file.objects(None).delete(key))
+        return made
+
+    monkeypatch.setattr(ObjectTables, "unchanged", meanwhile)
+    assert file.sessions.encrypt_store("objects") == len(VALUES) - 1
+    stored = file.objects(KEY)
+    assert asyncio.run(stored.read("a/small")) == b"newer"
+    assert asyncio.run(stored.read("b/binary")) is None
+    assert asyncio.run(stored.read("d/long")) == VALUES["d/long"] + b"longer"
+
+
+@needs_storage
+def test_objects_are_gone_on_with(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut off after each object, it goes on."""
+    file.fill()
+    put, left = ObjectTables.put, 0
+
+    def failing(self: Any, *args: Any, **options: Any) -> Any:
+        nonlocal left
+        if not left:
+            raise KeyboardInterrupt
+        left -= 1
+        return put(self, *args, **options)
+
+    monkeypatch.setattr(ObjectTables, "put", failing)
+    for _ in range(len(VALUES) - 1):
+        left = 1
+        with pytest.raises(KeyboardInterrupt):
+            file.sessions.encrypt_store("objects")
+    monkeypatch.setattr(ObjectTables, "put", put)
+    assert file.sessions.encrypt_store("objects") == 1
+    assert {key: asyncio.run(file.objects(KEY).read(key)) for key in VALUES} == VALUES
+
+
+@needs_memory
+def test_memories_there_and_back(file: File) -> None:
+    """All scopes, with their metadata and times; none doubled; the index has no word of them, and later has them."""
+    for scope in ("ada", "bob"):
+        for number in range(3):
+            asyncio.run(file.memories(None, scope).add(f"{SECRET} number {number}", {"n": SECRET}))
+    before = {scope: _memories(file, None, scope) for scope in ("ada", "bob")}
+    assert file.sessions.encrypt_store("memories") == 6
+    assert file.sessions.encrypt_store("memories") == 0
+    assert not file.holds()
+    assert not file.holds(SECRET.lower())
+    for scope, memories in before.items():
+        assert _memories(file, KEY, scope) == memories
+        with pytest.raises(EncryptionError, match="no key was given"):
+            _memories(file, None, scope)
+    asyncio.run(file.memories(KEY).add(f"{SECRET} number 1"))  # is there already
+    assert len(_memories(file, KEY, "ada")) == 3
+    assert file.sessions.decrypt_store("memories") == 6
+    assert {scope: _memories(file, None, scope) for scope in before} == before
+    found = asyncio.run(file.memories(None).search("number"))
+    assert len(found) == 3
+
+
+def _memories(file: File, encryption: Encryption | None, scope: str) -> list[tuple[Any, ...]]:
+    page = asyncio.run(file.memories(encryption, scope).list_memories())
+    return sorted((each.content, str(each.metadata), each.created_at) for each in page.memories)
+
+
+@needs_memory
+def test_a_memory_that_is_forgotten_meanwhile(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stays forgotten; and one that was stored twice by a move that was cut off is one again."""
+    memories = file.memories(None)
+    ids = [asyncio.run(memories.add(f"{SECRET} {number}")) for number in range(3)]
+    forget = MemoryTables.forget_these
+
+    def cut(self: Any, *args: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MemoryTables, "forget_these", cut)
+    with pytest.raises(KeyboardInterrupt):
+        file.sessions.encrypt_store("memories")
+
+    def meanwhile(self: Any, *args: Any) -> Any:
+        monkeypatch.setattr(MemoryTables, "forget_these", forget)
+        assert asyncio.run(memories.forget(ids[0]))
+        return forget(self, *args)
+
+    monkeypatch.setattr(MemoryTables, "forget_these", meanwhile)
+    file.sessions.encrypt_store("memories")
+    assert [each[0] for each in _memories(file, KEY, "ada")] == [f"{SECRET} 1", f"{SECRET} 2"]
+
+
+def test_refusals(file: File) -> None:
+    """No key, another one, and what is no store are told, and nothing is changed. Of nothing, nothing moves."""
+    with pytest.raises(EncryptionError, match="need the key"):
+        PerSQLSessions(file.database).encrypt_store("objects")
+    with pytest.raises(ValueError, match="objects, memories"):
+        file.sessions.encrypt_store("sessions")  # type: ignore[arg-type]
+    for name in STORES:
+        assert file.sessions.decrypt_store(name) == 0
+        assert file.sessions.encrypt_store(name) == 0
+    other = PerSQLSessions(file.database, encryption=Encryption({"two": generate_key()}))
+    for name in STORES:
+        with pytest.raises(EncryptionError, match=f"The store '{name}' .* not among the keys given"):
+            other.encrypt_store(name)
