@@ -134,21 +134,22 @@ class StateReader:
         }
 
 
-def _is_bidi(agent: Any) -> bool:
+def is_bidi(agent: Any) -> bool:
+    """Whether an agent is a bidirectional one."""
     return not hasattr(agent, "conversation_manager")
 
 
 def session_agent_of(agent: Agent) -> SessionAgent:
     """An agent's state as Strands' own managers take it."""
     of_bidi = getattr(SessionAgent, "from_bidi_agent", None)  # up to Strands 1.55
-    if of_bidi is not None and _is_bidi(agent):
+    if of_bidi is not None and is_bidi(agent):
         return cast("SessionAgent", of_bidi(agent))
     return SessionAgent.from_agent(agent)
 
 
 def _initialize(session_agent: SessionAgent, agent: Agent) -> None:
     of_bidi = getattr(session_agent, "initialize_bidi_internal_state", None)  # up to Strands 1.55
-    if of_bidi is not None and _is_bidi(agent):
+    if of_bidi is not None and is_bidi(agent):
         of_bidi(agent)
     else:
         session_agent.initialize_internal_state(agent)

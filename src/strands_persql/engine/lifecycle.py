@@ -30,6 +30,7 @@ from strands.hooks import (
 )
 
 from ..database.encoding import mapping
+from .agent_state import is_bidi
 from .guardrails import watch
 from .multi_agents import agents_in
 from .offloads import RETRIEVAL_TOOL
@@ -205,6 +206,8 @@ def register(registry: HookRegistry, listener: Listener) -> None:
     bidi = _bidi_events()
     for event_type in bidi("BidiAgentInitializedEvent"):
         on(event_type, _initialized(listener, registry), order=BUILT)
+    for event_type in bidi("BidiBeforeInvocationEvent"):
+        on(event_type, _talks(listener), order=FIRST)
     for event_type in bidi("BidiMessageAddedEvent"):
         on(event_type, _of_agent(listener.added))
     for event_type in bidi("BidiAfterInvocationEvent", "BidiAgentStopEvent"):
@@ -234,8 +237,17 @@ def _of_source(respond: Callable[[MultiAgentBase], Awaitable[None]]) -> Callable
 def _initialized(listener: Listener, registry: HookRegistry) -> Callable[[Any], None]:
     def callback(event: Any) -> None:
         listener.initialized(event.agent)
+        if is_bidi(event.agent):
+            listener.recording.presence.talks(event.agent)
         if not is_ordered(registry):  # then those that are registered last are the first to hear of an end
             registry.add_callback(AfterInvocationEvent, _ending(listener))
+
+    return callback
+
+
+def _talks(listener: Listener) -> Callable[[Any], Awaitable[None]]:
+    async def callback(event: Any) -> None:
+        await listener.recording.presence.note_if_due()
 
     return callback
 

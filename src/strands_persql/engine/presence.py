@@ -3,6 +3,9 @@
 Whether a session has expired is told from its newest rows, and they cost nothing more. What they don't tell is noted by
 a request of its own: where somebody opens a session, or is in a turn with it, and nothing was written to it for a third
 of the time that it may be quiet. A plain turn writes each message at once, so it makes no such request.
+
+A conversation with a bidirectional agent may be silent for long, and of its beginning newer releases tell by no event.
+As long as such an agent is in memory, it is looked at as often as that, and noted if it has been started.
 """
 
 from __future__ import annotations
@@ -53,12 +56,14 @@ class Presence:
         self._known = known
         self._was_opened = False
         self._noted = -math.inf  # of `time.monotonic`
-        self._users: WeakSet[Any] = WeakSet()  # what is in a turn: one that dies amid it ends it
+        self._looked = -math.inf
+        self.after_fork()
         survive_forks(self)
 
     def after_fork(self) -> None:
         """The turns of a parent process are the parent's."""
-        self._users = WeakSet()
+        self._users: WeakSet[Any] = WeakSet()  # what is in a turn: one that dies amid it ends it
+        self._talkers: WeakSet[Any] = WeakSet()
 
     @property
     def due(self) -> float:
@@ -74,9 +79,26 @@ class Presence:
         return max(due, time.monotonic() + left - quiet)  # long before its end there is nothing to note
 
     @property
+    def wakes(self) -> float:
+        """When it is to be looked at next: as `due`, unless it was looked at since, and nobody used it."""
+        retention = self._known.keeping.retention
+        return self.due if retention is None else max(self.due, self._looked + retention.quiet.total_seconds() / NOTES)
+
+    @property
     def is_in_turn(self) -> bool:
-        """Whether an agent, a Graph or a Swarm is at work."""
-        return bool(self._users)
+        """Whether an agent, a Graph or a Swarm is at work, or a conversation has been started."""
+        return bool(self._users) or any(getattr(agent, "_started", False) for agent in self._talkers)
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether that has to be asked again."""
+        return bool(self._users or self._talkers)
+
+    def talks(self, agent: Any) -> None:
+        """A bidirectional agent was built, which may be started at any time."""
+        if self.due < math.inf:
+            self._talkers.add(agent)
+            _watch.turns(self, self.wakes)
 
     def opened(self, facts: SessionFacts, last_active: str) -> None:
         """Something of it was read, which was active at a time, ISO 8601; blocks for a request where one is due."""
@@ -100,12 +122,16 @@ class Presence:
             return
         self._users.add(subject)
         _watch.turns(self, due)
-        if due <= time.monotonic():
-            await awaited(submit_call(self.note))
+        await self.note_if_due()
 
     def ends(self, subject: Any) -> None:
         """The turn is over."""
         self._users.discard(subject)
+
+    async def note_if_due(self) -> None:
+        """Note that it is in use, where that is due."""
+        if self.due <= time.monotonic():
+            await awaited(submit_call(self.note))
 
     def note(self) -> None:
         """Note that it is in use. Raises nothing: what can't be noted now is tried again."""
@@ -123,9 +149,17 @@ class Presence:
         """It is being noted: a third of the time passes before the next time."""
         self._noted = time.monotonic()
 
+    def look(self) -> None:
+        """Have it noted, if it is in use; else it is looked at again after a third of the time."""
+        if self.is_in_turn:
+            self.postpone()
+            handed_over(self.note)
+        else:
+            self._looked = time.monotonic()
+
 
 class _Watch:
-    """One thread of this process, which has those sessions noted that are in a long turn."""
+    """One thread of this process, which has those sessions noted that are in a long turn, or conversation."""
 
     def __init__(self) -> None:
         self.after_fork()
@@ -160,7 +194,7 @@ class _Watch:
         """Have noted what is due, and wait until something may be; False where nobody is in a turn any more."""
         with self._changed:
             self._have_noted()
-            dues = [presence.due for presence in self._presences]
+            dues = [presence.wakes for presence in self._presences]
             seconds = min(dues) - time.monotonic() if dues else IDLE_SECONDS
             seconds = min(max(seconds, 0.01), LONGEST_SECONDS)
             self._wakes = time.monotonic() + seconds
@@ -170,11 +204,10 @@ class _Watch:
 
     def _have_noted(self) -> None:
         for presence in list(self._presences):
-            if not presence.is_in_turn:
+            if not presence.is_watched:
                 self._presences.discard(presence)
-            elif presence.due <= time.monotonic():
-                presence.postpone()
-                handed_over(presence.note)
+            elif presence.wakes <= time.monotonic():
+                presence.look()
 
 
 _watch = _Watch()
