@@ -57,6 +57,7 @@ class Movable(Inspectable):
             self._store,
             opened(
                 source,
+                target=self._store.database,
                 agent_ids=agent_ids,
                 multi_agent_ids=multi_agent_ids,
                 encryption=self._store.tables.encryption,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from strands.session import FileSessionManager, RepositorySessionManager, SessionManager, SessionRepository
 
-from ...client import is_open
+from ...client import Database, is_open
 from ...database.connector import Connector
 from ...errors import SessionDataError, brief, named
 from ._encrypted import EncryptedExport
@@ -51,6 +51,7 @@ class Opened(NamedTuple):
 def opened(
     source: Importable,
     *,
+    target: Database | None = None,
     agent_ids: Sequence[str] | None = None,
     multi_agent_ids: Sequence[str] | None = None,
     encryption: Encryption | None = None,
@@ -59,6 +60,7 @@ def opened(
 
     Args:
         source: The source.
+        target: The database that is imported into; None where that is no file.
         agent_ids: The agents of a repository that can't list them.
         multi_agent_ids: Its Graphs and Swarms.
         encryption: The keys of encrypted exports.
@@ -72,6 +74,7 @@ def opened(
     session_id = getattr(cast("Any", source), "session_id", None) if is_for_one else None
     while isinstance(source, RepositorySessionManager) and not isinstance(source, SessionRepository):
         source = source.session_repository
+    _check_other(source, getattr(target, "path", None))
     listing = _listing(source, encryption)
     if listing is None:
         if isinstance(source, SessionRepository):
@@ -93,6 +96,19 @@ def opened(
     return Opened(listing, session_id)
 
 
+def _check_other(source: object, target: str | None) -> None:
+    """Check that a source is not the file that is imported into.
+
+    Raises:
+        SessionDataError: It is.
+    """
+    if target is None or not isinstance(source, (str, os.PathLike)) or not os.path.exists(target):
+        return
+    path = Path(cast("str", source))
+    if path.is_file() and path.samefile(target):
+        raise SessionDataError(f"{named(brief(path, 300))} is the database that sessions would be imported into.")
+
+
 def _listing(source: Any, encryption: Encryption | None) -> Source | None:
     """The source, if it is one that lists its sessions."""
     if isinstance(source, EncryptedExport):
@@ -101,6 +117,9 @@ def _listing(source: Any, encryption: Encryption | None) -> Source | None:
         return folder_source(source.storage_dir)
     if isinstance(source, AgentCoreMemory):
         return source.source
+    memory = AgentCoreMemory.of(source)
+    if memory is not None:  # the methods of that manager number no message, and list the newest alone
+        return memory.source
     if isinstance(source, Snapshots) or is_manager(source) or is_storage(source):
         return SnapshotSource(source if isinstance(source, Snapshots) else Snapshots(source))
     store = getattr(source, "_connector", None) or getattr(source, "_store", None)

@@ -6,13 +6,19 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from strands import Agent
+from strands.session import SessionManager
+from strands.types.session import SessionAgent
 
-from strands_persql import SessionDataError
+from strands_persql import PerSQLSessionManager, SessionDataError
 from strands_persql.administration.transfer import AgentCoreMemory
 
+from ....agents.scripted import ScriptedModel
 from .files import Imported
 
 boto3: Any = pytest.importorskip("boto3", reason="boto3 is not installed")
@@ -30,8 +36,18 @@ def strands_message(role: str, *blocks: Any) -> str:
     return json.dumps({"message": {"role": role, "content": list(blocks)}, "message_id": 0, "redact_message": None})
 
 
+def state(agent_id: str, **values: Any) -> dict[str, Any]:
+    """An event with an agent's state, as the SDK's session manager for Strands writes it."""
+    manager = {"__name__": "SlidingWindowConversationManager", "removed_message_count": 1}
+    agent = SessionAgent(agent_id, values, manager).to_dict()
+    about = {"stateType": {"stringValue": "AGENT"}, "agentId": {"stringValue": agent_id}}
+    return {"payload": [{"blob": json.dumps(agent)}], "metadata": about}
+
+
 USE = {"toolUse": {"toolUseId": "u", "name": "weather", "input": {"city": "Zürich"}}}
 RESULT = {"toolResult": {"toolUseId": "u", "status": "success", "content": [{"text": "21 °C"}]}}
+
+SESSION = {"stateType": {"stringValue": "SESSION"}}
 
 EVENTS: dict[str, list[dict[str, Any]]] = {
     "plain": [
@@ -50,10 +66,14 @@ EVENTS: dict[str, list[dict[str, Any]]] = {
         {"payload": [conversational("Lost.", "USER")], "branch": {"name": "a-b", "rootEventId": "gone"}},
     ],
     "strands": [
+        {"payload": [{"blob": json.dumps({"session_id": "strands"})}], "metadata": SESSION},
+        state("default"),
         {"payload": [conversational(strands_message("user", {"text": "The weather?"}), "USER")]},
         {"payload": [conversational(strands_message("assistant", USE), "ASSISTANT")]},
         {"payload": [{"blob": json.dumps([strands_message("user", RESULT), "user"])}]},
         {"payload": [conversational(strands_message("assistant", {"text": "Sunny."}), "ASSISTANT")]},
+        state("default", city="Zürich"),
+        state("helper"),
     ],
 }
 
@@ -93,6 +113,17 @@ class Service(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class Manager(SessionManager):
+    """What `AgentCoreMemorySessionManager` is known by."""
+
+    def __init__(self, client: Any) -> None:
+        self.session_id = "strands"
+        self.config = SimpleNamespace(memory_id="memory-1234567890", actor_id="ada")
+        self.memory_client = SimpleNamespace(gmdp_client=client)
+
+    initialize = append_message = redact_latest_message = sync_agent = Mock()
+
+
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
     """boto3's own client, over loopback."""
@@ -121,7 +152,7 @@ def test_events_become_messages(place: Imported, client: Any) -> None:
     assert [(each.session_id, each.agents, each.messages) for each in first] == [
         ("branches", 4, 8),
         ("plain", 2, 8),
-        ("strands", 1, 4),
+        ("strands", 2, 8),
     ]
     assert [(role, content[0]["text"]) for role, content in place.said("plain")] == [
         ("user", "Hello, I am Ada."),
@@ -173,7 +204,21 @@ def test_messages_of_strands_are_taken_as_they_are(place: Imported, client: Any)
         ("user", [RESULT]),
         ("assistant", [{"text": "Sunny."}]),
     ]
-    assert done.written == 4
+    assert done.written == 8
+    detail = place.sessions.get("strands")
+    assert {agent.agent_id: agent.state for agent in detail.agents} == {"default": {"city": "Zürich"}, "helper": {}}
+    assert place.said("strands", "helper") == place.said("strands")  # of the service's one history
+    manager = PerSQLSessionManager("strands", place.database)
+    agent = Agent(model=ScriptedModel(["Yes."]), session_manager=manager, callback_handler=None)
+    assert [message["role"] for message in agent.messages] == ["assistant", "user", "assistant"]
+
+
+def test_the_session_manager_of_the_sdk(place: Imported, client: Any) -> None:
+    """It is a source of its session: by its events, since its own methods number no message."""
+    [done] = place.sessions.import_from(Manager(client))
+    assert (done.session_id, done.agents, done.messages) == ("strands", 2, 8)
+    with pytest.raises(ValueError, match="can't list its own"):
+        place.sessions.import_from(Manager(client), agent_ids=["default"])
 
 
 def test_what_is_not_there_is_told(place: Imported, client: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from strands_persql import SessionDataError
+from strands_persql import PerSQL, PerSQLSessions, SessionDataError
 from strands_persql.administration.transfer.foreign._blocks import media, parts, tool_use
 from strands_persql.administration.transfer.foreign._msgpack import unpacked
 from strands_persql.administration.transfer.foreign._pieces import (
@@ -213,6 +213,11 @@ def test_agno(name: str, tmp_path: Path, place: Imported) -> None:
             r"Item \d+ of session 'branched'.*it is no JSON",
         ),
         ("openai_agents", "UPDATE agent_messages SET message_data = '[1]'", r"Item \d+ .*no JSON object but list"),
+        (
+            "openai_agents",
+            """UPDATE agent_messages SET message_data = '{"__enc__":1,"v":1,"kid":"k","payload":"p"}'""",
+            r"Item \d+ of .*it is encrypted\. Copy",
+        ),
         ("langgraph", "UPDATE checkpoints SET checkpoint = X'C1'", "a checkpoint in it can't be read"),
         ("langgraph", "UPDATE checkpoints SET checkpoint = X'93'", "it ends in the middle of a value"),
         ("langgraph", "UPDATE checkpoints SET checkpoint = X'01'", "a checkpoint in it is no mapping"),
@@ -240,6 +245,15 @@ def test_other_files_are_told(tmp_path: Path, place: Imported) -> None:
     change(path, "CREATE TABLE things (id INTEGER PRIMARY KEY)")
     with pytest.raises(SessionDataError, match=r"tables are of no library.*PerSQLSessions"):
         place.sessions.import_from(path)
+
+
+def test_a_file_is_not_imported_into_itself(tmp_path: Path) -> None:
+    """What would make tables in the other library's file is told before it is opened."""
+    path = made("openai_agents", tmp_path)
+    before = path.read_bytes()
+    with PerSQL(local=str(path)) as client, pytest.raises(SessionDataError, match="would be imported into"):
+        PerSQLSessions(client.database("test/agents")).import_from(str(path))
+    assert path.read_bytes() == before
 
 
 # The parts
@@ -292,6 +306,14 @@ def test_parts_without_a_place_are_named_and_kept() -> None:
     assert pdf["document"]["name"] == "a-b-pdf"
     for given in ("{", "[1]", 5):
         assert tool_use("u", "n", given)["toolUse"]["input"] == {"arguments": given if given != "[1]" else [1]}
+
+
+def test_instructions_without_a_message_are_kept() -> None:
+    """A session in which nobody has said anything yet loses nothing."""
+    pieces = [Piece("prompt", [], rest={"role": "system", "content": "Be short."})]
+    head, agent = ForeignSession("openai-agents", "s").items([Conversation(pieces)], "session 's'")
+    assert agent.data["state"] == {"openai-agents": {"messages": [{"role": "system", "content": "Be short."}]}}
+    assert head.data["session_id"] == "s"
 
 
 def test_messages_are_joined_as_models_take_them() -> None:

@@ -16,7 +16,8 @@ from ....database.encoding import is_message, mapping
 from ....errors import SessionDataError, named
 from .._items import Document, Item, Source, SourceSession
 from ._blocks import text_block
-from ._pieces import Conversation, ForeignSession, Piece, agent_ids, time_of_text
+from ._pieces import AGENT_ID, Conversation, ForeignSession, Piece, agent_ids, time_of_text
+from ._sqlite import object_of
 
 LIBRARY = "agentcore-memory"
 
@@ -30,8 +31,8 @@ _MAIN = "main"
 class AgentCoreMemory:
     """An actor's events in AgentCore Memory, as a source of sessions.
 
-    Sessions of Strands' own `AgentCoreMemorySessionManager` are better imported from that manager, which has their
-    agents' state too.
+    Sessions of Strands' agents, which the SDK's `AgentCoreMemorySessionManager` has written, bring their agents' state
+    along. That manager itself is a source of its one session, too.
 
     Args:
         client: boto3's client for `bedrock-agentcore`, or a `MemoryClient` of the SDK, which has one.
@@ -45,6 +46,15 @@ class AgentCoreMemory:
     client: Any
     memory_id: str
     actor_id: str
+
+    @staticmethod
+    def of(manager: Any) -> AgentCoreMemory | None:
+        """The events that the SDK's session manager writes; None of anything else."""
+        client, config = getattr(manager, "memory_client", None), getattr(manager, "config", None)
+        memory_id, actor_id = getattr(config, "memory_id", None), getattr(config, "actor_id", None)
+        if not hasattr(client, "gmdp_client") or not isinstance(memory_id, str) or not isinstance(actor_id, str):
+            return None
+        return AgentCoreMemory(client, memory_id, actor_id)
 
     def __post_init__(self) -> None:
         inner = getattr(self.client, "gmdp_client", self.client)
@@ -89,11 +99,20 @@ class AgentCoreSource(Source):
         where = f"session {named(session_id)} of actor {named(actor)}"
         rest = {"memory_id": self._actor["memoryId"]}
         session = ForeignSession(LIBRARY, session_id, _time(events[0]), _time(events[-1]), user=actor, rest=rest)
-        branches: dict[str, list[Mapping[str, Any]]] = {}
+        agents = _agents(events, where)
+        branches: dict[str, list[Mapping[str, Any]]] = {_MAIN: []}
         for event in events:
-            branches.setdefault(_branch(event), []).append(event)
-        ids = agent_ids(branches, _MAIN)
-        conversations = [Conversation(_pieces(_whole(name, branches)), ids[name]) for name in branches]
+            if _state_of(event) is None:
+                branches.setdefault(_branch(event), []).append(event)
+        ids = agent_ids(branches, _MAIN, taken=agents)
+        conversations = [
+            # The service has one history for all agents of a session, and Strands restores each of them from it.
+            Conversation(_pieces(branches[_MAIN]), agent_id, mapping(mapping(document).get("state")), document)
+            for agent_id, document in (agents or {AGENT_ID: None}).items()
+        ]
+        conversations += [
+            Conversation(_pieces(_whole(name, branches)), ids[name]) for name in branches if name != _MAIN
+        ]
         return session.items(sorted(conversations, key=lambda each: each.agent_id), where)
 
     def _pages(self, operation: str, name: str, **options: Any) -> Iterator[Mapping[str, Any]]:
@@ -105,6 +124,26 @@ class AgentCoreSource(Source):
             token = page.get("nextToken")
             if token is None:
                 return
+
+
+def _state_of(event: Mapping[str, Any]) -> str | None:
+    """Whose state an event holds, where the SDK's session manager has written it: the session's, or an agent's."""
+    return mapping(mapping(event.get("metadata")).get("stateType")).get("stringValue")
+
+
+def _agents(events: Iterable[Mapping[str, Any]], where: str) -> dict[str, Document | None]:
+    """The newest document of each of Strands' agents.
+
+    Raises:
+        SessionDataError: One can't be read.
+    """
+    found: dict[str, Document | None] = {}
+    for event in events:
+        if _state_of(event) == "AGENT":
+            for payload in cast("list[Any]", event.get("payload") or []):
+                document = object_of(mapping(payload).get("blob"), f"The state of an agent in {where}")
+                found[str(document.get("agent_id"))] = document
+    return found
 
 
 def _branch(event: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ....errors import named
-from .._items import Document, Item
+from .._items import Document, Item, malformed
 from ._blocks import parts, reasoning, result_content, text_block, tool_result, tool_use
 from ._pieces import Conversation, ForeignSession, Piece, agent_ids, time_of_text, tokens
 from ._sqlite import ForeignDatabase, json_of, object_of
@@ -106,7 +106,12 @@ class OpenAIAgents:
 
 def _pieces(rows: Iterable[Mapping[str, Any]], where: str) -> Iterator[Piece]:
     for row in rows:
-        item = object_of(row["message_data"], f"Item {row['id']} of {where}")
+        place = f"Item {row['id']} of {where}"
+        item = object_of(row["message_data"], place)
+        if "__enc__" in item:  # of an EncryptedSession
+            raise malformed(
+                place, "it is encrypted. Copy the session's items with openai-agents into another, in clear"
+            )
         yield from _piece(item, time_of_text(row["created_at"]))
 
 

@@ -52,11 +52,13 @@ class Conversation:
         pieces: What was said, in order.
         agent_id: The agent.
         state: What it keeps beside its messages (`agent.state`).
+        document: Its own, where Strands has written one: it takes the place of all but `state`.
     """
 
     pieces: Iterable[Piece]
     agent_id: str = AGENT_ID
     state: Document = field(default_factory=lambda: {})
+    document: Document | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ class ForeignSession:
         document = {"session_id": self.session_id, "session_type": "AGENT", **times}
         yield HeadItem(document, replace(about, active=times["updated_at"]))
         for each in conversations:
-            kept = {**mapping(each.state.get(self.writer)), **overflow}
+            each, unsaid = _unsaid(each)
+            kept = {**mapping(each.state.get(self.writer)), **overflow, **({"messages": unsaid} if unsaid else {})}
             state = {**each.state, **({self.writer: kept} if kept else {})}
             data = {
                 "agent_id": each.agent_id,
@@ -106,24 +109,41 @@ class ForeignSession:
                 "_internal_state": {},
                 **times,
             }
-            yield agent_item(each.agent_id, data, f"Agent {named(each.agent_id)} of {where}", LiveWindow().render())
+            window: object = LiveWindow().render()
+            if each.document is not None:  # Strands' own rule skips what its conversation manager has taken out
+                data, window = {**each.document, "agent_id": each.agent_id, "state": state}, None
+            yield agent_item(each.agent_id, data, f"Agent {named(each.agent_id)} of {where}", window)
             yield from _messages(self.writer, each, created_at, where)
             overflow = {}
 
 
-def agent_ids(names: Iterable[str], main: str) -> dict[str, str]:
+def agent_ids(names: Iterable[str], main: str, taken: Iterable[str] = ()) -> dict[str, str]:
     """The ids that agents have in Strands, by what a library calls them: none twice, and none with a slash in it.
 
     Args:
         names: What the library calls them.
         main: The one among them that becomes the agent `default`.
+        taken: The ids of other agents.
     """
     ids = {main: AGENT_ID}
+    used = {AGENT_ID, *taken}
     for name in sorted(set(names) - {main}):
         wanted = name.replace("/", "-").replace("\\", "-") or "agent"
         numbered = (f"{wanted}-{number}" for number in itertools.count(2))
-        ids[name] = next(each for each in itertools.chain([wanted], numbered) if each not in ids.values())
+        ids[name] = next(each for each in itertools.chain([wanted], numbered) if each not in used)
+        used.add(ids[name])
     return ids
+
+
+def _unsaid(conversation: Conversation) -> tuple[Conversation, list[Document]]:
+    """The same conversation; and what stands in it if that is nothing that a model would see."""
+    ahead: list[Piece] = []
+    rest = iter(conversation.pieces)
+    for piece in rest:
+        ahead.append(piece)
+        if piece.blocks:
+            return replace(conversation, pieces=itertools.chain(ahead, rest)), []
+    return replace(conversation, pieces=()), [piece.rest for piece in ahead if piece.rest]
 
 
 def about_of(
