@@ -14,7 +14,7 @@ import pytest
 from strands import Agent
 from strands.multiagent import GraphBuilder
 
-from strands_persql import PerSQL, PerSQLHooks, PerSQLSessionManager
+from strands_persql import PerSQL, PerSQLHooks, PerSQLSessionManager, PerSQLSessions
 from strands_persql.cli import _app
 from strands_persql.cli._words import in_options
 from strands_persql.client import _retry
@@ -101,6 +101,24 @@ def test_sessions_shows_graphs_whole(file: str) -> None:
     assert re.search(r"^graph +.* 3 +1 +\d+", done.out, re.MULTILINE)
     ids = "".join(line[: lines[0].index("LAST")].strip() for line in lines[1:])
     assert "a-conversation-with-a-long-name-0123456789" in ids
+
+
+def test_long_lines_go_on_below_themselves(file: str) -> None:
+    """What doctor finds, and a title: words stay whole, below the part that they belong to."""
+    title = "A title of words that nobody could read in a line of eighty columns, however small they are"
+    with PerSQL(local=file) as client:
+        PerSQLSessions(client.database("acme/agents")).update("graph", title=title)
+    for arguments in (("doctor",), ("show", "graph")):
+        done = at_terminal(*arguments, "--local", file)
+        lines = done.out.splitlines()
+        assert max(map(len, lines)) <= 80 and "…" not in done.out
+    assert f"title: {title}" in words(done.out)
+    [first] = [number for number, line in enumerate(lines) if line.startswith("  title: ")]
+    assert re.match(r" {9}\w", lines[first + 1])
+    doctor = at_terminal("doctor", "--local", file).out
+    assert "looked at 2 sessions, 4 agents" in words(doctor)
+    assert re.search(r"^ {27}\w", doctor, re.MULTILINE)
+    assert "…" not in doctor
 
 
 def test_usage_is_whole(file: str) -> None:

@@ -1,10 +1,12 @@
 """The commands that set up and change: init, fork, rewind, rename, update, index, recent, views."""
 
 import json
-from typing import Annotated, Any, cast
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple, cast
 
 import typer
 
+from ..administration.sessions import PerSQLSessions
 from ..administration.values import many
 from ..database.connector import Connector
 from ..database.retention import Retention
@@ -124,45 +126,66 @@ def rename(settings: Settings, session: SessionArgument, new_id: NewArgument) ->
 ActionArgument = Annotated[str, typer.Argument(metavar="on|off|status", help="What to do.")]
 
 
+class _Index(NamedTuple):
+    """An index that can be switched on and off.
+
+    Attributes:
+        called: What it is called.
+        noun: What it is of.
+        enable: Makes it, and answers how many it has looked at.
+        disable: Drops it.
+        is_there: Whether it is on.
+    """
+
+    called: str
+    noun: str
+    enable: Callable[..., int]
+    disable: Callable[[PerSQLSessions], None]
+    is_there: Callable[[PerSQLSessions], bool]
+
+
+_SEARCH = _Index(
+    "the full-text index",
+    "message",
+    PerSQLSessions.enable_search,
+    PerSQLSessions.disable_search,
+    PerSQLSessions.has_search,
+)
+_RECENT = _Index(
+    "the index of sessions by their last activity",
+    "session",
+    PerSQLSessions.enable_recent,
+    PerSQLSessions.disable_recent,
+    PerSQLSessions.has_recent,
+)
+
+
 def search_index(settings: Settings, action: ActionArgument = "status") -> None:
     """Switch the full-text index for `search` on or off. Takes an admin token; each message then costs rows more."""
-    _check_action(action)
-    with settings.opened() as place:
-        looked_at = None
-        if action == "on":
-            with progress("indexing messages") as report:
-                looked_at = place.sessions.enable_search(progress=report)
-        elif action == "off":
-            place.sessions.disable_search()
-        there = place.sessions.has_search() if action == "status" else action == "on"
-        settings.output.answer(
-            {"index": there, "messages": looked_at},
-            f"{place.name}: the full-text index is {'on' if there else 'off'}"
-            + ("" if looked_at is None else f"; looked at {many(looked_at, 'message')}"),
-        )
+    _switch(settings, _SEARCH, action)
 
 
 def recent_index(settings: Settings, action: ActionArgument = "status") -> None:
     """Switch the index for `sessions --recent` on or off. Takes an admin token; sessions then cost rows more."""
-    _check_action(action)
+    _switch(settings, _RECENT, action)
+
+
+def _switch(settings: Settings, index: _Index, action: str) -> None:
+    if action not in ("on", "off", "status"):
+        raise typer.BadParameter(f"{action!r} is none of on, off, status", param_hint="ACTION")
     with settings.opened() as place:
         looked_at = None
         if action == "on":
-            with progress("indexing sessions") as report:
-                looked_at = place.sessions.enable_recent(progress=report)
+            with progress(f"indexing {index.noun}s") as report:
+                looked_at = index.enable(place.sessions, progress=report)
         elif action == "off":
-            place.sessions.disable_recent()
-        there = place.sessions.has_recent() if action == "status" else action == "on"
+            index.disable(place.sessions)
+        there = index.is_there(place.sessions) if action == "status" else action == "on"
         settings.output.answer(
-            {"index": there, "sessions": looked_at},
-            f"{place.name}: the index of sessions by their last activity is {'on' if there else 'off'}"
-            + ("" if looked_at is None else f"; looked at {many(looked_at, 'session')}"),
+            {"index": there, f"{index.noun}s": looked_at},
+            f"{place.name}: {index.called} is {'on' if there else 'off'}"
+            + ("" if looked_at is None else f"; looked at {many(looked_at, index.noun)}"),
         )
-
-
-def _check_action(action: str) -> None:
-    if action not in ("on", "off", "status"):
-        raise typer.BadParameter(f"{action!r} is none of on, off, status", param_hint="ACTION")
 
 
 def views(

@@ -80,11 +80,10 @@ def _show(out: Output, findings: list[Finding]) -> None:
         alike = list(group)
         for finding in alike[:SHOWN]:
             mark, colour = _MARKS[finding.severity]
-            out.line(
-                Text.assemble((f"{mark:<8}", colour), plain(f"{finding.check:<18} {finding.where}: {finding.what}"))
-            )
+            lead = Text.assemble((f"{mark:<8}", colour), plain(f"{finding.check:<18} "))
+            out.hanging(lead, f"{finding.where}: {finding.what}")
             if finding.remedy and finding.severity != "ok":
-                out.line(Text(plain(f"{'':<27}{finding.remedy}"), style="dim"))
+                out.hanging(" " * 27, Text(plain(finding.remedy), style="dim"))
         if len(alike) > SHOWN:
             out.line(f"        … and {len(alike) - SHOWN} more of this kind; --json has them all")
 

@@ -109,6 +109,18 @@ class Output:
         """Write a line for people."""
         self.console.print(plain(text) if isinstance(text, str) else text, soft_wrap=True)
 
+    def hanging(self, lead: str | Text, rest: str | Text) -> None:
+        """Write a line for people; at a terminal, what it has no room for goes on below its second part."""
+        first, second = (Text(plain(each)) if isinstance(each, str) else each for each in (lead, rest))
+        if not self.is_terminal:
+            self.line(Text.assemble(first, second))
+            return
+        grid = Table.grid()
+        grid.add_column(width=first.cell_len, no_wrap=True)
+        grid.add_column(overflow="fold")
+        grid.add_row(first, second)
+        self.console.print(grid)
+
     def note(self, text: str) -> None:
         """Write a line to stderr, which is no part of the answer."""
         print(plain(text), file=sys.stderr)

@@ -164,14 +164,14 @@ def _show(out: Output, detail: SessionDetail, messages: Iterable[TranscriptMessa
     named = {"title": detail.title, "user": detail.user, "tags": ", ".join(detail.tags)}
     for name, value in named.items():
         if value:
-            out.line(f"  {name}: {value}")
+            out.hanging(f"  {name}: ", value)
     if detail.expiry is not None:
         counted = "its last activity" if detail.expiry.sliding else "it was set"
         out.line(f"  expires: {detail.expiry.at}, {timedelta(seconds=detail.expiry.seconds)} after {counted}")
     if detail.metadata:
-        out.line(f"  metadata: {out.encoded(detail.metadata)}")
+        out.hanging("  metadata: ", out.encoded(detail.metadata))
     for each in detail.multi_agents:
-        out.line(f"  {each.multi_agent_id}: {each.status}; nodes {', '.join(each.nodes) or 'none yet'}")
+        out.hanging(f"  {each.multi_agent_id}: ", f"{each.status}; nodes {', '.join(each.nodes) or 'none yet'}")
     agent_id: str | None = None
     seen = (True, False)
     for message in messages:

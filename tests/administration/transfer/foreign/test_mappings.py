@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from strands_persql import PerSQL, PerSQLSessions, SessionDataError
+from strands_persql.administration.transfer._items import StateItem
 from strands_persql.administration.transfer.foreign._blocks import media, parts, tool_use
 from strands_persql.administration.transfer.foreign._msgpack import unpacked
 from strands_persql.administration.transfer.foreign._pieces import (
@@ -311,9 +312,9 @@ def test_parts_without_a_place_are_named_and_kept() -> None:
 def test_instructions_without_a_message_are_kept() -> None:
     """A session in which nobody has said anything yet loses nothing."""
     pieces = [Piece("prompt", [], rest={"role": "system", "content": "Be short."})]
-    head, agent = ForeignSession("openai-agents", "s").items([Conversation(pieces)], "session 's'")
+    [_, agent] = ForeignSession("openai-agents", "s").items([Conversation(pieces)], "session 's'")
+    assert isinstance(agent, StateItem)
     assert agent.data["state"] == {"openai-agents": {"messages": [{"role": "system", "content": "Be short."}]}}
-    assert head.data["session_id"] == "s"
 
 
 def test_messages_are_joined_as_models_take_them() -> None:

@@ -115,10 +115,10 @@ class Thread:
         parent = row.get(_PARENT)
         while wanted and parent and parent not in seen:
             seen.add(parent)
-            found = next(self._rows(namespace, checkpoint_id=parent), None)
-            if found is None:
+            before = next(self._rows(namespace, checkpoint_id=parent), None)
+            if before is None:
                 break
-            row = found
+            row = before
             written = self._writes(namespace, parent)
             values = mapping(self._decoded(row).get("channel_values"))
             for name in sorted(wanted):
