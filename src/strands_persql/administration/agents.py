@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from ..database.encoding import mapping
 from ..database.live_window import LiveWindow, removed_by_rule
+from ..database.query import Query
 from ..database.rewinds import Rewinds
+from ..errors import SessionDataError
 from .results import AgentSummary, MultiAgentSummary
 from .values import sequence
 
 if TYPE_CHECKING:
     from ..database.decoding import AgentRecord
+    from ..database.query import Answers
+    from ..database.tables import Tables
 
 
 @dataclass(slots=True)
@@ -72,6 +76,7 @@ class Agent:
             messages=self.row.last + 1,
             live=self.window.size,
             state=mapping(self.document.get("state")),
+            taken_back=self.rewinds.taken_back(self.row.last),
         )
 
 
@@ -79,6 +84,20 @@ def multi_agent_of(multi_agent_id: str, state: dict[str, Any]) -> MultiAgentSumm
     """What a session's detail shows of a Graph or Swarm, given its stored state."""
     nodes = sequence(state.get("execution_order") or state.get("node_history") or state.get("completed_nodes"))
     return MultiAgentSummary(multi_agent_id, str(state.get("status", "")), tuple(str(node) for node in nodes), state)
+
+
+def groups_of(tables: Tables, session_id: str) -> Query[list[MultiAgentSummary]]:
+    """A session's Graphs and Swarms, for the order of its agents; none where one can't be read."""
+    query = tables.multi_agents.read(session_id)
+
+    def read(answers: Answers) -> list[MultiAgentSummary]:
+        try:
+            found = query.read(answers)
+        except SessionDataError:
+            return []
+        return [multi_agent_of(owner, found[owner].state) for owner in sorted(found)]
+
+    return Query(query.statements, read)
 
 
 def in_order(agent_ids: Collection[str], multi_agents: Iterable[MultiAgentSummary]) -> list[str]:

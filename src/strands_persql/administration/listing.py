@@ -228,6 +228,7 @@ def summary_of(row: SessionRow) -> SessionSummary:
         metadata=row.about.metadata,
         expiry=_expiry(row),
         copy_of=row.about.origin,
+        taken_back=row.taken_back,
     )
 
 

@@ -48,16 +48,17 @@ class SessionSummary:
         created_at: When it began: ISO 8601, UTC; empty where its row can't be read.
         last_active: When its newest row was written: ISO 8601, UTC.
         agents: How many agents it has.
-        messages: How many messages their transcripts hold, trimmed ones included.
+        messages: How many messages their transcripts hold, trimmed ones and those that were taken back included.
         multi_agents: How many Graphs and Swarms it has.
         bytes: The bytes of its documents, where they were asked for: that takes a scan of its rows.
         title: The one it was given, or what its first prompt begins with; empty where neither is there.
-        preview: What its last message begins with: its texts, without tool calls.
+        preview: What its last message begins with that no rewind took back: its texts, without tool calls.
         user: The id of the user whose session it is; None for nobody's.
         tags: Its tags, sorted.
         metadata: What else it was given.
         expiry: When it may be deleted; None where it is kept for ever.
         copy_of: The session that it was forked from, if it was.
+        taken_back: How many of the messages `rewind` set the history back to before.
     """
 
     session_id: str
@@ -74,6 +75,7 @@ class SessionSummary:
     metadata: Mapping[str, Any] = field(default_factory=lambda: {})
     expiry: Expiry | None = None
     copy_of: str | None = None
+    taken_back: int = 0
 
     def _repr_html_(self) -> str:
         return _sessions([self])
@@ -109,6 +111,7 @@ class AgentSummary:
         messages: How many messages its transcript holds.
         live: How many of them the model sees, inline ones included.
         state: The agent's own state.
+        taken_back: How many of the messages `rewind` set the history back to before.
     """
 
     agent_id: str
@@ -117,6 +120,7 @@ class AgentSummary:
     messages: int
     live: int
     state: Mapping[str, Any] = field(default_factory=lambda: {})
+    taken_back: int = 0
 
 
 @dataclass(frozen=True)
@@ -266,7 +270,7 @@ class Usage:
         cache_read_tokens: Of the input, those read from the provider's cache.
         cache_write_tokens: Of the input, those written to it.
         latency_ms: Milliseconds the model took, all calls together.
-        agents: The same of each agent; empty in these.
+        agents: The same of each agent, in the order of `SessionDetail.agents`; empty in these.
         unread: How many of the messages could not be looked into: rows that can't be read, and messages beyond the
             first 4 MB of those that are longer than a row may be.
     """
@@ -327,6 +331,7 @@ class Transfer:
 def _sessions(sessions: Iterable[SessionSummary]) -> str:
     """Sessions as a notebook shows them."""
     rows = (
-        (it.session_id, it.last_active, it.agents, it.multi_agents, it.messages, it.user, it.title) for it in sessions
+        (it.session_id, it.last_active, it.agents, it.multi_agents, it.messages - it.taken_back, it.user, it.title)
+        for it in sessions
     )
     return table(("session", "last active", "agents", "Graphs", "messages", "user", "title"), rows)

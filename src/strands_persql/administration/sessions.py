@@ -117,8 +117,8 @@ class PerSQLSessions(Removing, Movable):
 
         Args:
             session_id: The session.
-            agent_id: The agent; None for all agents of the session, one after the other in the order of their ids. No
-                page holds messages of two agents.
+            agent_id: The agent; None for all agents of the session, one after the other: those that are no node of a
+                Graph or Swarm in the order of their ids, then nodes as they first ran. No page holds messages of two.
             live: The live window alone: what the model sees, in its order, with the messages that stand in no
                 transcript (summaries; their `message_id` is None). Else the whole transcript, each message marked.
             page_size: The most messages in a page, 1 to 1000. Pages of long messages are shorter.

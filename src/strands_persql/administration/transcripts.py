@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from ..database.decoding import StoredMessage, shown
 from ..database.encoding import REDACTED
 from ..database.live_window import LiveWindow, Range
-from ..database.query import together
+from ..database.query import each, together
 from ..database.tables import MessagePage, Reading
-from .agents import Agent
+from .agents import Agent, groups_of, in_order
 from .missing import no_agent, no_session
 from .results import TranscriptMessage
 
@@ -23,15 +24,21 @@ def read_transcript(
     store: Connector[Tables], session_id: str, agent_id: str | None, *, live: bool, page_size: int
 ) -> Iterator[list[TranscriptMessage]]:
     """An agent's messages, or those of all agents, in pages; see `PerSQLSessions.transcript`."""
-    session, rows = store.ask(
-        together(store.tables.sessions.read(session_id), Reading(store.tables).agents(session_id, agent_id)),
+    session, rows, groups = store.ask(
+        together(
+            store.tables.sessions.read(session_id),
+            Reading(store.tables).agents(session_id, agent_id),
+            each([groups_of(store.tables, session_id)] if agent_id is None else []),
+        ),
         versioned=True,
     )
     if session is None:
         raise no_session(session_id)
     if agent_id is not None and not rows:
         raise no_agent(session_id, agent_id)
-    return _pages(store, session_id, [Agent.of(row) for row in rows], live=live, page_size=page_size)
+    agents = {row.agent_id: Agent.of(row) for row in rows}
+    order = in_order(agents, chain.from_iterable(groups))
+    return _pages(store, session_id, [agents[name] for name in order], live=live, page_size=page_size)
 
 
 def _pages(

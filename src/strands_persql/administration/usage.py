@@ -11,6 +11,7 @@ from ..database.live_window import Range
 from ..database.query import together
 from ..database.tables import Reading
 from ..errors import SessionDataError
+from .agents import groups_of, in_order
 from .missing import no_session
 from .results import Usage
 
@@ -27,15 +28,18 @@ _COUNTS = tuple(field.name for field in fields(Usage) if field.name != "agents")
 
 def read_usage(store: Connector[Tables], session_id: str) -> Usage:
     """What a session has used; see `PerSQLSessions.usage`."""
-    session, found = store.ask(
-        together(store.tables.sessions.read(session_id), Reading(store.tables).usage(session_id)), versioned=True
+    tables = store.tables
+    session, groups, found = store.ask(
+        together(tables.sessions.read(session_id), groups_of(tables, session_id), Reading(tables).usage(session_id)),
+        versioned=True,
     )
     if session is None:
         raise no_session(session_id)
-    if store.tables.seals.is_on:
-        return _total(_counted(store, session_id))
+    if tables.seals.is_on:
+        opened = _counted(store, session_id)
+        return _total({agent_id: opened[agent_id] for agent_id in in_order(opened, groups)})
     counts: dict[str, dict[str, Any]] = {}
-    for agent_id in sorted({*found.agent_ids, *found.sums}):
+    for agent_id in in_order({*found.agent_ids, *found.sums}, groups):
         row = found.sums.get(agent_id)
         counts[agent_id] = {name: 0 if row is None else int(row[name]) for name in _COUNTS}
         counts[agent_id]["unread"] += 0 if row is None else int(row["in_parts"])

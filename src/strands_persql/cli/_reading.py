@@ -86,7 +86,7 @@ def _line(out: Output, each: SessionSummary, with_bytes: bool) -> list[str]:
     shown = [ago(time) for time in times] if out.is_terminal else times
     expires = "" if each.expiry is None else each.expiry.at[:16] if out.is_terminal else each.expiry.at
     sizes = [size(each.bytes) if out.is_terminal else str(each.bytes)] if with_bytes else []
-    counts = [str(count) for count in (each.agents, each.multi_agents, each.messages)]
+    counts = [str(count) for count in (each.agents, each.multi_agents, each.messages - each.taken_back)]
     return [each.session_id, *shown, *counts, *sizes, each.user or "", each.title, expires]
 
 
@@ -112,8 +112,7 @@ def show(
             return
         detail = place.sessions.get(session)
         read = partial(place.sessions.transcript, session, live=live)
-        pages = read(agent) if agent is not None else chain.from_iterable(read(each.agent_id) for each in detail.agents)
-        messages = chain.from_iterable(pages)
+        messages = chain.from_iterable(read(agent))
         if out.as_json:
             _show_json(out, detail, messages)
         else:
@@ -274,15 +273,12 @@ def usage(settings: Settings, session: SessionArgument) -> None:
     out = settings.output
     with settings.opened() as place:
         used = place.sessions.usage(session)
-        order = list(used.agents)
-        if len(order) > 1:
-            order.sort(key=[each.agent_id for each in place.sessions.get(session).agents].index)
     if out.as_json:
         out.json(used)
         return
     columns = ["AGENT", "MESSAGES", "MODEL CALLS", "TOKENS IN", "TOKENS OUT", "CACHE READ", "CACHE WRITE"]
     columns += ["TOOL CALLS", "TOOL ERRORS", "MODEL SECONDS"]
-    rows = [_usage_line(agent_id, used.agents[agent_id]) for agent_id in order]
+    rows = [_usage_line(agent_id, own) for agent_id, own in used.agents.items()]
     out.table(columns, [*rows, _usage_line("all", used)], right=columns[1:], head=True)
     if used.reported < used.model_calls:
         out.note(f"of {used.model_calls} answers {used.reported} tell their tokens; older releases of Strands don't")

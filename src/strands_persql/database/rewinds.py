@@ -99,6 +99,10 @@ class Rewinds:
         pending = bool(self.items) and self.items[-1].next > last
         return self.history(self.items[-1].at if pending else last)
 
+    def taken_back(self, last: int) -> int:
+        """How many messages of a transcript that ends at `last` a rewind took back."""
+        return last + 1 - sum(high - low + 1 for low, high in self.standing(last) if high is not None)
+
     def rewound(self, at: int, *, next_id: int, kept: bool = True) -> Rewinds:
         """Those of a history that is set back to end with a message of the transcript, or before it.
 

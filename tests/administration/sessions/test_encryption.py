@@ -309,3 +309,13 @@ def test_a_backup_is_encrypted(sealed: Sealed, tmp_path: Path) -> None:
     with PerSQL(local=str(tmp_path / "copy.db")) as client:
         copy = PerSQLSessions(client.database("test/sealed"), encryption=KEY)
         assert copy.get("one").title == f"{SECRET} title"
+
+
+def test_a_preview_after_a_rewind(sealed: Sealed) -> None:
+    """It is of the last message that was not taken back, opened with the key."""
+    sealed.run("s", "one", "two")
+    sealed.sessions.rewind("s", "a", to=3)
+    (found,) = sealed.sessions.list(prefix="s").sessions
+    assert (found.preview, found.messages, found.taken_back) == ("re one", 8, 4)
+    (found,) = PerSQLSessions(sealed.database).list(prefix="s").sessions
+    assert (found.preview, found.taken_back) == ("", 4)

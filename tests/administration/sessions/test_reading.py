@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from datetime import datetime, timedelta, timezone
@@ -9,10 +10,11 @@ from typing import Any
 
 import pytest
 from strands.agent.conversation_manager import SlidingWindowConversationManager, SummarizingConversationManager
+from strands.multiagent import GraphBuilder
 from strands.session.repository_session_manager import RepositorySessionManager
 from strands.types.exceptions import SessionException
 
-from strands_persql import PerSQLSessionRepository, SessionDataError
+from strands_persql import PerSQLHooks, PerSQLSessionManager, PerSQLSessionRepository, SessionDataError
 from strands_persql.administration.results import Usage
 from strands_persql.administration.sessions import PerSQLSessions
 from strands_persql.database.tables import Ids, Listing, Tables
@@ -210,6 +212,46 @@ def test_details_tell_of_agents_and_graphs(place: Place) -> None:
     (graph,) = detail.multi_agents
     assert (graph.multi_agent_id, graph.status, graph.nodes) == ("graph", "completed", ("one", "two"))
     assert detail.bytes == place.sessions.list(bytes=True).sessions[0].bytes
+
+
+def test_agents_stand_in_the_order_of_their_graph(place: Place) -> None:
+    """Wherever all are read: those that are no node first, then nodes as they ran; by their ids if that is lost."""
+    place.agent("s", text("hello"), agent_id="talker")("hi")
+    builder = GraphBuilder()
+    for name in ("zeta", "mid", "alpha"):
+        node: Any = agent_of(
+            ScriptedModel([text(f"{name} is done")]), hooks=lambda: [PerSQLHooks("s", place.database)], agent_id=name
+        )(None)
+        builder.add_node(node, name)
+    builder.add_edge("zeta", "mid")
+    builder.add_edge("mid", "alpha")
+    builder.set_entry_point("zeta")
+    builder.set_execution_timeout(300)
+    builder.set_session_manager(PerSQLSessionManager("s", place.store.database()))
+    builder.build()("go")
+    order = ["talker", "zeta", "mid", "alpha"]
+
+    def orders() -> list[list[str]]:
+        markdown = io.StringIO()
+        place.sessions.export("s", markdown, form="markdown")
+        return [
+            list(dict.fromkeys(message.agent_id for message in place.pages("s"))),
+            list(dict.fromkeys(message.agent_id for message in place.pages("s", live=True))),
+            list(place.sessions.usage("s").agents),
+            re.findall("^## Agent (.*)$", markdown.getvalue(), re.MULTILINE),
+        ]
+
+    assert orders() == [order] * 4 and [each.agent_id for each in place.sessions.get("s").agents] == order
+    text_of_all = io.StringIO()
+    place.sessions.export("s", text_of_all, form="markdown")
+    said = re.findall(r"^(?:## Agent|>) (\w+)(?: is done)?$", text_of_all.getvalue(), re.MULTILINE)
+    assert [name for name in said if name in order] == ["talker", *(name for name in order[1:] for _ in range(2))]
+    place.run("UPDATE strands_multi_agents SET data = '{' WHERE session_id = 's'")
+    pages = [
+        list(dict.fromkeys(message.agent_id for message in place.pages("s"))),
+        list(place.sessions.usage("s").agents),
+    ]
+    assert pages == [["alpha", "mid", "talker", "zeta"]] * 2
 
 
 def test_a_transcript_comes_in_pages_and_tells_what_is_live(place: Place) -> None:

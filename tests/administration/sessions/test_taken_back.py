@@ -144,3 +144,65 @@ def test_copies_are_listed(place: Place) -> None:
     assert place.sessions.get("d").copy_of == "moved"
     plan = place.run("EXPLAIN QUERY PLAN SELECT session_id FROM strands_sessions WHERE origin = 's'")
     assert "strands_copies" in plan[0]["detail"]
+
+
+def told(place: Place, session_id: str, **options: Any) -> tuple[str, int, int]:
+    """What a list says of a session: the preview, how many messages it has, and how many of them are taken back."""
+    found = next(each for each in place.sessions.list(**options).sessions if each.session_id == session_id)
+    assert (found.messages, found.taken_back) == (
+        sum(agent.messages for agent in place.sessions.get(session_id).agents),
+        sum(agent.taken_back for agent in place.sessions.get(session_id).agents),
+    )
+    assert found.taken_back == len(taken_back(place.sessions, session_id))
+    return found.preview, found.messages, found.taken_back
+
+
+@pytest.mark.parametrize("order", ["id", "recent"])
+def test_a_preview_is_of_a_message_that_counts(place: Place, order: str) -> None:
+    """Of the last one that no rewind took back, with the first request for it; and the figures tell the others."""
+    talk(place, "s", "one", "two", "three")
+    assert told(place, "s", order=order) == ("answer to three", 6, 0)
+    place.sessions.rewind("s", "default", to=2)
+    assert told(place, "s", order=order) == ("two", 6, 3)
+    place.sessions.rewind("s", "default", before=1)  # a second one before anything is said
+    assert told(place, "s", order=order) == ("one", 6, 5)
+    copy = place.sessions.fork("s", "copy")
+    assert (copy.preview, copy.taken_back) == ("one", 5)
+    talk(place, "s", "four")
+    assert told(place, "s", order=order) == ("answer to four", 8, 5)
+    place.sessions.rewind("s", "default", to=5)  # back to what was taken back
+    assert told(place, "s", order=order) == ("answer to three", 8, 2)
+    place.sessions.rewind("s", "default", to=None)
+    assert told(place, "s", order=order) == ("", 8, 8)
+    place.run("UPDATE strands_agents SET rewinds = '{' WHERE session_id = 's'")  # by hand: nothing depends on it
+    (listed,) = (each for each in place.sessions.list().sessions if each.session_id == "s")
+    assert (listed.preview, listed.taken_back) == ("answer to four", 0)
+
+
+def test_a_preview_costs_no_more_after_a_rewind(remote: Place, emulator: Any) -> None:
+    """A list is the same request as ever."""
+    talk(remote, "s", "one", "two", "three")
+    costs: list[tuple[int, int]] = []
+    for to in (5, 1):
+        remote.sessions.rewind("s", "default", to=to)
+        emulator.reset()
+        remote.sessions.list()
+        costs.append((emulator.requests, emulator.billing.rows_read))
+    assert costs[0] == costs[1] and costs[0][0] == 1
+
+
+def test_a_preview_of_several_agents(local: Place) -> None:
+    """It is the newest message of those that count, whichever agent's."""
+    talk(local, "s", "first", agent_id="a")
+    talk(local, "s", "second", "third", agent_id="b")
+    assert told_preview(local) == "answer to third"
+    local.sessions.rewind("s", "b", to=1)
+    assert told_preview(local) == "answer to second"
+    local.sessions.rewind("s", "b", to=None)
+    assert told_preview(local) == "answer to first"
+
+
+def told_preview(place: Place) -> str:
+    """The preview of the only session."""
+    (found,) = place.sessions.list().sessions
+    return found.preview

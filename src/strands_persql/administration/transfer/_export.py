@@ -53,20 +53,21 @@ def export(
     total = source.count([session_id]) if out.counts or progress is not None else None
     while True:
         checksum, reporter = Checksum(), Reporter(progress, total)
-        items = _noted(source.items(session_id), checksum, reporter)
+        found = source.items_for_people(session_id) if out.for_people else source.items(session_id)
+        items = _noted(found, checksum, reporter)
         first = next(items)  # read before anything is written: the session may not exist
         try:
-            found, written = out.write(chain([first], items), total)
+            read_back, written = out.write(chain([first], items), total)
         except (SessionDataError, ValueError):
             out.discard()
             raise
-        if found == checksum.hexdigest():
+        if read_back == checksum.hexdigest():
             break
         out.discard()
         if not out.again:
             raise SessionDataError(
                 f"What was read back of session {named(session_id)} is not what the database holds: its "
-                f"checksum is {found}, the database's {checksum.hexdigest()}. Try again, or another place."
+                f"checksum is {read_back}, the database's {checksum.hexdigest()}. Try again, or another place."
             )
         out.again = False
     out.finish()

@@ -156,12 +156,13 @@ class Target(Protocol):
 
     Attributes:
         counts: Whether the number of messages is written too, at the beginning.
-        again: Whether files of an earlier export are used, which may have other contents: then a wrong checksum is
-            worth a second try without them.
+        again: Whether files of an earlier export are used: then a wrong checksum is worth a second try without them.
+        for_people: Whether the agents stand in the order in which people look at them, and not in that of their ids.
     """
 
     counts: bool
     again: bool = False
+    for_people: bool = False
 
     def write(self, items: Iterator[Item], total: int | None) -> tuple[str, int]:
         """Write a session of so many messages, and read it back.

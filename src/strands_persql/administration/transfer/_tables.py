@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,6 +15,7 @@ from ...database.tables import Kind, SessionObjects, StoredState, Tables, Transf
 from ...engine.opening import whole_message
 from ...errors import SessionConflictError, SessionDataError, named
 from ...stores import UnreadableError, objects_beside
+from ..agents import in_order, multi_agent_of
 from ._items import Document, HeadItem, Item, MessageItem, ObjectItem, Source, SourceSession, StateItem
 
 if TYPE_CHECKING:
@@ -103,13 +104,15 @@ class Head:
             {key: state.revision for key, state in found.states.items()},
         )
 
-    def messages(self, connection: Connection, *, after: tuple[str, int] = START) -> Iterator[MessageItem]:
-        """The session's messages, without those that were added since this was read.
+    def messages(
+        self, connection: Connection, *, after: tuple[str, int] = START, end: tuple[str, int] | None = None
+    ) -> Iterator[MessageItem]:
+        """The session's messages up to the last, or another, without those that were added since this was read.
 
         Raises:
             SessionDataError: A row can't be read.
         """
-        end = max(self.last.items(), default=START)
+        end = max(self.last.items(), default=START) if end is None else end
         limit = SMALLEST_PAGE
         while after < end:
             page = connection.ask(connection.tables.page(self.session_id, after, limit=limit, size=PAGE_CHARACTERS))
@@ -117,9 +120,18 @@ class Head:
                 return
             for paged in page:
                 after = (paged.agent_id, paged.message.position)
+                if after > end:
+                    return
                 if paged.message.position <= self.last.get(paged.agent_id, -1):
                     yield self._item(connection, *paged)
             limit = min(2 * limit, LARGEST_PAGE) if len(page) == limit else max(len(page), SMALLEST_PAGE)
+
+    def as_people_look(self) -> list[StateItem]:
+        """Its agents, in the order of `in_order`, then its Graphs and Swarms."""
+        agents = {owner: state for (kind, owner), state in self.states.items() if kind == "agent"}
+        groups = [state for (kind, _), state in self.states.items() if kind != "agent"]
+        order = in_order(agents, [multi_agent_of(each.owner, each.data) for each in groups])
+        return [*(agents[agent_id] for agent_id in order), *groups]
 
     def _item(self, connection: Connection, agent_id: str, message: StoredMessage) -> MessageItem:
         def whole(version: StoredMessage) -> Document:
@@ -164,6 +176,13 @@ class StoredSource(Source):
             SessionConflictError: It was written to meanwhile.
             SessionDataError: There is none, or a row can't be read.
         """
+        return self._items(session_id, _by_id)
+
+    def items_for_people(self, session_id: str) -> Iterator[Item]:
+        """The same, with the agents in the order in which people look at them; raises as `items` does."""
+        return self._items(session_id, _as_people_look)
+
+    def _items(self, session_id: str, ordered: Callable[[Head, Connection], Iterator[Item]]) -> Iterator[Item]:
         head = Head.read(self._connection, session_id)
         if head.session is None:
             raise SessionDataError(
@@ -176,13 +195,7 @@ class StoredSource(Source):
                 "of it has not come to its end. Run that again, or delete the session."
             )
         yield HeadItem(head.session, head.about)
-        messages = head.messages(self._connection)
-        message = next(messages, None)
-        for state in head.states.values():
-            yield state
-            while message is not None and (state.kind, state.owner) == ("agent", message.agent_id):
-                yield message
-                message = next(messages, None)
+        yield from ordered(head, self._connection)
         yield from self._objects(session_id)
         now = Head.read(self._connection, session_id).revisions
         changed = sorted(owner for (kind, owner), known in head.revisions.items() if now.get((kind, owner)) != known)
@@ -207,6 +220,26 @@ class StoredSource(Source):
                 ) from error
             if value is not None:
                 yield ObjectItem(of_session.relative(key), value)
+
+
+def _by_id(head: Head, connection: Connection) -> Iterator[Item]:
+    """A session's agents with their messages by their ids, then its Graphs and Swarms."""
+    messages = head.messages(connection)
+    message = next(messages, None)
+    for state in head.states.values():
+        yield state
+        while message is not None and (state.kind, state.owner) == ("agent", message.agent_id):
+            yield message
+            message = next(messages, None)
+
+
+def _as_people_look(head: Head, connection: Connection) -> Iterator[Item]:
+    """The same in another order; it reads the messages agent by agent."""
+    for state in head.as_people_look():
+        yield state
+        if state.kind == "agent" and state.owner in head.last:
+            start, end = (state.owner, -1), (state.owner, head.last[state.owner])
+            yield from head.messages(connection, after=start, end=end)
 
 
 def _state_item(kind: Kind, owner: str, stored: StoredState) -> StateItem:

@@ -24,6 +24,7 @@ class TextTarget(Target):
     """
 
     counts = False
+    for_people = True
 
     def __init__(self, target: Path | TextIO, chunks: Callable[[Iterable[Item]], Iterator[str]]) -> None:
         self._target = target

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..records import CachePointPart, MediaPart, MessageRecord, TokenUsage
-from ..values import size
+from ..values import many, size
 from ._markdown import markdown_html
 from ._text import Moment, clip, count, duration, json_text, moment, one_line, value_text, visible
 
@@ -68,6 +68,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "changed": changed,
     "clip": clip,
     "json_text": json_text,
+    "many": many,
     "markdown": markdown,
     "media_facts": media_facts,
     "moment": moment,

@@ -174,8 +174,8 @@ def session_view(sessions: SessionReader, session_id: str) -> Session:
         created=moment(detail.created_at),
         last_active=moment(detail.last_active),
         expires=None if detail.expiry is None else moment(detail.expiry.at),
-        figures=_figures(usage, detail),
-        reported=_reported(usage),
+        figures=figures_of(usage, detail),
+        reported=reported_of(usage),
         multi_agents=tuple(multi_agent(each, anchors) for each in detail.multi_agents),
         columns=tuple(map(column, order)),
     )
@@ -195,10 +195,11 @@ def _nodes(multi_agents: Iterable[MultiAgentSummary]) -> dict[str, Node]:
 
 def window_in_words(agent: AgentSummary) -> str:
     """How much of an agent's messages the model sees."""
-    if agent.live != agent.messages:
-        return f"The model sees {many(agent.live, 'message')}; {count(agent.messages)} in the transcript"
     if not agent.messages:
         return "No messages yet"
+    taken_back = f", {count(agent.taken_back)} of them taken back" if agent.taken_back else ""
+    if agent.live != agent.messages:
+        return f"The model sees {many(agent.live, 'message')}; {count(agent.messages)} in the transcript{taken_back}"
     return f"The model sees {'it' if agent.messages == 1 else 'all'} of {many(agent.messages, 'message')}"
 
 
@@ -265,8 +266,11 @@ def _result_facts(result: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(facts)
 
 
-def _figures(usage: Usage, detail: SessionDetail) -> tuple[Figure, ...]:
-    figures = [Figure(count(usage.messages), "Messages", f"in {many(len(detail.agents), 'agent')}")]
+def figures_of(usage: Usage, detail: SessionDetail) -> tuple[Figure, ...]:
+    """What a session has used, as the totals of its page."""
+    taken_back = sum(agent.taken_back for agent in detail.agents)
+    note = f"in {many(len(detail.agents), 'agent')}" + (f", {count(taken_back)} taken back" if taken_back else "")
+    figures = [Figure(count(usage.messages), "Messages", note)]
     if usage.model_calls:
         took = f"{duration(usage.latency_ms)} in all" if usage.latency_ms else ""
         figures.append(Figure(count(usage.model_calls), "Model calls", took))
@@ -285,7 +289,7 @@ def _figures(usage: Usage, detail: SessionDetail) -> tuple[Figure, ...]:
     return tuple(figures)
 
 
-def _reported(usage: Usage) -> str:
+def reported_of(usage: Usage) -> str:
     """A note where some of the model's answers tell no tokens, so that the totals lack them; else empty."""
     if usage.model_calls and usage.reported < usage.model_calls:
         told = f"{count(usage.reported)} of {count(usage.model_calls)} answers tell them"

@@ -5,17 +5,19 @@ from __future__ import annotations
 from ._conversation import LARGEST_IMAGE, shown
 from ._markdown import tokens
 from ._page import page_environment, page_style
-from ._session import multi_agent, window_in_words
+from ._session import figures_of, multi_agent, reported_of, window_in_words
 from ._text import Shown, count, moment, visible
 
 __all__ = [
     "LARGEST_IMAGE",
     "Shown",
     "count",
+    "figures_of",
     "moment",
     "multi_agent",
     "page_environment",
     "page_style",
+    "reported_of",
     "shown",
     "tokens",
     "visible",

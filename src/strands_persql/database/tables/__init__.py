@@ -47,7 +47,7 @@ from ._newest import Newest, newest
 from ._objects import Encoded, KeyScore, KeySize, ObjectRows, ObjectTables, after_prefix, decoded, first_number
 from ._ownership import Ownership, Standing
 from ._parts import ChunkKind
-from ._reading import DayOfUsage, Found, MessagePage, Reading, usage_by_day
+from ._reading import Found, MessagePage, Reading
 from ._recency import Recency
 from ._resealing import ResealingTables, WrappedKey
 from ._restore import CHUNKS_AT_ONCE, MESSAGES_AT_ONCE
@@ -57,6 +57,7 @@ from ._store_keys import StoreKeys
 from ._tables import Tables
 from ._texts import PageEnd, Texts, find_indexes
 from ._transfer import AgentColumns, Kind, PagedMessage, SessionHead, StoredState, TransferTables
+from ._usage import DayOfUsage, sealed_page, usage_by_day
 from ._views import Views
 
 __all__ = [
@@ -136,6 +137,7 @@ __all__ = [
     "object_place",
     "require",
     "revision_step",
+    "sealed_page",
     "session_of",
     "session_prefix",
     "usage_by_day",

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..about import COLUMNS
 from ..query import Answers, Query, Row, unanswered
-from ._reading import PAGE_BYTES
-from ._statements import Value, statement
+from ._statements import PAGE_BYTES, Value, statement
 
 if TYPE_CHECKING:
     from ...client import Statement

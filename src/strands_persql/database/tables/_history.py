@@ -8,8 +8,8 @@ from ..decoding import FoundParts, StoredMessage
 from ..query import Query
 from ._excerpts import message_in
 from ._parts import PARTS
-from ._reading import MESSAGE_SIZE, PAGE_BYTES
-from ._statements import is_in_parts, is_sealed, statement
+from ._reading import MESSAGE_SIZE
+from ._statements import PAGE_BYTES, is_in_parts, is_sealed, statement
 
 if TYPE_CHECKING:
     from ..query import Answers, Row

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ..about import About
 from ..query import Query, Row
-from ..rewinds import OPENING
+from ..rewinds import OPENING, Rewinds
 from ._excerpts import SHOWN, beginning_of, message_in, readable
 from ._statements import statement
 
@@ -35,9 +35,10 @@ class SessionRow(NamedTuple):
     """What a list shows of one session; times are "" where nothing tells.
 
     Attributes:
+        taken_back: How many of the messages a rewind took back.
         about: Whose it is, what people call it, and what it is a copy of.
         opening: How its first prompt begins, where it has no title; "" where that was not asked for.
-        newest: How its last message begins; "" where that was not asked for.
+        newest: How the last message begins that was not taken back; "" where that was not asked for.
     """
 
     session_id: str
@@ -47,6 +48,7 @@ class SessionRow(NamedTuple):
     messages: int
     multi_agents: int
     bytes: int | None
+    taken_back: int
     about: About
     opening: str
     newest: str
@@ -55,7 +57,14 @@ class SessionRow(NamedTuple):
     def of(cls, row: Row) -> SessionRow:
         """From a row of the answer."""
         numbers = {name: row[name] for name in cls._fields[:7]}
-        return cls(**numbers, about=About.of_row(row), opening=row["opening"] or "", newest=row["newest"] or "")
+        rewinds = json.loads(row["rewinds"])
+        return cls(
+            **numbers,
+            taken_back=sum(Rewinds.of_row(text).taken_back(last) for text, last in rewinds),
+            about=About.of_row(row),
+            opening=row["opening"] or "",
+            newest=row["newest"] or "",
+        )
 
 
 SessionRows: TypeAlias = list[SessionRow]
@@ -138,7 +147,7 @@ class Listing:
         )
         self._newest = (
             f"SELECT {begins} FROM {p}agents AS a CROSS JOIN {p}messages AS m ON {of_agent} "
-            f"AND m.message_id = {newest_message(p)} WHERE a.session_id = found.session_id "
+            f"AND m.message_id = {_last_standing(p)} WHERE a.session_id = found.session_id "
             f"ORDER BY {written_at('m.data')} DESC LIMIT 1"
         )
         if self._seals.is_on:
@@ -158,7 +167,7 @@ class Listing:
             f"AND m.message_id IN (SELECT value FROM json_each({_OPENING})) ORDER BY time, m.message_id LIMIT {OPENING}"
         )
         last = (
-            f"SELECT {columns} {messages} AND m.message_id = {newest_message(p)} {whose} "
+            f"SELECT {columns} {messages} AND m.message_id = {_last_standing(p)} {whose} "
             f"ORDER BY {written_at('m.data')} DESC LIMIT 1"
         )
         task = (
@@ -269,6 +278,8 @@ class Listing:
             f"FROM {p}multi_agents AS u WHERE u.session_id = page.session_id), ''), "
             f"coalesce(max({written_at('a.data')}), ''), coalesce(max({written_at('m.data')}), '')) AS last_active, "
             "count(a.agent_id) AS agents, coalesce(sum(m.message_id + 1), 0) AS messages, "
+            "json_group_array(json_array(a.rewinds, m.message_id)) "
+            "FILTER (WHERE a.rewinds IS NOT NULL AND m.message_id IS NOT NULL) AS rewinds, "
             f"(SELECT count(*) FROM {p}multi_agents AS u WHERE u.session_id = page.session_id) AS multi_agents, "
             f"{self._bytes if sizes else 'NULL'} AS bytes "
             f"FROM (SELECT session_id, {_field('created_at')} AS created_at, {_field('updated_at')} AS updated_at, "
@@ -298,6 +309,17 @@ def newest_message(prefix: str) -> str:
         f"(SELECT max(x.message_id) FROM {prefix}messages AS x "
         "WHERE x.session_id = a.session_id AND x.agent_id = a.agent_id)"
     )
+
+
+def _last_standing(prefix: str) -> str:
+    """The position of the last message of an agent `a` that no rewind took back; NULL where all were.
+
+    The last rewind tells: what was said since then stands from its second number on, and before that up to its first.
+    """
+    last = newest_message(prefix)
+    end = "json_extract(a.rewinds, '$.rewinds[#-1][{}]')".format
+    kept = f"{last[:-1]} AND x.message_id <= {end(0)})"
+    return f"CASE WHEN json_valid(a.rewinds) AND {end(1)} > {last} THEN {kept} ELSE {last} END"
 
 
 def written_at(column: str) -> str:

@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..decoding import AgentRecord, FoundParts, StoredMessage
 from ..encoding import PART_BYTES
-from ..query import Query, Row, rows_as
+from ..query import Query, Row
 from ._listing import newest_message, written_at
 from ._parts import PARTS
-from ._statements import is_in_parts, session_facts, statement
+from ._statements import PAGE_BYTES, is_in_parts, session_facts, statement
+from ._usage import METADATA, sum_of
 
 if TYPE_CHECKING:
     from ..live_window import Range
     from ..query import Answers
     from ._tables import Tables
-
-PAGE_BYTES = 4_000_000
-"""The most characters of documents in one answer, less the last document, which comes whole."""
 
 
 class Found(NamedTuple):
@@ -64,24 +62,6 @@ class UsageRows(NamedTuple):
     agent_ids: list[str]
     sums: Mapping[str, Row]
     long: list[tuple[str, StoredMessage]]
-
-
-class DayOfUsage(NamedTuple):
-    """What some messages of a session took that were stored on one day.
-
-    Attributes:
-        session_id: The session.
-        day: The day, `"2026-11-28"`.
-        answers: How many of them tell of tokens.
-        input_tokens: Tokens sent to the model.
-        output_tokens: Tokens it answered with.
-    """
-
-    session_id: str
-    day: str
-    answers: int
-    input_tokens: int
-    output_tokens: int
 
 
 class Reading:
@@ -273,28 +253,6 @@ class Reading:
         return Query(statements, read)
 
 
-def usage_by_day(tables: Tables, session_ids: Sequence[str], newest: int) -> Query[list[DayOfUsage]]:
-    """What the newest messages of each agent of some sessions took, by the day; it reads a row for each of them.
-
-    Those in parts, and those that SQLite can't read, are left out.
-    """
-    p = tables.prefix
-    rows = statement(
-        "SELECT session_id, day, count(*) AS answers, "
-        f"{_sum('usage.inputTokens')} AS input_tokens, {_sum('usage.outputTokens')} AS output_tokens FROM "
-        "(SELECT session_id, document, substr(json_extract(document, '$.created_at'), 1, 10) AS day FROM "
-        f"(SELECT a.session_id AS session_id, CASE WHEN json_valid(m.data) AND NOT {is_in_parts('m.data')} "
-        "THEN m.data ELSE '{}' END AS document FROM json_each(?) AS s "
-        f"CROSS JOIN {p}agents AS a ON a.session_id = s.value CROSS JOIN {p}messages AS m "
-        "ON m.session_id = a.session_id AND m.agent_id = a.agent_id "
-        f"AND m.message_id > {newest_message(p)} - ?) WHERE json_type(document, '{_METADATA}.usage') IS 'object') "
-        "WHERE day IS NOT NULL GROUP BY session_id, day",
-        json.dumps(session_ids),
-        newest,
-    )
-    return rows_as(DayOfUsage, rows)
-
-
 def _size(column: str) -> str:
     size = f"json_extract({column}, '$.persql_parts') * {PART_BYTES}"
     return f"CASE WHEN {is_in_parts(column)} AND json_valid({column}) THEN {size} ELSE length({column}) END"
@@ -307,25 +265,19 @@ No part is read for it, not even its row.
 """
 
 _IN_PARTS = is_in_parts("data")
-_METADATA = "$.message.metadata"
 _BLOCKS = "(SELECT count(*) FROM json_each(document, '$.message.content') AS b WHERE b.type = 'object' AND {0})"
-
-
-def _sum(path: str) -> str:
-    value = f"json_extract(document, '{_METADATA}.{path}')"
-    return f"sum(CASE WHEN typeof({value}) IN ('integer', 'real') THEN {value} ELSE 0 END)"
 
 
 _USAGE = (
     "SELECT agent_id, count(*) AS messages, sum(in_parts) AS in_parts, "
     "sum(document = '{}' AND NOT in_parts) AS unread, "
-    f"sum(json_type(document, '{_METADATA}.usage') IS 'object') AS reported, "
+    f"sum(json_type(document, '{METADATA}.usage') IS 'object') AS reported, "
     "sum(json_extract(document, '$.message.role') IS 'assistant') AS model_calls, "
     f"sum({_BLOCKS.format('''json_type(b.value, '$.toolUse') IS NOT NULL''')}) AS tool_calls, "
     f"sum({_BLOCKS.format('''json_extract(b.value, '$.toolResult.status') = 'error' ''')}) AS tool_errors, "
-    f"{_sum('usage.inputTokens')} AS input_tokens, {_sum('usage.outputTokens')} AS output_tokens, "
-    f"{_sum('usage.cacheReadInputTokens')} AS cache_read_tokens, "
-    f"{_sum('usage.cacheWriteInputTokens')} AS cache_write_tokens, {_sum('metrics.latencyMs')} AS latency_ms "
+    f"{sum_of('usage.inputTokens')} AS input_tokens, {sum_of('usage.outputTokens')} AS output_tokens, "
+    f"{sum_of('usage.cacheReadInputTokens')} AS cache_read_tokens, "
+    f"{sum_of('usage.cacheWriteInputTokens')} AS cache_write_tokens, {sum_of('metrics.latencyMs')} AS latency_ms "
     f"FROM (SELECT agent_id, {_IN_PARTS} AS in_parts, "
     f"CASE WHEN json_valid(data) AND NOT {_IN_PARTS} THEN data ELSE '{{}}' END AS document"
 )

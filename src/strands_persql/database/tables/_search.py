@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..query import Query, rows_as, unanswered
 from ._excerpts import is_odd, message_in, text_of
 from ._fts import create_triggers, matching, without_deleted_words
-from ._reading import PAGE_BYTES
-from ._statements import is_in_parts, statement
+from ._statements import PAGE_BYTES, is_in_parts, statement
 from ._texts import Texts, unparted
 
 if TYPE_CHECKING:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 Value = str | int | float | None
 
+PAGE_BYTES = 4_000_000
+"""The most characters of documents in one answer, less the last document, which comes whole."""
+
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
 _RESERVED = ("sqlite_", "_cf_", "_persql_")
 
