@@ -188,13 +188,21 @@ def test_a_place_in_the_environment(file: str) -> None:
     assert "graph\t" in both.run("sessions", "--local", file).out
 
 
-API = re.compile(r"\b\w+=|table_prefix|base_url|PerSQL[A-Z]\w+|create_tables|client\.")
+API = re.compile(r"\b\w+=|\b[a-z]+_[a-z_]+\b(?!\.db)|PerSQL[A-Z]\w+\(|client\.")
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
         ("show", "nobody", "--local", "{file}"),
+        ("usage", "nobody", "--local", "{file}"),
+        ("show", "graph", "--agent", "nobody", "--local", "{file}"),
+        ("fork", "graph", "copy", "--at", "0", "--local", "{file}"),
+        ("rename", "graph", "graph", "--local", "{file}"),
+        ("encrypt", "graph", "--local", "{file}"),
+        ("search", "!", "--local", "{file}"),
+        ("sessions", "--recent", "--after", "x", "--local", "{file}"),
+        ("sessions", "--recent", "--copies-of", "graph", "--local", "{file}"),
         ("sessions", "--local", "{tmp}/text.db"),
         ("sessions", "--local", "{file}", "--table-prefix", "no good"),
         ("import", "{file}", "--as", "x", "--local", "{tmp}/other.db"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 from strands.multiagent import GraphBuilder
 
 from strands_persql import Encryption, PerSQLSessionManager, PerSQLSessions
+from strands_persql.administration import overall
 from strands_persql.administration.viewer import session_html
+from strands_persql.database.tables import _usage
 from strands_persql.encryption import generate_key
 from strands_persql.web import sessions_app
 from strands_persql.web.pages import pages_app
@@ -110,3 +113,48 @@ def test_prune_with_and_without_the_key(sealed: Web) -> None:
     later = timedelta(0)
     assert PerSQLSessions(sealed.database, encryption=KEY).prune(older_than=later, dry_run=True).session_ids == ("s",)
     assert PerSQLSessions(sealed.database).prune(older_than=later).session_ids == ("s",)
+
+
+async def test_usage_counts_what_the_key_opens(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of sessions in clear and encrypted ones alike, however their messages come in pages; the others are named."""
+    other = Encryption(generate_key())
+    for session_id, key, answers in (("a", KEY, 2), ("b", None, 1), ("c", KEY, 3), ("d", other, 4)):
+        manager = PerSQLSessionManager(session_id, web.database, user=f"user-{session_id}", encryption=key)
+        agent = agent_of(ScriptedModel(["canary"] * answers))(manager)
+        for _ in range(answers):
+            agent("canary?")
+    with_key = pages_app(web.database, encryption=KEY)
+
+    async def shown(app: Any, **names: str) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+        page = (await browser(app).get("/usage", params=names)).text
+        assert "canary" not in page
+        rows = re.findall(r"<bdi>(user-.)</bdi></a></th><td>(\d+)</td><td>(\d+)</td><td>(\d+)</td><td>(\d+)", page)
+        return {name: tuple(figures) for name, *figures in rows}, re.findall("Not counted: ([^.;]*)", page)
+
+    every = {"user-a": ("1", "2", "2", "2"), "user-b": ("1", "1", "1", "1"), "user-c": ("1", "3", "3", "3")}
+    one = ["1 session encrypted with a key that this server does not have"]
+    assert await shown(with_key) == (every, one)
+    monkeypatch.setattr(_usage, "PAGE_BYTES", 1)  # a message a page
+    monkeypatch.setattr(overall, "_AT_ONCE", 1)  # a session a request
+    assert await shown(with_key) == (every, one)
+    monkeypatch.undo()
+    assert await shown(with_key, user="user-c") == ({"user-c": every["user-c"]}, [])
+    assert await shown(pages_app(web.database)) == (
+        {"user-b": every["user-b"]}, ["3 sessions encrypted with a key that this server does not have"]
+    )  # fmt: skip
+    web.database.query("UPDATE strands_messages SET message_id = 9 WHERE session_id = 'a' AND message_id = 3")
+    figures, missing = await shown(with_key)
+    assert figures["user-a"] == ("1", "1", "1", "1") and missing == [*one, "1 message that can't be read"]
+
+
+async def test_usage_of_a_session_with_and_without_the_key(sealed: Web) -> None:
+    """By the service, the page and the face the same tokens; without the key none of them shows figures."""
+    used = (await sealed.as_user("ada").get("/sessions/s/usage")).json()
+    assert (used["messages"], used["reported"], used["input_tokens"], used["output_tokens"]) == (2, 1, 1, 1)
+    assert PerSQLSessions(sealed.database, encryption=KEY).usage("s").input_tokens == 1
+    page = (await browser(pages_app(sealed.database, encryption=KEY)).get("/usage?id=s")).text
+    assert re.findall(r"<dt>Tokens (in|out)</dt><dd>(\d+)", page) == [("in", "1"), ("out", "1")]
+    refused = await sealed.as_user("ada", sessions_app(sealed.database, user=header)).get("/sessions/s/usage")
+    assert refused.status_code == 500 and "tokens" not in refused.text
+    page = (await browser(pages_app(sealed.database)).get("/usage?id=s")).text
+    assert "is encrypted" in page and "Tokens" not in page

@@ -40,7 +40,7 @@ async def test_a_session_is_shown(web: Web) -> None:
     agent("hello")
     found = (await web.as_user("ada").get("/sessions/s")).json()
     assert (found["title"], found["tags"], found["user"]) == ("hello", ["work"], "ada")
-    assert found["agents"][0].keys() == {"agent_id", "created_at", "last_active", "messages", "live"}
+    assert found["agents"][0].keys() == {"agent_id", "created_at", "last_active", "messages", "live", "taken_back"}
 
 
 async def test_messages_are_read_backwards(web: Web) -> None:

@@ -1,17 +1,17 @@
 """What the package's errors say, in the words of the command line: its options in place of Python's arguments."""
 
-import re
+from ..administration.wording import OPTIONS, reworded
 
 _WORDS = (
-    (r", and create_tables=False keeps them from being brought to layout (\d+)\. Open one session without it, with",
-     r"; layout \1 is needed: strands-persql init, with"),
-    (r"\(client\.databases\.create, or the console\)", "(in PerSQL's console)"),
-    (r", or raise timeout=", ""),
-    (r"\bPERSQL_TOKEN or token=", "PERSQL_TOKEN"),
-    (r"\btoken=", "PERSQL_TOKEN"),
-    (r"\bbase_url\b", "PERSQL_API_URL"),
-    (r"\blocal=", "--local"),
-    (r"(?<!-)\btable_prefix\b", "--table-prefix"),
+    (r"\bList the sessions to see which do, and check the database and the table_prefix\.",
+     "`strands-persql sessions` lists those that do; check the database and --table-prefix as well."),
+    (r"\bGet the session to see which do\.", "`strands-persql show SESSION` shows those that do."),
+    (r"\bsay which with agent_id=", "say which with --agent"),
+    (r"^text (?=must|may)", "TEXT "),
+    (r"^after must be None, or what an earlier page .*", "--after must be what an earlier page of the same list said"),
+    (r"\bnew_id must be\b", "the new id must be"),
+    (r"\bcopy_of lists sessions in the order of their ids: leave order as it is",
+     "--copies-of lists sessions in the order of their ids: leave out --recent"),
     (r"\bnew_id(=…)?(?= |\)|$)", "--as"),
     (r"\bsession_id=…", "--session ID"),
 )  # fmt: skip
@@ -19,6 +19,4 @@ _WORDS = (
 
 def in_options(text: str) -> str:
     """An error's text, with the command line's options and settings for what it calls by Python's names."""
-    for pattern, words in _WORDS:
-        text = re.sub(pattern, words, text)
-    return text
+    return reworded(text, (*_WORDS, *OPTIONS))

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from starlette.requests import Request
 
+from ..administration.wording import Words, reworded
 from ._problems import BAD_BODY, BAD_PARAMETER, BODY_TOO_LARGE, CHANGED, NOT_JSON, Kind, Problem
 from ._router import Exchange
 
@@ -17,6 +18,13 @@ LARGEST_BODY = 512 * 1024
 
 LONGEST_PARAMETER = 4000
 """Characters of a parameter."""
+
+_WORDS: Words = (
+    (r"^text (?=must|may)", "q "),
+    (r"^after must be None, or what", "after must be what"),
+    (r": leave order as it is$", ": leave out order=recent"),
+)
+"""The names of parameters, in place of Python's arguments."""
 
 
 def text(request: Request, name: str) -> str | None:
@@ -117,7 +125,7 @@ def told_as(kind: Kind) -> Generator[None, None, None]:
     try:
         yield
     except (TypeError, ValueError) as error:
-        raise Problem(kind, str(error)) from error
+        raise Problem(kind, reworded(str(error), _WORDS)) from error
 
 
 async def unchanged(exchange: Exchange, *, writes: bool = True) -> str | None:

@@ -134,7 +134,8 @@ async def export_session(exchange: Exchange) -> Response:
             yield piece
             piece = await exchange.service.run(_piece, lines)
 
-    headers = {**HEADERS, "Content-Disposition": 'attachment; filename="session.jsonl"'}
+    named = f"filename=\"session.jsonl\"; filename*=UTF-8''{_escaped(exchange.session_id)}.jsonl"
+    headers = {**HEADERS, "Content-Disposition": f"attachment; {named}"}
     return StreamingResponse(pieces(), 200, headers, "application/jsonl")
 
 

@@ -114,6 +114,17 @@ async def test_a_token(here: Site) -> None:
     assert again.status_code == 303, "a cookie of another process"
 
 
+async def test_nothing_leads_further_before_the_login(here: Site) -> None:
+    """The login shows no pages to go to; those that are shown afterwards do."""
+    client = here.open(auth_token=TOKEN)
+    refused = await client.post("/login", data={"token": "x"}, headers={"origin": ORIGIN})
+    for page in ((await client.get("/login")).text, refused.text):
+        assert "<nav" not in page and 'href="/doctor"' not in page and "Log out" not in page
+    await client.post("/login", data={"token": TOKEN}, headers={"origin": ORIGIN})
+    page = (await client.get("/")).text
+    assert '<nav aria-label="Pages">' in page and "Log out" in page
+
+
 async def test_a_token_in_a_header(here: Site) -> None:
     """Programs send it as a bearer's."""
     client = here.open(auth_token=TOKEN)

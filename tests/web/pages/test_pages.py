@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import date
 from typing import Any
 
@@ -11,11 +12,12 @@ import pytest
 from strands.agent.conversation_manager import SlidingWindowConversationManager
 from strands.multiagent import GraphBuilder
 
-from strands_persql import PerSQLHooks
+from strands_persql import Encryption, PerSQLHooks, PerSQLSessionManager
 from strands_persql.administration import overall
 from strands_persql.administration.overall import MESSAGES, Tokens
 from strands_persql.administration.records import MessageRecord, TokenUsage
 from strands_persql.database.tables import _listing
+from strands_persql.encryption import generate_key
 from strands_persql.web.pages._plot import HEIGHT, MOST_BARS, plot_by_day, plot_of
 
 from ...agents.agents import PIXEL, agent_of
@@ -79,7 +81,7 @@ async def test_a_session_as_a_chat(site: Site) -> None:
         agent(f"question {number}")
     newest = await site.text("/session", id="s")
     assert "answer 29" in newest and "question 1<" not in newest and "The model sees from here" in newest
-    assert "66 messages in 1 agent" in newest and "$0.000165" in newest
+    assert "66 messages in 1 agent" in newest
     before = site.sessions.messages("s", limit=50).before
     oldest = await site.text("/session", id="s", agent="default", before=before)
     assert "question 1<" in oldest and "Redacted" in oldest and "secret" not in oldest
@@ -135,7 +137,7 @@ async def test_usage_doctor_export(site: Site) -> None:
     """Figures and a drawing; findings; a file that can be brought in again."""
     site.agent("s", tools(use("add", {"a": 1, "b": 2}, "u1")), text("three"))("How much?")
     usage = await site.text("/usage", id="s")
-    assert "<dt>Tool calls</dt><dd>1</dd>" in usage
+    assert "<dt>Tool calls</dt><dd>1 <small>none failed</small></dd>" in usage
     assert "connection" in await site.text("/doctor") and "session" in await site.text("/doctor", id="s")
     answer = await site.client.get("/export", params={"id": "s"})
     assert "attachment" in answer.headers["content-disposition"]
@@ -183,6 +185,92 @@ async def test_what_is_not_there(site: Site, path: str, names: dict[str, str], s
     await site.text(path, status, **names)
 
 
+async def test_what_was_taken_back_is_not_counted(site: Site) -> None:
+    """The list shows the last message that counts, and how many count; the session's page says how many others."""
+    agent = site.agent("s", text("answer one"), text("answer two"))
+    agent("one")
+    agent("two")
+    await site.send("/rewind", id="s", agent="default", message=1)
+    listed = await site.text("/")
+    assert "answer one</p>" in listed and "answer two" not in listed and " 2 messages " in listed
+    page = await site.text("/session", id="s")
+    assert "2 messages in 1 agent; 2 more taken back" in page
+    assert "The model sees 2 messages; 4 in the transcript, 2 of them taken back" in page
+
+
+PYTHONS = re.compile(r"\b\w+=|\b[a-z]+_[a-z_]+\b|PerSQL[A-Z]\w+\(|client\.|int\(\)")
+
+
+@pytest.mark.parametrize(
+    ("path", "names", "words"),
+    [
+        ("/session", {"id": "none"}, "The list of sessions shows those that do."),
+        ("/session", {"id": "s", "agent": "b", "before": "x"}, "The address names no message."),
+        ("/", {"q": "!"}, "The field for words must hold a word"),
+        ("/", {"after": "x"}, "The address is of no page of this list"),
+        ("/confirm", {"id": "s", "action": "forget"}, "There is no such question."),
+        ("/session", {"id": "sealed"}, "This server was started without the key"),
+        ("/usage", {"id": "sealed"}, "This server was started without the key"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+async def test_problems_speak_of_pages(site: Site, path: str, names: dict[str, str], words: str) -> None:
+    """What the package calls by Python's names, a problem's page calls by what there is to see or to do."""
+    for agent_id in ("a", "b"):
+        site.agent("s", text("a"), agent_id=agent_id)("one")
+    manager = PerSQLSessionManager("sealed", site.database, encryption=Encryption(generate_key()))
+    agent_of(ScriptedModel([text("a")]))(manager)("one")
+    answer = await site.client.get(path, params=names)
+    (said,) = re.findall(r'<p class="prose">(.*?)</p>', answer.text, re.DOTALL)
+    assert answer.status_code >= 400 and words in said
+    assert not PYTHONS.search(said), said
+
+
+async def test_the_cost_is_what_it_was(emulator: Emulator) -> None:
+    """The page's estimate, in words, and within a hundredth of what storing the session was billed."""
+    site = Site(emulator.database())
+    site.agent("first", text("a"))("one")  # makes the tables
+
+    async def compared(session_id: str, run: Callable[[], Any]) -> None:
+        emulator.reset()
+        run()
+        used = (emulator.billing.requests, emulator.billing.rows_written)
+        billed = used[0] * 0.5e-6 + used[1] * 2e-6
+        page = await site.text("/session", id=session_id)
+        (dollars, requests, rows), = re.findall(
+            r"about <strong>\$([\d.]+)</strong>.* An estimate: (\d+) requests and (\d+) rows written", page
+        )  # fmt: skip
+        assert float(dollars) == pytest.approx(billed, rel=0.01)
+        assert (int(requests), int(rows)) == used
+        assert f"${dollars}" in await site.text("/usage", id=session_id)
+
+    def turns(session_id: str, user: str | None, *, calls: bool) -> None:
+        script = [
+            each for _ in range(10) for each in ([tools(use("add", {"a": 1, "b": 2}))] if calls else []) + [text("a")]
+        ]
+        agent = site.agent(session_id, *script, user=user)
+        for _ in range(10):
+            agent("one")
+
+    def graph() -> None:
+        builder, hooks = GraphBuilder(), PerSQLHooks("graph", site.database)
+        for name in ("a", "b", "c"):
+            node: Any = agent_of(ScriptedModel([text("done")]), hooks=lambda: [hooks], agent_id=name)(None)
+            builder.add_node(node, name)
+        builder.add_edge("a", "b")
+        builder.add_edge("b", "c")
+        builder.set_entry_point("a")
+        builder.set_execution_timeout(300)
+        builder.set_session_manager(PerSQLSessionManager("graph", site.database))
+        builder.build()("go")
+
+    await compared("plain", lambda: turns("plain", None, calls=False))
+    await compared("ada", lambda: turns("ada", "ada", calls=False))
+    await compared("tools", lambda: turns("tools", None, calls=True))
+    await compared("graph", graph)
+    await site.client.aclose()
+
+
 async def test_a_long_session_costs_a_page(emulator: Emulator) -> None:
     """A session of 10,000 messages opens with a few requests, and few rows of messages."""
     site = Site(emulator.database())
@@ -196,7 +284,7 @@ async def test_a_long_session_costs_a_page(emulator: Emulator) -> None:
         )
         connection.execute("COMMIT")
     emulator.reset()
-    assert "10000 messages in 1 agent" in await site.text("/session", id="s")
+    assert "10,000 messages in 1 agent" in await site.text("/session", id="s")
     assert emulator.requests == 3
     assert emulator.billing.rows_read < 500
     for path, requests in (("/", 2), ("/?user=ada", 1), ("/usage?id=s", 3), ("/usage", 3), ("/usage?user=ada", 2)):

@@ -26,6 +26,7 @@ from ._guard import LOGIN, Guard
 from ._inner import Inner, events_path, export_path, media_path
 from ._render import page
 from ._views import Views, given
+from ._words import in_pages
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -169,4 +170,4 @@ def _problem(request: Request, error: Exception) -> Response:
     elif not isinstance(error, HTTPException):
         logger.error("method=<%s> | a request failed", request.method, exc_info=error)
         title, words, status = "Something is wrong in this server", "Its log says what.", 500
-    return page(request, "problem.html.jinja", status, title=title, words=words)
+    return page(request, "problem.html.jinja", status, title=title, words=in_pages(words))

@@ -33,7 +33,8 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> R
     """A page, made of a template."""
     made = page_environment(_template).get_template(template)
     scope = request.scope
-    common = {"csrf": scope[CSRF], "logged_in": scope[LOGGED_IN], "address": address, "line": line}
+    here = "" if request.query_params.get("id") else request.url.path
+    common = {"csrf": scope[CSRF], "logged_in": scope[LOGGED_IN], "here": here, "address": address, "line": line}
     text = made.render(**common, **values)
     return HTMLResponse(text.encode("utf-8", "replace"), status)
 

@@ -14,9 +14,18 @@ from ...administration.overall import MESSAGES, read_overall
 from ...administration.records import MediaPart
 from ...administration.results import AgentSummary
 from ...administration.sessions import PerSQLSessions
-from ...administration.viewer.parts import LARGEST_IMAGE, Shown, multi_agent, shown, window_in_words
+from ...administration.viewer.parts import (
+    LARGEST_IMAGE,
+    Shown,
+    figures_of,
+    multi_agent,
+    reported_of,
+    shown,
+    window_in_words,
+)
 from ...database.connector import Connector
 from ...database.tables import Tables
+from ._cost import cost_of
 from ._plot import HEIGHT, WIDTH, plot_by_day, plot_of
 from ._render import address, page, static
 
@@ -37,9 +46,6 @@ MOST_COPIES = 20
 
 PLOTTED = 500
 """Messages that are looked at for the plot, the newest ones."""
-
-_DOLLARS_WRITTEN = (2.00 + 0.50) / 1_000_000
-"""What storing a message costs at PerSQL: a row written, and a request (docs/cost.md)."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,8 @@ class Views:
             chosen=chosen,
             before=before,
             messages=sum(agent.messages for agent in detail.agents),
-            dollars=_dollars(sum(agent.messages for agent in detail.agents)),
+            taken_back=sum(agent.taken_back for agent in detail.agents),
+            cost=cost_of(detail),
         )
 
     def _column(self, session_id: str, agent: AgentSummary, anchor: str, before: str) -> Column:
@@ -144,8 +151,8 @@ class Views:
         ]
         usage = self._sessions.usage(session_id)
         return page(
-            request, "usage.html.jinja", detail=detail, usage=usage, plots=plots, width=WIDTH, height=HEIGHT,
-            dollars=_dollars(usage.messages), plotted=PLOTTED,
+            request, "usage.html.jinja", detail=detail, figures=figures_of(usage, detail), reported=reported_of(usage),
+            plots=plots, width=WIDTH, height=HEIGHT, cost=cost_of(detail), plotted=PLOTTED,
         )  # fmt: skip
 
     def _overall(self, request: Request) -> Response:
@@ -192,11 +199,6 @@ class Views:
             return Response(status_code=404)
         kind = "text/javascript" if name.endswith(".js") else "text/css"
         return Response(found, 200, {"Cache-Control": "no-cache"}, kind)
-
-
-def _dollars(messages: int) -> str:
-    """What it costs to store so many messages."""
-    return f"{messages * _DOLLARS_WRITTEN:.6f}"
 
 
 def given(request: Request, name: str) -> str:
