@@ -252,7 +252,9 @@ async function ask() {
 }
 
 function edit(message, element) {
+  stopEditing();
   insteadOf = { message_id: message.message_id, element };
+  element.classList.add("replaced");
   $("editing").hidden = false;
   $("prompt").value = message.text;
   $("prompt").focus();
@@ -260,6 +262,7 @@ function edit(message, element) {
 
 function stopEditing() {
   if (insteadOf !== null) $("prompt").value = "";
+  insteadOf?.element.classList.remove("replaced");
   insteadOf = null;
   $("editing").hidden = true;
 }
@@ -366,6 +369,12 @@ $("new").onclick = () => {
   leave(null);
   $("prompt").focus();
 };
+for (const idea of $("ideas").children) {
+  idea.onclick = () => {
+    $("prompt").value = idea.textContent;
+    $("composer").requestSubmit();
+  };
+}
 $("menu").onclick = () => {
   $("menu").ariaExpanded = String($("chat").classList.toggle("browsing"));
 };

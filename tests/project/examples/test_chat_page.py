@@ -100,6 +100,7 @@ def test_a_user_clicks_through_it(page: Any) -> None:
 
     page.get_by_role("button", name="Edit this message").first.click()
     expect(page.get_by_text("You are editing a message")).to_be_visible()
+    expect(messages.first).to_have_class("message user replaced")
     ask(page, "my name is Ada")
     expect(messages.last).to_contain_text("Nice to meet you, Ada.")
     settled(page)
@@ -108,6 +109,7 @@ def test_a_user_clicks_through_it(page: Any) -> None:
     expect(messages).to_have_count(2)
 
     conversations = page.get_by_role("navigation").locator("li")
+    expect(conversations.first).to_contain_text("Nice to meet you, Ada.")
     page.get_by_role("button", name="Go on in a copy that ends here").click()
     expect(conversations).to_have_count(2)
     expect(conversations.first).to_contain_text("(copy)")
@@ -126,6 +128,9 @@ def test_a_user_clicks_through_it(page: Any) -> None:
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(conversations).to_have_count(1)
     expect(messages).to_have_count(0)
+    page.get_by_role("button", name="Roll three dice").click()
+    expect(messages.last).to_contain_text(" = ")
+    settled(page)
 
 
 def test_a_copy_from_before_an_edit(page: Any) -> None:
