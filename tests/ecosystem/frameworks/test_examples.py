@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ...processes import ROOT
+from ...processes import ROOT, python
 from ..needed import needed
 from .elsewhere import said
 from .servers import client_of, free_port, in_process, until, words_in
@@ -91,3 +95,26 @@ def test_an_answer_is_finished_although_its_reader_left(file: Path) -> None:
     assert told[:2] == [prompt, f"You said: {prompt}"]
     assert told[2] == ("on " * 4_000).strip()
     assert told[3].endswith("Cancelled by user")
+
+
+def test_lambda(file: Path) -> None:
+    """A process that was kept goes on after another one has answered, and the other way round."""
+    code = """if True:
+        import sys
+        from lambda_handler import handler
+        for body in sys.stdin:
+            print(handler({"body": body}, None)["body"], flush=True)"""
+    settings = {**os.environ, "PERSQL_LOCAL": str(file), "PYTHONPATH": str(ROOT / "examples")}
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "encoding": "utf-8"}
+    with contextlib.ExitStack() as stack:
+        command = [*python(), "-c", code]
+        calls = [stack.enter_context(subprocess.Popen(command, env=settings, **pipes)) for _ in range(2)]
+        answers: list[str] = []
+        for number, text in enumerate(["My name is Ada.", "What is my name?", "And you?", "What is my name?"]):
+            process = calls[number % 2]
+            assert process.stdin is not None and process.stdout is not None
+            process.stdin.write(json.dumps({"conversation": "ada", "text": text}) + "\n")
+            process.stdin.flush()
+            answers.append(json.loads(process.stdout.readline())["text"])
+    assert answers == ["Nice to meet you, Ada.", "Your name is Ada.", "You said: And you?", "Your name is Ada."]
+    assert len(said(file, "ada")) == 8

@@ -53,7 +53,8 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         app = "tests.ecosystem.frameworks.apps:flask_example()"
         command, processes = ["-m", "gunicorn", "-w", "2", "-k", "gthread", "--threads", "4", "--preload", app], 2
         command += ["-b", f"127.0.0.1:{port}", "--graceful-timeout", "5"]
-    with in_process(*command, log=folder / "log", port=port, SERVED_FILE=str(file)) as (url, _):
+    settings = {"SERVED_FILE": str(file), "HOME": str(folder)}  # where gunicorn has a socket
+    with in_process(*command, log=folder / "log", port=port, **settings) as (url, _):
         yield Served(url, file, processes)
 
 

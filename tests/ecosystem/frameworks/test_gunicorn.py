@@ -118,7 +118,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("gunicorn")
     port, file = free_port(), folder / "agents.db"
     arguments = ["-m", "gunicorn", "-w", "2", "-k", "uvicorn.workers.UvicornWorker", "--preload", "-b"]
-    settings = {"SERVED_FILE": str(file), "SERVED_EARLY": "1"}
+    settings = {"SERVED_FILE": str(file), "SERVED_EARLY": "1", "HOME": str(folder)}  # it has a socket there
     command = [*arguments, f"127.0.0.1:{port}", "--graceful-timeout", "5", f"{APPS}:served"]
     with in_process(*command, log=folder / "log", port=port, **settings) as (url, _):
         yield Served(url, file)
