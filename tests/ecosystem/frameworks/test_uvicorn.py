@@ -13,20 +13,33 @@ import anyio
 import pytest
 from fastapi import Body, FastAPI, Request
 from fastapi.responses import StreamingResponse
-from strands import Agent
+from strands import Agent, tool
+from strands.hooks import AfterInvocationEvent
 
 from strands_persql import PerSQL, PerSQLSessionManager
 from strands_persql.engine.options import Durability
 
 from ..needed import needed
 from .elsewhere import DATABASE, check, kept, restored
-from .models import ObedientModel
+from .models import ObedientModel, use
 from .servers import client_of, in_thread, until, words_in
 
 needed("uvicorn", "uvloop")
 
 LONG = "And on. " * 2_000
 """A minute of words, where there is a pause after each."""
+
+
+@tool
+async def rest() -> str:
+    """Rest for a minute."""
+    await asyncio.sleep(60)
+    return "rested"
+
+
+async def announce(event: AfterInvocationEvent) -> None:
+    """A hook of the service's own, which waits for something."""
+    await asyncio.sleep(0)
 
 
 class Service:
@@ -62,7 +75,10 @@ class Service:
         how = "cut off"
         try:
             async with self.manager(session_id) as session:
-                agent = Agent(model=ObedientModel(pause=pause), session_manager=session, callback_handler=None)
+                model = ObedientModel(pause=pause)
+                agent = Agent(model=model, tools=[rest], session_manager=session, callback_handler=None)
+                # In a cancelled scope it ends all that is done for this event: the end of the block does the rest.
+                agent.hooks.add_callback(AfterInvocationEvent, announce)
                 self.agents[session_id] = agent
                 async for event in agent.stream_async(prompt):
                     if "data" in event:
@@ -109,6 +125,15 @@ class Service:
                     break
         return "".join(words).strip()
 
+    def give_up(self, session_id: str, prompt: str, *, after: int) -> None:
+        """Ask for an answer in one piece, and close the connection when the agent has so many messages."""
+        connection = http.client.HTTPConnection(self.url.removeprefix("http://"))
+        body, headers = json.dumps({"prompt": prompt}), {"Content-Type": "application/json"}
+        connection.request("POST", f"/scopes/{session_id}", body, headers)
+        until(lambda: len(self.agents[session_id].messages) == after)
+        connection.close()
+        assert until(lambda: self.ended.get(session_id)) == "cut off"
+
     def goes_on(self, session_id: str) -> None:
         """The next turn is answered from what was said before, and another process has all of it."""
         assert self.ask(session_id, "What is my name?") == "Your name is Ada."
@@ -142,14 +167,20 @@ def test_a_client_that_gives_up(service: Service, durability: Durability) -> Non
     """Under an anyio scope of the service's own that it cancels then."""
     session = f"{durability}-scope"
     service.ask(session, "My name is Ada.")
-    connection = http.client.HTTPConnection(service.url.removeprefix("http://"))
-    body = json.dumps({"prompt": LONG})
-    connection.request("POST", f"/scopes/{session}", body, {"Content-Type": "application/json"})
-    until(lambda: len(service.agents[session].messages) == 3)
-    connection.close()
-    assert until(lambda: service.ended.get(session)) == "cut off"
+    service.give_up(session, LONG, after=3)
     until(lambda: restored(service.file, session) == kept(service.agents[session]))
     service.goes_on(session)
+
+
+def test_a_client_that_gives_up_during_a_tool(service: Service) -> None:
+    """The call is stored, and the next question adds a result to it."""
+    session = "message-tool"
+    service.ask(session, "My name is Ada.")
+    service.give_up(session, use("rest"), after=4)
+    assert restored(service.file, session) == kept(service.agents[session])
+    service.goes_on(session)
+    (block,) = restored(service.file, session)["messages"][4]["content"]
+    assert block["toolResult"]["content"] == [{"text": "Tool was interrupted."}]
 
 
 def test_asked_again_at_once(service: Service) -> None:
