@@ -72,13 +72,11 @@ class Endpoint:
 
     Attributes:
         bodies: The JSON of every request so far, in their order.
-        stalled: Set while an answer has stopped in the middle.
-        go_on: Lets such an answer go on.
+        go_on: Lets an answer go on that has stopped in the middle.
     """
 
     wire: Wire
     bodies: list[Any] = field(default_factory=list)
-    stalled: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event = field(default_factory=threading.Event)
     _script: list[Answer] = field(default_factory=list)
 
@@ -155,7 +153,6 @@ def _handler_of(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
             if answer.fault == "cut":
                 return
             if answer.fault == "stalled":
-                endpoint.stalled.set()
                 endpoint.go_on.wait(60)
             yield from pieces[middle:]
 

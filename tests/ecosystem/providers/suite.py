@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from strands.types.session import encode_bytes_values
 
 from strands_persql import PerSQLSessions
 
-from ...agents.harness import SESSION, Durability, Mode, Scenario, Store
+from ...agents.harness import SESSION, Durability, Mode, Scenario, Store, soon
 from ...agents.test_remote import Remote
 from ...processes import ROOT, python
 from ..needed import only_here
@@ -85,16 +86,18 @@ class Provider:
         blocks: What a prompt may hold beside text.
         thinks: Strands keeps what the model thought.
         retried: Strands waits and asks again when it is throttled; else the error is the caller's.
-        survives_cuts: An answer whose connection breaks is taken as it is, without an error.
-        yields: Other tasks run while the provider is silent.
+        notices: A connection that breaks in an answer is an error; else the answer counts as whole.
+        stalls: The first words are heard before the last are sent, and somebody may give up between them.
+        counts: Strands keeps how many tokens were used.
     """
 
     wire: Wire
     blocks: tuple[Any, ...] = (IMAGE, DOCUMENT)
     thinks: bool = True
     retried: bool = True
-    survives_cuts: bool = False
-    yields: bool = True
+    notices: bool = True
+    stalls: bool = True
+    counts: bool = True
 
     @property
     def conversation(self) -> list[Turn]:
@@ -116,10 +119,10 @@ class Provider:
             if self.retried
             else Turn("Busy?", (REFUSED,), end="fails")
         )
-        cut: Literal["done", "fails"] = "done" if self.survives_cuts else "fails"
+        cut: Literal["done", "fails"] = "fails" if self.notices else "done"
         broken = Answer(text="It breaks here, in the", fault="cut")
         stalled = Answer(text="And then nothing", fault="stalled")
-        given_up = [Turn("I give up.", (stalled,), end="given up")] if self.yields else []
+        given_up = [Turn("I give up.", (stalled,), end="given up")] if self.stalls else []
         return [
             refused,
             Turn("Break.", (broken,), end=cut),
@@ -179,6 +182,7 @@ class Conversation:
             if restarts:
                 scenario.restart()
             await self._take(turn, scenario.agent)
+            await scenario.manager.aflush()
             scenario.check()
         return self.endpoint.bodies
 
@@ -210,15 +214,26 @@ class Conversation:
                 if turn.end == "left":
                     break
                 agent.cancel()
+        # Up to 1.54, Strands leaves the end of an invocation that is left to the garbage collector.
+        del event, events
+        gc.collect()
+        for _ in range(1000):
+            await asyncio.sleep(0)
 
     async def _give_up(self, turn: Turn, agent: Agent) -> None:
-        self.endpoint.stalled.clear()
+        begun = asyncio.Event()
+
+        async def listen() -> None:
+            async for event in agent.stream_async(turn.prompt):
+                if "data" in event:
+                    begun.set()
+
         self.endpoint.go_on.clear()
-        asking = asyncio.create_task(agent.invoke_async(turn.prompt))
-        assert await asyncio.to_thread(self.endpoint.stalled.wait, 60)
-        asking.cancel()
+        listening = asyncio.create_task(listen())
+        await soon(begun.wait())
+        listening.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asking
+            await listening
         self.endpoint.go_on.set()
 
 
@@ -234,11 +249,11 @@ def said(message: dict[str, Any]) -> tuple[str, str, tuple[Call, ...]]:
     )
 
 
-PLACES: list[tuple[str, Durability, Mode]] = [
-    ("local", "message", "async"),
-    ("local", "overlap", "async"),
-    ("local", "invocation", "sync"),
-    ("remote", "message", "async"),
+PLACES = [
+    pytest.param("local", "message", "async"),
+    pytest.param("local", "overlap", "async", marks=pytest.mark.slow),
+    pytest.param("local", "invocation", "sync", marks=pytest.mark.slow),
+    pytest.param("remote", "message", "async"),
 ]
 
 
@@ -304,7 +319,8 @@ class Conversations:
             block for message in messages for block in message["content"] if block.keys() & {"image", "document"}
         ] == [encode_bytes_values(block) for block in self.provider.blocks]
         usage = PerSQLSessions(talking.store.database()).usage(SESSION)
-        assert (usage.input_tokens, usage.output_tokens) == (11 * len(answers), 7 * len(answers))
+        calls = len(answers) if self.provider.counts else 0
+        assert (usage.input_tokens, usage.output_tokens) == (11 * calls, 7 * calls)
 
     async def test_another_process(self, talk: Callable[..., Conversation]) -> None:
         """A process that was not there asks the provider what this one would have asked."""

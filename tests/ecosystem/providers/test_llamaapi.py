@@ -14,7 +14,7 @@ from strands.models.llamaapi import LlamaAPIModel  # noqa: E402
 
 
 class TestLlamaAPI(Conversations):
-    provider = Provider(Llama(), blocks=(IMAGE,), thinks=False, yields=False)
+    provider = Provider(Llama(), blocks=(IMAGE,), thinks=False, stalls=False)
 
     def model(self, url: str) -> Model:
         client = {"api_key": "none", "base_url": f"{url}/v1/", "max_retries": 0}
