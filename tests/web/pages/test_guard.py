@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+
 import httpx
 import pytest
 from starlette.applications import Starlette
@@ -47,6 +49,13 @@ async def test_host(here: Site, host: str, status: int) -> None:
         assert (await here.client.get(path, headers={"host": host})).status_code == status
 
 
+async def test_a_host_that_is_named_twice(here: Site) -> None:
+    """Whichever of them a proxy looks at, the request is refused."""
+    for other in ("127.0.0.1:8765", "evil.example"):
+        headers = [("host", "127.0.0.1:8765"), ("host", other)]
+        assert (await here.client.get("/", headers=headers)).status_code == 421
+
+
 async def test_a_host_of_ones_own(here: Site) -> None:
     """A name that the server was told of is one of its own."""
     client = here.open(hosts=["agents.example"], auth_token=TOKEN)
@@ -87,6 +96,44 @@ async def test_forms_carry_a_token(here: Site) -> None:
     assert here.sessions.get("s").title == "one"
     await here.send("/rename", id="s", title="mine")
     assert here.sessions.get("s").title == "mine"
+
+
+@pytest.mark.parametrize("token", [None, TOKEN])
+async def test_a_form_is_of_one_browser(here: Site, token: str | None) -> None:
+    """What another browser of the same server was given with its forms counts for nothing in this one."""
+    transport = httpx.ASGITransport(pages_app(here.database, auth_token=token))
+    mine, others = (httpx.AsyncClient(transport=transport, base_url=ORIGIN) for _ in range(2))
+    given: list[str] = []
+    for browser in (mine, others):
+        if token is not None:
+            await browser.post("/login", data={"token": token}, headers={"origin": ORIGIN})
+        given.append(csrf_of((await browser.get("/session", params={"id": "s"})).text))
+    for csrf, status in zip(given, (303, 403), strict=True):
+        fields = {"title": "mine", "csrf": csrf}
+        answer = await mine.post("/rename", params={"id": "s"}, data=fields, headers={"origin": ORIGIN})
+        assert answer.status_code == status
+
+
+async def test_secrets_are_compared_in_constant_time(here: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The token, the cookie and what forms carry: how long it takes tells nobody how much of a guess is right."""
+    compared: list[tuple[bytes, bytes]] = []
+    compare = hmac.compare_digest
+
+    def spy(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return compare(one, other)
+
+    client = here.open(auth_token=TOKEN)
+    monkeypatch.setattr(hmac, "compare_digest", spy)
+    await client.post("/login", data={"token": "guess"}, headers={"origin": ORIGIN})
+    assert (b"guess", TOKEN.encode()) in compared
+    await client.get("/api/sessions", headers={"authorization": "Bearer guessed"})
+    assert (b"guessed", TOKEN.encode()) in compared
+    await client.get("/", headers={"cookie": "strands_persql=x.guess"})
+    assert any(one == b"guess" and len(other) == 64 for one, other in compared)
+    await client.post("/login", data={"token": TOKEN}, headers={"origin": ORIGIN})
+    await client.post("/rename", data={"csrf": "guessing"}, headers={"origin": ORIGIN})
+    assert any(one == b"guessing" and len(other) == 64 for one, other in compared)
 
 
 async def test_a_token(here: Site) -> None:
