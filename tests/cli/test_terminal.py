@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 import sys
@@ -172,7 +173,9 @@ def test_few_retries_at_a_terminal(emulator: Emulator, monkeypatch: pytest.Monke
     arguments = ("sessions", "--database", emulator.name)
     emulator.faults.always(faults.rate_limited())
     asked = len(emulator.log)
-    assert at_terminal(*arguments, **settings).code == 1
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # pytest's, beside which Python's last resort is silent
+    done = at_terminal(*arguments, **settings)
+    assert (done.code, done.err.count("\n"), "retrying" in done.err) == (1, 1, False), done.err
     first, asked = len(emulator.log) - asked, len(emulator.log)
     assert Place(None, (), settings).run(*arguments).code == 1
     assert (first, len(emulator.log) - asked) == (4, 9)
@@ -206,6 +209,7 @@ API = re.compile(r"\b\w+=|\b[a-z]+_[a-z_]+\b(?!\.db)|PerSQL[A-Z]\w+\(|client\.")
         ("sessions", "--local", "{tmp}/text.db"),
         ("sessions", "--local", "{file}", "--table-prefix", "no good"),
         ("import", "{file}", "--as", "x", "--local", "{tmp}/other.db"),
+        ("fork", "graph", "graph", "--local", "{file}"),
         ("sessions", "--database", "a/b"),
         ("sessions", "--database", "other/b", "PERSQL_TOKEN"),
         ("sessions", "--database", "a/b", "PERSQL_API_URL=ftp://x"),

@@ -4,6 +4,7 @@ typer reads the annotations when a command is defined, so the modules of this pa
 """
 
 import inspect
+import logging
 import os
 import re
 import sys
@@ -24,6 +25,7 @@ from ._output import Output, plain
 
 _SPAN = re.compile(r"(\d+)\s*(w|d|h|m|s)")
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+_UNTOLD = logging.NullHandler()
 
 
 class Problem(Exception):
@@ -97,6 +99,8 @@ class Settings:
         if local and not self.local and os.environ.get("PERSQL_TOKEN"):
             raise Problem("PERSQL_LOCAL and PERSQL_TOKEN are both set; unset one, or name --local FILE", 2)
         name, shown = _local_name(local, self.database, create=create) if local else _remote_name(self.database)
+        if sys.stderr.isatty():  # a person is told of the end alone, and not of each attempt
+            logging.getLogger("strands_persql.client").addHandler(_UNTOLD)
         try:
             # A person waits for an answer; a script may wait until the service is back.
             client = PerSQL(local=local) if local else PerSQL.from_env(max_retries=3 if sys.stderr.isatty() else 8)

@@ -74,6 +74,7 @@ EVENTS: dict[str, list[dict[str, Any]]] = {
         {"payload": [conversational(strands_message("assistant", {"text": "Sunny."}), "ASSISTANT")]},
         state("default", city="Zürich"),
         state("helper"),
+        {"payload": [conversational("Aside.", "USER")], "branch": {"name": "helper", "rootEventId": "e2"}},
     ],
 }
 
@@ -152,7 +153,7 @@ def test_events_become_messages(place: Imported, client: Any) -> None:
     assert [(each.session_id, each.agents, each.messages) for each in first] == [
         ("branches", 4, 8),
         ("plain", 2, 8),
-        ("strands", 2, 8),
+        ("strands", 3, 10),
     ]
     assert [(role, content[0]["text"]) for role, content in place.said("plain")] == [
         ("user", "Hello, I am Ada."),
@@ -204,9 +205,16 @@ def test_messages_of_strands_are_taken_as_they_are(place: Imported, client: Any)
         ("user", [RESULT]),
         ("assistant", [{"text": "Sunny."}]),
     ]
-    assert done.written == 8
+    assert done.written == 10
     detail = place.sessions.get("strands")
-    assert {agent.agent_id: agent.state for agent in detail.agents} == {"default": {"city": "Zürich"}, "helper": {}}
+    assert {agent.agent_id: agent.state for agent in detail.agents} == {
+        "default": {"city": "Zürich"},
+        "helper": {},
+        "helper-2": {},  # the branch of that name
+    }
+    said = [message.message for page in place.sessions.transcript("strands", "default") for message in page]
+    assert "blob" not in str(said)  # the states are no part of what was said
+    assert place.said("strands", "helper-2")[1:] == [("user", [{"text": "Aside."}])]
     assert place.said("strands", "helper") == place.said("strands")  # of the service's one history
     manager = PerSQLSessionManager("strands", place.database)
     agent = Agent(model=ScriptedModel(["Yes."]), session_manager=manager, callback_handler=None)
@@ -216,7 +224,7 @@ def test_messages_of_strands_are_taken_as_they_are(place: Imported, client: Any)
 def test_the_session_manager_of_the_sdk(place: Imported, client: Any) -> None:
     """It is a source of its session: by its events, since its own methods number no message."""
     [done] = place.sessions.import_from(Manager(client))
-    assert (done.session_id, done.agents, done.messages) == ("strands", 2, 8)
+    assert (done.session_id, done.agents, done.messages) == ("strands", 3, 10)
     with pytest.raises(ValueError, match="can't list its own"):
         place.sessions.import_from(Manager(client), agent_ids=["default"])
 

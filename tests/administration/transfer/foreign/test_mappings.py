@@ -12,6 +12,7 @@ import pytest
 from strands_persql import PerSQL, PerSQLSessions, SessionDataError
 from strands_persql.administration.transfer._items import StateItem
 from strands_persql.administration.transfer.foreign._blocks import media, parts, tool_use
+from strands_persql.administration.transfer.foreign._langgraph_checkpoints import put_together
 from strands_persql.administration.transfer.foreign._msgpack import unpacked
 from strands_persql.administration.transfer.foreign._pieces import (
     BEGINNING,
@@ -118,6 +119,23 @@ def test_langgraph_deltas(tmp_path: Path, place: Imported) -> None:
     [agent] = place.sessions.get("deltas").agents
     assert agent.state["langgraph"] == {"delta_channels": {"notes": {"snapshot": None, "writes": [[1], [3], [5], [6]]}}}
     assert texts(place, "anew") == ["Anew.", "Answer 1."]
+
+
+def test_langgraph_writes_are_put_together_as_its_reducers_do() -> None:
+    """Messages are added, take the places of those with their ids, are removed, and are all replaced."""
+
+    def said(name: str, words: str) -> dict[str, str]:
+        return {"type": "human", "id": name, "content": words}
+
+    before, nameless = [said("a", "A"), said("b", "B")], {"role": "user", "content": "?"}
+    remove = {"type": "remove", "id": "a"}
+    assert put_together(before, [[said("c", "C"), nameless], nameless]) == [*before, said("c", "C"), nameless, nameless]
+    assert put_together(before, [[said("a", "A2")]]) == [said("a", "A2"), said("b", "B")]
+    assert put_together(before, [[remove], [remove, said("a", "A2")]]) == [said("b", "B"), said("a", "A2")]
+    assert put_together(before, [[{"type": "remove", "id": "__remove_all__"}, nameless]]) == [nameless]
+    for whole in ({"__overwrite__": [nameless]}, {"type": "__overwrite__", "value": [nameless]}):
+        assert put_together(before, [[said("c", "C")], whole, [said("d", "D")]]) == [nameless, said("d", "D")]
+    assert put_together(None, []) == [] and len(before) == 2
 
 
 def test_langgraph_subgraphs(tmp_path: Path, place: Imported) -> None:

@@ -20,6 +20,7 @@ from strands.types.session import SessionAgent, SessionMessage
 
 from strands_persql import PerSQL, PerSQLSessionManager, PerSQLSessions, SessionDataError
 from strands_persql.administration.transfer import FORMATS
+from strands_persql.administration.transfer._items import message_item
 from strands_persql.client import Database
 
 from ....agents.scripted import ScriptedModel, redact_user, tools, use
@@ -249,6 +250,26 @@ def test_spans(sessions: PerSQLSessions) -> None:
     for span in (span for trace in traces for span in trace):
         assert 0 < int(span["startTimeUnixNano"]) <= int(span["endTimeUnixNano"])
     assert exported(sessions, "otel") == exported(sessions, "otel")
+
+
+@pytest.mark.parametrize(("total", "prompt"), [(117, 115), (17, 15)], ids=["beside", "inside"])
+def test_cached_tokens_are_tokens_of_the_prompt(total: int, prompt: int) -> None:
+    """Some providers count them beside the input, others in it, which the total tells; Strands' tracer sums them up."""
+    given = prompt if total == 17 else 5
+    usage = {"inputTokens": given, "outputTokens": 2, "totalTokens": total}
+    cached = {"cacheReadInputTokens": 100, "cacheWriteInputTokens": 10}
+    said = {"role": "assistant", "content": [{"text": "Yes."}], "metadata": {"usage": {**usage, **cached}}}
+    document = {"message": said, "message_id": 0, "created_at": "2026-01-02T03:04:05+00:00"}
+    [line] = FORMATS["otel"]([message_item("a", 0, document, "a message")])
+    root, _, chat = json.loads(line)["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    for span in (root, chat):
+        counts = {name.removeprefix("gen_ai.usage."): value for name, value in attributes(span).items()}
+        assert {name: counts[name] for name in ("input_tokens", "output_tokens", "total_tokens")} == {
+            "input_tokens": str(prompt),
+            "output_tokens": "2",
+            "total_tokens": str(total),
+        }
+        assert (counts["cache_read.input_tokens"], counts["cache_creation.input_tokens"]) == ("100", "10")
 
 
 def test_tool_uses_of_one_id_have_a_span_each() -> None:
