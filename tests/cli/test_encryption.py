@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,6 +89,14 @@ def test_without_the_key(keyed: Place, tmp_path: Path) -> None:
         assert words in done.err
         assert len(done.err.splitlines()) == 1
         assert SECRET not in done.err + done.out
+
+
+def test_without_the_package(keyed: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told which one is missing, as any other remedy is."""
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)
+    done = keyed.run("show", "one")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("strands-persql: Encryption needs the package cryptography: pip install")
 
 
 def test_an_encrypted_export(keyed: Place, tmp_path: Path) -> None:

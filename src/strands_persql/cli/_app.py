@@ -133,7 +133,7 @@ def _told(error: Exception) -> tuple[str, int]:
             "or create them: strands-persql init",
             1,
         )
-    if isinstance(error, (PerSQLError, SessionException, ValueError, TypeError, ModuleNotFoundError)):
+    if isinstance(error, (PerSQLError, SessionException, ValueError, TypeError, ImportError)):
         return in_options(str(error)), 1
     if isinstance(error, OSError):
         return f"{error.filename or 'file'}: {error.strerror or error}", 1

@@ -34,7 +34,8 @@ from strands_persql.testing import stored_rows
 from ...agents.agents import TOOLS
 from ...agents.scripted import ScriptedModel, text, tools, use
 
-KEY = Encryption(generate_key())
+OLD, NEW = generate_key(), generate_key()
+KEY = Encryption(OLD)
 SECRET = "CANARY-TEXT"
 
 
@@ -253,6 +254,24 @@ def test_moving_is_gone_on_with(sealed: Sealed, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(ResealingTables, "put", puts)
     move(session_id)
     assert sealed.words(session_id, KEY if seals else None) == before
+
+
+def test_keys_are_rotated_in_the_midst_of_a_renaming(sealed: Sealed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands in the place of the data key is wrapped anew, too: it comes to its end without the old key."""
+    before = sealed.words("one")
+
+    def cut(self: Any, *args: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ResealingTables, "put", cut)
+        with pytest.raises(KeyboardInterrupt):
+            sealed.sessions.rename("one", "two")
+    new = Encryption({"new": NEW})
+    assert PerSQLSessions(sealed.database, encryption=Encryption({"old": OLD, "new": NEW})).rotate() == 1
+    assert PerSQLSessions(sealed.database, encryption=Encryption({"old": OLD, "new": NEW})).rotate() == 0
+    PerSQLSessions(sealed.database, encryption=new).encrypt("two")
+    assert sealed.words("two", new) == before
 
 
 @pytest.mark.parametrize("renames", [True, False], ids=["rename", "fork"])
