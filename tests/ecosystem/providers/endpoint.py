@@ -71,12 +71,12 @@ class Endpoint:
     """A running provider.
 
     Attributes:
-        bodies: The JSON of every request so far, in their order.
+        bodies: Every request so far, in their order: JSON as it came, as caches of prompts compare it.
         go_on: Lets an answer go on that has stopped in the middle.
     """
 
     wire: Wire
-    bodies: list[Any] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
     go_on: threading.Event = field(default_factory=threading.Event)
     _script: list[Answer] = field(default_factory=list)
 
@@ -85,7 +85,7 @@ class Endpoint:
         assert not self._script, f"{len(self._script)} answers were not asked for"
         self._script[:] = answers
 
-    def take(self, body: Any) -> tuple[int, Answer]:
+    def take(self, body: bytes) -> tuple[int, Answer]:
         """Keep a request, and return its number and answer."""
         self.bodies.append(body)
         return len(self.bodies), self._script.pop(0)
@@ -120,7 +120,7 @@ def _handler_of(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            number, answer = endpoint.take(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            number, answer = endpoint.take(self.rfile.read(int(self.headers["Content-Length"])))
             if answer.fault == "throttled":
                 headers, refusal = endpoint.wire.throttled
                 self._begin(429, {"Content-Type": "application/json", **headers}, json.dumps(refusal).encode())

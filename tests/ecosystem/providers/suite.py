@@ -66,8 +66,8 @@ class Turn:
     end: Literal["done", "fails", "cancelled", "left", "given up"] = "done"
 
 
-BOTH = (Call("add", {"a": 1, "b": 2.5}), Call("add", {"a": 3, "b": 4}))
-THING = {"größe": [1.0, 2e-7, None, True], "name": "Å\u2028\U0001f9ea"}
+BOTH = (Call("add", {"a": 1, "b": 2.5}), Call("add", {"b": 4, "a": 3}))
+THING = {"name": "Å\u2028\U0001f9ea", "größe": [1.0, 2e-7, None, True]}
 TOOLS = (
     Answer(text="Let me see.", thinking="Both at once … ", calls=BOTH),
     Answer(thinking="One fails. ", calls=(Call("fail", {"reason": "no ✗"}),)),
@@ -162,7 +162,7 @@ class Conversation:
         """An agent with a model of its own."""
         return agent_of(self.model(self.endpoint.url), session_manager)
 
-    async def play(self, turns: list[Turn], *, restarts: bool = False) -> list[Any]:
+    async def play(self, turns: list[Turn], *, restarts: bool = False) -> list[bytes]:
         """Have a conversation.
 
         Args:
@@ -338,7 +338,7 @@ class Conversations:
         assert talking.endpoint.bodies == alone
         assert talking.store.messages()[-1]["content"][-1] == {"text": last.answers[-1].text}
 
-    async def _alone(self, talk: Callable[..., Conversation], turns: list[Turn]) -> list[Any]:
+    async def _alone(self, talk: Callable[..., Conversation], turns: list[Turn]) -> list[bytes]:
         """What the provider is sent by an agent that is never stored."""
         key = (type(self), str(turns))
         if key not in _ALONE:
@@ -346,4 +346,4 @@ class Conversations:
         return _ALONE[key]
 
 
-_ALONE: dict[tuple[type, str], list[Any]] = {}
+_ALONE: dict[tuple[type, str], list[bytes]] = {}

@@ -44,7 +44,7 @@ class TestBedrock(Conversations):
             Turn("Go on.", (Answer(text="Going on."),)),
         ]
         alone = await talk(wire=wire).play(turns)
-        assert SECRET not in str(alone[-1])
+        assert SECRET.encode() not in alone[-1]
         talking = talk("local", wire=wire)
         assert await talking.play(turns, restarts=True) == alone
         assert talking.store is not None

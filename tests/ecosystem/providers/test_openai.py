@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -34,4 +35,4 @@ class TestOpenAI(Conversations):
         talking = talk("local")
         talking.model = lambda url: self.model(url, cache_config=CacheConfig())
         bodies = await talking.play(self.provider.conversation[:2], restarts=True)
-        assert {body["prompt_cache_key"] for body in bodies} == {f"strands-{SESSION}"}
+        assert {json.loads(body)["prompt_cache_key"] for body in bodies} == {f"strands-{SESSION}"}
