@@ -138,6 +138,28 @@ def test_langgraph_writes_are_put_together_as_its_reducers_do() -> None:
     assert put_together(None, []) == [] and len(before) == 2
 
 
+def test_langgraph_writes_of_one_step_stand_in_the_order_of_their_paths(tmp_path: Path, place: Imported) -> None:
+    """As the library applies what nodes have written beside each other."""
+    path = tmp_path / "paths.db"
+    change(
+        path,
+        "CREATE TABLE checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, "
+        "checkpoint, metadata)",
+    )
+    change(
+        path,
+        "CREATE TABLE writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value)",
+    )
+    for number, parent in (("1", None), ("2", "1")):
+        checkpoint = json.dumps({"id": number, "channel_values": {}, "channel_versions": {"messages": 1}})
+        change(path, "INSERT INTO checkpoints VALUES ('t', '', ?, ?, 'json', ?, '{}')", number, parent, checkpoint)
+    for task, order, words in (("a", "~2", "Second."), ("b", "~1", "First.")):
+        write = "INSERT INTO writes VALUES ('t', '', '1', ?, ?, 0, 'messages', 'json', ?)"
+        change(path, write, task, order, json.dumps([{"role": "user", "content": words}]))
+    place.sessions.import_from(path)
+    assert texts(place, "t") == ["First.", "Second."]
+
+
 def test_langgraph_subgraphs(tmp_path: Path, place: Imported) -> None:
     """A subgraph that remembers is an agent, and so is one that waits; others have told the graph."""
     place.sessions.import_from(made("langgraph_graphs", tmp_path))

@@ -193,6 +193,19 @@ def test_anthropic(sessions: PerSQLSessions) -> None:
     assert messages[6]["content"][3]["source"] == {"type": "text", "media_type": "text/plain", "data": "Zürich"}
 
 
+def test_anthropic_takes_signed_reasoning_alone() -> None:
+    """It refuses a thought without the signature that it gave it."""
+    content = [
+        {"reasoningContent": {"reasoningText": {"text": "Unsigned.", **signature}}}
+        for signature in ({}, {"signature": "abc"})
+    ]
+    said = {"role": "assistant", "content": [*content, {"text": "Yes."}]}
+    [head, *_] = FORMATS["anthropic"]([message_item("a", 0, {"message": said, "message_id": 0}, "a message")])
+    [message] = json.loads(head + "]}")["messages"]
+    assert [block["type"] for block in message["content"]] == ["thinking", "text"]
+    assert message["content"][0]["signature"] == "abc"
+
+
 def test_anthropic_by_its_own_types(sessions: PerSQLSessions) -> None:
     """The SDK's own types take each message."""
     types: Any = pytest.importorskip("anthropic.types", reason="the SDK of Anthropic is not installed")
