@@ -56,7 +56,9 @@ def test_vectors(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sealing, "token_bytes", lambda count: NONCE)
     sealed = cipher().seal(text, at)
     associated = f'["strands-persql",1,"session:user-42",{at}'
-    without = re.sub(r',"created_at":"[^"]*","updated_at":"[^"]*"', "", text)
+    without, timed = re.subn(r',"created_at":"[^"]*","updated_at":"[^"]*"', "", text)
+    if timed:
+        associated = f'{associated[:-1]},"times"]'
     raw = NONCE + AESGCM(KEY).encrypt(NONCE, without.encode(), associated.encode())
     assert sealed == form.replace("@", base64.b64encode(raw).decode())
     assert cipher().open(sealed, at) == text
@@ -97,6 +99,46 @@ def test_a_changed_document(change: Any) -> None:
     sealed = cipher().seal("secret text that is long enough", "at")
     with pytest.raises(ValueError):
         cipher().open(change(sealed), "at")
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        '"message":{"role":"user","content":[{"text" :"forged"}]}',
+        '"created_at":"2026-01-02","updated_at":"2026-01-03","message":{}',
+        '"message":{},"created_at":"2026-01-02","updated_at":"2026-01-03"',
+        '"created_at":"2026-01-02"',
+        '"updated_at":"2026-01-02","created_at":"2026-01-03"',
+        '"created_at":{"a":"2026-01-02"},"updated_at":"2026-01-03"',
+    ],
+)
+def test_fields_beside_what_is_sealed(beside: str) -> None:
+    """But for its times nothing may stand there: in the document it would take the place of a field of that name."""
+    document = message_document('{"role":"user","content":[]}', 0, "2026-02-02", "2026-02-03").data
+    sealed = cipher().seal(document, "at]")
+    assert cipher().open(sealed, "at]") == document
+    changed = sealed.replace('"created_at":"2026-02-02","updated_at":"2026-02-03"', beside)
+    assert changed != sealed
+    with pytest.raises(ValueError, match="moved"):
+        cipher().open(changed, "at]")
+
+
+@pytest.mark.parametrize("text", ["Plans for Ada", '{"colour":"blue"}'])
+def test_times_beside_what_has_none(text: str) -> None:
+    """A document without times is not given any: they would stand in it."""
+    sealed = cipher().seal(text, place("sessions", "title"))
+    changed = sealed.replace('"text"', '"created_at":"2026-01-02","updated_at":"2026-01-03","text"')
+    for opens in (cipher().open, cipher().open_bytes):
+        with pytest.raises(ValueError, match="moved"):
+            opens(changed, place("sessions", "title"))
+
+
+def test_the_times_of_a_document_are_not_taken_away() -> None:
+    """Nor is one that has some stored without."""
+    document = message_document('{"role":"user","content":[]}', 0, "2026-02-02", "2026-02-03").data
+    changed = cipher().seal(document, "at]").replace('"created_at":"2026-02-02","updated_at":"2026-02-03",', "")
+    with pytest.raises(ValueError, match="moved"):
+        cipher().open(changed, "at]")
 
 
 def test_a_document_of_another_session() -> None:

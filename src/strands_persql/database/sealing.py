@@ -7,7 +7,8 @@ A sealed document is JSON text, so that SQLite finds its times where it finds th
 The times stand there alone: an update keeps the row's `created_at`, as it keeps a whole document's.
 
 The associated data of each is whose it is and its place: the session (or the store), table, agent, position, column or
-part. So a row that was moved or swapped is refused.
+part, and whether times stand beside it. So a row that was moved or swapped is refused, and so is one that was given
+times, or another field beside what is sealed.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ _BODY = '"text":"'
 _TIME = r'"[^"\\]{1,40}"'
 _TIMES = re.compile(rf',("created_at":{_TIME},"updated_at":{_TIME})((?:,"live":true)?(?:,"redacted":true)?\}})$')
 """The times at the end of a document, where both this package and Strands have them, and what follows them."""
+_BODY_AFTER = re.compile(rf'(?:("created_at":{_TIME},"updated_at":{_TIME}),)?{_BODY}')
+"""What stands before what is sealed: times or nothing, for a field beside them would take one of its own away."""
 _ENDS = (',"live":true,"redacted":true}', ',"live":true}', ',"redacted":true}', "}")
 """What may follow them."""
 
@@ -76,8 +79,8 @@ class Cipher:
     def seal_bytes(self, data: bytes, at: str, times: str = "") -> str:
         """The same of bytes; `times` stand beside them in clear."""
         nonce = token_bytes(NONCE_BYTES)
-        body = b2a_base64(nonce + self._aead.encrypt(nonce, data, f"{self._head}{at}".encode()), newline=False).decode()
-        return f'{_MARKER}{times}{_BODY}{body}"}}'
+        body = nonce + self._aead.encrypt(nonce, data, self._associated(at, has_times=bool(times)))
+        return f'{_MARKER}{times}{_BODY}{b2a_base64(body, newline=False).decode()}"}}'
 
     def open(self, sealed: str, at: str) -> str:
         """The document.
@@ -90,9 +93,9 @@ class Cipher:
                 return sealed
             raise ValueError("newer" if is_sealed(sealed) else "clear")
         # Short, for a restore calls it thousands of times: on, and one more call.
-        body = sealed.find(_BODY, _HEAD)
-        text = self._opened(sealed, body, at).decode()
-        times = sealed[_HEAD : body - 1]
+        before = _BODY_AFTER.match(sealed, _HEAD)
+        text = self._opened(sealed, before, at).decode()
+        times = before and before[1]
         if not times:
             return text
         if text.endswith("true}"):
@@ -102,15 +105,19 @@ class Cipher:
 
     def open_bytes(self, sealed: str, at: str) -> bytes:
         """The bytes that `seal_bytes` was given; raises as `open` does."""
-        return self._opened(sealed, sealed.find(_BODY, _HEAD), at)
+        return self._opened(sealed, _BODY_AFTER.match(sealed, _HEAD), at)
 
-    def _opened(self, sealed: str, body: int, at: str) -> bytes:
-        """What is sealed in a document, given where its body begins; raises as `open` does."""
+    def _associated(self, at: str, *, has_times: bool) -> bytes:
+        return f'{self._head}{at[:-1]},"times"]'.encode() if has_times else f"{self._head}{at}".encode()
+
+    def _opened(self, sealed: str, before: re.Match[str] | None, at: str) -> bytes:
+        """What is sealed in a document, given what stands before that; raises as `open` does."""
         try:
-            if body < 0:
+            if before is None:
                 raise ValueError
-            raw = a2b_base64(sealed[body + len(_BODY) : -2])
-            return self._aead.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], f"{self._head}{at}".encode())
+            raw = a2b_base64(sealed[before.end() : -2])
+            associated = self._associated(at, has_times=before[1] is not None)
+            return self._aead.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], associated)
         except (ValueError, Base64Error):
             raise ValueError("moved") from None
         except Exception as error:  # `cryptography` is optional, and InvalidTag its own
