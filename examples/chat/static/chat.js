@@ -195,7 +195,9 @@ async function renameIt(session) {
 
 async function deleteIt(session) {
   $("doomed").textContent = session.title;
-  if (!(await confirmed("delete"))) return;
+  const confirmation = confirmed("delete");
+  $("keep").focus(); // an Enter too many takes nothing away
+  if (!(await confirmation)) return;
   await api("POST", `answers/${path(session.session_id)}/stop`);
   await api("DELETE", `sessions/${path(session.session_id)}`);
   if (session.session_id === current) leave(null);

@@ -19,7 +19,7 @@ import typer
 
 from ..administration.sessions import PerSQLSessions
 from ..administration.values import time_of
-from ..client import ANY_NAME, Database, PerSQL, file_name, is_folder, split_name
+from ..client import ANY_NAME, Database, PerSQL, file_name, is_folder, logger_of, split_name
 from ..encryption import Encryption
 from ._output import Output, plain
 
@@ -100,7 +100,7 @@ class Settings:
             raise Problem("PERSQL_LOCAL and PERSQL_TOKEN are both set; unset one, or name --local FILE", 2)
         name, shown = _local_name(local, self.database, create=create) if local else _remote_name(self.database)
         if sys.stderr.isatty():  # a person is told of the end alone, and not of each attempt
-            logging.getLogger("strands_persql.client").addHandler(_UNTOLD)
+            logger_of("strands_persql.client").addHandler(_UNTOLD)
         try:
             # A person waits for an answer; a script may wait until the service is back.
             client = PerSQL(local=local) if local else PerSQL.from_env(max_retries=3 if sys.stderr.isatty() else 8)

@@ -205,10 +205,9 @@ def test_places_where_no_copy_goes(tmp_path: Path) -> None:
 def test_an_open_database_is_not_read_as_a_file(tmp_path: Path) -> None:
     """An import says what to pass instead; closing a descriptor of the file would drop its locks."""
     path = tmp_path / "agents.db"
-    with PerSQL(local=path) as client:
-        sessions = PerSQLSessions(client.database("acme/a"))
-        sessions.list()
+    with PerSQL(local=path) as client, PerSQL(local=tmp_path / "other.db") as other:
+        PerSQLSessions(client.database("acme/a")).list()
         assert is_open(str(path))
         with pytest.raises(SessionDataError, match=r"this process has open.*PerSQLSessions"):
-            sessions.import_from(path)
+            PerSQLSessions(other.database("acme/a")).import_from(path)
     assert not is_open(str(path))

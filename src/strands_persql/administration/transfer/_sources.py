@@ -106,7 +106,10 @@ def _check_other(source: object, target: str | None) -> None:
         return
     path = Path(cast("str", source))
     if path.is_file() and path.samefile(target):
-        raise SessionDataError(f"{named(brief(path, 300))} is the database that sessions would be imported into.")
+        raise SessionDataError(
+            f"{named(brief(path, 300))} is the database that sessions would be imported into. Name "
+            "the file that they come from."
+        )
 
 
 def _listing(source: Any, encryption: Encryption | None) -> Source | None:
