@@ -58,7 +58,7 @@ def anthropic(model_id: str | None) -> Model:
 
 def bedrock(model_id: str | None) -> Model:
     """Return Amazon Bedrock's, which is what Strands uses where no model is named."""
-    import boto3  # type: ignore[import-untyped]
+    import boto3
     from strands.models.bedrock import BedrockModel
 
     if boto3.Session().get_credentials() is None:
