@@ -146,6 +146,7 @@ async def test_large_documents(scenario: Any, megabytes: int) -> None:
     await run.turn("and?")
 
 
+@pytest.mark.slow
 async def test_large_text_that_changes(scenario: Any) -> None:
     """Growing, shrinking to one row, growing again, it leaves no parts behind but those of what was said."""
     run = scenario(agent_of(ScriptedModel(["ok"] * 5)))

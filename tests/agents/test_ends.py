@@ -172,6 +172,7 @@ print(manager.pending)
 """
 
 
+@pytest.mark.slow
 def test_the_end_of_the_interpreter(store: Store) -> None:
     """A process that ends with rows pending stores them, and says so once."""
     ended = subprocess.run([*python(), "-c", ENDS, store.path], cwd=ROOT, capture_output=True, text=True)

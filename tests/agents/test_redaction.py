@@ -178,6 +178,7 @@ async def test_image_prompt(scenario: Any) -> None:
     assert not run.store.holds(RAW)
 
 
+@pytest.mark.slow
 async def test_large_prompt(scenario: Any) -> None:
     """A blocked prompt too large for one row: its parts are gone too."""
     run = scenario(agent_of(ScriptedModel([fail(RuntimeError("down")), redact_user(SAFE), "two"])))

@@ -552,6 +552,7 @@ async def test_a_smaller_window(scenario: Any) -> None:
     assert len(run.agent.messages) == 4
 
 
+@pytest.mark.slow
 async def test_reading_only_the_window(store: Store) -> None:
     """A window of 40 messages out of 2,000 stored is restored by one request that answers those 40."""
     history = [message for number in range(1000) for message in (user(f"q{number}"), assistant(f"a{number}"))]

@@ -168,6 +168,7 @@ def test_usage(place: Place) -> None:
     assert dict(zip(head.split("\t"), line.split("\t"), strict=True))["MODEL CALLS"] == "3"
 
 
+@pytest.mark.slow
 def test_fork_rename_and_rewind(place: Place) -> None:
     """A copy up to a message, another name, an earlier end."""
     talk(place.database, "chat")
@@ -185,6 +186,7 @@ def test_fork_rename_and_rewind(place: Place) -> None:
         assert run.code == 2 and "--before N" in run.err
 
 
+@pytest.mark.slow
 def test_update_and_whose_sessions_are(place: Place) -> None:
     """A session is given to a user, called something, and found by it; what is not named stays."""
     talk(place.database, "chat")
@@ -219,6 +221,7 @@ def test_the_agent_is_asked_for_where_there_are_several(place: Place) -> None:
     assert place.run("rewind", "chat", "--to", "1", "--agent", "two").code == 0
 
 
+@pytest.mark.slow
 def test_export_and_import(place: Place, tmp_path: Path) -> None:
     """Out to JSONL, to stdout and to Strands' folder, and in again under another name, with one checksum."""
     talk(place.database, "chat")
@@ -265,6 +268,7 @@ def test_what_erases_asks_first(place: Place, command: tuple[str, ...]) -> None:
     assert "How is the weather?" not in gone.out
 
 
+@pytest.mark.slow
 def test_a_retention_and_what_has_expired(place: Place) -> None:
     """It is set, told, taken away; what has expired goes, once it was asked for."""
     talk(place.database, "chat")

@@ -34,6 +34,7 @@ def keyed(place: Place) -> Place:
     return place
 
 
+@pytest.mark.slow
 def test_all_commands(keyed: Place, tmp_path: Path) -> None:
     """What is done with a session in clear is done with an encrypted one, and leaves it encrypted."""
     out = str(tmp_path / "out.jsonl")
@@ -99,6 +100,7 @@ def test_without_the_package(keyed: Place, monkeypatch: pytest.MonkeyPatch) -> N
     assert done.err.startswith("strands-persql: Encryption needs the package cryptography: pip install")
 
 
+@pytest.mark.slow
 def test_an_encrypted_export(keyed: Place, tmp_path: Path) -> None:
     """Out under the key, and in again: encrypted, in clear, and not at all without the key."""
     out = tmp_path / "out.jsonl"

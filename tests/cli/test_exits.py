@@ -88,6 +88,7 @@ def test_mistakes_are_one_line(local: Place, tmp_path: Path, name: str) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_process_says_the_same(local: Place) -> None:
     """As a process: the answer on stdout alone, notes on stderr, the exit code, and no traceback."""
     code, out, err = ended(local.process("search", "question", "--limit", "1", "--json"))
@@ -113,6 +114,7 @@ def test_version_and_help() -> None:
         assert page.code == 0 and "--json" in page.out and "--local" in page.out and "--table-prefix" in page.out
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_enough(local: Place) -> None:
     """A pipe that is closed early ends the command without a word."""
     for options in ((), ("--json",)):
@@ -169,6 +171,7 @@ def test_tables_of_storage_and_memory(emulator: Any) -> None:
     assert {"strands_messages", "strands_objects", "strands_memories"} <= {row["name"] for row in rows}
 
 
+@pytest.mark.slow
 def test_sessions_are_completed(local: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The shell completes a session's id, and gets nothing where there is no database."""
     wanted = {"_STRANDS_PERSQL_COMPLETE": "complete_bash", "COMP_CWORD": "4"}

@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from strands_persql import PerSQL
 
 from ..processes import python
@@ -42,6 +44,7 @@ def test_local_file(tmp_path: Path) -> None:
         assert "strands_messages" in tables_of(client.database("acme/agents"))
 
 
+@pytest.mark.slow
 def test_service(emulator: Any) -> None:
     """An admin token lays the tables out, and a readwrite token is enough from then on."""
     settings = {"PERSQL_API_URL": emulator.url, "PERSQL_DATABASE": emulator.name}
@@ -54,6 +57,7 @@ def test_service(emulator: Any) -> None:
     assert run("init", PERSQL_TOKEN=emulator.token("readwrite"), **settings).returncode == 0
 
 
+@pytest.mark.slow
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
     """A missing database, token or a bad prefix: one line that names the remedy, never a traceback."""
     cases = {
@@ -68,6 +72,7 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
         assert done.stderr.count("\n") == 1, done.stderr
 
 
+@pytest.mark.slow
 def test_help() -> None:
     """Help names the command and its options."""
     assert "init" in run("--help").stdout

@@ -25,6 +25,7 @@ def local(tmp_path: Path) -> Place:
     return Place(None, ("--local", path), {})
 
 
+@pytest.mark.slow
 @needs_interrupts
 def test_serves_until_interrupted(local: Place) -> None:
     """It says where it is, answers there, and ends with Ctrl-C."""
@@ -39,6 +40,7 @@ def test_serves_until_interrupted(local: Place) -> None:
     assert process.returncode == 130 and "Traceback" not in err
 
 
+@pytest.mark.slow
 @needs_interrupts
 def test_ends_while_a_page_is_open(local: Place) -> None:
     """A stream of new messages does not keep it up."""

@@ -245,6 +245,7 @@ def test_open_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert len(list(tmp_path.glob("*-wal"))) == 3
 
 
+@pytest.mark.slow
 def test_files_that_nobody_has_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A service has a file for each of its users, and each of them comes back."""
     monkeypatch.setattr(_local, "MAX_OPEN", 3)
@@ -268,6 +269,7 @@ def test_files_that_nobody_has_are_forgotten(tmp_path: Path, monkeypatch: pytest
         assert memory.database("acme/a").query("SELECT a FROM t")["data"] == []
 
 
+@pytest.mark.slow
 def test_what_was_erased_from_a_forgotten_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its bytes are wiped when the client is closed, although its file has made room for others long ago."""
     monkeypatch.setattr(_local, "MAX_OPEN", 1)

@@ -32,6 +32,7 @@ def stored(path: Path) -> set[str]:
         return {row[0] for row in connection.execute("SELECT a FROM t")}
 
 
+@pytest.mark.slow
 def test_children_and_their_parent_write_on(tmp_path: Path) -> None:
     """Forked amid the writes of the parent's threads, over two clients; ended by a close, by an exit and by a kill."""
     seed = random.randrange(10**9)
@@ -156,6 +157,7 @@ def test_a_fork_amid_a_call_of_its_own_thread(tmp_path: Path) -> None:
         assert database.query("SELECT 1 AS one")["data"] == [{"one": 1}]
 
 
+@pytest.mark.slow
 def test_two_threads_that_fork(tmp_path: Path) -> None:
     """They take turns, and wait for nobody in a circle."""
     with PerSQL(local=f"{tmp_path}/") as client:

@@ -242,6 +242,7 @@ def test_a_locked_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(database.batch([write] * 2, transaction=True)) == 2
 
 
+@pytest.mark.slow
 def test_many_may_open_a_new_file_at_once(tmp_path: Path) -> None:
     """Where several switch it to WAL at the same moment, SQLite itself fails about one in a hundred at once."""
     clients, files = 3, tries(60, 200)
@@ -401,6 +402,7 @@ def test_a_file_that_may_not_be_opened(open_folder: Path) -> None:
     assert "can't be created" in as_nobody(lambda: work(f"{path.parent}/new/"))
 
 
+@pytest.mark.slow
 def test_a_client_that_nobody_closes(tmp_path: Path) -> None:
     """Dropping it closes its files, without a ResourceWarning."""
     with warnings.catch_warnings():

@@ -450,6 +450,7 @@ def test_roles_are_what_the_token_says(emulator: Emulator) -> None:
         db.query("CREATE TABLE IF NOT EXISTS t (a)")
 
 
+@pytest.mark.slow
 def test_all_handles_share_one_pool(emulator: Emulator) -> None:
     """Two handles, and one request after the other, need one connection; many threads at most 64."""
     client = emulator.client()

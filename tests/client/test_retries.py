@@ -375,6 +375,7 @@ def test_retry_after_as_a_date() -> None:
     assert retry_after_seconds("Wed, 21 Oct 2015 07:28:00") == 0
 
 
+@pytest.mark.slow
 def test_a_late_first_attempt_runs_as_well(emulator: Emulator) -> None:
     """The limit of the service's keys: an attempt that outlives its timeout runs too; a primary key bears it."""
     db = emulator.database(timeout=0.3)

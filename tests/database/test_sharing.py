@@ -229,6 +229,7 @@ def test_what_waits_goes_in_one_request() -> None:
     assert [len(statements) for statements in crowd.database.sent] == [1] * REQUESTS_AT_ONCE + [100, 100, 30]
 
 
+@pytest.mark.slow
 def test_a_thousand_sessions_make_dozens_of_requests() -> None:
     """Two messages each, at the same moment: 2,000 writes in at most 60 requests, on few threads."""
     crowd = Crowd(1000)
@@ -458,6 +459,7 @@ def test_nobody_waits_for_a_part_on_which_the_service_hangs(emulator: Emulator) 
     assert sorted(row["session_id"] for row in stored) == sorted(writer.session_id for writer in writers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", [0, 1, 2])
 def test_nobody_waits_for_the_part_that_is_sent_first(emulator: Emulator, where: int) -> None:
     """The few that are sent to find whose fault it is are waited for no longer."""
@@ -478,6 +480,7 @@ def test_nobody_waits_for_the_part_that_is_sent_first(emulator: Emulator, where:
     client.close()
 
 
+@pytest.mark.slow
 def test_a_service_that_has_become_slow_is_not_asked_ever_more(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -687,6 +690,7 @@ def test_nobody_waits_for_ever_whatever_happens(
     }
 
 
+@pytest.mark.slow
 def test_an_outage_is_told_to_all_on_few_threads(emulator: Emulator) -> None:
     """Where every part fails it is the service: the crowd makes few requests, and holds no worker for its retries."""
     client = emulator.client(max_retries=2)

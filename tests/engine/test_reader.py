@@ -350,6 +350,7 @@ BLOCKS = st.lists(st.dictionaries(st.text(), JSON), max_size=3)
 MESSAGES = st.fixed_dictionaries({"role": st.text(), "content": BLOCKS}, optional={"tracking_id": JSON, "more": JSON})
 
 
+@pytest.mark.slow
 @given(MESSAGES | JSON | st.fixed_dictionaries({"role": st.text() | JSON, "content": st.lists(JSON) | JSON}))
 def test_a_message_is_checked_and_copied_in_one(value: Any) -> None:
     """The copy equals the message and shares no container with it; what is no message has none."""

@@ -459,6 +459,7 @@ def ended(script: str, folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_work_is_done_before_what_users_register_for_the_end(tmp_path: Path) -> None:
     """A client that is closed by `atexit` is closed after the work that needs it."""
     script = """

@@ -210,6 +210,7 @@ def test_two_faults_at_any_requests(one: Fault, other: Fault) -> None:
         assert stored(database) == AFTER_EVENTS, (first, second)
 
 
+@pytest.mark.slow
 @settings(max_examples=tries(40, 150))
 @given(
     st.lists(
@@ -585,6 +586,7 @@ def test_a_split_write_can_fail_between_its_batches() -> None:
 # Documents in parts
 
 
+@pytest.mark.slow
 def test_big_documents_are_stored_byte_for_byte() -> None:
     """A 16 MB message, 5 MB of state and 3 million characters that are not ASCII, each value inside a row's limit."""
     database = Faulty(local())

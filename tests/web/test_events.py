@@ -142,6 +142,7 @@ async def test_new_messages_come_in(place: Place) -> None:
         assert (await stream.next() or ("", {}))[1]["text"] == "good"
 
 
+@pytest.mark.slow
 async def test_it_ends_with_the_session(place: Place) -> None:
     """When the session is deleted, or somebody else's; and there is none for anybody else."""
     agent = place.web.agent("s", text("fine"))
@@ -203,6 +204,7 @@ async def test_all_agents_at_once(place: Place) -> None:
         assert await stream.next() is None
 
 
+@pytest.mark.slow
 async def test_what_came_in_a_gap_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that comes again with its last id is sent what is new, and told once if anything else has changed."""
     agent = place.web.agent("s", text("fine"), text("good"))

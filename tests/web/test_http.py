@@ -69,6 +69,7 @@ async def test_what_a_caller_has_is_not_sent_again(web: Web) -> None:
     assert len({before, said, tagged}) == 3
 
 
+@pytest.mark.slow
 async def test_a_stale_tag_changes_nothing(web: Web) -> None:
     """If-Match names the state that the caller has seen: 412 where there is another by now."""
     agent = web.agent("s", text("fine"), text("good"))
@@ -192,6 +193,7 @@ async def test_what_is_read_only_changes_nothing(quick: Web) -> None:
 # Limits
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_collection")
 async def test_bodies_are_small_json(quick: Web) -> None:
     """No form of another site's, nothing large, nothing nested without end."""

@@ -25,6 +25,7 @@ def rows(database: Any, sql: str, *params: Any) -> list[dict[str, Any]]:
     return [dict(row) for row in database.query(sql, params)["data"]]
 
 
+@pytest.mark.slow
 def test_one_row_a_message(place: Store) -> None:
     """Texts, tool uses, results and redactions are shown, of long messages too."""
     script: list[Any] = [

@@ -149,6 +149,7 @@ def test_a_copy_of_what_is_written_meanwhile(remote: Place, tmp_path: Path) -> N
     assert changes and not [*tmp_path.glob("*copy*"), *tmp_path.glob(".copy*")]
 
 
+@pytest.mark.slow
 def test_a_copy_that_is_broken_off_leaves_nothing(remote: Place, tmp_path: Path) -> None:
     """Whatever request fails: no file is left, and an earlier copy stays as it was."""
     remote.agent("s", text("one"))("hello")

@@ -571,6 +571,7 @@ def test_the_plan_of_a_page_scans_no_table(local: Place) -> None:
         ], plan
 
 
+@pytest.mark.slow
 def test_long_messages_make_short_pages(place: Place) -> None:
     """Messages in parts are joined, and a page of long ones ends early."""
     messages = [user(f"{number} " + "x" * 1_500_000) for number in range(5)]

@@ -257,6 +257,7 @@ def test_a_fork_carries_no_messages(remote: Place, emulator: Any) -> None:
         assert emulator.billing.rows_written == messages + 3
 
 
+@pytest.mark.slow
 def test_a_fork_copies_parts_and_graphs(place: Place) -> None:
     """Documents in parts and the states of Graphs go along; of a fork that is cut, the parts of its messages."""
     agent = place.agent("s", text("short"), text("short"), state={"long": "y" * 1_100_000, "nan": float("nan")})

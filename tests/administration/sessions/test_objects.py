@@ -152,6 +152,7 @@ def test_the_index_of_objects_forgets_too(place: Place, how: str) -> None:
     assert b"herring".hex().upper() not in "".join(page["block"] for page in pages)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("new", [None, "a/b"])
 def test_export_and_import(place: Place, tmp_path: Path, new: str | None) -> None:
     """Lines carry them, under any id; an import that runs again writes nothing, and another object is a conflict."""

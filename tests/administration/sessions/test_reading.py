@@ -142,6 +142,7 @@ def test_sessions_are_found_by_their_last_activity(place: Place) -> None:
     assert [each.session_id for each in list_(until="2026-01-01", after=page.after).sessions] == ["old-3"]
 
 
+@pytest.mark.slow
 def test_a_page_reads_only_its_own_rows(remote: Place, emulator: Any) -> None:
     """A page at any depth of many sessions costs one request, and reads a few rows for each session in it."""
     remote.sessions.list()
@@ -310,6 +311,7 @@ def test_ranges_of_a_window_come_in_its_order(place: Place) -> None:
         assert max(map(len, pages)) <= page_size
 
 
+@pytest.mark.slow
 def test_long_messages_make_short_pages(place: Place) -> None:
     """A message in parts is joined, and a page of long ones ends early instead of growing without bound."""
     long = "x" * 1_500_000

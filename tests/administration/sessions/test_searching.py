@@ -305,6 +305,7 @@ def test_a_word_that_a_message_has_often(local: Place) -> None:
     assert not any("snippet(" in sql for request in local.database.requests for sql, _ in request.statements)
 
 
+@pytest.mark.slow
 def test_a_scan_is_bounded_and_says_so(place: Place) -> None:
     """A scan stops at its bounds of messages and of hits, and tells that it did."""
     fill(place, ["s", "t"], messages=700)

@@ -231,6 +231,7 @@ def test_doctor_on_shapes(local: Place) -> None:
     assert [check for _, check in findings(local)] == ["empty-messages"]
 
 
+@pytest.mark.slow
 def test_window_that_repeats(local: Place, tmp_path: Path) -> None:
     """A window that names its messages again and again is refused everywhere, and the doctor mends it."""
     place = local.agent("s", text("one"))

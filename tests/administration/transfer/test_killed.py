@@ -119,6 +119,7 @@ def test_a_killed_export_goes_on(place: Remote, tmp_path: Path, name: str) -> No
     assert not list(tmp_path.rglob("*.part"))
 
 
+@pytest.mark.slow
 def test_lost_answers_double_nothing(place: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests that are carried out although their answer is lost are sent again, and change nothing."""
     from strands_persql.administration.transfer import _batch

@@ -235,6 +235,7 @@ def test_another_window_is_noticed_when_it_is_read_back(local: Store, tmp_path: 
         import_from(stores.Connector(Trimming(local.database()), Tables()), opened(tmp_path / "from"))
 
 
+@pytest.mark.slow
 def test_a_rewrite_while_exporting_is_noticed(local: Store, tmp_path: Path) -> None:
     """What was rewritten while it was read is not called whole."""
     long_session(tmp_path / "from", 300)
@@ -590,6 +591,7 @@ def test_a_row_that_cannot_be_read_is_named(local: Store, tmp_path: Path) -> Non
 # Requests and roles
 
 
+@pytest.mark.slow
 def test_an_import_takes_few_requests(remote: Remote, tmp_path: Path) -> None:
     """A thousand messages take a handful of requests, counted as the service counts them; a second run only reads."""
     long_session(tmp_path / "from", 1000)

@@ -235,6 +235,7 @@ def test_lines_can_be_read_by_people(local: Store, tmp_path: Path) -> None:
     assert end == {"end": "long", "messages": 2, **sums}
 
 
+@pytest.mark.slow
 def test_progress_is_told(place: Store, tmp_path: Path) -> None:
     """Progress goes up to the whole, both ways, written or found."""
     long_session(tmp_path / "from", 250)

@@ -187,6 +187,7 @@ def test_unprintable_characters() -> None:
     assert "\x00" not in html
 
 
+@pytest.mark.slow
 def test_written_as_returned() -> None:
     """The page that is streamed to a file is the page that is returned, in many pieces."""
     sessions = Sessions({"default": [user(f"{n}") for n in range(2000)]})

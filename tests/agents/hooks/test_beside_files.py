@@ -36,6 +36,7 @@ from .mirrors import (
 ROOT = Path(__file__).resolve().parents[3]
 
 
+@pytest.mark.slow
 def test_three_real_processes(store: Store, tmp_path: Path) -> None:
     """Three processes of two turns each leave the same messages in the mirror as in the files, exactly."""
     folder = tmp_path / "files"

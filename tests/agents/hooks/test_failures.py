@@ -299,6 +299,7 @@ async def test_raise_conflict(store: Store, mode: str) -> None:
         await turn(agent, mode, "c")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on_error", ["raise", "log"])
 def test_shared_agent_id(store: Store, on_error: Any) -> None:
     """Two live agents of one id are a mistake in the program: said at once, with its remedy, whatever `on_error`."""
@@ -310,6 +311,7 @@ def test_shared_agent_id(store: Store, on_error: Any) -> None:
     mirrored(store, ScriptedModel(), mirror=mirror)
 
 
+@pytest.mark.slow
 async def test_shared_agent_id_late(store: Store, mode: str) -> None:
     """The same where the mirror is added to the second agent late: at its first event."""
     mirror = mirror_of(store)

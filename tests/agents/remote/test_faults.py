@@ -89,6 +89,7 @@ async def test_many_turns_over_a_failing_service(
     print(f"{durability}: {turns} turns, {len(emulator.log)} requests, {len(failed)} failed, {len(logged)} retries")
 
 
+@pytest.mark.slow
 async def test_refused_connections_and_stalled_answers(remote: Remote) -> None:
     """A service that is away, and one that stops in the midst of an answer, are waited for."""
     remote.options = {"max_retries": 60, "timeout": 1.0}

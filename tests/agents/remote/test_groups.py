@@ -116,6 +116,7 @@ async def test_agents_at_once_over_a_failing_service(emulator: Emulator) -> None
         assert "SECRET" not in "\n".join(connection.iterdump())
 
 
+@pytest.mark.slow
 async def test_rivals_among_agents_at_once(emulator: Emulator) -> None:
     """Sessions that another process has gone on with: their agents hear of it, and no other does."""
     agents = await crowd_of(emulator, CROWD)
@@ -139,6 +140,7 @@ async def test_rivals_among_agents_at_once(emulator: Emulator) -> None:
         assert words_of(again.messages)[-2:] == ["mine now", "rival's"]
 
 
+@pytest.mark.slow
 async def test_a_mirror_and_a_manager_of_one_client(emulator: Emulator) -> None:
     """Managers and mirrors share requests too, whatever their tables are called."""
     client = emulator.client(max_retries=20)

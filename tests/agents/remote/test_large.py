@@ -131,6 +131,7 @@ async def test_many_characters(remote: Remote, character: str) -> None:
     assert parts(remote) > 1
 
 
+@pytest.mark.slow
 async def test_deleting_a_session_with_large_documents(remote: Remote) -> None:
     """Leaves no part behind, and those of another session alone."""
     model = ScriptedModel(["one", "two"])

@@ -46,6 +46,7 @@ def results() -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_everyone_takes_part_in_every_section(results: dict[str, Any]) -> None:
     """Each section has a record for each contender that it is about."""
     for name, records in results["sections"].items():

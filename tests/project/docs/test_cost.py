@@ -88,6 +88,7 @@ async def test_the_repository(emulator: Emulator) -> None:
         assert table("With Strands' own session manager")[turn] == row(requests, written)
 
 
+@pytest.mark.slow
 async def test_building(emulator: Emulator) -> None:
     """What an agent's constructor costs: in a new session, in a database's first one, in one with a long history."""
     rows = table("Building an agent")

@@ -200,6 +200,7 @@ def test_nobody_reaches_anothers_conversation(server: Server) -> None:
     assert len(ada.messages(session_id)) == 2
 
 
+@pytest.mark.slow
 def test_ids_that_name_nothing(local: Server) -> None:
     """They are answered with an error of the caller's, whatever is in them."""
     tab = local.tab("Ada")
@@ -243,6 +244,7 @@ def test_other_sites(local: Server) -> None:
     assert "style=" not in page and "onclick=" not in page and "//" not in page.replace("<!--", "")
 
 
+@pytest.mark.slow
 def test_a_server_restarts(tmp_path: Path) -> None:
     """An end in the midst of an answer stores what was said; a kill keeps the question. Users stay logged in."""
     with serving(tmp_path, *PACE) as server:

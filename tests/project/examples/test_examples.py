@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 import httpx
+import pytest
 
 from strands_persql import PerSQL
 from strands_persql.testing import stored_rows
@@ -80,6 +81,7 @@ def test_hooks_beside_files_again(tmp_path: Path) -> None:
         assert f"restores {6 * number} messages from it; the files' own: True." in printed
 
 
+@pytest.mark.slow
 def test_graph(tmp_path: Path) -> None:
     """The first process dies in the second node, and the second process runs that one and the third."""
     file = tmp_path / "graph.db"
@@ -145,6 +147,7 @@ async def test_fastapi_app_refuses_blank_users() -> None:
         assert (await client.get("/users/%20/messages")).status_code == 422
 
 
+@pytest.mark.slow
 def test_fastapi_app_served(tmp_path: Path) -> None:
     """The same over a socket, in two processes one after the other: the second knows what the first was told."""
     file = tmp_path / "users.db"

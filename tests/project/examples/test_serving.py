@@ -16,6 +16,7 @@ def needed(*modules: str) -> None:
         pytest.importorskip(module, reason=f"{module} is not installed")
 
 
+@pytest.mark.slow
 def test_streaming(tmp_path: Path) -> None:
     """Over a socket: a reader who leaves, an answer that is finished all the same, one that is stopped."""
     needed("fastapi", "uvicorn")

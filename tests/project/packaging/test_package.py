@@ -154,6 +154,7 @@ def test_names_say_where_they_are_public() -> None:
     assert documented <= set(strands_persql.__all__)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["src", "tests", "examples", "benchmarks", "scripts"])
 def test_modules_say_what_they_are(folder: str) -> None:
     """Every module that holds anything begins with a docstring."""

@@ -29,6 +29,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Encoded, "of", lambda value: whole(value, part_bytes=8))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["text", "wide", "binary"])
 async def test_values_about_the_limits(service: Place, kind: str) -> None:
     """One byte less, just so and one more: each is written and read in as few requests as its parts allow."""

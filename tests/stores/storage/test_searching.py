@@ -28,6 +28,7 @@ async def filled(place: Place, **options: Any) -> Any:
     return storage
 
 
+@pytest.mark.slow
 async def test_without_an_index_it_finds_what_strands_finds(place: Place) -> None:
     """The same keys, scores and values in the same order as over Strands' own storage in memory."""
     from strands.storage import InMemoryStorage
@@ -42,6 +43,7 @@ async def test_without_an_index_it_finds_what_strands_finds(place: Place) -> Non
         assert await storage.namespace("notes").search("notes mode") == await scoped.search("notes mode")
 
 
+@pytest.mark.slow
 async def test_without_an_index_objects_are_read_by_pages(service: Place) -> None:
     """A hundred objects: a list, and a request for each few dozen."""
     storage = service.storage()

@@ -50,6 +50,7 @@ def state(site: Site) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 async def test_forms_change_what_their_page_shows(here: Site) -> None:
     """From the list by links and forms alone: each changes the session of its page, and no other."""
     for number, name in enumerate(IDS):

@@ -28,6 +28,7 @@ from .conftest import Page, Site
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7*191 }}"
 
 
+@pytest.mark.slow
 async def test_a_list_of_sessions(site: Site) -> None:
     """Newest first, by user and tag, a page at a time, and searched for words."""
     for number in range(27):
@@ -62,6 +63,7 @@ async def test_an_empty_database(site: Site) -> None:
     await site.text("/session", 404, id="s")
 
 
+@pytest.mark.slow
 async def test_a_session_as_a_chat(site: Site) -> None:
     """Messages with tools, redactions, the window's edge; the newest page first, older ones behind a link."""
     script = [
@@ -111,6 +113,7 @@ async def test_agents_of_a_graph_side_by_side(site: Site) -> None:
     assert one.count('<section class="column"') == 1 and "live.js" in one
 
 
+@pytest.mark.slow
 async def test_forms(site: Site) -> None:
     """A session is renamed, copied, set back, blanked and deleted."""
     agent = site.agent("s/1", text("a"), text("b"))
@@ -226,6 +229,7 @@ async def test_problems_speak_of_pages(site: Site, path: str, names: dict[str, s
     assert not PYTHONS.search(said), said
 
 
+@pytest.mark.slow
 async def test_the_cost_is_what_it_was(emulator: Emulator) -> None:
     """The page's estimate, in words, and within a hundredth of what storing the session was billed."""
     site = Site(emulator.database())
