@@ -20,7 +20,7 @@ from .thorough import tries
 settings.register_profile(  # unhurried, and with a blob printed that repeats a failure
     "strands-persql",
     deadline=None,
-    max_examples=tries(25, 100),
+    max_examples=tries(25, 60),
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

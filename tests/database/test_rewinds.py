@@ -88,7 +88,7 @@ def test_any_rewinds() -> None:
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     source = random.Random(seed)
-    for _ in range(tries(20, 300)):
+    for _ in range(tries(20, 100)):
         before: list[int] = []  # of each message the one that it follows
         rewinds, head = Rewinds(), -1
 

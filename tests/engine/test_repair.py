@@ -70,7 +70,7 @@ def test_mends_as_strands_does(history: list[dict[str, Any]]) -> None:
     assert changed == (ours != history)
 
 
-@settings(max_examples=tries(60, 300))
+@settings(max_examples=tries(60, 150))
 @given(HISTORIES)
 def test_models_take_what_was_mended(history: list[dict[str, Any]]) -> None:
     """Whatever the history was, but for its last message none is empty, and each tool use is followed by its result."""

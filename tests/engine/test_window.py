@@ -155,7 +155,7 @@ def storable(history: list[Message]) -> list[Message]:
     return [message for message in history if all("when" not in block for block in message["content"])]
 
 
-@settings(max_examples=tries(60, 400))
+@settings(max_examples=tries(60, 150))
 @given(OPERATIONS, st.booleans())
 def test_what_is_stored_expands_to_the_history(operations: list[tuple[str, int, bool]], resume: bool) -> None:
     """After any edits, the window over the transcript's rows is the history, and a second look writes nothing."""
@@ -178,7 +178,7 @@ def test_what_is_stored_expands_to_the_history(operations: list[tuple[str, int, 
             assert not window.compare(history)
 
 
-@settings(max_examples=tries(40, 200))
+@settings(max_examples=tries(40, 100))
 @given(OPERATIONS, st.lists(st.booleans(), min_size=30, max_size=30))
 def test_rare_looks_find_everything(operations: list[tuple[str, int, bool]], looks: list[bool]) -> None:
     """Many edits between two looks are found by one comparison of the whole."""

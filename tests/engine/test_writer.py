@@ -211,7 +211,7 @@ def test_two_faults_at_any_requests(one: Fault, other: Fault) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=tries(40, 150))
+@settings(max_examples=tries(40, 80))
 @given(
     st.lists(
         st.tuples(

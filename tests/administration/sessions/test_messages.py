@@ -455,7 +455,7 @@ def random_window(chance: random.Random, count: int) -> str:
     return json.dumps(items)
 
 
-@pytest.mark.parametrize("trial", range(tries(8, 60)))
+@pytest.mark.parametrize("trial", range(tries(8, 24)))
 def test_pages_joined_are_the_transcript(local: Place, trial: int) -> None:
     """For every limit, pages put together are the whole in its order, each call with the same result as there."""
     chance = random.Random(trial)
@@ -502,7 +502,7 @@ def test_results_far_from_their_call(local: Place) -> None:
         assert all_of(local, limit) == whole
 
 
-@pytest.mark.parametrize("trial", range(tries(6, 60)))
+@pytest.mark.parametrize("trial", range(tries(6, 24)))
 def test_what_is_redacted_beside_a_page(local: Place, trial: int) -> None:
     """What a row's `redact_message` replaces calls nothing and returns nothing, on whichever page it is."""
     chance = random.Random(trial)

@@ -30,7 +30,7 @@ from ..scripted import ScriptedModel, tools, use
 from .places import Remote
 from .test_rivals import graph_of
 
-INPUTS = int(os.environ.get("STRANDS_PERSQL_INPUTS", tries(60, 600)))
+INPUTS = int(os.environ.get("STRANDS_PERSQL_INPUTS", tries(60, 300)))
 SEED = int(os.environ.get("STRANDS_PERSQL_SEED", "0")) or random.SystemRandom().getrandbits(32)
 PACKAGE = str(Path(strands_persql.__file__).parent)
 TABLES = ("sessions", "agents", "messages", "multi_agents", "chunks")
