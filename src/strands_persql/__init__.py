@@ -56,6 +56,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> str:
-    if name == "__version__":  # looked up when it is asked for: an import needs it not
+    if name == "__version__":  # looked up when it is asked for, which an import needn't pay for
         return _installed_version()
     raise AttributeError(f"{__name__} has no attribute '{name}'")

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -93,8 +92,3 @@ def talk(
     agent("How is the weather?")
     for number in range(turns):
         agent(f"question {number}")
-
-
-def file_of(place: Place) -> Path:
-    """The file of a local place."""
-    return Path(place.options[1])

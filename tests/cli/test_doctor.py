@@ -21,11 +21,6 @@ from .places import Place, talk
 Fault = Callable[[Any], object]
 
 
-def run_sql(sql: str) -> Fault:
-    """A fault that one statement makes."""
-    return lambda database: database.query(sql)
-
-
 def named(findings: list[Finding]) -> list[tuple[str, str]]:
     """What was found, but for what is in order: severity and check."""
     return [(finding.severity, finding.check) for finding in findings if finding.severity != "ok"]

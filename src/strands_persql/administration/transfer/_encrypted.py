@@ -22,9 +22,10 @@ from ...database.encoding import SEALED
 from ...database.sealing import KEY_BYTES, Cipher, place
 from ...encryption import Encryption
 from ...errors import EncryptionError, named
-from ._items import Document, checked_object, decoded_object, malformed
+from ._items import Document, checked_head, checked_object, decoded_object, malformed
 
 FORMAT, VERSION = "strands-persql-sealed", 1
+VERSIONS = {FORMAT: VERSION}
 
 
 @dataclass(frozen=True)
@@ -90,15 +91,7 @@ def is_head(line: object) -> bool:
 
 def _cipher(head: Document, where: str, encryption: Encryption | None) -> Cipher:
     """What opens the lines of a session, given its first line."""
-    session_id = head.get("session_id")
-    if not isinstance(session_id, str) or head.get("format") != FORMAT:
-        raise malformed(where, "an encrypted session's first line, with its format and session_id, should stand here")
-    if head.get("version") != VERSION:
-        raise malformed(
-            where,
-            f"it has version {named(head.get('version'))} of the format, and this version of strands-persql "
-            f"reads {VERSION}",
-        )
+    session_id: str = checked_head(head, where, VERSIONS)["session_id"]
     what = f"Session {named(session_id)} in {where.partition(' of ')[2]}"
     if encryption is None:
         raise sealed_error(what)

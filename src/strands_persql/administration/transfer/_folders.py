@@ -27,7 +27,6 @@ from ._items import (
     checked_about,
     decoded_object,
     malformed,
-    shortened,
 )
 
 NAME_BYTES = 240
@@ -197,7 +196,7 @@ class FolderTarget(Target):
         other = self._folders.setdefault(unicodedata.normalize("NFC", folder.name).casefold(), folder)
         if other != folder and folder.exists() and folder.samefile(other):
             raise ValueError(
-                f"{shortened(owner)} and {shortened(other.name)} are one name to the file system of "
+                f"{named(owner)} and {named(other.name)} are one name to the file system of "
                 f"{named(str(self._root))}. Export to a .jsonl file."
             )
 
@@ -269,4 +268,4 @@ def _checked_name(name: str, kind: str) -> str:
     else:
         return name
     remedy = "Export to a .jsonl file, or rename the session." if kind == "session" else "Export to a .jsonl file."
-    raise ValueError(f"The {kind} id {shortened(name)} can't be a folder's name: {why}. {remedy}")
+    raise ValueError(f"The {kind} id {named(name)} can't be a folder's name: {why}. {remedy}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from ...errors import SessionConflictError, named
 from ...stores import objects_beside
 from ..results import Transfer
 from ._batch import Batch
-from ._items import Checksum, Document, Item, MessageItem, ObjectItem, Progress, StateItem, canonical, checked_id
+from ._items import Checksum, Document, Item, MessageItem, ObjectItem, Progress, StateItem, canonical, malformed
 from ._jsonl import JsonlSource
 from ._progress import Reporter
 from ._sources import Opened
@@ -106,7 +107,7 @@ class _Import:
         self._batch.session(document, about)
 
     def _state(self, item: StateItem) -> None:
-        checked_id(item, self._session_id)
+        _check_id(item, self._session_id)
         key = (item.kind, item.owner)
         stored = self._stored.states.get(key)
         if stored is not None and stored.text != item.text:
@@ -201,3 +202,20 @@ class _Import:
             agent_id=agent_id,
             message_id=message_id,
         )
+
+
+def _check_id(item: StateItem, session_id: str) -> None:
+    """Check that an agent, Graph or Swarm can be opened by its id once it is stored.
+
+    Raises:
+        SessionDataError: It can't.
+    """
+    name = item.name
+    where = f"{name[0].upper()}{name[1:]} of session {named(session_id)}"
+    try:
+        item.owner.encode()
+    except UnicodeEncodeError as error:
+        raise malformed(where, "its id is no valid Unicode: it holds a lone surrogate") from error
+    # Strands checks agents' ids when they are built (`strands/_identifier.py`), and takes an empty one for 'default'.
+    if item.kind == "agent" and (not item.owner or os.path.basename(item.owner) != item.owner):
+        raise malformed(where, "Strands builds no agent with this id, which is empty or holds a path separator")

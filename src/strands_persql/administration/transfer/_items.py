@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, cast
 
@@ -55,7 +54,7 @@ class StateItem:
     @property
     def name(self) -> str:
         """What it is, for errors: `agent 'default'`."""
-        return f"{self.kind.replace('_', '-')} {shortened(self.owner)}"
+        return f"{self.kind.replace('_', '-')} {named(self.owner)}"
 
     @property
     def live_window(self) -> Any:
@@ -140,7 +139,7 @@ class Source(Protocol):
 
     def count(self, session_ids: Iterable[str]) -> int | None:
         """How many messages these sessions have; None where that is known only after reading them."""
-        ...
+        return None
 
     def sessions(self, session_id: str | None) -> Iterator[SourceSession]:
         """One session, or all of them, each to be read before the next.
@@ -322,6 +321,21 @@ def checked_object(value: object, where: str) -> Document:
     raise malformed(where, f"it is no JSON object but {type(value).__name__}")
 
 
+def checked_head(line: Document, where: str, versions: Mapping[str, int]) -> Document:
+    """A session's first line, if it is of a format, and of its version, among those given.
+
+    Raises:
+        SessionDataError: It is something else.
+    """
+    form = line.get("format")
+    if not isinstance(form, str) or form not in versions or not isinstance(line.get("session_id"), str):
+        raise malformed(where, "a session's first line, with its format and session_id, should stand here")
+    if (version := line.get("version")) != versions[form]:
+        reads = f"and this version of strands-persql reads {versions[form]}"
+        raise malformed(where, f"it has version {named(version)} of the format, {reads}")
+    return line
+
+
 def checked_about(value: object, where: str) -> About:
     """What is known about a session, from what its `document` made.
 
@@ -376,25 +390,3 @@ def checked_position(value: object, where: str, *, after: int = -1) -> int:
     if value <= after:
         raise malformed(where, f"message {value} stands after message {after}")
     return value
-
-
-def checked_id(item: StateItem, session_id: str) -> None:
-    """Check that an agent, Graph or Swarm can be opened by its id once it is stored.
-
-    Raises:
-        SessionDataError: It can't.
-    """
-    name = item.name
-    where = f"{name[0].upper()}{name[1:]} of session {shortened(session_id)}"
-    try:
-        item.owner.encode()
-    except UnicodeEncodeError as error:
-        raise malformed(where, "its id is no valid Unicode: it holds a lone surrogate") from error
-    # Strands checks agents' ids when they are built (`strands/_identifier.py`), and takes an empty one for 'default'.
-    if item.kind == "agent" and (not item.owner or os.path.basename(item.owner) != item.owner):
-        raise malformed(where, "Strands builds no agent with this id, which is empty or holds a path separator")
-
-
-def shortened(name: str) -> str:
-    """A name as errors show it: in quotes, and cut where it is longer than anybody reads."""
-    return repr(name if len(name) <= 80 else f"{name[:77]}...")

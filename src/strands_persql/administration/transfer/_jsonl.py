@@ -33,7 +33,7 @@ from ...database.encoding import encode
 from ...database.rewinds import Rewinds
 from ...database.tables import Encoded, SessionObjects, decoded
 from ...errors import SessionDataError, named
-from ._encrypted import FORMAT as SEALED_FORMAT
+from ._encrypted import VERSIONS as SEALED_VERSIONS
 from ._encrypted import is_head, opened_lines, sealed_lines
 from ._items import (
     Checksum,
@@ -48,6 +48,7 @@ from ._items import (
     Target,
     agent_item,
     checked_about,
+    checked_head,
     checked_object,
     checked_position,
     decoded_object,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from ...encryption import Encryption
 
 FORMAT, VERSION = "strands-persql", 1
+VERSIONS = {FORMAT: VERSION}
 
 
 def _texts(lines: Iterable[object], name: str) -> Iterator[tuple[str, str]]:
@@ -145,7 +147,8 @@ class JsonlSource(Source):
             texts = opened_lines(_texts(given, self._name), self._encryption)
             lines = ((where, decoded_object(text, where)) for where, text in texts)
             for where, head in lines:
-                session = SourceSession(_checked_head(head, where)["session_id"], _items(where, head, lines))
+                found_id: str = checked_head(head, where, VERSIONS)["session_id"]
+                session = SourceSession(found_id, _items(where, head, lines))
                 if session_id is None or session.session_id == session_id:
                     found = True
                     yield session
@@ -170,7 +173,7 @@ class JsonlSource(Source):
                     where = f"Line {number} of {self._name}"
                     document = decoded_object(line.removeprefix("\ufeff"), where)
                     if "format" in document:
-                        yield _checked_head(document, where, (FORMAT, SEALED_FORMAT))
+                        yield checked_head(document, where, VERSIONS | SEALED_VERSIONS)
 
 
 def _items(where: str, head: Document, lines: Iterator[tuple[str, Document]]) -> Iterator[Item]:
@@ -207,18 +210,6 @@ def _items(where: str, head: Document, lines: Iterator[tuple[str, Document]]) ->
     raise malformed(
         where, f"the file ends here, before the line that ends session {named(session_id)}: it was cut short"
     )
-
-
-def _checked_head(line: Document, where: str, formats: tuple[str, ...] = (FORMAT,)) -> Document:
-    if line.get("format") not in formats or not isinstance(line.get("session_id"), str):
-        raise malformed(where, "a session's first line, with its format and session_id, should stand here")
-    if line.get("version") != VERSION:
-        raise malformed(
-            where,
-            f"it has version {named(line.get('version'))} of the format, and this version of strands-persql "
-            f"reads {VERSION}",
-        )
-    return line
 
 
 def _check_end(line: Document, checksum: Checksum, where: str) -> None:

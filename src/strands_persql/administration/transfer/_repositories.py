@@ -53,9 +53,6 @@ class RepositorySource(Source):
     def session_ids(self) -> list[str] | None:
         return self._listed("list_sessions")
 
-    def count(self, session_ids: Iterable[str]) -> int | None:
-        return None
-
     def sessions(self, session_id: str | None) -> Iterator[SourceSession]:
         ids = self.session_ids() if session_id is None else [session_id]
         if ids is None:

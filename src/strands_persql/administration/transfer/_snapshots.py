@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -52,9 +52,6 @@ class SnapshotSource(Source):
         prefix = self._place.sessions
         found = (_KEY.fullmatch(key.removeprefix(prefix)) for key in self._place.keys(prefix))
         return sorted({key["session"] for key in found if key is not None})
-
-    def count(self, session_ids: Iterable[str]) -> int | None:
-        return None
 
     def sessions(self, session_id: str | None) -> Iterator[SourceSession]:
         for each in self.session_ids() if session_id is None else [session_id]:

@@ -83,9 +83,6 @@ class AgentCoreSource(Source):
         pages = self._pages("list_sessions", "sessionSummaries")
         return sorted({str(each["sessionId"]) for each in pages})
 
-    def count(self, session_ids: Iterable[str]) -> int | None:
-        return None
-
     def sessions(self, session_id: str | None) -> Iterator[SourceSession]:
         for each in self.session_ids() if session_id is None else [session_id]:
             yield SourceSession(each, self._items(each))

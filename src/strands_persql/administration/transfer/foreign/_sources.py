@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -68,9 +68,6 @@ class SqliteSource(Source):
     def session_ids(self) -> list[str]:
         with opened(self._path) as database:
             return self._in(database).session_ids()
-
-    def count(self, session_ids: Iterable[str]) -> int | None:
-        return None  # several rows may make one message
 
     def sessions(self, session_id: str | None) -> Iterator[SourceSession]:
         with opened(self._path) as database:
