@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from strands_persql import PermissionDeniedError, PerSQL, SessionDataError
+from strands_persql import PermissionDeniedError, PerSQL, PerSQLError, SessionDataError
 from strands_persql.database.connector import Connector
+from strands_persql.database.query import Query
 from strands_persql.database.tables import STEPS, Tables
 
 
 def second(prefix: str) -> tuple[str, ...]:
     """A step that a later version might add."""
     return (
-        f"ALTER TABLE {prefix}sessions ADD COLUMN colour TEXT",
-        f"CREATE TABLE IF NOT EXISTS {prefix}labels (label TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID",
+        f"ALTER TABLE {prefix}sessions ADD COLUMN added_later TEXT",
+        f"CREATE TABLE IF NOT EXISTS {prefix}made_later (name TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID",
     )
 
 
@@ -63,7 +64,64 @@ def test_migrated_equals_fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     taken = [{"version": number} for number in range(1, len(steps) + 1)]
     assert old.query(ledger)["data"] == fresh.query(ledger)["data"] == taken
     after = {name: old.query(f"SELECT * FROM strands_{name}")["data"] for name in before}
-    assert after == {**before, "sessions": [{**row, "colour": None} for row in before["sessions"]]}
+    assert after == {**before, "sessions": [{**row, "added_later": None} for row in before["sessions"]]}
+
+
+class Overtaken:
+    """A handle before whose first step another process takes all those that it knows."""
+
+    def __init__(self, database: Any, rival: tuple[Any, ...]) -> None:
+        self._database, self._rival, self._is_first = database, rival, True
+
+    def query(self, sql: str, params: Any = ()) -> Any:
+        return self._database.query(sql, params)
+
+    def batch(self, statements: Any, *, transaction: bool = False) -> Any:
+        if self._is_first and statements[0]["sql"].startswith(("ALTER", "CREATE")):
+            self._is_first = False
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(Tables, "steps", self._rival)
+                Connector(self._database, Tables()).set_up()
+        return self._database.batch(statements, transaction=transaction)
+
+
+def third(prefix: str) -> tuple[str, ...]:
+    """A step that a version after that might add."""
+    return (f"ALTER TABLE {prefix}agents ADD COLUMN added_later TEXT",)
+
+
+@pytest.mark.parametrize("rival", [(*STEPS, second), (*STEPS, second, third)], ids=["some", "all"])
+@pytest.mark.parametrize("begins", [False, True], ids=["anew", "older"])
+def test_two_processes_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rival: tuple[Any, ...], begins: bool
+) -> None:
+    """Where another process takes steps first, some or all of them, the others are taken, and nobody sees an error."""
+    steps = (*STEPS, second, third)
+    fresh = begun(tmp_path / "fresh.db", steps, monkeypatch)
+    path = tmp_path / "a.db"
+    database = begun(path, STEPS, monkeypatch) if begins else PerSQL(local=path).database("acme/a")
+    monkeypatch.setattr(Tables, "steps", steps)
+    assert Connector(Overtaken(database, rival), Tables()).set_up() == len(steps)
+    assert columns(database) == columns(fresh)
+    assert database.query("SELECT count(*) AS taken FROM strands_schema")["data"] == [{"taken": len(steps)}]
+
+
+def test_a_rival_of_a_newer_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the process that came first is of a newer version, its layout is refused as ever."""
+    old = begun(tmp_path / "a.db", STEPS, monkeypatch)
+    monkeypatch.setattr(Tables, "steps", (*STEPS, second))
+    with pytest.raises(SessionDataError, match="Upgrade"):
+        Connector(Overtaken(old, (*STEPS, second, third)), Tables()).set_up()
+
+
+def test_a_table_of_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that no step makes is told as missing, whatever the steps would do a second time."""
+    database = begun(tmp_path / "a.db", (*STEPS, second), monkeypatch)
+    layout = columns(database)
+    with pytest.raises(PerSQLError) as told:
+        Connector(database, Tables()).ask(Query([{"sql": "SELECT 1 FROM strands_nothing"}], list))
+    assert told.value.kind == "unknown_table"
+    assert columns(database) == layout
 
 
 def test_newer_layout_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

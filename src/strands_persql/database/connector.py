@@ -242,12 +242,20 @@ class Connector(Generic[L]):
         self._lay_out(version)
 
     def _lay_out(self, version: int) -> None:
+        """Take the steps from one version to the newest, but for those that another process takes meanwhile."""
+        owner = self.database.owner if isinstance(self.database, Handle) else self.database
         try:
-            owner = self.database.owner if isinstance(self.database, Handle) else self.database
             owner.batch(self.tables.lay_out(version), transaction=True)
         except Exception as error:
             if not isinstance(error, PermissionDeniedError) and getattr(error, "status", None) != 403:
-                raise
+                # A column can't be added twice: these steps fail once another process has taken them.
+                taken = self._steps_taken()
+                if taken <= version:
+                    raise
+                newest = len(cast("Connector[Tables]", self).tables.steps)
+                if taken != newest:
+                    self._bring_up(taken, newest)
+                return
             raise PermissionDeniedError(
                 f"The tables {self.tables.prefix}* don't exist in this database, or have an older layout, and this "
                 f"token may not create them. {_SET_UP}",
@@ -255,6 +263,18 @@ class Connector(Generic[L]):
                 kind="unknown_table",
                 request_id=getattr(error, "request_id", None),
             ) from error
+
+    def _steps_taken(self) -> int:
+        """The version that the tables have by now; 0 where there are none, or where they have none."""
+        if not isinstance(self.tables, Tables):
+            return 0
+        try:
+            ((row,),) = self._batch([self.tables.read_version()], None)
+        except Exception as error:
+            if fault_of(error) == "unknown_table":
+                return 0
+            raise
+        return number(row["version"] or 0, "The layout's row", "version")
 
 
 _SET_UP = (

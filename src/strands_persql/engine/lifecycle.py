@@ -40,7 +40,6 @@ from .threads import awaited, submit_call
 if TYPE_CHECKING:
     from strands import Agent
     from strands.multiagent.base import MultiAgentBase
-    from strands.types.tools import ToolUse
 
     from ..database.encoding import Message
     from .options import Written
@@ -83,15 +82,6 @@ class Listener:
     async def added(self, agent: Agent) -> None:
         """A message was added to its history."""
         await wait(self.agents.added(agent))
-
-    async def asked(self, agent: Agent) -> None:
-        """The model is about to be asked."""
-        await self.agents.offloads.give_back(agent)
-
-    async def called(self, agent: Agent, tool_use: ToolUse) -> None:
-        """A tool is about to be called."""
-        if tool_use["name"] == RETRIEVAL_TOOL:
-            await self.agents.offloads.give_back(agent, str(mapping(tool_use["input"]).get("reference", "")))
 
     async def checked(self, agent: Agent, *, failed: bool) -> None:
         """The model has answered, or `failed` to and may be asked again."""
@@ -181,8 +171,8 @@ def register(registry: HookRegistry, listener: Listener) -> None:
     # A message is stored before the agent goes on; its tool's changes to the agent's state go along.
     on(MessageAddedEvent, _of_agent(listener.added))
     # What the context manager has taken out is had from the transcript, once it has filled its stash with the history.
-    on(BeforeModelCallEvent, _of_agent(listener.asked), order=LAST)
-    on(BeforeToolCallEvent, _called(listener))
+    on(BeforeModelCallEvent, _of_agent(listener.agents.offloads.give_back), order=LAST)
+    on(BeforeToolCallEvent, _retrieves(listener))
     # Interventions, guardrails and hooks change the end of the history round a model call, without an event.
     on(AfterModelCallEvent, _after_model_call(listener))
     # Trimming, interrupts and the user's own edits have no event: the whole history is compared, after all other hooks.
@@ -268,9 +258,11 @@ def _ended(listener: Listener) -> Callable[[Any], Awaitable[None]]:
     return callback
 
 
-def _called(listener: Listener) -> Callable[[Any], Awaitable[None]]:
+def _retrieves(listener: Listener) -> Callable[[Any], Awaitable[None]]:
     async def callback(event: Any) -> None:
-        await listener.called(event.agent, event.tool_use)
+        if event.tool_use["name"] == RETRIEVAL_TOOL:
+            reference = mapping(event.tool_use["input"]).get("reference", "")
+            await listener.agents.offloads.give_back(event.agent, str(reference))
 
     return callback
 

@@ -66,7 +66,7 @@ class Tables:
     def lay_out(self, version: int = 0) -> list[Statement]:
         """The steps from one version of the layout to the newest, for one transaction; 0: from nothing.
 
-        Harmless where they have been taken already.
+        They may fail where they have been taken already: a column can't be added twice.
         """
         return [
             statement(sql)
