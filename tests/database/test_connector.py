@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import re
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,7 @@ from strands_persql import (
     SessionDataError,
 )
 
+from ..agents.features import needs
 from ..agents.scripted import ScriptedModel
 
 
@@ -70,7 +72,13 @@ DOORS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("door", DOORS)
+NEEDS = {
+    "storage": needs(importlib.util.find_spec("strands.storage") is not None, "storages"),
+    "memory": needs(importlib.util.find_spec("strands.memory") is not None, "memory stores"),
+}
+
+
+@pytest.mark.parametrize("door", [pytest.param(door, marks=NEEDS.get(door, ())) for door in DOORS])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_an_answer_of_another_shape(shape: str, door: str) -> None:
     """Never a bare error of Python's; what it says holds nothing of the answer."""

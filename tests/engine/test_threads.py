@@ -7,6 +7,7 @@ import gc
 import multiprocessing
 import os
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -184,7 +185,8 @@ def test_a_thousand_lanes_share_few_threads() -> None:
     assert not open_
     assert all(future.exception() is None for future in done)
     assert len(threads) <= MAX_WORKERS
-    assert sum(thread.name.startswith("strands-persql") for thread in threading.enumerate()) <= MAX_WORKERS
+    workers = [thread for thread in threading.enumerate() if re.fullmatch(r"strands-persql-\d+", thread.name)]
+    assert len(workers) <= MAX_WORKERS
 
 
 def test_a_call_has_an_outcome() -> None:
