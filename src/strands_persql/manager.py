@@ -76,7 +76,7 @@ class _ByHand:
     def list_messages(
         self, session_id: str, agent_id: str, limit: int | None = None, offset: int = 0, **kwargs: Any
     ) -> list[SessionMessage]:
-        """An agent's transcript in order, trimmed messages included."""
+        """An agent's transcript in order, trimmed messages included; an `offset` of -3 begins with the last three."""
         return self.session_repository.list_messages(session_id, agent_id, limit, offset, **kwargs)
 
     def read_message(self, session_id: str, agent_id: str, message_id: int, **kwargs: Any) -> SessionMessage | None:

@@ -203,7 +203,7 @@ class PerSQLSessionRepository(SessionRepository):
             session_id: The session.
             agent_id: The agent; an unknown one has no messages.
             limit: The most to return; None for all.
-            offset: How many to skip, from the start of the transcript.
+            offset: How many to skip, from the start of the transcript; -3 begins with the third from its end.
             **kwargs: For later releases of Strands.
         """
         self._store_pending(session_id)

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import sys
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from unittest import mock
@@ -67,17 +68,18 @@ def words(text: str) -> str:
     return " ".join(text.split())
 
 
-def graph(database: object, *order: str) -> None:
-    """Run a Graph whose nodes run in this order, and have their conversations stored as well."""
-    hooks = PerSQLHooks("graph", database)  # type: ignore[arg-type]
+def graph(database: object, *order: str, session_id: str = "graph", hooks: list[PerSQLHooks] | None = None) -> None:
+    """Run a Graph whose nodes run in this order, and by default have their conversations stored as well."""
+    if hooks is None:
+        hooks = [PerSQLHooks(session_id, database)]  # type: ignore[arg-type]
     builder = GraphBuilder()
     builder.set_execution_timeout(60)
     for name in order:
         model = scripted.ScriptedModel([scripted.text(f"{name} is done")])
-        builder.add_node(Agent(model=model, agent_id=name, hooks=[hooks], callback_handler=None), name)
+        builder.add_node(Agent(model=model, agent_id=name, hooks=list(hooks), callback_handler=None), name)
     for before, after in pairwise(order):
         builder.add_edge(before, after)
-    builder.set_session_manager(PerSQLSessionManager("graph", database))  # type: ignore[arg-type]
+    builder.set_session_manager(PerSQLSessionManager(session_id, database))  # type: ignore[arg-type]
     builder.build()("go")
 
 
@@ -93,15 +95,52 @@ def file(tmp_path: Path) -> str:
 
 
 def test_sessions_shows_graphs_whole(file: str) -> None:
-    """Nothing of a table is cut off in 80 columns, headings stay whole words, and Graphs are counted."""
+    """Nothing of a table is cut off in 80 columns, headings stay whole words, and Graphs are counted.
+
+    A column that is empty in all rows takes no room.
+    """
     done = at_terminal("sessions", "--local", file)
     lines = done.out.splitlines()
     assert max(map(len, lines)) <= 80 and "…" not in done.out
-    headings = "SESSION LAST ACTIVE CREATED AGENTS GRAPHS MESSAGES USER TITLE EXPIRES"
-    assert lines[0].split() == headings.split()
+    assert lines[0].split() == ["SESSION", "LAST", "ACTIVE", "CREATED", "AGENTS", "GRAPHS", "MESSAGES", "TITLE"]
     assert re.search(r"^graph +.* 3 +1 +\d+", done.out, re.MULTILINE)
     ids = "".join(line[: lines[0].index("LAST")].strip() for line in lines[1:])
     assert "a-conversation-with-a-long-name-0123456789" in ids
+
+
+def test_a_column_that_is_filled_in_one_row(file: str) -> None:
+    """It stands there for all rows."""
+    with PerSQL(local=file) as client:
+        PerSQLSessions(client.database("acme/agents")).update("graph", user="ada", retention=timedelta(days=3))
+    done = at_terminal("sessions", "--local", file)
+    assert {"USER", "TITLE", "EXPIRES"} <= set(done.out.split())
+    assert max(map(len, done.out.splitlines())) <= 80 and "ada" in done.out
+
+
+def test_what_a_graph_keeps_of_its_nodes(file: str) -> None:
+    """Nodes whose conversations nobody stored: their results, in the order in which they ran; no agent twice."""
+    with PerSQL(local=file) as client:
+        graph(client.database("acme/agents"), "zeta", "alpha", session_id="kept", hooks=[])
+    out = at_terminal("show", "kept", "--local", file).out
+    results = ("node zeta", "zeta is done", "node alpha", "alpha is done")
+    places = [out.index(words) for words in results]
+    assert places == sorted(places)
+    assert "zeta is done" in Place(None, ("--local", file), {}).run("show", "kept").out
+    assert "node writer" not in at_terminal("show", "graph", "--local", file).out
+
+
+def test_a_history_that_is_set_back(file: str) -> None:
+    """The answer says where it ends now, or that nothing is left of it."""
+    for option, number, end in (("--to", "0", "ends with message 0"), ("--before", "0", "is empty")):
+        done = at_terminal("rewind", "graph", option, number, "--agent", "writer", "--local", file)
+        assert f"the history now {end};" in words(done.out)
+
+
+def test_a_copy_says_of_what(file: str) -> None:
+    """`show` names the session that it was forked from, as the pages do."""
+    with PerSQL(local=file) as client:
+        PerSQLSessions(client.database("acme/agents")).fork("graph", "again")
+    assert "copy of: graph\n" in re.sub(" +\n", "\n", at_terminal("show", "again", "--local", file).out)
 
 
 def test_long_lines_go_on_below_themselves(file: str) -> None:

@@ -34,6 +34,8 @@ def erased(message: Mapping[str, Any]) -> Message:
         new = _erased_block(block)
         if new not in blocks:
             blocks.append(new)
+    if not any("text" in block or "toolResult" in block for block in blocks):
+        blocks.insert(0, {"text": ERASED})  # a tool's name and id tell nobody that its input was erased
     kept: Message = {"role": message["role"], "content": blocks}
     if "tracking_id" in message:
         kept["tracking_id"] = message["tracking_id"]

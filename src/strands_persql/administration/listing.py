@@ -16,7 +16,7 @@ from .agents import Agent, in_order, multi_agent_of
 from .missing import no_session
 from .recency import has_recency
 from .results import Expiry, SessionDetail, SessionPage, SessionSummary
-from .titles import PREVIEW, TITLE, beginning, cut
+from .titles import TITLE, beginning, cut, preview
 from .values import time_of
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def summary_of(row: SessionRow) -> SessionSummary:
         multi_agents=row.multi_agents,
         bytes=row.bytes,
         title=_title(row),
-        preview=cut(beginning(row.newest), PREVIEW),
+        preview=preview(beginning(row.newest)),
         user=row.about.user,
         tags=row.about.tags,
         metadata=row.about.metadata,

@@ -52,7 +52,8 @@ class SessionSummary:
         multi_agents: How many Graphs and Swarms it has.
         bytes: The bytes of its documents, where they were asked for: that takes a scan of its rows.
         title: The one it was given, or what its first prompt begins with; empty where neither is there.
-        preview: What its last message begins with that no rewind took back: its texts, without tool calls.
+        preview: What its last message begins with that no rewind took back: its texts, without tool calls and without
+            Markdown's marks.
         user: The id of the user whose session it is; None for nobody's.
         tags: Its tags, sorted.
         metadata: What else it was given.

@@ -10,6 +10,22 @@ TITLE, PREVIEW = 80, 200
 
 _TEXT = re.compile(r'"text":"((?:[^"\\]|\\.)*)')
 
+_AROUND = 5
+"""How many times the characters of a preview its text has at most, marks included."""
+
+_LINES = re.compile(
+    # Fences, rules and a table's second line; then headings, quotations and lists, also in each other.
+    r"^(?:[ \t]*(?:```|~~~).*|[-*_|: \t]+$|(?:[ \t]*(?:#{1,6}[ \t]+|>[ \t]?|[-*+][ \t]+))+)",
+    re.MULTILINE,
+)
+_INLINE = re.compile(
+    r"(?P<ticks>`+)(?P<code>[^`\n]+)(?P=ticks)"
+    r"|!?\[(?P<link>[^\[\]\n]*)\]\([^()\s]*\)"
+    r"|(?<![0-9A-Za-z*_])(?P<mark>\*{1,3}|_{1,3}|~~)(?=\S)(?P<words>.+?)(?<=\S)(?P=mark)(?![0-9A-Za-z*_])"
+    r"|^(?P<row>\|.*\|)[ \t]*$",
+    re.MULTILINE,
+)
+
 
 def cut(text: str, most: int) -> str:
     """A text in one line, cut at a word where it is longer."""
@@ -20,6 +36,23 @@ def cut(text: str, most: int) -> str:
     # The character behind tells whether the last word is whole; a word of half the line is cut itself.
     end = most - 1 if line[most - 1] == " " else head.rfind(" ")
     return f"{head[:end] if end >= most // 2 else head}…"
+
+
+def preview(text: str) -> str:
+    """What a text begins with, in one line and without Markdown's marks, as words in a list."""
+    text = text[: _AROUND * PREVIEW]
+    return cut(_unmarked(_LINES.sub("", text)), PREVIEW) or cut(text, PREVIEW)  # a text of marks alone stays
+
+
+def _unmarked(text: str) -> str:
+    def words(found: re.Match[str]) -> str:
+        if found["code"] is not None:
+            return found["code"]
+        if found["row"] is not None:
+            return _unmarked(found["row"].replace("|", " ").strip())
+        return _unmarked(found["link"] if found["link"] is not None else found["words"])
+
+    return _INLINE.sub(words, text)
 
 
 def beginning(found: str) -> str:

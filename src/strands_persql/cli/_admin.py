@@ -67,9 +67,10 @@ def rewind(
         else:
             place.sessions.rewind(session, agent, to=cast("int", to))
             changed, told = {"to": cast("int", to)}, f"with message {to}"
+        end = "is empty" if before == 0 else f"ends {told}"
         settings.output.answer(
             {"session_id": session, "agent_id": agent, **changed},
-            f"{session}, agent {agent}: the history now ends {told}; the rest is in the transcript",
+            f"{session}, agent {agent}: the history now {end}; the rest is in the transcript",
         )
 
 

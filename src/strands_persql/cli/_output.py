@@ -133,23 +133,26 @@ class Output:
         right: Sequence[str] = (),
         head: bool = False,
     ) -> None:
-        """Write a table: aligned on a terminal; else tabs between cells, and column names only with `head`."""
+        """Write a table: on a terminal aligned, without empty columns; else with tabs, and column names if `head`."""
         if not self.is_terminal:
             if head:
                 self.write("\t".join(columns) + "\n")
             for row in rows:
                 self.write("\t".join(plain(cell) for cell in row) + "\n")
             return
+        lines = [list(row) for row in rows]
+        # A column that is empty in all rows would take room from the others.
+        shown = [place for place in range(len(columns)) if not lines or any(line[place] for line in lines)]
         table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
-        for column in columns:
+        for column in (columns[place] for place in shown):
             # Numbers, and the words of a heading, stay whole; texts go on in the next line.
             longest = max(map(len, column.split()))
             if column in right:
                 table.add_column("\n".join(column.split()), justify="right", no_wrap=True, min_width=longest)
             else:
                 table.add_column(column, overflow="fold", min_width=longest)
-        for row in rows:
-            table.add_row(*(Text(plain(cell)) for cell in row))
+        for line in lines:
+            table.add_row(*(Text(plain(line[place])) for place in shown))
         self.console.print(table)
 
 

@@ -13,6 +13,7 @@ from rich.markdown import Markdown
 from rich.rule import Rule
 from rich.text import Text
 
+from ..administration.nodes import nodes_of
 from ..administration.results import SessionDetail, SessionPage, SessionSummary, TranscriptMessage, Usage
 from ..administration.sessions import PerSQLSessions
 from ..administration.values import many
@@ -117,6 +118,8 @@ def show(
             _show_json(out, detail, messages)
         else:
             _show(out, detail, messages, full=full)
+            if agent is None:
+                _show_nodes(out, detail, full=full)
 
 
 def _write_html(out: Output, face: PerSQLSessions, session_id: str, target: str) -> None:
@@ -160,7 +163,7 @@ def _show(out: Output, detail: SessionDetail, messages: Iterable[TranscriptMessa
         f"{detail.session_id}: {many(len(detail.agents), 'agent')}, created {ago(detail.created_at)}, "
         f"last active {ago(detail.last_active)}"
     )
-    named = {"title": detail.title, "user": detail.user, "tags": ", ".join(detail.tags)}
+    named = {"title": detail.title, "user": detail.user, "tags": ", ".join(detail.tags), "copy of": detail.copy_of}
     for name, value in named.items():
         if value:
             out.hanging(f"  {name}: ", value)
@@ -187,6 +190,19 @@ def _show(out: Output, detail: SessionDetail, messages: Iterable[TranscriptMessa
             else:
                 _rule(out, "trimmed: the model does not see these", "dim")
         _show_message(out, message, full=full)
+
+
+def _show_nodes(out: Output, detail: SessionDetail, *, full: bool) -> None:
+    """What Graphs and Swarms keep of the nodes that are no agents of the session."""
+    stored = {agent.agent_id for agent in detail.agents}
+    for name, node in nodes_of(detail.multi_agents).items():
+        if name in stored:
+            continue
+        out.line()
+        _rule(out, f"node {name}: the result that its Graph or Swarm keeps", "bold")
+        for message in node.said:
+            out.line()
+            _show_blocks(out, message, "", full=full)
 
 
 def _rule(out: Output, title: str, style: str) -> None:

@@ -20,7 +20,7 @@ from strands.types.exceptions import SessionException
 
 from strands_persql import PerSQL, PerSQLHooks, PerSQLSessionManager, PerSQLSessions, SessionDataError
 from strands_persql.administration.doctor import examine
-from strands_persql.administration.titles import cut
+from strands_persql.administration.titles import PREVIEW, cut, preview
 from strands_persql.administration.transfer._items import Checksum, agent_item, message_item
 from strands_persql.administration.viewer import session_html
 from strands_persql.database.tables import Ids, Listing, Recency, Tables
@@ -120,6 +120,34 @@ def test_words_are_cut_between_them() -> None:
     assert cut("one two three", 8) == "one two…"
     assert cut("abcdefghijkl", 6) == "abcde…"
     assert cut("", 6) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("# Trains\n\nTake the **night** *train* ~~late~~, `run()`.", "Trains Take the night train late, run()."),
+        ("- one\n  * [x] **two**\n1. three\n> - four", "one [x] two 1. three four"),
+        ("[here](https://a.example/x) ![a picture](b.png)", "here a picture"),
+        ("| a | b |\n| --- | :-: |\n| 1 | **2** |", "a b 1 2"),
+        ("```python\nx = 1\n```\nthen\n***\nmore", "x = 1 then more"),
+        ("**bold *inner* more** and ***both***", "bold inner more and both"),
+        ("这是**重点**内容", "这是重点内容"),
+        ("2*3*4 is 24, 5 > 3, a ** b, snake_case_name, C#, -5", "2*3*4 is 24, 5 > 3, a ** b, snake_case_name, C#, -5"),
+        ("`**kwargs` and <b>this</b>", "**kwargs and <b>this</b>"),
+        ("***", "***"),
+    ],
+)
+def test_a_preview_is_words(text: str, words: str) -> None:
+    """Markdown's marks are left out, what only looks like some stays, and so does a text of nothing else."""
+    assert preview(text) == words
+
+
+@pytest.mark.parametrize(
+    "text", ["**a" * 2000, "_*" * 2000 + "x", "[" * 9000, "> " * 9000, "- " * 9000 + "x", "|" * 9000]
+)
+def test_a_preview_of_marks_alone(text: str) -> None:
+    """Whatever a text is made of, a preview of it is made, and has no more than its characters."""
+    assert 0 < len(preview(text)) <= PREVIEW
 
 
 def test_greetings_tools_and_long_messages(place: Place) -> None:

@@ -64,15 +64,21 @@ def test_erasing_twice_changes_nothing(place: Place) -> None:
 
 
 def test_tools_keep_their_ids(place: Place) -> None:
-    """Tool uses and results lose their content and keep their ids, so that the history is taken as it is."""
+    """Tool uses and results lose their content and keep their ids, so that the history is taken as it is.
+
+    A message of tool uses alone gets a text, since nothing else tells that it was erased.
+    """
     agent = place.agent("s", tools(use("add", {"a": 987654321, "b": 0}), use("picture")), text("done"))
     agent("go")
     for message_id in (1, 2):
         place.sessions.erase("s", "default", message_id)
     again = place.agent("s", text("fine"))
-    uses = [block["toolUse"] for block in again.messages[1]["content"]]
+    note, *blocks = again.messages[1]["content"]
+    assert note == {"text": ERASED}
+    uses = [block["toolUse"] for block in blocks]
     results = [block["toolResult"] for block in again.messages[2]["content"]]
     assert [each["toolUseId"] for each in uses] == [each["toolUseId"] for each in results]
+    assert [record.erased for record in place.sessions.messages("s").messages] == [False, True, True, False]
     assert [each["input"] for each in uses] == [{}, {}] and uses[0]["name"] == "add"
     assert {json.dumps(each["content"]) for each in results} == {json.dumps([{"text": ERASED}])}
     assert not place.store.holds("987654321") and not place.store.holds("pixels")

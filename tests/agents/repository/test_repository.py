@@ -228,9 +228,15 @@ def test_a_message_id_is_an_integer(repository: PerSQLSessionRepository, positio
             attempt()
 
 
-@pytest.mark.parametrize(("limit", "offset"), [(None, 0), (None, 2), (2, 0), (2, 2), (0, 0), (9, 4), (None, 5), (1, 9)])
+@pytest.mark.parametrize(
+    ("limit", "offset"),
+    [(None, 0), (None, 2), (2, 0), (2, 2), (0, 0), (9, 4), (None, 5), (1, 9), (None, -2), (2, -3), (3, -9)],
+)
 def test_messages_are_listed_by_position(repository: PerSQLSessionRepository, limit: int | None, offset: int) -> None:
-    """In the order of their ids, whatever the order of their creation; limit and offset count messages, not ids."""
+    """In the order of their ids, whatever the order of their creation; limit and offset count messages, not ids.
+
+    A negative offset counts from the end, as it does with Strands' own FileSessionManager.
+    """
     repository.create_session(session())
     repository.create_agent("s", agent())
     for i in (30, 2, 10, 1, 20):

@@ -96,6 +96,21 @@ def test_images_and_tools(page: Any, address: str) -> None:
     page.locator("details.tool .result").first.wait_for(state="visible")
 
 
+def test_a_table_on_a_phone(page: Any, site: Site, address: str) -> None:
+    """No word of a table is broken; a table that is wider than its message is scrolled there. A heading is bold."""
+    rows = "| Surname | Amount | A long heading of a column | Another long heading |\n| --- | --- | --- | --- |\n"
+    site.agent("table", text(f"{rows}| Lovelace | 1,000,000 | x | {'u' * 80} |"))("go")
+    page.set_viewport_size({"width": 375, "height": 800})
+    page.goto(address + "/session?id=table")
+    for word in ("Surname", "Amount", "Lovelace", "1,000,000"):
+        cell = page.get_by_text(word, exact=True)
+        all_of_it = "const all = document.createRange(); all.selectNodeContents(each)"
+        assert cell.evaluate(f"each => {{{all_of_it}; return all.getClientRects().length}}") == 1, word
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    assert page.locator(".markdown table").evaluate("each => each.scrollWidth > each.clientWidth")
+    assert int(page.locator(".markdown th").first.evaluate("each => getComputedStyle(each).fontWeight")) >= 600
+
+
 def test_live(page: Any, site: Site, address: str) -> None:
     """New messages come in while the page is open."""
     agent = site.agent("live", text("first answer"), text("second answer"))

@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any
 
 import pytest
+from strands import Agent
 from strands.agent.conversation_manager import SlidingWindowConversationManager
 from strands.multiagent import GraphBuilder
 
@@ -111,6 +112,26 @@ async def test_agents_of_a_graph_side_by_side(site: Site) -> None:
     assert both.count('<section class="column"') == 2 and "agents=all" in both
     one = await site.text("/session", id="s", agent="zeta")
     assert one.count('<section class="column"') == 1 and "live.js" in one
+
+
+async def test_what_a_graph_keeps_of_its_nodes(site: Site) -> None:
+    """Nodes whose conversations nobody stored have columns of their results, to which the Graph's steps lead."""
+    builder, hooks = GraphBuilder(), PerSQLHooks("g", site.database)
+    for name in ("zeta", "alpha", "mid"):
+        stored: list[Any] = [hooks] if name == "mid" else []
+        model = ScriptedModel([text(f"{name} is *done*")])
+        builder.add_node(Agent(model=model, agent_id=name, hooks=stored, callback_handler=None), name)
+    builder.add_edge("zeta", "alpha")
+    builder.add_edge("alpha", "mid")
+    builder.set_execution_timeout(300)
+    builder.set_session_manager(PerSQLSessionManager("g", site.database))
+    await builder.build().invoke_async("tea")
+    shown = await site.text("/session", id="g")
+    assert shown.count('<section class="column"') == 3 and shown.count("zeta is <em>done</em>") == 1
+    kept = shown[shown.index('<div id="kept">') :]
+    assert re.findall(r'<h2 id="(\w+)-title"><bdi>(\w+)', kept) == [("n1", "zeta"), ("n2", "alpha")]
+    assert 'href="#n1"' in shown and 'href="#n2"' in shown and "No agent has stored" not in shown
+    assert "zeta is <em>" not in await site.text("/session", id="g", agent="mid")
 
 
 @pytest.mark.slow

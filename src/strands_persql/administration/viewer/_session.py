@@ -5,12 +5,13 @@ A column's messages are an iterator: they are read, a few hundred at a time, whi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from ...database.encoding import mapping
+from ..nodes import Node, nodes_of
 from ..records import MessagePart, Where, parts_of
 from ..results import AgentSummary, MultiAgentSummary, SessionDetail, TranscriptMessage, Usage
 from ..values import many, sequence, size
@@ -82,19 +83,6 @@ class MultiAgent:
     data: Mapping[str, Any]
 
 
-@dataclass(slots=True)
-class Node:
-    """What Graphs and Swarms keep of an agent that is a node of theirs: the places at which it ran, and its result."""
-
-    runs: tuple[int, ...] = ()
-    result: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-    @property
-    def status(self) -> str:
-        """As Strands stores it; empty where there is no result."""
-        return str(self.result.get("status", ""))
-
-
 @dataclass(frozen=True, slots=True)
 class Column:
     """One agent's conversation, or what a Graph or Swarm keeps of a node that has none in the session.
@@ -149,7 +137,7 @@ def session_view(sessions: SessionReader, session_id: str) -> Session:
     """
     detail = sessions.get(session_id)
     usage = sessions.usage(session_id)
-    nodes = _nodes(detail.multi_agents)
+    nodes = nodes_of(detail.multi_agents)
     by_id = {agent.agent_id: agent for agent in detail.agents}
     # An agent that is no node talks to the user, or stands alone: it comes first.
     order = [*(agent_id for agent_id in by_id if agent_id not in nodes), *nodes]
@@ -158,10 +146,7 @@ def session_view(sessions: SessionReader, session_id: str) -> Session:
     def column(name: str) -> Column:
         agent, node, anchor = by_id.get(name), nodes.get(name) or Node(), anchors[name]
         if agent is None:
-            said = _said(mapping(node.result.get("result")))
-            kept = (TranscriptMessage(name, None, message, "", "", live=True) for message in said)
-            facts = _result_facts(node.result)
-            return Column(anchor, name, node, "", facts, {}, conversation(kept, anchor, stored=False))
+            return Column(anchor, name, node, "", result_facts(node.result), {}, kept_of(name, node, anchor))
         facts = _usage_facts(usage.agents.get(name))
         items = conversation(_messages(sessions, session_id, name), anchor)
         return Column(anchor, name, node, window_in_words(agent), facts, agent.state, items)
@@ -181,18 +166,6 @@ def session_view(sessions: SessionReader, session_id: str) -> Session:
     )
 
 
-def _nodes(multi_agents: Iterable[MultiAgentSummary]) -> dict[str, Node]:
-    """The nodes of all Graphs and Swarms in the order in which they first ran, then those that only left a result."""
-    nodes: dict[str, Node] = {}
-    for multi_agent in multi_agents:
-        results = mapping(multi_agent.data.get("node_results"))
-        for name in dict.fromkeys([*multi_agent.nodes, *results]):
-            node = nodes.setdefault(name, Node())
-            node.runs = node.runs or tuple(n for n, each in enumerate(multi_agent.nodes, 1) if each == name)
-            node.result = node.result or mapping(results.get(name))
-    return nodes
-
-
 def window_in_words(agent: AgentSummary) -> str:
     """How much of an agent's messages the model sees."""
     if not agent.messages:
@@ -203,21 +176,17 @@ def window_in_words(agent: AgentSummary) -> str:
     return f"The model sees {'it' if agent.messages == 1 else 'all'} of {many(agent.messages, 'message')}"
 
 
+def kept_of(name: str, node: Node, anchor: str) -> Iterator[Shown]:
+    """What a Graph or Swarm keeps of a node, as a conversation."""
+    kept = (TranscriptMessage(name, None, message, "", "", live=True) for message in node.said)
+    return conversation(kept, anchor, stored=False)
+
+
 def _messages(sessions: SessionReader, session_id: str, agent_id: str) -> Iterator[TranscriptMessage]:
     """An agent's whole transcript, with the messages that stand in its live window alone."""
     window = chain.from_iterable(sessions.transcript(session_id, agent_id, live=True, page_size=_PAGE))
     transcript = chain.from_iterable(sessions.transcript(session_id, agent_id, page_size=_PAGE))
     yield from with_inline(transcript, window)
-
-
-def _said(result: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The messages in a node's stored result: an agent's answer, an error's, or those of the nodes inside it."""
-    if result.get("type") == "exception":
-        yield {"role": "error", "content": [{"text": str(result.get("message", ""))}]}
-    elif isinstance(result.get("message"), Mapping):
-        yield cast("Mapping[str, Any]", result["message"])
-    for inner in mapping(result.get("results")).values():
-        yield from _said(mapping(mapping(inner).get("result")))
 
 
 def multi_agent(summary: MultiAgentSummary, anchors: Mapping[str, str]) -> MultiAgent:
@@ -233,7 +202,7 @@ def multi_agent(summary: MultiAgentSummary, anchors: Mapping[str, str]) -> Multi
         steps=steps,
         waiting=tuple(str(each) for each in sequence(data.get("next_nodes_to_execute"))),
         task=parts_of(data.get("current_task"), Where(image_in_page)),
-        facts=_result_facts(data),
+        facts=result_facts(data),
         interrupts=tuple(_interrupt(mapping(each)) for each in interrupts.values()),
         data=data,
     )
@@ -245,7 +214,7 @@ def _steps(nodes: Sequence[str], results: Mapping[str, Any], anchors: Mapping[st
         anchor = anchors.get(name, "")
         if place == last[name]:
             result = mapping(results.get(name))
-            yield Step(name, anchor, str(result.get("status", "")), _result_facts(result))
+            yield Step(name, anchor, str(result.get("status", "")), result_facts(result))
         else:  # Strands keeps a node's last result alone
             yield Step(name, anchor, "", (f"again at {last[name]}",))
 
@@ -254,7 +223,7 @@ def _interrupt(interrupt: Mapping[str, Any]) -> Interrupt:
     return Interrupt(str(interrupt.get("name", "")), interrupt.get("reason"), interrupt.get("response"))
 
 
-def _result_facts(result: Mapping[str, Any]) -> tuple[str, ...]:
+def result_facts(result: Mapping[str, Any]) -> tuple[str, ...]:
     """Time and tokens of a node's result, or of a whole Graph or Swarm, which stores them alike."""
     facts: list[str] = []
     time = result.get("execution_time")

@@ -145,9 +145,14 @@ class Messages:
     def page(
         self, session_id: str, agent_id: str, *, limit: int | None = None, offset: int = 0
     ) -> Query[list[StoredMessage]]:
-        """Messages by their place in the transcript, as they were said."""
-        rows = f"FROM {self.prefix}messages WHERE session_id = ? AND agent_id = ? ORDER BY message_id LIMIT ? OFFSET ?"
-        params = (session_id, agent_id, -1 if limit is None else limit, offset)
+        """Messages by their place in the transcript, as they were said; a negative offset counts from its end."""
+        source, order = f"{self.prefix}messages WHERE session_id = ? AND agent_id = ? ORDER BY message_id", "LIMIT ?"
+        if offset < 0:
+            rows = f"FROM (SELECT message_id, data FROM {source} DESC LIMIT ?) ORDER BY message_id {order}"
+            params = (session_id, agent_id, -offset, -1 if limit is None else limit)
+        else:
+            rows = f"FROM {source} {order} OFFSET ?"
+            params = (session_id, agent_id, -1 if limit is None else limit, offset)
         parts = (
             f"SELECT {PARTS} FROM {self.prefix}chunks WHERE session_id = ? "
             f"AND kind = 'message' AND owner = ? AND message_id IN (SELECT message_id {rows})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 
 from ...administration.doctor import examine
+from ...administration.nodes import Node, nodes_of
 from ...administration.overall import MESSAGES, read_overall
 from ...administration.records import MediaPart
-from ...administration.results import AgentSummary
+from ...administration.results import AgentSummary, SessionDetail
 from ...administration.sessions import PerSQLSessions
 from ...administration.viewer.parts import (
     LARGEST_IMAGE,
     Shown,
     figures_of,
+    kept_of,
     multi_agent,
     reported_of,
+    result_facts,
     shown,
     window_in_words,
 )
@@ -69,6 +72,25 @@ class Column:
     last: int
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What a Graph or Swarm keeps of a node that has no conversation in the session.
+
+    Attributes:
+        title: The node.
+        anchor: Its name in the page.
+        node: The places at which it ran, and its result.
+        facts: Its time and tokens, in words.
+        items: What it said.
+    """
+
+    title: str
+    anchor: str
+    node: Node
+    facts: Sequence[str]
+    items: Sequence[Shown]
+
+
 class Views:
     """The pages over one database.
 
@@ -107,12 +129,14 @@ class Views:
             for number, agent in enumerate(agents[:MOST_COLUMNS], 1)
         ]
         copies = self._sessions.list(copy_of=session_id, limit=MOST_COPIES)
-        anchors = {each.agent.agent_id: each.anchor for each in columns}
+        kept = [] if chosen else list(_kept(detail))
+        anchors = {each.agent.agent_id: each.anchor for each in columns} | {each.title: each.anchor for each in kept}
         return page(
             request,
             "session.html.jinja",
             detail=detail,
             columns=columns,
+            kept=kept,
             others=agents[MOST_COLUMNS:],
             groups=[multi_agent(each, anchors) for each in detail.multi_agents],
             copies=copies,
@@ -199,6 +223,15 @@ class Views:
             return Response(status_code=404)
         kind = "text/javascript" if name.endswith(".js") else "text/css"
         return Response(found, 200, {"Cache-Control": "no-cache"}, kind)
+
+
+def _kept(detail: SessionDetail) -> Iterator[Kept]:
+    """The nodes of a session's Graphs and Swarms that are no agents of it."""
+    stored = {agent.agent_id for agent in detail.agents}
+    for number, (name, node) in enumerate(nodes_of(detail.multi_agents).items(), 1):
+        if name not in stored:
+            anchor = f"n{number}"
+            yield Kept(name, anchor, node, result_facts(node.result), tuple(kept_of(name, node, anchor)))
 
 
 def given(request: Request, name: str) -> str:

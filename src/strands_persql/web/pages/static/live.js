@@ -27,14 +27,14 @@ async function refresh() {
   const known = list.querySelectorAll("li[id]").length;
   if (list.contains(document.activeElement)) return void status.replaceChildren(again()); // nobody loses their place
   list.replaceChildren(...fresh.children);
-  renew(document.getElementById("groups"), page.getElementById("groups"));
+  for (const id of ["groups", "kept"]) renew(document.getElementById(id), page.getElementById(id));
   for (const details of list.querySelectorAll("details")) details.open = open.has(key(details)) && key(details) !== "";
   const added = list.querySelectorAll("li[id]").length - known;
   if (added > 0) status.textContent = added === 1 ? "1 new message." : added + " new messages.";
   if (atEnd) window.scrollTo(0, document.body.scrollHeight);
 }
 
-// Graphs and Swarms: what was unfolded there stays so.
+// Graphs and Swarms, and what they keep: what was unfolded there stays so.
 function renew(groups, fresh) {
   const unfolded = [...groups.querySelectorAll("details")].map((details) => details.open);
   groups.replaceChildren(...fresh.children);
