@@ -142,7 +142,11 @@ class Encryption:
             OSError: The file can't be read.
             ValueError: It holds something else.
         """
-        return cls.from_text(Path(path).read_text("utf-8-sig"))  # editors of Windows put a mark before it
+        try:
+            text = Path(path).read_text("utf-8-sig")  # editors of Windows put a mark before it
+        except UnicodeDecodeError:
+            raise _no_digits() from None
+        return cls.from_text(text)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(key_id={self.key_id!r})"
@@ -255,10 +259,14 @@ def _key_bytes(key: Any) -> bytes:
     try:
         return base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
     except binascii.Error:
-        raise ValueError(
-            f"an encryption key must be {KEY_BYTES} bytes as base64 or hexadecimal digits; got a text that is neither. "
-            "generate_key() makes one."
-        ) from None
+        raise _no_digits() from None
+
+
+def _no_digits() -> ValueError:
+    return ValueError(
+        f"an encryption key must be {KEY_BYTES} bytes as base64 or hexadecimal digits; got something else. "
+        "generate_key() makes one."
+    )
 
 
 def _check_id(name: object) -> None:

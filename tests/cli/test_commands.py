@@ -250,6 +250,13 @@ def test_import_from_another_database(place: Place, tmp_path: Path) -> None:
     assert moved[0]["written"] == 6
 
 
+def test_nothing_to_prune_is_no_dry_run(place: Place) -> None:
+    """The answer says a dry run only where one was asked for."""
+    talk(place.database, "chat")
+    found = [answer(place, "prune", "--expired", *more) for more in ((), ("--dry-run",))]
+    assert [each["dry_run"] for each in found] == [False, True]
+
+
 @pytest.mark.parametrize(
     "command",
     [("delete", "chat"), ("prune", "--older-than", "0s"), ("erase", "chat", "--message", "0")],

@@ -85,11 +85,22 @@ def test_without_the_key(keyed: Place, tmp_path: Path) -> None:
         (told("--key-file", str(tmp_path / "keyring")), "must be bytes, a string"),
         (told("--key-file", str(tmp_path / "missing")), "missing"),
         (keyed.run("export", "one", "-", "--encrypted"), "takes a key"),
+        (keyed.run("encrypt", "one"), "encrypt takes a key"),
+        (keyed.run("decrypt", "one"), "decrypt takes a key"),
+        (keyed.run("rotate"), "rotate takes a key"),
     ):
         assert done.code in (1, 2)
         assert words in done.err
         assert len(done.err.splitlines()) == 1
         assert SECRET not in done.err + done.out
+
+
+def test_the_doctor_names_the_options(keyed: Place) -> None:
+    """What it can't look into is told in the words of the command line."""
+    del keyed.environment["PERSQL_ENCRYPTION_KEY"]
+    done = keyed.run("doctor")
+    assert done.code == 1 and "--key-file, or PERSQL_ENCRYPTION_KEY" in done.out
+    assert "encryption=" not in done.out
 
 
 def test_without_the_package(keyed: Place, monkeypatch: pytest.MonkeyPatch) -> None:

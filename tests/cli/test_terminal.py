@@ -49,13 +49,14 @@ class _Terminal(io.StringIO):
         return True
 
 
-def at_terminal(*arguments: str, **environment: str) -> Done:
-    """A command at a terminal of 80 columns, without its colours."""
+def at_terminal(*arguments: str, typed: str = "", **environment: str) -> Done:
+    """A command at a terminal of 80 columns, without its colours; what is typed ends with Ctrl-D."""
     out, err = io.StringIO(), _Terminal()
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PERSQL_")}
     settings = {**clean, "COLUMNS": "80", "FORCE_COLOR": "1", "TERM": "xterm", **environment}
     with (
         mock.patch.dict(os.environ, settings, clear=True),
+        mock.patch.object(sys, "stdin", _Terminal(typed)),
         mock.patch.object(sys, "stdout", out),
         mock.patch.object(sys, "stderr", err),
     ):
@@ -171,6 +172,62 @@ def test_usage_is_whole(file: str) -> None:
     assert [line.split()[0] for line in done.out.splitlines()[2:]] == ["writer", "checker", "artist", "all"]
 
 
+@pytest.mark.parametrize("columns", ["50", "30"])
+def test_tables_at_a_narrow_terminal(file: str, columns: str) -> None:
+    """What has no room for its columns is written below each other, whole."""
+    usage = at_terminal("usage", "a-conversation-with-a-long-name-0123456789", "--local", file, COLUMNS=columns).out
+    assert max(map(len, usage.splitlines())) <= int(columns)
+    assert re.search(r"^AGENT +helper-of-the-", usage, re.MULTILINE)
+    assert re.search(r"^MODEL SECONDS +\d+\.\d", usage, re.MULTILINE)
+    sessions = at_terminal("sessions", "--local", file, COLUMNS=columns).out
+    assert max(map(len, sessions.splitlines())) <= int(columns)
+    assert re.search(r"^SESSION +graph *$", sessions, re.MULTILINE)
+    assert len(re.findall(r"^LAST ACTIVE ", sessions, re.MULTILINE)) == 2
+
+
+def test_the_list_of_commands_is_whole() -> None:
+    """What each command does is told in one line of 80 columns; how the others are used, in theirs."""
+    lines = at_terminal("--help").out.split("Commands:")[1].split("Exit codes")[0].strip().splitlines()
+    assert len(lines) == len(_app.COMMANDS)
+    assert [line for line in lines if len(line) > 80 or "..." in line] == []
+    assert " [SESSION]" in at_terminal("doctor", "--help").out
+    for command in _app.COMMANDS:
+        assert not re.search(r"\[\[| range>", at_terminal(command, "--help").out)
+
+
+def test_a_question_and_its_answers(file: str) -> None:
+    """Only a yes changes anything; an interruption says so on a line of its own."""
+    before = Path(file).read_bytes()
+    for typed, code, words_ in (
+        ("n\n", 1, "nothing was changed"),
+        ("\n", 1, "nothing was changed"),
+        ("", 130, "interrupted; nothing was changed"),
+        ("perhaps\n", 130, "interrupted; nothing was changed"),
+    ):
+        for arguments in (
+            ("delete", "graph"),
+            ("prune", "--older-than", "0s"),
+            ("erase", "graph", "-m", "0", "-a", "writer"),
+        ):
+            done = at_terminal(*arguments, "--local", file, typed=typed)
+            assert (done.code, done.out) == (code, "")
+            assert done.err.endswith(f"\nstrands-persql: {words_}\n") or typed.endswith("\n")
+            assert f"strands-persql: {words_}\n" in done.err
+    assert Path(file).read_bytes() == before
+    nobody = at_terminal("delete", "nobody", "--local", file, typed="y\n")
+    assert nobody.code == 1 and "Session 'nobody' can't be read." in nobody.err and "does not exist" in nobody.err
+    assert "1 session deleted" in at_terminal("delete", "graph", "--local", file, typed="y\n").out
+
+
+def test_one_filter_however_often_a_place_is_opened(file: str) -> None:
+    """What the log's lines pass through does not grow with each command."""
+    client = logging.getLogger("strands_persql.client")
+    filters = list(client.filters)
+    for _ in range(3):
+        assert at_terminal("sessions", "--local", file).code == 0
+    assert client.filters == filters
+
+
 def test_a_graphs_agents_stand_in_their_order(file: str) -> None:
     """As they ran, not by their names."""
     for done in (
@@ -230,6 +287,7 @@ def test_a_place_in_the_environment(file: str) -> None:
     assert "graph\t" in both.run("sessions", "--local", file).out
 
 
+OF_PYTHON = r"generate_key|codec|the statement was refused|attempting to bind|strands-persql: (at|to|user|tags) "
 API = re.compile(r"\b\w+=|\b[a-z]+_[a-z_]+\b(?!\.db)|PerSQL[A-Z]\w+\(|client\.")
 
 
@@ -249,6 +307,21 @@ API = re.compile(r"\b\w+=|\b[a-z]+_[a-z_]+\b(?!\.db)|PerSQL[A-Z]\w+\(|client\.")
         ("sessions", "--local", "{file}", "--table-prefix", "no good"),
         ("import", "{file}", "--as", "x", "--local", "{tmp}/other.db"),
         ("fork", "graph", "graph", "--local", "{file}"),
+        ("show", " ", "--local", "{file}"),
+        ("delete", " ", "--local", "{file}", "--yes"),
+        ("show", "\udcff", "--local", "{file}"),
+        ("fork", "graph", " ", "--local", "{file}"),
+        ("erase", "graph", "-m", "9" * 30, "-a", "writer", "-y", "--local", "{file}"),
+        ("rewind", "graph", "--to", "9" * 30, "-a", "writer", "--local", "{file}"),
+        ("fork", "graph", "copy", "--at", "9" * 30, "--local", "{file}"),
+        ("update", "graph", "--user", " ", "--local", "{file}"),
+        ("update", "graph", "--tag", " ", "--local", "{file}"),
+        ("show", "graph", "--key-file", "{tmp}/text.db", "--local", "{file}"),
+        ("show", "graph", "--key-file", "{tmp}/none", "--local", "{file}"),
+        ("show", "graph", "--key-file", "{file}", "--local", "{file}"),
+        ("import", "{tmp}/empty", "--local", "{file}"),
+        ("web", "--host", "no.such.host.invalid", "--auth-token", "x" * 20, "--local", "{file}"),
+        ("web", "--local", "{tmp}/text.db"),
         ("sessions", "--database", "a/b"),
         ("sessions", "--database", "other/b", "PERSQL_TOKEN"),
         ("sessions", "--database", "a/b", "PERSQL_API_URL=ftp://x"),
@@ -264,6 +337,7 @@ def test_errors_name_options(
     monkeypatch.setattr(_retry, "FIRST_BACKOFF", 0.001)
     monkeypatch.setattr(_retry, "LONGEST_BACKOFF", 0.001)
     (tmp_path / "text.db").write_text("no database, but a text of more than a hundred characters " * 20)
+    (tmp_path / "empty").mkdir()
     settings = {"PERSQL_API_URL": emulator.url}
     if "PERSQL_TOKEN" in arguments:
         settings["PERSQL_TOKEN"] = emulator.token()
@@ -275,7 +349,7 @@ def test_errors_name_options(
     given = [each.format(file=file, tmp=tmp_path) for each in arguments if not each.startswith("PERSQL_")]
     done = Place(None, (), settings).run(*given)
     assert done.code in (1, 2) and done.err.count("\n") == 1
-    assert not API.search(done.err), done.err
+    assert not API.search(done.err) and not re.search(OF_PYTHON, done.err), done.err
 
 
 def test_words_of_errors() -> None:

@@ -88,7 +88,7 @@ def update(
     ] = None,
     fixed: Annotated[bool, typer.Option("--fixed", help="With --retention: count from now, whatever happens.")] = False,
 ) -> None:
-    """Change whose a session is, what people call it, and how long it is kept.
+    """Change a session's user, title, tags, metadata or retention.
 
     What is not named stays; an empty text takes it away.
     """
@@ -193,7 +193,10 @@ def views(
     settings: Settings,
     action: Annotated[str, typer.Argument(metavar="on|off", help="Create them, or drop them.")] = "on",
 ) -> None:
-    """Create or drop two views for SQL of your own: conversation, a row a message, and usage. Takes an admin token."""
+    """Create or drop two views for SQL of your own. conversation has a row for each message, usage one for each agent.
+
+    Takes an admin token.
+    """
     if action not in ("on", "off"):
         raise typer.BadParameter(f"{action!r} is none of on, off", param_hint="ACTION")
     with settings.opened() as place:

@@ -100,6 +100,8 @@ def run(arguments: list[str] | None = None) -> int:
             return _enough()
         return ended.code if isinstance(ended.code, int) else 1
     except (KeyboardInterrupt, typer.Abort):
+        if sys.stderr.isatty():
+            typer.echo(err=True)  # the terminal shows ^C, and stays in its line
         return _failed("interrupted", 130)
     except Exception as error:
         if is_broken_pipe(error, windows=os.name == "nt"):
@@ -135,6 +137,8 @@ def _told(error: Exception) -> tuple[str, int]:
         )
     if isinstance(error, (PerSQLError, SessionException, ValueError, TypeError, ImportError)):
         return in_options(str(error)), 1
+    if type(error).__module__.startswith("botocore."):
+        return f"S3 could not be read: {error}; check the AWS credentials, the region and the bucket", 1
     if isinstance(error, OSError):
         return f"{error.filename or 'file'}: {error.strerror or error}", 1
     return f"unexpected {type(error).__name__}: {error}; STRANDS_PERSQL_DEBUG=1 shows where", 1

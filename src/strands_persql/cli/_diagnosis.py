@@ -11,6 +11,7 @@ from ..administration.doctor import Finding, examine, mend
 from ..administration.values import many
 from ._options import Place, Settings, YesOption, confirmed
 from ._output import Output, plain, progress
+from ._words import in_options
 
 SHOWN = 20
 """Findings of one kind that people are shown; --json has them all."""
@@ -22,7 +23,7 @@ _ORDER = {"ok": 0, "info": 1, "warning": 2, "error": 3}
 def doctor(
     settings: Settings,
     session: Annotated[
-        str | None, typer.Argument(metavar="[SESSION]", help="Look at this session's rows alone.", show_default=False)
+        str | None, typer.Argument(metavar="SESSION", help="Look at this session's rows alone.", show_default=False)
     ] = None,
     fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended without a loss; asks first.")] = False,
     yes: YesOption = False,
@@ -81,9 +82,9 @@ def _show(out: Output, findings: list[Finding]) -> None:
         for finding in alike[:SHOWN]:
             mark, colour = _MARKS[finding.severity]
             lead = Text.assemble((f"{mark:<8}", colour), plain(f"{finding.check:<18} "))
-            out.hanging(lead, f"{finding.where}: {finding.what}")
+            out.hanging(lead, in_options(f"{finding.where}: {finding.what}"))
             if finding.remedy and finding.severity != "ok":
-                out.hanging(" " * 27, Text(plain(finding.remedy), style="dim"))
+                out.hanging(" " * 27, Text(plain(in_options(finding.remedy)), style="dim"))
         if len(alike) > SHOWN:
             out.line(f"        … and {len(alike) - SHOWN} more of this kind; --json has them all")
 

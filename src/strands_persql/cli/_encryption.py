@@ -20,6 +20,7 @@ StoreOption = Annotated[
 def encrypt(settings: Settings, session: OptionalSession = None, store: StoreOption = None) -> None:
     """Encrypt a session, or a store, that is in clear. Run again after an interruption, it goes on."""
     _check_one(session, store)
+    settings.needed_key("encrypt")
     with settings.opened() as place:
         if session is None:
             with progress(f"encrypting {store}") as report:
@@ -36,6 +37,7 @@ def decrypt(
 ) -> None:
     """Store an encrypted session, or store, in clear. Run again after an interruption, it goes on."""
     _check_one(session, store)
+    settings.needed_key("decrypt")
     with settings.opened() as place:
         if session is None:
             confirmed(f"Store all {store} in clear?", yes)
@@ -61,7 +63,8 @@ def _check_one(session: str | None, store: str | None) -> None:
 
 
 def rotate(settings: Settings) -> None:
-    """Wrap all data keys under the newest key of a keyring; no message is read or written."""
+    """Wrap all data keys under the newest key of a keyring. No message is read or written."""
+    settings.needed_key("rotate")
     with settings.opened() as place:
         with progress("wrapping data keys") as report:
             count = place.sessions.rotate(progress=report)

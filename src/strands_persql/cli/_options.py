@@ -26,6 +26,7 @@ from ._output import Output, plain
 _SPAN = re.compile(r"(\d+)\s*(w|d|h|m|s)")
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 _UNTOLD = logging.NullHandler()
+_CLIENT = logger_of("strands_persql.client")
 
 
 class Problem(Exception):
@@ -100,7 +101,7 @@ class Settings:
             raise Problem("PERSQL_LOCAL and PERSQL_TOKEN are both set; unset one, or name --local FILE", 2)
         name, shown = _local_name(local, self.database, create=create) if local else _remote_name(self.database)
         if sys.stderr.isatty():  # a person is told of the end alone, and not of each attempt
-            logger_of("strands_persql.client").addHandler(_UNTOLD)
+            _CLIENT.addHandler(_UNTOLD)
         try:
             # A person waits for an answer; a script may wait until the service is back.
             client = PerSQL(local=local) if local else PerSQL.from_env(max_retries=3 if sys.stderr.isatty() else 8)
@@ -121,9 +122,22 @@ class Settings:
                 return Encryption.from_file(self.key_file)
             key = os.environ.get("PERSQL_ENCRYPTION_KEY")
             return Encryption.from_text(key) if key else None
+        except OSError as error:
+            raise Problem(f"--key-file: {self.key_file}: {error.strerror or error}", 2) from error
         except (ValueError, TypeError) as error:
             where = "--key-file" if self.key_file else "PERSQL_ENCRYPTION_KEY"
             raise Problem(f"{where}: {error}", 2) from None
+
+    def needed_key(self, what: str) -> Encryption:
+        """The keys, for what can't be done without.
+
+        Raises:
+            Problem: There are none.
+        """
+        encryption = self.encryption()
+        if encryption is None:
+            raise Problem(f"{what} takes a key: name --key-file FILE, or set PERSQL_ENCRYPTION_KEY", 2)
+        return encryption
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
@@ -166,7 +180,7 @@ SessionArgument = Annotated[
 ]
 OptionalSession = Annotated[
     str | None,
-    typer.Argument(metavar="[SESSION]", help="The session's id.", autocompletion=_session_ids, show_default=False),
+    typer.Argument(metavar="SESSION", help="The session's id.", autocompletion=_session_ids, show_default=False),
 ]
 AgentOption = Annotated[
     str | None, typer.Option("--agent", "-a", metavar="AGENT", help="The agent's id; by default its only one.")
@@ -215,14 +229,25 @@ def confirmed(question: str, yes: bool) -> None:
     """Ask before a change, unless `yes` is the answer already.
 
     Raises:
-        Problem: Nobody can be asked (exit code 2), or the answer was no (1).
+        Problem: Nobody can be asked (exit code 2), the answer was no (1), or Ctrl-C or Ctrl-D (130).
     """
     if yes:
         return
     if not sys.stdin.isatty():
         raise Problem(f"{question.rstrip('?')}: there is no terminal to ask; pass --yes. Nothing was changed", 2)
-    if not typer.confirm(plain(question), err=True):
-        raise Problem("nothing was changed")
+    try:
+        answer = None
+        while answer not in ("y", "yes"):
+            print(f"{plain(question)} [y/N]: ", end="", file=sys.stderr, flush=True)  # stdout is for the answer alone
+            line = sys.stdin.readline()
+            if not line:
+                raise EOFError
+            answer = line.strip().lower()
+            if answer in ("", "n", "no"):
+                raise Problem("nothing was changed")
+    except (KeyboardInterrupt, EOFError):
+        typer.echo(err=True)  # the line of the question has not ended
+        raise Problem("interrupted; nothing was changed", 130) from None
 
 
 def when(text: str, option: str) -> datetime:

@@ -133,27 +133,47 @@ class Output:
         right: Sequence[str] = (),
         head: bool = False,
     ) -> None:
-        """Write a table: on a terminal aligned, without empty columns; else with tabs, and column names if `head`."""
+        """Write a table: on a terminal aligned, without empty columns; else with tabs, and column names if `head`.
+
+        At a terminal that is too narrow for the columns, each row is a block of lines, one for each of its cells.
+        """
         if not self.is_terminal:
             if head:
                 self.write("\t".join(columns) + "\n")
             for row in rows:
                 self.write("\t".join(plain(cell) for cell in row) + "\n")
             return
-        lines = [list(row) for row in rows]
+        lines = [[plain(cell) for cell in row] for row in rows]
         # A column that is empty in all rows would take room from the others.
         shown = [place for place in range(len(columns)) if not lines or any(line[place] for line in lines)]
-        table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
-        for column in (columns[place] for place in shown):
-            # Numbers, and the words of a heading, stay whole; texts go on in the next line.
-            longest = max(map(len, column.split()))
+        columns = [columns[place] for place in shown]
+        lines = [[line[place] for place in shown] for line in lines]
+        # Numbers, and the words of a heading, stay whole; texts go on in the next line.
+        least = [max(map(len, column.split())) for column in columns]
+        for place, column in enumerate(columns):
             if column in right:
-                table.add_column("\n".join(column.split()), justify="right", no_wrap=True, min_width=longest)
+                least[place] = max([least[place], *(len(line[place]) for line in lines)])
+        if lines and sum(least) + len(least) - 1 > self.console.width:
+            self._blocks(columns, lines)
+            return
+        table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
+        for column, width in zip(columns, least, strict=True):
+            if column in right:
+                table.add_column("\n".join(column.split()), justify="right", no_wrap=True, min_width=width)
             else:
-                table.add_column(column, overflow="fold", min_width=longest)
+                table.add_column(column, overflow="fold", min_width=width)
         for line in lines:
-            table.add_row(*(Text(plain(line[place])) for place in shown))
+            table.add_row(*map(Text, line))
         self.console.print(table)
+
+    def _blocks(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        width = max(map(len, columns)) + 1
+        for number, row in enumerate(rows):
+            if number:
+                self.line()
+            for column, cell in zip(columns, row, strict=True):
+                if cell:
+                    self.hanging(Text(column.ljust(width), style="bold"), Text(cell))
 
 
 def ago(time: str) -> str:

@@ -37,7 +37,7 @@ def sessions(
         str | None, typer.Option("--since", metavar="TIME", help="Last active then or later: 7d, 12h, 2025-01-31 …")
     ] = None,
     until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Last active before then.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="The most sessions to list.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, max=1000, help="The most sessions.")] = 50,
     after: Annotated[str | None, typer.Option("--after", metavar="WHERE", help="Go on where a page ended.")] = None,
     bytes_: Annotated[bool, typer.Option("--bytes", help="Add up their bytes, which reads all their rows.")] = False,
 ) -> None:
@@ -253,7 +253,7 @@ def search(
     ] = None,
     user: Annotated[str | None, typer.Option("--user", metavar="USER", help="Search this user's sessions.")] = None,
     tag: Annotated[str | None, typer.Option("--tag", metavar="TAG", help="Search sessions with this tag.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="The most hits.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, max=1000, help="The most hits.")] = 20,
     max_scanned: Annotated[
         int, typer.Option("--max-scanned", metavar="N", min=1, help="The most messages to look at without an index.")
     ] = 10_000,
@@ -285,7 +285,7 @@ def search(
 
 
 def usage(settings: Settings, session: SessionArgument) -> None:
-    """Tokens, model calls and tool calls of a session, as far as its messages tell."""
+    """Count the tokens and calls of a session, as its messages tell."""
     out = settings.output
     with settings.opened() as place:
         used = place.sessions.usage(session)

@@ -1,5 +1,6 @@
 """The commands that erase: delete, prune, erase. Each asks first."""
 
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Annotated
@@ -17,7 +18,7 @@ from ._output import Output, progress
 def delete(settings: Settings, session: SessionArgument, yes: YesOption = False) -> None:
     """Delete all of a session. Run again after an interruption, it goes on."""
     with settings.opened() as place:
-        confirmed(f"Delete session {session!r}{_described(place.sessions, session)} for good?", yes)
+        confirmed(_question(place.sessions, session), yes)
         with progress(f"deleting {session}") as report:
             done = place.sessions.delete(session, progress=report)
         _told(settings.output, done)
@@ -34,7 +35,7 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be deleted, and delete nothing.")] = False,
     yes: YesOption = False,
 ) -> None:
-    """Delete the sessions that were last active before a time, or have expired.
+    """Delete sessions that were last active before a time, or expired.
 
     Run again after an interruption, it goes on.
     """
@@ -45,7 +46,7 @@ def prune(
         pruned = partial(place.sessions.prune, older_than=before, expired=expired, prefix=prefix)
         found = pruned(dry_run=True)
         if dry_run or not found.session_ids:
-            _told(out, found)
+            _told(out, replace(found, dry_run=dry_run))
             return
         confirmed(
             f"Delete {many(len(found.session_ids), 'session')} ({many(found.rows, 'row')}) {which} for good?", yes
@@ -62,7 +63,7 @@ def erase(
     agent: AgentOption = None,
     yes: YesOption = False,
 ) -> None:
-    """Overwrite the content of one message for good, and every copy of it; the message stays in its place."""
+    """Overwrite the content of a message for good, in all its copies. The message stays in its place."""
     with settings.opened() as place:
         agent = the_agent(place.sessions, session, agent)
         confirmed(f"Erase message {message} of agent {agent!r} in session {session!r} for good?", yes)
@@ -80,14 +81,15 @@ def _before(older_than: str | None, expired: bool) -> datetime | None:
     return None if older_than is None else when(older_than, "--older-than")
 
 
-def _described(sessions: PerSQLSessions, session_id: str) -> str:
-    """How much a session holds, for the question; empty where it can't be read because it is half deleted."""
+def _question(sessions: PerSQLSessions, session_id: str) -> str:
+    """What to ask before a session is deleted: it may be none, half deleted, or encrypted."""
     try:
         detail = sessions.get(session_id)
     except SessionException:
-        return ""
+        return f"Session {session_id!r} can't be read. Delete what there may be of it for good?"
     messages = sum(agent.messages for agent in detail.agents)
-    return f" ({many(len(detail.agents), 'agent')}, {many(messages, 'message')})"
+    holds = f"{many(len(detail.agents), 'agent')}, {many(messages, 'message')}"
+    return f"Delete session {session_id!r} ({holds}) for good?"
 
 
 def _told(out: Output, done: Deletion) -> None:

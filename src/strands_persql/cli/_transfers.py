@@ -2,14 +2,16 @@
 
 import sys
 from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any, TextIO, cast
 
 import typer
 
 from ..administration.results import Transfer
 from ..administration.sessions import PerSQLSessions
-from ..administration.transfer import FORMATS, EncryptedExport, Form, Snapshots, is_foreign
+from ..administration.transfer import FORMATS, EncryptedExport, Form, is_foreign
 from ..administration.values import many
 from ..client import PerSQL
 from ..encryption import Encryption
@@ -55,7 +57,7 @@ def export_session(
         with progress(f"exporting {session}") as report:
             to: Any = in_utf8(sys.stdout) if target == "-" else target
             if encrypted:
-                to = EncryptedExport(to, _key(place.encryption))
+                to = EncryptedExport(to, settings.needed_key("--encrypted"))
             done = place.sessions.export(session, to, form=cast("Form | None", form), progress=report)
         if out.as_json:
             out.json(done)
@@ -83,7 +85,7 @@ def import_sessions(
             metavar="SOURCE",
             help="A folder of Strands' FileSessionManager or of its snapshots, a .jsonl file of `export` (- for "
             "stdin), a SQLite file of strands-persql, openai-agents, LangGraph, Google's ADK or agno, or "
-            "s3://BUCKET/PREFIX of Strands' S3SessionManager with --session.",
+            "s3://BUCKET/PREFIX of Strands' S3SessionManager.",
             show_default=False,
         ),
     ],
@@ -99,42 +101,29 @@ def import_sessions(
     """Bring sessions in, every document as it is. Run again after an interruption, it goes on; nothing is doubled."""
     out = settings.output
     with ExitStack() as stack:
-        opened_source = _source(source, session, settings.encryption(), stack)
+        opened_source = _source(source, settings.encryption(), stack)
         place = stack.enter_context(settings.opened(create=True, keyed=not clear))
         with progress("importing") as report:
             done = place.sessions.import_from(opened_source, session_id=session, new_id=new_id, progress=report)
+        if not done:
+            raise Problem(f"{source} holds no session to import; name a folder or file that does")
         if out.as_json:
             out.json({"sessions": done})
             return
         for each in done:
             out.line(f"{_told(each)} imported ({each.written} written now); checksum {each.checksum}")
-        if not done:
-            out.note(f"{source} holds no session")
 
 
-def _key(encryption: Encryption | None) -> Encryption:
-    if encryption is None:
-        raise Problem("--encrypted takes a key: name --key-file FILE, or set PERSQL_ENCRYPTION_KEY", 2)
-    return encryption
-
-
-def _source(source: str, session: str | None, encryption: Encryption | None, stack: ExitStack) -> Any:
+def _source(source: str, encryption: Encryption | None, stack: ExitStack) -> Any:
     if source == "-":
+        if sys.stdin.isatty():
+            raise Problem("- reads what a pipe brings, and there is none; name a file or folder to import", 2)
         return _opened(in_utf8(sys.stdin), encryption)
     if source.startswith("s3://"):
-        bucket, _, prefix = source.removeprefix("s3://").partition("/")
-        if session is None:
-            raise Problem("an import from S3 takes --session ID", 2)
-        from strands.session.s3_session_manager import S3SessionManager
-
-        return S3SessionManager(session, bucket=bucket, prefix=prefix)
+        return _bucket(source)
     path = Path(source)
     if not path.exists():
         raise Problem(f"{source} does not exist; name a folder or file to import")
-    if (path / "session").is_dir():
-        from strands.storage import LocalFileStorage
-
-        return Snapshots(LocalFileStorage(str(path)), history=True)
     if path.is_file():
         with path.open("rb") as file:
             is_sqlite = file.read(len(_SQLITE)) == _SQLITE
@@ -142,6 +131,15 @@ def _source(source: str, session: str | None, encryption: Encryption | None, sta
                 client = stack.enter_context(PerSQL(local=source))
                 return PerSQLSessions(client.database("local/agents"), create_tables=False, encryption=encryption)
     return _opened(source, encryption)
+
+
+def _bucket(source: str) -> Any:
+    """What Strands' `S3SessionManager` has stored. Such a manager itself would begin the session if there is none."""
+    boto3: Any = import_module("boto3")  # Strands' own dependency
+    bucket, _, prefix = source.removeprefix("s3://").partition("/")
+    if not bucket:
+        raise Problem(f"{source} names no bucket; write s3://BUCKET/PREFIX", 2)
+    return SimpleNamespace(client=boto3.client("s3"), bucket=bucket, prefix=prefix)
 
 
 def _opened(source: str | TextIO, encryption: Encryption | None) -> Any:

@@ -1,5 +1,6 @@
 """The command that shows sessions in a browser: web."""
 
+import os
 import socket
 from typing import Annotated
 
@@ -11,7 +12,9 @@ from ._options import Problem, Settings
 def web(
     settings: Settings,
     host: Annotated[str, typer.Option("--host", metavar="HOST", help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port; 0 for any that is free.")] = 8765,
+    port: Annotated[
+        int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="The port; 0 for any that is free.")
+    ] = 8765,
     auth_token: Annotated[
         str | None,
         typer.Option(
@@ -27,7 +30,7 @@ def web(
         typer.Option("--allow-host", metavar="NAME", help="A name under which browsers reach it; may be repeated."),
     ] = None,
 ) -> None:
-    """Show the sessions in a browser, until it is interrupted (Ctrl-C).
+    """Show the sessions in a browser, until Ctrl-C.
 
     Whoever reaches it sees and changes all sessions. On an address of this computer alone nothing is asked for; any
     other takes a token. A token in the environment stays out of the list of processes.
@@ -45,6 +48,7 @@ def web(
         words = "others reach it, so set a token: --auth-token, or STRANDS_PERSQL_WEB_TOKEN"
         raise Problem(f"{option} {others[0]}: {words}", 2)
     with settings.opened() as place:
+        place.sessions.list(limit=1)  # what is wrong with the database is told here, and not by each page
         try:
             app = pages_app(
                 place.handle,
@@ -68,5 +72,8 @@ def _listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
+    except socket.gaierror as error:
+        raise Problem(f"--host {host}: there is no such address; name one of this computer's") from error
     except OSError as error:
-        raise Problem(f"{host}:{port}: {error.strerror or error}; name another: --port") from error
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise Problem(f"{host}:{port}: {reason}; name another: --port, or --host") from error

@@ -38,12 +38,14 @@ def file_error(cause: sqlite3.Error | sqlite3.Warning, path: str, *, seconds: fl
     kind: str = detail["kind"]
     error: type[PerSQLError] = PermissionDeniedError if kind == "readonly" else PerSQLError
     if kind == "unknown" and "unable to open" in text:
-        error, words = _unopened(path)
+        error, about_file = _unopened(path)
     else:
         about_file = next((words for sign, words in _FILE_ERRORS if sign == kind or sign in text), "")
-        words = about_file.format(file=path or "memory", seconds=seconds) or remedy(detail)
+        about_file = about_file.format(file=path or "memory", seconds=seconds)
+    if about_file and kind == "unknown":
+        return error(about_file, kind=kind, detail=detail)
     label = kind if kind != "unknown" else "the statement was refused"
-    return error(f"{label}{subject(detail)}: {words}", kind=kind, detail=detail)
+    return error(f"{label}{subject(detail)}: {about_file or remedy(detail)}", kind=kind, detail=detail)
 
 
 def _unopened(path: str) -> tuple[type[PerSQLError], str]:

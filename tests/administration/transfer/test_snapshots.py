@@ -184,3 +184,15 @@ def test_what_is_no_storage_is_told(tmp_path: Path) -> None:
         Snapshots(object())
     with pytest.raises(ValueError, match="has no storage of its own"):
         Snapshots(manager_of("s", None))
+
+
+def test_a_folder_is_a_storage(local: Store, tmp_path: Path) -> None:
+    """Named by its path, all of its snapshots and what was offloaded are read."""
+    storage = storage_of(tmp_path / "snapshots")
+    spoken(storage)
+    stash = "context/s/scopes/agent/default/use-1_0"
+    asyncio.run(storage.write(stash, b"{}"))
+    [done] = PerSQLSessions(local.database()).import_from(tmp_path / "snapshots")
+    again = PerSQLSessions(local.database()).import_from(Snapshots(storage, history=True), new_id="again")
+    assert (done.messages, done.checksum) == (again[0].messages, again[0].checksum)
+    assert asyncio.run(PerSQLStorage(local.database()).read("context/s/scopes/agent/default/use-1_0")) == b"{}"

@@ -17,7 +17,10 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, TypeGuard, TypeVar, cast
+
+from ...client import is_link
 
 T = TypeVar("T")
 
@@ -42,6 +45,31 @@ class Storage(Protocol):
     async def list(self, query: str) -> list[str]:
         """The keys that begin with a prefix."""
         ...
+
+
+@dataclass(frozen=True)
+class SnapshotFolder:
+    """The folder of Strands' `LocalFileStorage`, a file for each key, to read from: also where Strands has none."""
+
+    folder: Path
+
+    @staticmethod
+    def stands_in(folder: Path) -> bool:
+        """Whether a folder holds snapshots of sessions."""
+        return (folder / SESSIONS).is_dir()
+
+    async def read(self, key: str) -> bytes | None:
+        path = self.folder / key
+        return path.read_bytes() if path.is_file() else None
+
+    async def write(self, key: str, data: bytes) -> None:
+        raise NotImplementedError("snapshots are written to a storage of Strands'")
+
+    async def list(self, query: str) -> list[str]:
+        if ".." in query.split("/"):
+            return []
+        found = (self.folder / query).rglob("*.json" if query.startswith(SESSIONS) else "*")
+        return [path.relative_to(self.folder).as_posix() for path in found if path.is_file() and not is_link(path)]
 
 
 @dataclass(frozen=True)

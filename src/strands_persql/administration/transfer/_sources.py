@@ -19,7 +19,7 @@ from ._items import Source
 from ._jsonl import JsonlSource
 from ._repositories import RepositorySource
 from ._s3 import Bucket
-from ._snapshot_storage import Snapshots, Storage, is_manager, is_storage
+from ._snapshot_storage import SnapshotFolder, Snapshots, Storage, is_manager, is_storage
 from ._snapshots import SnapshotSource
 from ._tables import Connection, StoredSource, mixed
 from .foreign import AgentCoreMemory, SqliteSource, is_sqlite
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 _Elsewhere: TypeAlias = "Storage | Snapshots | AgentCoreMemory | EncryptedExport"
 
 Importable: TypeAlias = "str | os.PathLike[str] | SessionManager | SessionRepository | _Elsewhere | Iterable[str]"
-"""A folder of `FileSessionManager`'s, a `.jsonl` file or its lines, the SQLite file of another library, one of Strands'
-managers, any repository, a storage of snapshots, AgentCore Memory, or one of this package's objects over another
-database."""
+"""A folder of `FileSessionManager`'s or of snapshots, a `.jsonl` file or its lines, the SQLite file of another library,
+one of Strands' managers, any repository, a storage of snapshots, AgentCore Memory, or one of this package's objects
+over another database."""
 
 
 class Opened(NamedTuple):
@@ -139,6 +139,8 @@ def _listing(source: Any, encryption: Encryption | None) -> Source | None:
             )
         if path.is_file() and is_sqlite(path):
             return SqliteSource(path)
+        if SnapshotFolder.stands_in(path):
+            return SnapshotSource(Snapshots(SnapshotFolder(path), history=True))
         is_lines = path.suffix == ".jsonl" and not path.is_dir()
         return JsonlSource(path, encryption) if is_lines or path.is_file() else folder_source(path)
     if isinstance(source, Iterable) and not isinstance(source, (bytes, bytearray, SessionRepository)):
