@@ -201,6 +201,7 @@ async def test_scope_cancelled_with_other_hooks(store: Store) -> None:
     await run.turn("c")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 3, 8])
 async def test_consumer_that_closes_the_stream(store: Store, after: int) -> None:
     """A consumer that leaves `stream_async` early and closes it: the prompt is stored, and the next turn is whole."""

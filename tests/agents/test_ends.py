@@ -98,6 +98,7 @@ async def test_a_client_that_leaves(store: Store, durability: Durability, how: s
     assert words_of(agent.messages) == (["one"] if where == "model" else ["one", "one!"])
 
 
+@pytest.mark.slow
 async def test_garbage(store: Store) -> None:
     """A manager that is gone, with its agent, leaves nothing unstored."""
     database = store.database()
@@ -116,6 +117,7 @@ async def test_garbage(store: Store) -> None:
     assert words_of(store.messages()) == ["hello"]
 
 
+@pytest.mark.slow
 async def test_garbage_after_a_failure(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     """What has failed is not tried again behind the user's back, and the log says so once."""
     database = store.database()

@@ -34,6 +34,7 @@ def remote(emulator: Any, store: Store) -> Remote:
     return Remote(store.path, emulator=emulator)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("durability", ["message", "overlap", "invocation"])
 async def test_mixed_session(remote: Remote, mode: Mode, durability: Durability) -> None:
     """Tools, state, trims, an overflow, a redaction, an error, edits, large documents and restarts, over HTTP."""

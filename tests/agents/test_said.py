@@ -286,6 +286,7 @@ async def test_redacted_in_parts(store: Store, durability: Any) -> None:
         assert connection.execute("SELECT count(*) FROM strands_chunks").fetchone() == (0,)
 
 
+@pytest.mark.slow
 async def test_long_versions(store: Store) -> None:
     """Either version may be stored in parts; those of the one that is gone go too."""
     run = Scenario(store, agent_of(ScriptedModel(["one", "two", "three"])), "async")

@@ -31,6 +31,7 @@ PART = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._~-]{0,127}", fullmatch=True)
 NAMES = st.builds("{}/{}".format, PART, PART)
 
 
+@pytest.mark.slow
 @given(NAMES, NAMES)
 @example("A" * 128 + "/" + "B" * 128, "A" * 128 + "/" + "B" * 127 + "C")
 @example("A/b", "a/b")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from strands_persql.web._operations import OPERATIONS
 
 from ..agents.scripted import text
@@ -22,6 +24,7 @@ def table() -> dict[str, list[str]]:
     return {row[0].strip("`"): row[1:] for row in rows[2:]}
 
 
+@pytest.mark.slow
 async def test_costs_are_as_the_page_says(remote: Web) -> None:
     """Of a session of 10 messages, whose user has 20 sessions and whose database has 40."""
     for number in range(40):

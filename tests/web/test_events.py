@@ -179,6 +179,7 @@ async def test_other_changes_are_told(quick: Place, monkeypatch: pytest.MonkeyPa
         assert position(stream) == 5
 
 
+@pytest.mark.slow
 async def test_all_agents_at_once(place: Place) -> None:
     """Of several agents in one stream: that something has changed, also in a gap, and its end."""
     one = place.web.agent("s", text("fine"), text("good"), agent_id="a")

@@ -61,6 +61,7 @@ def state(web: Web) -> list[Any]:
     return [web.database.query(f"SELECT * FROM strands_{table}")["data"] for table in tables]
 
 
+@pytest.mark.slow
 async def test_anothers_session_is_like_none(web: Web) -> None:
     """Each operation answers the very same for another's, for nobody's, for a hostile id and for none at all."""
     image = {"image": {"format": "png", "source": {"bytes": b"\x89PNG\r\n\x1a\n"}}}

@@ -166,6 +166,7 @@ def test_modules_say_what_they_are(folder: str) -> None:
     assert not silent
 
 
+@pytest.mark.slow
 def test_tests_say_what_they_prove() -> None:
     """Every test has a docstring."""
     silent = [
