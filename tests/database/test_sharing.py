@@ -409,7 +409,7 @@ def test_a_failure_that_may_be_a_part_s_is_split_at_once(error: BaseException, c
 )
 def test_nobody_waits_for_another_s_retries(emulator: Emulator, fault: Fault) -> None:
     """A session that the service fails on is retried by itself: its neighbours are stored before that has ended."""
-    client = emulator.client(max_retries=3, timeout=0.5 if fault.how == "stall" else 10.0)
+    client = emulator.client(max_retries=3, timeout=1.5 if fault.how == "stall" else 10.0)
     database = client.database(emulator.name)
     writers = [Writer(Connector(database, Tables()), f"session-{number}") for number in range(12)]
     for writer in writers:
