@@ -15,15 +15,16 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 from strands import Agent, tool
+from strands.multiagent import GraphBuilder
 from strands.session import FileSessionManager
 from strands.types.session import SessionAgent, SessionMessage
 
-from strands_persql import PerSQL, PerSQLSessionManager, PerSQLSessions, SessionDataError
+from strands_persql import PerSQL, PerSQLHooks, PerSQLSessionManager, PerSQLSessions, SessionDataError
 from strands_persql.administration.transfer import FORMATS
 from strands_persql.administration.transfer._items import message_item
 from strands_persql.client import Database
 
-from ....agents.scripted import ScriptedModel, redact_user, tools, use
+from ....agents.scripted import ScriptedModel, redact_user, text, tools, use
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -234,6 +235,30 @@ def test_markdown(sessions: PerSQLSessions) -> None:
     assert "\n## Agent b\n" in text
     outside = [line for line in text.splitlines() if line.startswith("#")]
     assert len(outside) == 1 + 2 + 10
+
+
+def test_markdown_of_a_graph() -> None:
+    """Its nodes in their order, and the result of a node whose conversation nobody stored."""
+    with PerSQL(local=":memory:") as client:
+        database = client.database("acme/agents")
+        builder = GraphBuilder()
+        for name in ("zeta", "# alpha", "mid"):
+            hooks: list[Any] = [PerSQLHooks("s", database)] if name == "mid" else []
+            model = ScriptedModel([text(f"# {name} is done")])
+            builder.add_node(Agent(model=model, agent_id=name, hooks=hooks, callback_handler=None), name)
+        builder.add_edge("zeta", "# alpha")
+        builder.add_edge("# alpha", "mid")
+        builder.set_execution_timeout(60)
+        builder.set_session_manager(PerSQLSessionManager("s", database))
+        builder.build()("go")
+        stream = io.StringIO()
+        PerSQLSessions(database).export("s", stream, form="markdown")
+    found = stream.getvalue()
+    kept = found[found.index("\n## Graph or Swarm") :]
+    assert "\n- Status: completed\n- Nodes: zeta, \\# alpha, mid\n" in kept
+    results = "\n### Result of zeta\n\n> # zeta is done\n\n### Result of \\# alpha\n\n> # # alpha is done\n"
+    assert kept.endswith(results)
+    assert found.count("mid is done") == 1
 
 
 def attributes(span: Any) -> dict[str, Any]:

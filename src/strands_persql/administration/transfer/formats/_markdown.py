@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 
 from ....database.encoding import mapping
+from ...agents import multi_agent_of
+from ...nodes import nodes_of
+from ...results import MultiAgentSummary
+from ...values import sequence
 from .._items import Document, HeadItem, Item, MessageItem, StateItem
 from ._content import Media, Said, result_text, text_of
 
@@ -14,13 +18,18 @@ _ROLES = {"user": "User", "assistant": "Assistant"}
 
 
 def chunks(items: Iterable[Item]) -> Iterator[str]:
-    """A session's text, piece by piece."""
+    """A session's text, piece by piece. Agents come before Graphs and Swarms."""
+    agents: set[str] = set()
     for item in items:
         if isinstance(item, HeadItem):
             yield _head(item)
         elif isinstance(item, StateItem):
-            kind = "Agent" if item.kind == "agent" else "Graph or Swarm"
-            yield f"\n## {kind} {_plain(item.owner)}\n"
+            if item.kind == "agent":
+                agents.add(item.owner)
+                yield f"\n## Agent {_plain(item.owner)}\n"
+            else:
+                yield f"\n## Graph or Swarm {_plain(item.owner)}\n"
+                yield from _nodes(multi_agent_of(item.owner, item.data), agents)
         elif isinstance(item, MessageItem):
             yield _message(item.message_id, Said.of(item))
 
@@ -37,11 +46,25 @@ def _head(item: HeadItem) -> str:
     return f"# {_plain(about.title or '') or session_id}\n\n{lines}"
 
 
+def _nodes(group: MultiAgentSummary, agents: Set[str]) -> Iterator[str]:
+    """The nodes in their order, with the results of those whose conversations are not in the session."""
+    if group.nodes:
+        yield f"\n- Status: {_plain(group.status)}\n- Nodes: {', '.join(map(_plain, group.nodes))}\n"
+    for name, node in nodes_of([group]).items():
+        if name not in agents:
+            yield f"\n### Result of {_plain(name)}\n"
+            for message in node.said:
+                yield _blocks(map(mapping, sequence(message.get("content"))))
+
+
 def _message(position: int, said: Said) -> str:
     role = "Tool" if said.results and not said.texts else _ROLES.get(said.role, _plain(said.role))
     at = f" · {_plain(said.at)}" if said.at else ""
-    blocks = "".join(f"\n{text}\n" for text in map(_block, said.content) if text)
-    return f"\n### {position} · {role}{at}\n{blocks}"
+    return f"\n### {position} · {role}{at}\n{_blocks(said.content)}"
+
+
+def _blocks(content: Iterable[Document]) -> str:
+    return "".join(f"\n{text}\n" for text in map(_block, content) if text)
 
 
 def _block(block: Document) -> str:
