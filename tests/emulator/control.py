@@ -7,6 +7,7 @@ import fnmatch
 import re
 import secrets
 import sqlite3
+import threading
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -114,6 +115,8 @@ class Emulator:
         self._file = file
         self._tokens: dict[str, Token] = {}
         self._engines: dict[Path, Engine] = {}
+        self._lock = threading.Lock()
+        self._closed = False
         self._clients: list[PerSQL] = []
         self._clock = 0.0
 
@@ -191,15 +194,18 @@ class Emulator:
             yield connection
 
     def engine(self, slug: str, *, create: bool) -> Engine | None:
-        """The engine of a database; None where there is no such database and none is to be made."""
+        """The engine of a database; None where there is no such database and none is to be made, or all are closed."""
         if slug not in self.databases:
             if not create:
                 return None
             self.create(slug, slug)
         path = self.path(slug)
-        if path not in self._engines:
-            self._engines[path] = Engine(path)
-        engine = self._engines[path]
+        with self._lock:  # a request that is late opens no file that nobody would close
+            if self._closed:
+                return None
+            if path not in self._engines:
+                self._engines[path] = Engine(path)
+            engine = self._engines[path]
         engine.doubles = self.switches.doubles
         return engine
 
@@ -235,5 +241,7 @@ class Emulator:
         self.server.forget(self)
         for client in self._clients:
             client.close()
-        for engine in self._engines.values():
-            engine.close()
+        with self._lock:
+            self._closed = True
+            for engine in self._engines.values():
+                engine.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,9 @@ class Engine:
         run("PRAGMA foreign_keys = ON")
         self._setlimits()
         self._plans: dict[tuple[str, int], tuple[list[str], set[str]]] = {}
+        # A connection that one thread closes while another one's statement runs takes the process with it.
+        self._lock = threading.Lock()
+        self._closed = False
 
     def run(self, statements: list[tuple[str, list[Any]]], *, transaction: bool) -> list[dict[str, Any]]:
         """Run statements in order.
@@ -71,8 +75,14 @@ class Engine:
         Without a transaction, each commits by itself and the first failure ends the run (not documented).
 
         Raises:
-            Refused: For a statement that fails.
+            Refused: For a statement that fails, and for all once the file is closed.
         """
+        with self._lock:
+            if self._closed:
+                raise of_sql("the database is closed", "")
+            return self._run_all(statements, transaction=transaction)
+
+    def _run_all(self, statements: list[tuple[str, list[Any]]], *, transaction: bool) -> list[dict[str, Any]]:
         if not transaction:
             return [self._run(sql, params) for sql, params in statements]
         self._connection.execute("BEGIN IMMEDIATE")
@@ -86,8 +96,10 @@ class Engine:
             raise
 
     def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
+        """Close the file, once the statements under way have ended."""
+        with self._lock:
+            self._closed = True
+            self._connection.close()
 
     def _run(self, sql: str, params: list[Any]) -> dict[str, Any]:
         verb = verb_of(sql)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ import httpx
 import pytest
 
 from ..systems import needs_interrupts
-from . import Emulator, Fault, faults
+from . import Emulator, Fault, Server, faults
 from .billing import Bill
+from .details import Refused
+from .engine import Engine
 
 INSERT = "INSERT INTO t (a) VALUES (?)"
 
@@ -208,6 +211,27 @@ def test_a_refused_connection(sender: Sender) -> None:
     with sender.emulator.refusing(), pytest.raises(httpx.ConnectError):
         sender.ask("SELECT 1")
     assert sender.ask("SELECT 1").status_code == 200
+
+
+def test_a_file_is_closed_after_what_runs_in_it(tmp_path: Path) -> None:
+    """Whoever asks later is refused."""
+    engine, runs = Engine(tmp_path / "x.db"), threading.Event()
+    engine._connection.create_function("runs", 0, runs.set)
+    numbers = "WITH RECURSIVE n (i) AS (SELECT 1 FROM (SELECT runs()) UNION ALL SELECT i + 1 FROM n WHERE i < 200000)"
+    with ThreadPoolExecutor(1) as pool:
+        counted = pool.submit(engine.run, [(f"{numbers} SELECT max(i) FROM n", [])], transaction=False)
+        assert runs.wait(30)
+        engine.close()
+        assert counted.result()[0]["rows"] == [[200000]]
+    with pytest.raises(Refused, match="closed"):
+        engine.run([("SELECT 1", [])], transaction=False)
+
+
+def test_a_late_request_opens_no_file(emulator_server: Server) -> None:
+    """One that comes when its namespace has been closed: nobody would close the file."""
+    namespace = emulator_server.namespace()
+    namespace.close()
+    assert namespace.engine("late", create=True) is None
 
 
 @pytest.mark.slow
