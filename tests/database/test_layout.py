@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from strands_persql import PermissionDeniedError, PerSQL, PerSQLError, SessionDataError
+from strands_persql import PermissionDeniedError, PerSQL, PerSQLError, SessionDataError, TransportError
 from strands_persql.database.connector import Connector
 from strands_persql.database.query import Query
 from strands_persql.database.tables import STEPS, Tables
@@ -104,6 +104,22 @@ def test_two_processes_at_once(
     assert Connector(Overtaken(database, rival), Tables()).set_up() == len(steps)
     assert columns(database) == columns(fresh)
     assert database.query("SELECT count(*) AS taken FROM strands_schema")["data"] == [{"taken": len(steps)}]
+
+
+def test_a_database_out_of_reach_is_asked_nothing_more(tmp_path: Path) -> None:
+    """Whether another process has taken the steps can't be asked there: each request would be tried for long."""
+    sent: list[str] = []
+
+    class OutOfReach(Overtaken):
+        def batch(self, statements: Any, *, transaction: bool = False) -> Any:
+            sent.append(statements[0]["sql"])
+            if statements[0]["sql"].startswith("CREATE"):
+                raise TransportError("out of reach")
+            return super().batch(statements, transaction=transaction)
+
+    with PerSQL(local=tmp_path / "a.db") as client, pytest.raises(TransportError):
+        Connector(OutOfReach(client.database("acme/a"), ()), Tables()).set_up()
+    assert sent[-1].startswith("CREATE")
 
 
 def test_a_rival_of_a_newer_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ An agent that is a node has a conversation in the session only where hooks store
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -31,8 +31,13 @@ class Node:
         return _said(mapping(self.result.get("result")))
 
 
-def nodes_of(multi_agents: Iterable[MultiAgentSummary]) -> dict[str, Node]:
-    """The nodes of all Graphs and Swarms in the order in which they first ran, then those that only left a result."""
+def nodes_of(multi_agents: Iterable[MultiAgentSummary], *, without: Collection[str] = ()) -> dict[str, Node]:
+    """The nodes of all Graphs and Swarms in the order in which they first ran, then those that only left a result.
+
+    Args:
+        multi_agents: The Graphs and Swarms.
+        without: Names that are left out: agents, for those that are told elsewhere.
+    """
     nodes: dict[str, Node] = {}
     for multi_agent in multi_agents:
         results = mapping(multi_agent.data.get("node_results"))
@@ -40,7 +45,7 @@ def nodes_of(multi_agents: Iterable[MultiAgentSummary]) -> dict[str, Node]:
             node = nodes.setdefault(name, Node())
             node.runs = node.runs or tuple(n for n, each in enumerate(multi_agent.nodes, 1) if each == name)
             node.result = node.result or mapping(results.get(name))
-    return nodes
+    return {name: node for name, node in nodes.items() if name not in without}
 
 
 def _said(result: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

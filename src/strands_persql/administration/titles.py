@@ -13,6 +13,9 @@ _TEXT = re.compile(r'"text":"((?:[^"\\]|\\.)*)')
 _AROUND = 5
 """How many times the characters of a preview its text has at most, marks included."""
 
+_NESTED = 6
+"""How deep marks in marks are taken out: nobody writes deeper, and a text made for it would fill the stack."""
+
 _LINES = re.compile(
     # Fences, rules and a table's second line; then headings, quotations and lists, also in each other.
     r"^(?:[ \t]*(?:```|~~~).*|[-*_|: \t]+$|(?:[ \t]*(?:#{1,6}[ \t]+|>[ \t]?|[-*+][ \t]+))+)",
@@ -44,13 +47,16 @@ def preview(text: str) -> str:
     return cut(_unmarked(_LINES.sub("", text)), PREVIEW) or cut(text, PREVIEW)  # a text of marks alone stays
 
 
-def _unmarked(text: str) -> str:
+def _unmarked(text: str, left: int = _NESTED) -> str:
+    if not left:
+        return text
+
     def words(found: re.Match[str]) -> str:
         if found["code"] is not None:
             return found["code"]
         if found["row"] is not None:
-            return _unmarked(found["row"].replace("|", " ").strip())
-        return _unmarked(found["link"] if found["link"] is not None else found["words"])
+            return _unmarked(found["row"].replace("|", " ").strip(), left - 1)
+        return _unmarked(found["link"] if found["link"] is not None else found["words"], left - 1)
 
     return _INLINE.sub(words, text)
 

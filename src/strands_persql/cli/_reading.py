@@ -195,9 +195,7 @@ def _show(out: Output, detail: SessionDetail, messages: Iterable[TranscriptMessa
 def _show_nodes(out: Output, detail: SessionDetail, *, full: bool) -> None:
     """What Graphs and Swarms keep of the nodes that are no agents of the session."""
     stored = {agent.agent_id for agent in detail.agents}
-    for name, node in nodes_of(detail.multi_agents).items():
-        if name in stored:
-            continue
+    for name, node in nodes_of(detail.multi_agents, without=stored).items():
         out.line()
         _rule(out, f"node {name}: the result that its Graph or Swarm keeps", "bold")
         for message in node.said:

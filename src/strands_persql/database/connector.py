@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from ..client import Handle
-from ..errors import PermissionDeniedError, PerSQLError, SessionDataError
+from ..errors import PermissionDeniedError, PerSQLError, SessionDataError, TransportError
 from .decoding import number
 from .faults import fault_of
 from .query import unanswered
@@ -247,6 +247,8 @@ class Connector(Generic[L]):
         try:
             owner.batch(self.tables.lay_out(version), transaction=True)
         except Exception as error:
+            if isinstance(error, TransportError):  # whoever is out of reach answers no question either
+                raise
             if not isinstance(error, PermissionDeniedError) and getattr(error, "status", None) != 403:
                 # A column can't be added twice: these steps fail once another process has taken them.
                 taken = self._steps_taken()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import html
+import inspect
 import io
 import json
 import re
+import sys
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -140,6 +142,19 @@ def test_words_are_cut_between_them() -> None:
 def test_a_preview_is_words(text: str, words: str) -> None:
     """Markdown's marks are left out, what only looks like some stays, and so does a text of nothing else."""
     assert preview(text) == words
+
+
+def test_marks_in_marks_fill_no_stack() -> None:
+    """A text of nothing but marks in each other is taken apart a few levels deep, and no deeper."""
+    text = "*_" * 100 + "x" + "_*" * 100
+    deep = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 60)
+    try:
+        found = preview(text)
+    finally:
+        sys.setrecursionlimit(deep)
+    assert preview("*_**x**_*") == "x"
+    assert found.startswith("*_")
 
 
 @pytest.mark.parametrize(

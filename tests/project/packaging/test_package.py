@@ -38,8 +38,9 @@ WINGS = [
 ]
 
 PURE = {
-    "administration.blanking", "administration.notebooks", "administration.records", "administration.results",
-    "administration.values", "database.about", "database.decoding", "database.encoding", "database.live_window",
+    "administration.blanking", "administration.nodes", "administration.notebooks", "administration.records",
+    "administration.results", "administration.values", "database.about", "database.decoding", "database.encoding",
+    "database.live_window",
     "database.query", "database.retention", "database.rewinds", "database.tables", "database.data_keys",
     "database.resealing", "database.sealing", "database.vault", "engine.copies", "engine.departed",
     "engine.entries",

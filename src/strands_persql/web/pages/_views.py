@@ -228,10 +228,9 @@ class Views:
 def _kept(detail: SessionDetail) -> Iterator[Kept]:
     """The nodes of a session's Graphs and Swarms that are no agents of it."""
     stored = {agent.agent_id for agent in detail.agents}
-    for number, (name, node) in enumerate(nodes_of(detail.multi_agents).items(), 1):
-        if name not in stored:
-            anchor = f"n{number}"
-            yield Kept(name, anchor, node, result_facts(node.result), tuple(kept_of(name, node, anchor)))
+    for number, (name, node) in enumerate(nodes_of(detail.multi_agents, without=stored).items(), 1):
+        anchor = f"n{number}"
+        yield Kept(name, anchor, node, result_facts(node.result), tuple(kept_of(name, node, anchor)))
 
 
 def given(request: Request, name: str) -> str:

@@ -50,11 +50,10 @@ def _nodes(group: MultiAgentSummary, agents: Set[str]) -> Iterator[str]:
     """The nodes in their order, with the results of those whose conversations are not in the session."""
     if group.nodes:
         yield f"\n- Status: {_plain(group.status)}\n- Nodes: {', '.join(map(_plain, group.nodes))}\n"
-    for name, node in nodes_of([group]).items():
-        if name not in agents:
-            yield f"\n### Result of {_plain(name)}\n"
-            for message in node.said:
-                yield _blocks(map(mapping, sequence(message.get("content"))))
+    for name, node in nodes_of([group], without=agents).items():
+        yield f"\n### Result of {_plain(name)}\n"
+        for message in node.said:
+            yield _blocks(map(mapping, sequence(message.get("content"))))
 
 
 def _message(position: int, said: Said) -> str:
