@@ -96,13 +96,13 @@ async def _stream_of_all(exchange: Exchange, known: str | None) -> Response:
 
     async def events() -> AsyncGenerator[str, None]:
         began = spoke = time.monotonic()
-        state = known if known is not None and _STATE.fullmatch(known) else _state(found)
+        state = known if known is not None and _STATE.fullmatch(known) else state_of(found)
         yield f"retry: {round(service.poll_seconds * 1000)}\nid: {state}\n\n"
         now = found
         try:
             while time.monotonic() - began < LONGEST_SECONDS:
-                if _state(now) != state:
-                    state, spoke = _state(now), time.monotonic()
+                if state_of(now) != state:
+                    state, spoke = state_of(now), time.monotonic()
                     yield f"id: {state}\n{_event('changed', {})}"
                 elif time.monotonic() - spoke >= HEARTBEAT_SECONDS:
                     spoke = time.monotonic()
@@ -117,8 +117,8 @@ async def _stream_of_all(exchange: Exchange, known: str | None) -> Response:
     return EventStream(events(), service.streams, sessions.user)
 
 
-def _state(agents: Iterable[Newest]) -> str:
-    """What changes with every write to one of some agents."""
+def state_of(agents: Iterable[Newest]) -> str:
+    """What changes with every write to one of some agents: the id of an event of a stream of all agents."""
     return hashlib.sha256(json.dumps(list(agents)).encode()).hexdigest()[:32]
 
 
@@ -141,7 +141,7 @@ class Watch:
         """What is sent, until the session is gone, or the stream has lasted long enough."""
         service, sessions, session_id = self._exchange.service, self._exchange.sessions, self._exchange.session_id
         began = spoke = time.monotonic()
-        yield f"retry: {round(service.poll_seconds * 1000)}\nid: {_id(self._known)}\n\n"
+        yield f"retry: {round(service.poll_seconds * 1000)}\nid: {id_of(self._known)}\n\n"
         try:
             found = self._found
             while time.monotonic() - began < LONGEST_SECONDS:
@@ -203,12 +203,12 @@ def _results(record: MessageRecord) -> Iterable[int]:
     return (each.message_id for each in results if each is not None and each.message_id is not None)
 
 
-def _id(known: Newest) -> str:
+def id_of(known: Newest) -> str:
     """The id of an event after which a client knows so much."""
     return f"{known.last}.{known.revision}"
 
 
 def _event(kind: str, data: Any, known: Newest | None = None) -> str:
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
-    own = "" if known is None else f"id: {_id(known)}\n"
+    own = "" if known is None else f"id: {id_of(known)}\n"
     return f"{own}event: {kind}\ndata: {text}\n\n"

@@ -147,6 +147,60 @@ def test_live_of_several_agents(page: Any, site: Site, address: str) -> None:
     assert page.evaluate("window.mark") == 1 and page.complaints == []
 
 
+@pytest.mark.parametrize("agents", [1, 2])
+def test_nothing_is_missed_before_the_stream_is_open(page: Any, site: Site, address: str, agents: int) -> None:
+    """What is stored after a page was read comes in as soon as its stream begins."""
+    session_id = f"early{agents}"
+    writers = [
+        site.agent(session_id, text("an answer"), text("a late answer"), agent_id=f"agent{number}")
+        for number in range(agents)
+    ]
+    for writer in writers:
+        writer("one")
+
+    def write_first(route: Any) -> None:
+        writers[0]("two")
+        route.continue_()
+
+    page.route("**/events?*", write_first, times=1)
+    page.goto(address + f"/session?id={session_id}")
+    page.get_by_text("a late answer").wait_for()
+    assert page.complaints == []
+
+
+def test_an_older_answer_is_not_the_last(page: Any, site: Site, address: str) -> None:
+    """The page is read anew by one request at a time."""
+    agent = site.agent("slow", text("first answer"), text("second answer"), text("third answer"))
+    agent("one")
+    page.goto(address + "/session?id=slow")
+    held: list[tuple[Any, Any]] = []
+    page.route("**/session?*", lambda route: held.append((route, route.fetch())), times=1)
+    agent("two")
+    while not held:
+        page.wait_for_timeout(50)
+    agent("three")
+    page.wait_for_timeout(3000)  # more than the server waits before it asks again
+    route, answer = held[0]
+    route.fulfill(response=answer)
+    page.get_by_text("second answer").wait_for()
+    page.get_by_text("third answer").wait_for()
+
+
+def test_a_page_that_cannot_be_read_anew(page: Any, site: Site, address: str) -> None:
+    """It says that there is more, and links to it."""
+    agent = site.agent("unread", text("first answer"), text("second answer"), text("third answer"))
+    agent("one")
+    page.goto(address + "/session?id=unread")
+    page.route("**/session?*", lambda route: route.fulfill(status=503), times=1)
+    agent("two")
+    page.get_by_role("status").get_by_role("link").click()
+    page.get_by_text("second answer").wait_for()
+    page.route("**/session?*", lambda route: route.abort(), times=1)
+    agent("three")
+    page.get_by_role("status").get_by_role("link").click()
+    page.get_by_text("third answer").wait_for()
+
+
 HIDE = "hidden => { Object.defineProperty(document, 'hidden', {get: () => hidden, configurable: true});"
 HIDE += "document.dispatchEvent(new Event('visibilitychange')) }"
 

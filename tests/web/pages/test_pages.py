@@ -310,7 +310,7 @@ async def test_a_long_session_costs_a_page(emulator: Emulator) -> None:
         connection.execute("COMMIT")
     emulator.reset()
     assert "10,000 messages in 1 agent" in await site.text("/session", id="s")
-    assert emulator.requests == 3
+    assert emulator.requests == 4
     assert emulator.billing.rows_read < 500
     for path, requests in (("/", 2), ("/?user=ada", 1), ("/usage?id=s", 3), ("/usage", 3), ("/usage?user=ada", 2)):
         emulator.reset()

@@ -27,7 +27,8 @@ from ...administration.viewer.parts import (
     window_in_words,
 )
 from ...database.connector import Connector
-from ...database.tables import Tables
+from ...database.tables import Newest, Tables, newest
+from .._events import id_of, state_of
 from ._cost import cost_of
 from ._plot import HEIGHT, WIDTH, plot_by_day, plot_of
 from ._render import address, page, static
@@ -61,7 +62,6 @@ class Column:
         window: How much of it the model sees, in words.
         items: Its messages, and what stands between them.
         older: The address of the page before; empty where there is none.
-        last: The position of its last message; -1 where it has none.
     """
 
     agent: AgentSummary
@@ -69,7 +69,6 @@ class Column:
     window: str
     items: Sequence[Shown]
     older: str
-    last: int
 
 
 @dataclass(frozen=True)
@@ -122,6 +121,8 @@ class Views:
     def session(self, request: Request) -> Response:
         """A session as a chat: its newest messages, or those before one."""
         session_id, chosen, before = (given(request, name) for name in ("id", "agent", "before"))
+        # Before all else: what is stored while the page is being read comes in once it is shown.
+        known = [] if before else self._store.ask(newest(self._store.tables, session_id, chosen or None))
         detail = self._sessions.get(session_id)
         agents = [each for each in detail.agents if chosen in ("", each.agent_id)]
         columns = [
@@ -136,6 +137,7 @@ class Views:
             "session.html.jinja",
             detail=detail,
             columns=columns,
+            events="" if before else _events(session_id, columns, known),
             kept=kept,
             others=agents[MOST_COLUMNS:],
             groups=[multi_agent(each, anchors) for each in detail.multi_agents],
@@ -158,7 +160,7 @@ class Views:
         )
         older = address("/session", id=session_id, agent=agent.agent_id, before=found.before) if found.before else ""
         items = tuple(shown(found.messages, anchor))
-        return Column(agent, anchor, window_in_words(agent), items, older, agent.messages - 1)
+        return Column(agent, anchor, window_in_words(agent), items, older)
 
     def usage(self, request: Request) -> Response:
         """What a session has used, and the tokens of its newest messages as a drawing; or what all sessions have."""
@@ -223,6 +225,14 @@ class Views:
             return Response(status_code=404)
         kind = "text/javascript" if name.endswith(".js") else "text/css"
         return Response(found, 200, {"Cache-Control": "no-cache"}, kind)
+
+
+def _events(session_id: str, columns: Sequence[Column], known: Sequence[Newest]) -> str:
+    """The address of the stream that tells of what is written after what is known."""
+    if len(columns) > 1:
+        return address("/events", id=session_id, agents="all", after=state_of(known))
+    after = id_of(known[0]) if len(known) == 1 else "-1"
+    return address("/events", id=session_id, agent=columns[0].agent.agent_id, after=after) if columns else ""
 
 
 def _kept(detail: SessionDetail) -> Iterator[Kept]:

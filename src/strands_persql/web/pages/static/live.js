@@ -14,9 +14,24 @@ function key(details) {
   return entry.id + "/" + [...entry.querySelectorAll("details")].indexOf(details);
 }
 
+let refreshing = false;
+
+// One at a time: an older answer must not be the last to come.
 async function refresh() {
-  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-  if (!answer.ok) return;
+  if (refreshing) return void soon();
+  refreshing = true;
+  try {
+    await show(await fetch(location.href, { headers: { Accept: "text/html" } }));
+  } catch {
+    status.replaceChildren(again()); // the server is out of reach now
+  } finally {
+    refreshing = false;
+  }
+}
+
+async function show(answer) {
+  if (answer.status === 404) return; // its stream ends, and says so
+  if (!answer.ok) return void status.replaceChildren(again());
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const fresh = page.getElementById("live");
   if (!fresh) return;
@@ -72,6 +87,7 @@ function connect() {
 
 function stop(words) {
   disconnect();
+  clearTimeout(waiting);
   document.removeEventListener("visibilitychange", follow);
   status.textContent = words;
 }
