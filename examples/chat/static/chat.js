@@ -132,10 +132,8 @@ async function show(id) {
   leave(id);
   if (id === null) return;
   const asked = visit;
-  await load(asked);
-  if (asked !== visit) return;
-  bottom();
-  follow();
+  await follow(() => load(asked));
+  if (asked === visit) bottom();
 }
 
 function leave(id) {
@@ -277,14 +275,19 @@ function answering(yes) {
 }
 
 // Follows the answer under way, where there is one. A connection that breaks is opened again by the browser, which
-// tells the number of the last event it has.
-function follow() {
+// tells the number of the last event it has. What is stored is loaded once the server has said whether there is one: an
+// answer that ends in between would be neither stored already nor told.
+function follow(load = () => {}) {
   const asked = visit;
   const made = messageOf("assistant");
   let text = null;
   source?.close();
   const own = (source = new EventSource(`/api/answers/${path(current)}`));
+  const told = new Promise((resolve) => ["open", "error"].forEach((type) => own.addEventListener(type, resolve)));
+  const loaded = told.then(load);
   own.onmessage = attempt(async ({ data }) => {
+    await loaded;
+    if (asked !== visit) return;
     const event = JSON.parse(data);
     const near = $("scroll").scrollHeight - $("scroll").scrollTop - $("scroll").clientHeight < 80;
     if (!made.isConnected) {
@@ -292,7 +295,6 @@ function follow() {
       answering(true);
       attempt(() => list())(); // not awaited: the next event is not to overtake this one
     }
-    if (asked !== visit) return;
     if (event.type === "begin") {
       // What is stored of the answer by now comes as events.
       for (const each of [...$("messages").children]) if (Number(each.dataset.at) > event.question) each.remove();
@@ -315,9 +317,11 @@ function follow() {
     if (near) bottom();
   });
   own.onerror = attempt(async () => {
+    await loaded;
     // There is none, or no more: what is stored is the whole of it.
     if (own.readyState === EventSource.CLOSED && asked === visit && !$("stop").hidden) await ended(asked);
   });
+  return loaded;
 }
 
 async function ended(asked) {
@@ -400,8 +404,7 @@ document.addEventListener("visibilitychange", attempt(async () => {
   if (document.hidden || $("chat").hidden || !$("stop").hidden || insteadOf !== null) return;
   await list();
   const asked = visit;
-  if (current !== null) await load(asked);
-  if (current !== null && asked === visit) follow();
+  if (current !== null) await follow(() => load(asked));
 }));
 
 attempt(async () => {

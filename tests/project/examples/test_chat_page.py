@@ -179,6 +179,22 @@ def test_a_reload_amid_an_answer(page: Any, server: Server) -> None:
     expect(messages).to_have_count(4)
 
 
+def test_an_answer_that_ends_while_a_page_is_opened(page: Any, server: Server) -> None:
+    """It is shown, although there is nothing to follow any more."""
+    log_in(page, "Lena")
+    tab = server.tab("Lena")
+    session_id = tab.say(None, "my name is Lena")
+
+    def answer_first(route: Any) -> None:
+        tab.say(session_id, "what is my name?")
+        route.continue_()
+
+    page.route("**/api/answers/*", answer_first, times=1)
+    page.goto(f"/#{session_id}")
+    page.reload()
+    expect(page.get_by_role("log").locator("li").last).to_contain_text("Your name is Lena.")
+
+
 def test_on_a_phone(page: Any) -> None:
     """The conversations are behind a button; nothing is wider than the screen."""
     page.set_viewport_size({"width": 360, "height": 640})
