@@ -9,6 +9,7 @@ let after = null; // where the page of older conversations begins
 let insteadOf = null; // the message that is edited
 let source = null; // the answer under way
 let visit = 0; // goes up whenever another conversation is shown
+let listing = 0; // goes up whenever the conversations are listed
 
 // Requests
 
@@ -96,7 +97,9 @@ function isShown(message) {
 
 async function list(more = false) {
   const asked = visit;
+  const own = (listing += 1);
   const page = await api("GET", `sessions?limit=30${more && after ? `&after=${path(after)}` : ""}`);
+  if (own !== listing) return; // a newer list is under way, or shown
   const entries = page.sessions.map((session) => {
     const open = element(
       "button",
@@ -349,12 +352,12 @@ async function showChat(name) {
   $("chat").hidden = false;
   $("me").textContent = name;
   const wanted = decodeURIComponent(location.hash.slice(1)) || null;
-  await list();
-  await show(wanted).catch((error) => {
-    leave(null);
+  const opened = show(wanted).catch((error) => {
+    if (current === wanted) leave(null);
     throw error;
   });
   $("prompt").focus();
+  await Promise.all([opened, list()]);
 }
 
 $("login").onsubmit = async (event) => {

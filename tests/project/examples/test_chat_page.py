@@ -195,6 +195,24 @@ def test_an_answer_that_ends_while_a_page_is_opened(page: Any, server: Server) -
     expect(page.get_by_role("log").locator("li").last).to_contain_text("Your name is Lena.")
 
 
+def test_a_question_before_the_list_is_there(page: Any) -> None:
+    """It begins a conversation, and what comes late does not leave it."""
+    held: list[tuple[Any, Any]] = []
+    page.route("**/api/sessions?*", lambda route: held.append((route, route.fetch())), times=1)
+    log_in(page, "Quin")
+    messages = page.get_by_role("log").locator("li")
+    ask(page, "my name is Quin")
+    expect(messages.last).to_contain_text("Nice to meet you, Quin.")
+    settled(page)
+    route, empty = held[0]
+    route.fulfill(response=empty)
+    page.wait_for_timeout(500)
+    expect(page.get_by_role("navigation").locator("li")).to_have_count(1)
+    expect(page.get_by_role("heading", level=1)).to_have_text("my name is Quin")
+    ask(page, "what is my name?")
+    expect(messages.last).to_contain_text("Your name is Quin.")
+
+
 def test_on_a_phone(page: Any) -> None:
     """The conversations are behind a button; nothing is wider than the screen."""
     page.set_viewport_size({"width": 360, "height": 640})
