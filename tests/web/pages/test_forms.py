@@ -115,6 +115,21 @@ async def test_a_form_keeps_what_nobody_typed(here: Site) -> None:
     assert (here.sessions.get("s").title, here.sessions.get("s").tags) == ("two\nlines", ())
 
 
+async def test_a_form_keeps_what_others_have_changed(here: Site) -> None:
+    """Tags that came or went since the page was read stay so; nothing is saved of a form that can't be."""
+    here.agent("s", text("a"))("one")
+    here.sessions.update("s", tags=["old", "x\x01y", "gone"])
+    page = Page(await here.text("/session", id="s"))
+    here.sessions.update("s", tags=["old", "x\x01y", "theirs"])
+    await send(here, page, "/rename", title="mine")
+    assert here.sessions.get("s").tags == ("old", "theirs", "x\x01y")
+    typed = page.form("/rename")[1]["tags"].replace("old", "new")
+    await send(here, page, "/rename", tags=typed)
+    assert here.sessions.get("s").tags == ("new", "theirs", "x\x01y")
+    await here.send("/rename", 400, id="s", title="another", tags="t" * 101)
+    assert here.sessions.get("s").title == "mine"
+
+
 async def test_a_filter_that_no_field_can_hold(here: Site) -> None:
     """It is no other filter once the form is sent again."""
     here.agent("s", text("a"))("one")

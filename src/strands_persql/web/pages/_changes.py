@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from secrets import token_hex
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ...administration.sessions import PerSQLSessions
 from ._render import address, line
@@ -35,16 +35,18 @@ class Changes:
         }
 
     def rename(self, form: Form) -> str:
-        """Give a session a title, and tags, one a line; what the page showed and is sent back stays as it is."""
+        """Give a session a title, and tags, one a line; what nobody has typed stays as it is by now."""
+        changes: dict[str, Any] = {}
         title = form.get("title", "").strip()
         if title != form.get("shown", "").strip():  # what was made of the first prompt stays so until somebody types
-            self._sessions.update(form["id"], title=title or None)
-        known = self._sessions.get(form["id"]).tags
-        shown = {line(tag): tag for tag in known}
-        lines = form.get("tags", "").replace("\r\n", "\n").split("\n")
-        tags = {shown.get(each, each.strip()) for each in lines if each.strip()}
+            changes["title"] = title or None
+        known, shown, typed = self._sessions.get(form["id"]).tags, _lines(form, "tagged"), _lines(form, "tags")
+        tags = {tag for tag in known if line(tag) not in shown - typed}
+        tags |= {each.strip() for each in typed - shown - {line(tag) for tag in known}}
         if tags != set(known):
-            self._sessions.update(form["id"], tags=tags)
+            changes["tags"] = tags
+        if changes:
+            self._sessions.update(form["id"], **changes)
         return address("/session", id=form["id"])
 
     def fork(self, form: Form) -> str:
@@ -71,6 +73,11 @@ class Changes:
         _require_yes(form)
         self._sessions.delete(form["id"])
         return "/"
+
+
+def _lines(form: Form, name: str) -> set[str]:
+    """The lines of a field, without blank ones."""
+    return {each for each in form.get(name, "").replace("\r\n", "\n").split("\n") if each.strip()}
 
 
 def _require_yes(form: Form) -> None:
