@@ -201,6 +201,52 @@ def test_a_page_that_cannot_be_read_anew(page: Any, site: Site, address: str) ->
     page.get_by_text("third answer").wait_for()
 
 
+def test_no_message_is_between_two_pages(page: Any, site: Site, address: str) -> None:
+    """Those that new ones push off a page are on the page before it, to which the link then leads."""
+    agent = site.agent("pushed", *(text(f"answer {number};") for number in range(30)))
+    for number in range(24):
+        agent(f"prompt {number};")
+    page.goto(address + "/session?id=pushed")
+    assert page.get_by_role("link", name="Older messages").count() == 0  # 48 fit on a page of 50
+    for number in range(24, 27):
+        agent(f"prompt {number};")
+        page.get_by_text(f"answer {number};").wait_for()
+    page.get_by_role("status").get_by_text("new message").wait_for()
+    assert page.get_by_text("54 messages in 1 agent").count() == 1
+    assert page.get_by_text("54 in the transcript").count() == 1
+    page.get_by_role("link", name="Older messages").click()
+    page.get_by_text("prompt 1;").wait_for()
+    assert page.get_by_text("answer 1;").count() == 1 and page.get_by_text("prompt 2;").count() == 0
+
+
+def test_a_link_to_what_is_new_at_an_anchor(page: Any, site: Site, address: str) -> None:
+    """It reads the page anew although the address names a place in it, as after "To the newest"."""
+    agent = site.agent("anchored", text("first answer"), text("second answer"))
+    agent("one")
+    page.goto(address + "/session?id=anchored#end")
+    page.route("**/session?*", lambda route: route.fulfill(status=503), times=1)
+    agent("two")
+    page.get_by_role("status").get_by_role("link").click()
+    page.get_by_text("second answer").wait_for()
+
+
+def test_what_was_unfolded_stays_so(page: Any, site: Site, address: str) -> None:
+    """In an agent's own head too, of one agent and of several."""
+    for name, count in (("head1", 1), ("head2", 2)):
+        agents = [
+            site.agent(name, text("first answer"), text("second answer"), agent_id=f"a{number}", state={"n": 1})
+            for number in range(count)
+        ]
+        for agent in agents:
+            agent("one")
+        page.goto(address + f"/session?id={name}")
+        page.get_by_text("Agent state").first.click()
+        page.evaluate("document.activeElement.blur()")
+        agents[0]("two")
+        page.get_by_text("second answer").wait_for()
+        assert page.locator("section header details[open]").count() == 1
+
+
 HIDE = "hidden => { Object.defineProperty(document, 'hidden', {get: () => hidden, configurable: true});"
 HIDE += "document.dispatchEvent(new Event('visibilitychange')) }"
 

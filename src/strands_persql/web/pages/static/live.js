@@ -1,7 +1,7 @@
 // Shows new messages while an agent runs. Without it the page is the same, as of when it was loaded.
 "use strict";
 
-const list = document.getElementById("live");
+const list = document.querySelector("[data-events]");
 const status = document.getElementById("status");
 
 function openOnes() {
@@ -9,9 +9,12 @@ function openOnes() {
 }
 
 function key(details) {
-  const entry = details.closest("li[id]");
-  if (!entry) return "";
-  return entry.id + "/" + [...entry.querySelectorAll("details")].indexOf(details);
+  const home = details.closest("li[id]") ?? (details.closest("li") ? null : details.closest("section"));
+  return home?.id ? home.id + "/" + [...home.querySelectorAll("details")].indexOf(details) : "";
+}
+
+function entries() {
+  return [...list.querySelectorAll("li[id]")].map((entry) => entry.id);
 }
 
 let refreshing = false;
@@ -33,23 +36,23 @@ async function show(answer) {
   if (answer.status === 404) return; // its stream ends, and says so
   if (!answer.ok) return void status.replaceChildren(again());
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const fresh = page.getElementById("live");
+  const fresh = page.querySelector("[data-events]");
   if (!fresh) return;
   if (fresh.tagName !== list.tagName) return void status.replaceChildren(again()); // a second agent has come
   list.dataset.events = fresh.dataset.events;
   const open = openOnes();
   const atEnd = window.innerHeight + window.scrollY >= document.body.scrollHeight - 80;
-  const known = list.querySelectorAll("li[id]").length;
+  const known = new Set(entries());
   if (list.contains(document.activeElement)) return void status.replaceChildren(again()); // nobody loses their place
   list.replaceChildren(...fresh.children);
-  for (const id of ["groups", "kept"]) renew(document.getElementById(id), page.getElementById(id));
+  for (const id of ["facts", "groups", "kept"]) renew(document.getElementById(id), page.getElementById(id));
   for (const details of list.querySelectorAll("details")) details.open = open.has(key(details)) && key(details) !== "";
-  const added = list.querySelectorAll("li[id]").length - known;
+  const added = entries().filter((id) => !known.has(id)).length;
   if (added > 0) status.textContent = added === 1 ? "1 new message." : added + " new messages.";
   if (atEnd) window.scrollTo(0, document.body.scrollHeight);
 }
 
-// Graphs and Swarms, and what they keep: what was unfolded there stays so.
+// Figures, Graphs and Swarms, and what these keep: what was unfolded there stays so.
 function renew(groups, fresh) {
   const unfolded = [...groups.querySelectorAll("details")].map((details) => details.open);
   groups.replaceChildren(...fresh.children);
@@ -58,7 +61,7 @@ function renew(groups, fresh) {
 
 function again() {
   const link = document.createElement("a");
-  link.href = location.href;
+  link.href = location.pathname + location.search; // to a place in it, no browser would read the page anew
   link.textContent = "There are new messages. Show them.";
   return link;
 }
@@ -105,7 +108,7 @@ function follow() {
   soon(); // what was changed meanwhile, and is no new message
 }
 
-if (list && list.dataset.events) {
+if (list) {
   document.addEventListener("visibilitychange", follow);
   if (!document.hidden) connect();
 }
