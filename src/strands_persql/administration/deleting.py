@@ -47,7 +47,7 @@ def delete_rows(store: Connector[Tables], session_id: str, *, progress: Callable
     absent = missing(store, session_id)
     if absent is not None and not store.ask(Deleting(store.tables).count(session_id)):
         raise absent  # else there are rows that somebody has left without their session
-    rows, _ = _delete(store, session_id, None, progress)
+    rows, _ = _delete(store, session_id, progress=progress)
     return Deletion((session_id,), rows)
 
 
@@ -78,10 +78,9 @@ def prune(
             for session, count in zip(some, counts, strict=True):
                 add(session.session_id, count)
         for session in () if dry_run else old:
-            idle = [deleting.require_idle(session.session_id, session.last_active)]
-            if chosen.is_expired:
-                idle.append(deleting.require_kept(session.session_id, session.about.keeping))
-            rows, is_whole = _delete(store, session.session_id, idle, None)
+            idle = deleting.require_idle(session.session_id, session.last_active)
+            kept = deleting.require_kept(session.session_id, session.about.keeping) if chosen.is_expired else None
+            rows, is_whole = _delete(store, session.session_id, idle=idle, kept=kept)
             if is_whole:
                 add(session.session_id, rows)
             else:
@@ -94,14 +93,20 @@ def prune(
 
 
 def _delete(
-    store: Connector[Tables], session_id: str, idle: list[Statement] | None, progress: Callable[[int], None] | None
+    store: Connector[Tables],
+    session_id: str,
+    *,
+    idle: Statement | None = None,
+    kept: Statement | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> tuple[int, bool]:
     """Delete a session page by page; how many rows that were, and whether that was all of them.
 
-    It is not where one of `idle`, conditions, does not hold, or somebody wrote to the session between two pages.
+    It is not where a condition does not hold: `idle` before the first page, `kept` before each; nor, with `idle`, where
+    somebody wrote to the session between two pages.
     """
     deleting = Deleting(store.tables)
-    guards = [deleting.require_version(), *(idle or ())]
+    guards = [each for each in (deleting.require_version(), idle, kept) if each is not None]
     rows = 0
     while True:
         try:
@@ -125,4 +130,5 @@ def _delete(
             progress(rows)
         if page.is_gone or not page.rows:
             return rows, True
-        guards = [] if idle is None else [deleting.require_state(session_id, page.state)]
+        state = None if idle is None else deleting.require_state(session_id, page.state)
+        guards = [each for each in (state, kept) if each is not None]

@@ -229,6 +229,30 @@ def test_a_pruning_that_was_killed_goes_on(local: Place) -> None:
     assert not any(local.store.rows().values())
 
 
+def test_another_retention_between_two_pages_keeps_a_session(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    """Of a long session that has expired, what is left by then stays."""
+    kept(place, "s", text("fine"))("hi")
+    place.run(
+        "INSERT INTO strands_messages WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 2499) "
+        "SELECT 's', 'default', n.i, (SELECT data FROM strands_messages WHERE message_id = 1), NULL FROM n"
+    )
+    grow_old(place, "s", timedelta(days=31))
+    pages = 0
+
+    def keep(request: Any) -> None:
+        nonlocal pages
+        pages += bool(request.writes)
+        if pages == 2:
+            place.database.on_call = None
+            PerSQLSessions(place.store.database()).update("s", retention=None)
+
+    place.database.on_call = keep
+    assert place.sessions.prune(expired=True).session_ids == ()
+    assert "session_id=<s>, rows=<1000>" in caplog.text
+    (row,) = place.run("SELECT count(*) AS left FROM strands_messages")
+    assert row["left"] == 1500 and place.sessions.get("s").expiry is None
+
+
 def test_which_sessions_are_to_go_must_be_said(local: Place) -> None:
     """Neither all, nor by two rules at once."""
     wrong: list[dict[str, Any]] = [{}, {"expired": False}, {"expired": True, "older_than": DAY}]
