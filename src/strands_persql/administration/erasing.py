@@ -35,8 +35,7 @@ def erase(store: Connector[Tables], index: Search, session_id: str, agent_id: st
     for _ in range(ATTEMPTS):
         objects, batches = _erasure(store, session_id, agent_id, message_id)
         if all(written(store, batch.statements) for batch in (*objects, *batches)):
-            if objects:
-                scrub_index(store, index)
+            scrub_index(store, index)  # whatever attempt, or earlier call, has deleted the objects
             return
     raise conflict(session_id, agent_id)
 

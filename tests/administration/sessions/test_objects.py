@@ -136,16 +136,26 @@ def test_erase(place: Place) -> None:
     assert asyncio.run(storage(place, "s").list("")) == sorted(kept)
 
 
-@pytest.mark.parametrize("how", ["delete", "erase"])
+@pytest.mark.parametrize("how", ["delete", "erase", "erase beside a writer"])
 def test_the_index_of_objects_forgets_too(place: Place, how: str) -> None:
     """What an index of objects has of a deleted session, or of an erased result, leaves it for good."""
     agent = place.agent("s", tools(use("remember", {"key": "k", "value": 1}, "u")), text("ok"), agent_id="a")
     agent("go")
     indexed = PerSQLStorage(place.store.database(), session_id="s", index=True)
     asyncio.run(indexed.write("context/s/scopes/agent/a/u_0", b"herring"))
+    writes = 0
+
+    def write_first(request: Any) -> None:
+        nonlocal writes
+        writes += bool(request.writes)
+        if writes == 2:  # the objects are gone, the message is not erased yet
+            place.database.on_call = None
+            place.run("UPDATE strands_agents SET revision = revision + 1")
+
     if how == "delete":
         place.sessions.delete("s")
     else:
+        place.database.on_call = write_first if "beside" in how else None
         place.sessions.erase("s", "a", 2)
     assert place.run("SELECT count(*) AS n FROM strands_objects_index")[0]["n"] == 0
     pages = place.run("SELECT hex(block) AS block FROM strands_objects_index_data")
