@@ -15,6 +15,7 @@ from starlette.routing import Mount
 from strands_persql import (
     AuthenticationError,
     Database,
+    PerSQLSessions,
     RateLimitError,
     SessionConflictError,
     SessionDataError,
@@ -67,6 +68,11 @@ async def test_what_a_caller_has_is_not_sent_again(web: Web) -> None:
     await ada.patch("/sessions/s", json={"tags": ["a"]})
     tagged = (await ada.get("/sessions/s")).headers["etag"]
     assert len({before, said, tagged}) == 3
+    copy = (await ada.post("/sessions/s/fork", json={})).headers["location"]
+    known = (await ada.get(copy)).headers["etag"]
+    PerSQLSessions(web.database).rename("s", "t")
+    renamed = await ada.get(copy, headers={"If-None-Match": known})
+    assert (renamed.status_code, renamed.json()["copy_of"]) == (200, "t")
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ class Ownership:
         self._params: tuple[str, ...] = (session_id,) if user is None else (session_id, user)
         self._theirs = f"FROM {p}sessions AS s WHERE s.session_id = ?{of_user}"
         self._version = (
-            "json_array(s.user, s.title, s.tags, s.metadata, s.retention, s.expires, "
+            "json_array(s.user, s.title, s.tags, s.metadata, s.retention, s.expires, s.origin, "
             "(SELECT json_group_array(json_array(agent_id, revision, last)) "
             f"FROM (SELECT a.agent_id AS agent_id, a.revision AS revision, {newest_message(p)} AS last "
             f"FROM {p}agents AS a WHERE a.session_id = s.session_id ORDER BY a.agent_id)), "
