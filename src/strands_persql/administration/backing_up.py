@@ -51,7 +51,7 @@ def _copy(source: Connector[Tables], database: Database) -> None:
     copy.set_up()
     create_tables(database, prefix)
     source.ask(unanswered(), versioned=True)
-    tables = source.ask(find_stored(prefix))
+    tables = _tables(source, are_keys=False)
     for table in tables:
         _copy_table(source, copy, table)
     attempts = 0
@@ -69,6 +69,14 @@ def _copy(source: Connector[Tables], database: Database) -> None:
                 if table.key[0] == column:
                     copy.carry_out(table.delete(owner))
                     _copy_table(source, copy, table, owner)
+    for table in _tables(source, are_keys=True):  # last: something may have been encrypted for the first time
+        _copy_table(source, copy, table)
+
+
+def _tables(source: Connector[Tables], *, are_keys: bool) -> list[StoredTable]:
+    """The tables that there are by now: that of the stores' data keys, or all others."""
+    found = source.ask(find_stored(source.tables.prefix))
+    return [table for table in found if (table.name == f"{source.tables.prefix}keys") is are_keys]
 
 
 def _copy_table(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from strands_persql import (
+    Encryption,
     PerSQL,
     PerSQLError,
     PerSQLMemoryStore,
@@ -21,6 +22,7 @@ from strands_persql import (
     SessionDataError,
 )
 from strands_persql.client import is_open
+from strands_persql.encryption import generate_key
 from strands_persql.testing import stored_rows
 
 from ...agents.agents import agent_of
@@ -147,6 +149,25 @@ def test_a_copy_of_what_is_written_meanwhile(remote: Place, tmp_path: Path) -> N
     with pytest.raises(SessionConflictError, match="written to all the time"):
         remote.sessions.backup(tmp_path / "copy.db")
     assert changes and not [*tmp_path.glob("*copy*"), *tmp_path.glob(".copy*")]
+
+
+@needs_storage
+def test_a_copy_of_what_is_encrypted_meanwhile(remote: Place, tmp_path: Path) -> None:
+    """It has the key of a store that is encrypted for the first time while it is copied."""
+    encryption, database = Encryption(generate_key()), remote.store.database()
+    asyncio.run(PerSQLStorage(database).write("doc", b"text"))
+    sessions = PerSQLSessions(database, encryption=encryption)
+
+    def encrypt(request: Request) -> None:
+        if "FROM strands_objects" in request.statements[0][0]:
+            remote.database.on_call = None
+            assert sessions.encrypt_store("objects") == 1
+
+    remote.database.on_call = encrypt
+    remote.sessions.backup(tmp_path / "copy.db")
+    with PerSQL(local=tmp_path / "copy.db") as client:
+        copy = PerSQLStorage(client.database("any/name"), encryption=encryption)
+        assert asyncio.run(copy.read("doc")) == b"text"
 
 
 @pytest.mark.slow
