@@ -275,6 +275,14 @@ def test_what_erases_asks_first(place: Place, command: tuple[str, ...]) -> None:
     assert "How is the weather?" not in gone.out
 
 
+@pytest.mark.parametrize("wrong", [("chat", "-m", "99"), ("chat", "-m", "0", "-a", "nobody"), ("none", "-m", "0")])
+def test_what_is_not_there_is_told_before_the_question(place: Place, wrong: tuple[str, ...]) -> None:
+    """Nobody says yes to what can't be done."""
+    talk(place.database, "chat")
+    done = place.run("erase", *wrong)
+    assert (done.code, done.out, "does not exist" in done.err) == (1, "", True)
+
+
 @pytest.mark.slow
 def test_a_retention_and_what_has_expired(place: Place) -> None:
     """It is set, told, taken away; what has expired goes, once it was asked for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -129,6 +130,32 @@ def test_an_encrypted_export(keyed: Place, tmp_path: Path) -> None:
     assert SECRET in keyed.run("show", "clear").out
     assert "there is no terminal to ask" in keyed.run("decrypt", "clear").err
     assert keyed.run("decrypt", "clear", "--yes").code == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such file there")
+def test_a_key_that_can_be_read_once(keyed: Place, tmp_path: Path) -> None:
+    """As of `--key-file <(…)`: no command asks for it a second time."""
+    del keyed.environment["PERSQL_ENCRYPTION_KEY"]
+    out = str(tmp_path / "out.jsonl")
+    for arguments in (
+        ("decrypt", "one", "--yes"),
+        ("encrypt", "one"),
+        ("rotate",),
+        ("export", "one", out, "--encrypted"),
+        ("import", out, "--as", "two"),
+    ):
+        read, write = os.pipe()
+        os.write(write, KEY.encode())
+        os.close(write)
+        done = keyed.run(*arguments, "--key-file", f"/dev/fd/{read}")
+        os.close(read)
+        assert done.code == 0, (arguments, done)
+
+
+def test_a_session_that_is_not_there_is_told_before_the_question(keyed: Place) -> None:
+    """Nobody says yes to what can't be done."""
+    done = keyed.run("decrypt", "none")
+    assert (done.code, "does not exist" in done.err) == (1, True)
 
 
 @needs_storage

@@ -6,7 +6,7 @@ import typer
 
 from ..administration.encrypting import Stored
 from ..administration.values import many
-from ._options import OptionalSession, Problem, Settings, YesOption, confirmed
+from ._options import OptionalSession, Problem, Settings, YesOption, confirmed, require_there
 from ._output import progress
 
 StoreOption = Annotated[
@@ -45,6 +45,7 @@ def decrypt(
                 count = place.sessions.decrypt_store(cast("Stored", store), progress=report)
             settings.output.answer({"store": store, "decrypted": count}, f"{_counted(count, store)} decrypted")
             return
+        require_there(place, session)
         confirmed(f"Store session {session!r} in clear?", yes)
         with progress(f"decrypting {session}") as report:
             place.sessions.decrypt(session, progress=report)

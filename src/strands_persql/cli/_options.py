@@ -12,14 +12,19 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from ..administration import arguments
+from ..administration.missing import missing
 from ..administration.sessions import PerSQLSessions
 from ..administration.values import time_of
 from ..client import ANY_NAME, Database, PerSQL, file_name, is_folder, logger_of, split_name
+from ..database.connector import Connector
+from ..database.tables import Tables
 from ..encryption import Encryption
 from ._output import Output, plain
 
@@ -95,7 +100,7 @@ class Settings:
 
         With `create` a file, and tables, that don't exist are made.
         """
-        prefix, encryption = self.table_prefix or "strands_", self.encryption() if keyed else None
+        prefix, encryption = self.table_prefix or "strands_", self.encryption if keyed else None
         local = self.local or os.environ.get("PERSQL_LOCAL")
         if local and not self.local and os.environ.get("PERSQL_TOKEN"):
             raise Problem("PERSQL_LOCAL and PERSQL_TOKEN are both set; unset one, or name --local FILE", 2)
@@ -115,8 +120,12 @@ class Settings:
                 raise Problem(str(error), 2) from error
             yield Place(shown, handle, sessions, prefix, encryption)
 
+    @cached_property
     def encryption(self) -> Encryption | None:
-        """The keys of encrypted sessions, from a file or the environment; None where neither names any."""
+        """The keys of encrypted sessions, from a file or the environment; None where neither names any.
+
+        They are read once: what `--key-file <(…)` names can be read no second time.
+        """
         try:
             if self.key_file:
                 return Encryption.from_file(self.key_file)
@@ -134,10 +143,9 @@ class Settings:
         Raises:
             Problem: There are none.
         """
-        encryption = self.encryption()
-        if encryption is None:
+        if self.encryption is None:
             raise Problem(f"{what} takes a key: name --key-file FILE, or set PERSQL_ENCRYPTION_KEY", 2)
-        return encryption
+        return self.encryption
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
@@ -288,6 +296,20 @@ def _span(text: str) -> timedelta | None:
         with suppress(OverflowError, ValueError):
             return timedelta(**{_UNITS[span[2]]: int(span[1])})
     return None
+
+
+def require_there(place: Place, session_id: str, agent_id: str | None = None, message_id: int | None = None) -> None:
+    """Find out before a question whether there is what it asks about.
+
+    Raises:
+        SessionException: There is no such session, agent or message.
+        ValueError: No message can have this position.
+    """
+    if message_id is not None:
+        arguments.position("message_id", message_id)
+    store = Connector(place.handle, Tables(place.table_prefix), create_tables=False)
+    if (absent := missing(store, session_id, agent_id, message_id)) is not None:
+        raise absent
 
 
 def the_agent(sessions: PerSQLSessions, session_id: str, agent_id: str | None) -> str:

@@ -11,7 +11,17 @@ from strands.types.exceptions import SessionException
 from ..administration.results import Deletion
 from ..administration.sessions import PerSQLSessions
 from ..administration.values import many
-from ._options import AgentOption, Problem, SessionArgument, Settings, YesOption, confirmed, the_agent, when
+from ._options import (
+    AgentOption,
+    Problem,
+    SessionArgument,
+    Settings,
+    YesOption,
+    confirmed,
+    require_there,
+    the_agent,
+    when,
+)
 from ._output import Output, progress
 
 
@@ -66,6 +76,7 @@ def erase(
     """Overwrite the content of a message for good, in all its copies. The message stays in its place."""
     with settings.opened() as place:
         agent = the_agent(place.sessions, session, agent)
+        require_there(place, session, agent, message)
         confirmed(f"Erase message {message} of agent {agent!r} in session {session!r} for good?", yes)
         place.sessions.erase(session, agent, message)
         settings.output.answer(

@@ -4,14 +4,13 @@ import sys
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Annotated, Any, TextIO, cast
 
 import typer
 
 from ..administration.results import Transfer
 from ..administration.sessions import PerSQLSessions
-from ..administration.transfer import FORMATS, EncryptedExport, Form, is_foreign
+from ..administration.transfer import FORMATS, EncryptedExport, Form, bucket_source, is_foreign
 from ..administration.values import many
 from ..client import PerSQL
 from ..encryption import Encryption
@@ -101,7 +100,7 @@ def import_sessions(
     """Bring sessions in, every document as it is. Run again after an interruption, it goes on; nothing is doubled."""
     out = settings.output
     with ExitStack() as stack:
-        opened_source = _source(source, settings.encryption(), stack)
+        opened_source = _source(source, settings.encryption, stack)
         place = stack.enter_context(settings.opened(create=True, keyed=not clear))
         with progress("importing") as report:
             done = place.sessions.import_from(opened_source, session_id=session, new_id=new_id, progress=report)
@@ -134,12 +133,11 @@ def _source(source: str, encryption: Encryption | None, stack: ExitStack) -> Any
 
 
 def _bucket(source: str) -> Any:
-    """What Strands' `S3SessionManager` has stored. Such a manager itself would begin the session if there is none."""
     boto3: Any = import_module("boto3")  # Strands' own dependency
     bucket, _, prefix = source.removeprefix("s3://").partition("/")
     if not bucket:
         raise Problem(f"{source} names no bucket; write s3://BUCKET/PREFIX", 2)
-    return SimpleNamespace(client=boto3.client("s3"), bucket=bucket, prefix=prefix)
+    return bucket_source(boto3.client("s3"), bucket, prefix)
 
 
 def _opened(source: str | TextIO, encryption: Encryption | None) -> Any:

@@ -10,7 +10,7 @@ from ._encrypted import EncryptedExport
 from ._export import Exportable, export, export_lines
 from ._import import import_from
 from ._snapshot_storage import Snapshots
-from ._sources import Importable, opened
+from ._sources import Importable, bucket_source, opened
 from .foreign import AgentCoreMemory, is_foreign
 from .formats import FORMATS, Form
 
@@ -22,6 +22,7 @@ __all__ = [
     "Form",
     "Importable",
     "Snapshots",
+    "bucket_source",
     "export",
     "export_lines",
     "import_from",

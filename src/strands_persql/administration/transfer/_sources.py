@@ -96,6 +96,17 @@ def opened(
     return Opened(listing, session_id)
 
 
+def bucket_source(client: Any, bucket: str, prefix: str) -> FilesSource:
+    """What Strands' `S3SessionManager` has stored. Such a manager itself would begin the session if there is none.
+
+    Args:
+        client: S3's, as boto3 makes it.
+        bucket: The bucket.
+        prefix: The manager's own.
+    """
+    return FilesSource(Bucket(client, bucket, prefix))
+
+
 def _check_other(source: object, target: str | None) -> None:
     """Check that a source is not the file that is imported into.
 
@@ -114,6 +125,8 @@ def _check_other(source: object, target: str | None) -> None:
 
 def _listing(source: Any, encryption: Encryption | None) -> Source | None:
     """The source, if it is one that lists its sessions."""
+    if isinstance(source, FilesSource):
+        return source
     if isinstance(source, EncryptedExport):
         return _listing(source.place, source.encryption)
     if isinstance(source, FileSessionManager):
@@ -130,7 +143,7 @@ def _listing(source: Any, encryption: Encryption | None) -> Source | None:
         return StoredSource(Connection(mixed(cast("Connector[Tables]", store))))
     client, bucket, prefix = (getattr(source, name, None) for name in ("client", "bucket", "prefix"))
     if hasattr(client, "list_objects_v2") and isinstance(bucket, str) and isinstance(prefix, str):
-        return FilesSource(Bucket(client, bucket, prefix))
+        return bucket_source(client, bucket, prefix)
     if isinstance(source, (str, os.PathLike)):
         path = Path(cast("str", source))
         if is_open(str(path)):  # reading it as bytes would drop this process's locks on it
