@@ -92,6 +92,17 @@ def test_a_page_replaces_a_page_alone(place: Place, tmp_path: Path) -> None:
         assert done.code == 1 and "Nothing was written" in done.err and notes.read_text("utf-8") == "my notes"
 
 
+def test_a_page_that_breaks_off_leaves_the_earlier_one(place: Place, tmp_path: Path) -> None:
+    """It is put in its place once it is whole."""
+    talk(place.database, "chat")
+    page = tmp_path / "chat.html"
+    assert place.run("show", "chat", "--html", str(page)).code == 0
+    before = page.read_bytes()
+    place.database.query("UPDATE strands_messages SET data = 'damaged' WHERE message_id = 4")
+    assert place.run("show", "chat", "--html", str(page)).code == 1
+    assert page.read_bytes() == before and [*tmp_path.glob("*chat.html*")] == [page]
+
+
 @pytest.mark.parametrize("arguments", [("export", "chat", "-"), ("show", "chat", "--html", "-")])
 def test_what_is_utf8_stays_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]) -> None:
     """An export or a page to a standard output of another encoding; an export comes back in the same way."""

@@ -18,7 +18,7 @@ from ..administration.results import SessionDetail, SessionPage, SessionSummary,
 from ..administration.sessions import PerSQLSessions
 from ..administration.values import many
 from ..administration.viewer.parts import tokens
-from ..client import is_link, open_privately
+from ..client import is_link, whole
 from ._messages import message_text
 from ._options import Problem, SessionArgument, Settings, when
 from ._output import Output, ago, in_utf8, plain, size
@@ -134,7 +134,7 @@ def _write_html(out: Output, face: PerSQLSessions, session_id: str, target: str)
         raise Problem(
             f"{target} is a link, or holds something else than a page; name another file. Nothing was written"
         )
-    with open(path, "w", encoding="utf-8", newline="", opener=open_privately) as file:
+    with whole(target, over=True) as part, open(part, "w", encoding="utf-8", newline="") as file:
         write_session_html(face, session_id, file)
     out.line(f"{session_id} written to {target}")
 
