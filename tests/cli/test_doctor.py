@@ -383,6 +383,9 @@ def test_layouts(tmp_path: Path) -> None:
         assert "table of layouts is empty" in empty[0].what
         assert len(mend(database, empty[:1])) == 1
         assert named(diagnose(database)) == []
+        database.query("DELETE FROM strands_schema WHERE version > 0")
+        assert Place(None, ("--local", str(tmp_path / "agents.db")), {}).run("init").code == 0  # as the doctor says
+        assert named(diagnose(database)) == []
 
 
 @needs_modes

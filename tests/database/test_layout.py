@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from strands_persql import PermissionDeniedError, PerSQL, PerSQLError, SessionDataError, TransportError
+from strands_persql.administration.doctor import diagnose, mend
 from strands_persql.database.connector import Connector
 from strands_persql.database.query import Query
 from strands_persql.database.tables import STEPS, Tables
@@ -138,6 +139,46 @@ def test_a_table_of_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         Connector(database, Tables()).ask(Query([{"sql": "SELECT 1 FROM strands_nothing"}], list))
     assert told.value.kind == "unknown_table"
     assert columns(database) == layout
+
+
+@pytest.mark.parametrize("how", ["an agent", "init", "the doctor"])
+@pytest.mark.parametrize("dropped", [("chunks", "multi_agents", "made_later"), ("sessions", "chunks")], ids=str)
+def test_a_table_that_was_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, dropped: tuple[str, ...]
+) -> None:
+    """It is made anew as the newest layout has it, with its indexes, although no step can be taken twice."""
+    database = begun(tmp_path / "a.db", (*STEPS, second), monkeypatch)
+    layout = columns(database)
+    index = "SELECT name FROM sqlite_master WHERE name = 'strands_copies'"
+    for name in dropped:
+        database.query(f"DROP TABLE strands_{name}")
+    store = Connector(database, Tables())
+    if how == "an agent":
+        store.ask(store.tables.restore.agents("s"))
+    elif how == "init":
+        assert store.set_up() == len(STEPS) + 1
+    else:
+        found = [each for each in diagnose(database) if each.check == "layout" and each.mendable]
+        assert mend(database, found) == found != []
+    assert columns(database) == layout
+    assert database.query(index)["data"]
+
+
+@pytest.mark.parametrize("before", [0, 1, len(STEPS) + 1])
+def test_a_layout_that_another_process_mends_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    """The doctor goes on where that came to, and sees no error."""
+    database = begun(tmp_path / "a.db", STEPS, monkeypatch)
+    steps = (*STEPS, second, third)
+    monkeypatch.setattr(Tables, "steps", steps)
+    found = [each for each in diagnose(database) if each.mendable]
+    with monkeypatch.context() as patch:
+        patch.setattr(Tables, "steps", steps[:before])
+        if before:
+            Connector(database, Tables()).set_up()
+    mend(database, found)
+    assert columns(database) == columns(begun(tmp_path / "fresh.db", steps, monkeypatch))
 
 
 def test_newer_layout_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

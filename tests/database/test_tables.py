@@ -186,6 +186,7 @@ def every_statement() -> list[tuple[str, Statement]]:
             *t.restore.positions_in_parts("s", "a").statements,
         ],
         "restore.messages_between": t.restore.messages_between("s", "a", 0, 9, limit=5),
+        "missing": t.missing(),
         "read_version": t.read_version(),
         "dump": [t.dump(name) for name in ("sessions", "agents", "messages", "multi_agents", "chunks", "schema")],
     }

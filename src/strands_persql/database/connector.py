@@ -90,7 +90,7 @@ class Connector(Generic[L]):
         newest, statements = len(tables.steps), [tables.read_version(), *query.statements]
         versions, *answers = self._with_tables(lambda: self._batch(statements, None))
         with _reading():
-            version = number(versions[0]["version"], "The layout's row", "version") if versions else newest
+            version = number(versions[0]["version"] or 0, "The layout's row", "version") if versions else newest
         if version != newest:
             self._bring_up(version, newest)
             answers = self._batch(query.statements, None)
@@ -182,13 +182,14 @@ class Connector(Generic[L]):
             self._own.commit(statements, key=key, patient=patient, after=failed, timeout=timeout)
 
     def set_up(self: Connector[Tables]) -> int:
-        """Create the tables, or bring them to the newest layout; the layout's version.
+        """Create the tables, or those that are missing, or bring them to the newest layout; the layout's version.
 
         Raises:
             PermissionDeniedError: The token may not run DDL.
             SessionDataError: The tables were laid out by a newer version of this package.
         """
         self.ask(unanswered(), versioned=True)
+        self._create_missing()
         return len(self.tables.steps)
 
     def _batch(self, statements: Sequence[Statement], key: str | None) -> list[list[Row]]:
@@ -243,21 +244,35 @@ class Connector(Generic[L]):
 
     def _lay_out(self, version: int) -> None:
         """Take the steps from one version to the newest, but for those that another process takes meanwhile."""
+        try:
+            self._create(self.tables.lay_out(version))
+        except Exception as error:
+            # Whoever is out of reach answers no question, and a token that may not create may not create less either.
+            if isinstance(error, (TransportError, PermissionDeniedError)):
+                raise
+            # A column can't be added twice: these steps fail once another process has taken them.
+            taken = self._steps_taken()
+            if taken <= version:
+                raise
+            newest = len(cast("Connector[Tables]", self).tables.steps)
+            if taken != newest:
+                self._bring_up(taken, newest)
+            elif version == 0:
+                self._create_missing()
+
+    def _create_missing(self) -> None:
+        """Create the tables anew that somebody has dropped since all steps were taken."""
+        statements = self.ask(cast("Connector[Tables]", self).tables.missing())
+        if statements:
+            self._create(statements)
+
+    def _create(self, statements: list[Statement]) -> None:
         owner = self.database.owner if isinstance(self.database, Handle) else self.database
         try:
-            owner.batch(self.tables.lay_out(version), transaction=True)
+            owner.batch(statements, transaction=True)
         except Exception as error:
-            if isinstance(error, TransportError):  # whoever is out of reach answers no question either
-                raise
             if not isinstance(error, PermissionDeniedError) and getattr(error, "status", None) != 403:
-                # A column can't be added twice: these steps fail once another process has taken them.
-                taken = self._steps_taken()
-                if taken <= version:
-                    raise
-                newest = len(cast("Connector[Tables]", self).tables.steps)
-                if taken != newest:
-                    self._bring_up(taken, newest)
-                return
+                raise
             raise PermissionDeniedError(
                 f"The tables {self.tables.prefix}* don't exist in this database, or have an older layout, and this "
                 f"token may not create them. {_SET_UP}",

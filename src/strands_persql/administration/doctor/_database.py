@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 from ...client import Handle, LocalDatabase
 from ...database.connector import Connector
-from ...database.query import Query
 from ...database.tables import DoctorTables, Search
 from ...errors import PermissionDeniedError, PerSQLError, named
 from ..values import many
 from . import _pages
-from ._findings import Finding, line_of
+from ._findings import LAY_OUT, Finding, line_of
 
 if TYPE_CHECKING:
     from ...client import Database
@@ -92,9 +91,9 @@ def check_layout(store: Connector[DoctorTables]) -> tuple[Finding, bool]:
     except PermissionDeniedError as error:
         if error.kind != "unknown_table":
             raise
-        return no_tables(store, "there are no tables"), False
+        return no_tables(prefix, "there are no tables"), False
     if version is None:
-        return no_tables(store, "the table of layouts is empty"), True
+        return no_tables(prefix, "the table of layouts is empty"), True
     if version == newest:
         return Finding("ok", "layout", f"tables {prefix}* have layout {version}, the newest"), True
     if version > newest:
@@ -105,24 +104,20 @@ def check_layout(store: Connector[DoctorTables]) -> tuple[Finding, bool]:
         "layout",
         f"tables {prefix}* have layout {version}, older than {newest}",
         "Run `strands-persql init` with an admin token.",
-        mending=_lay_out(store, version),
+        mending=LAY_OUT,
     )
     return old, True
 
 
-def no_tables(store: Connector[DoctorTables], what: str) -> Finding:
+def no_tables(prefix: str, what: str) -> Finding:
     """The finding for tables that are missing."""
     return Finding(
         "error",
         "layout",
-        f"{what} ({store.tables.prefix}*)",
+        f"{what} ({prefix}*)",
         "Run `strands-persql init` with an admin token, or name the right database and table prefix.",
-        mending=_lay_out(store, 0),
+        mending=LAY_OUT,
     )
-
-
-def _lay_out(store: Connector[DoctorTables], version: int) -> Query[bool]:
-    return Query(store.tables.lay_out(version), lambda answers: True)
 
 
 def check_index(store: Connector[DoctorTables]) -> Iterator[Finding]:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from ...database.connector import Connector
 from ...database.query import each
-from ...database.tables import DoctorTables
+from ...database.tables import DoctorTables, Tables
 from ...errors import PermissionDeniedError, PerSQLError
 from ._database import check_connection, check_index, check_layout, check_mode, check_role, no_tables
-from ._findings import Finding, line_of
+from ._findings import LAY_OUT, Finding, line_of
 from ._rows import Rows
 
 if TYPE_CHECKING:
@@ -87,13 +87,16 @@ def mend(
     """
     store = Connector(database, DoctorTables(table_prefix), create_tables=False)
     todo = [(finding, finding.mending) for finding in findings if finding.mending is not None]
-    todo.sort(key=lambda pair: pair[0].check != "layout")
+    todo.sort(key=lambda pair: pair[1] is not LAY_OUT)
     mended: list[Finding] = []
     done = 0
     while todo[done:]:
-        alone = todo[done][0].check == "layout"
-        batch = todo[done : done + (1 if alone else MENDED_TOGETHER)]
-        changed = store.carry_out(each([mending for _, mending in batch]))
+        if todo[done][1] is LAY_OUT:
+            batch, changed = todo[done : done + 1], [True]
+            Connector(database, Tables(table_prefix)).set_up()
+        else:
+            batch = todo[done : done + MENDED_TOGETHER]
+            changed = store.carry_out(each([mending for _, mending in batch]))
         mended += [finding for (finding, _), is_changed in zip(batch, changed, strict=True) if is_changed]
         done += len(batch)
         if progress is not None:
@@ -124,4 +127,4 @@ def _examine(
     except PermissionDeniedError as error:
         if error.kind != "unknown_table":
             raise
-        yield no_tables(store, "of the tables some are missing")
+        yield no_tables(store.tables.prefix, "of the tables some are missing")

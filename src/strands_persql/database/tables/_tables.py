@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -77,6 +78,20 @@ class Tables:
                 f"INSERT INTO {self.prefix}schema (version) VALUES ({number}) ON CONFLICT (version) DO NOTHING",
             )
         ]
+
+    def missing(self) -> Query[list[Statement]]:
+        """The statements that make those tables which the newest layout has, and which are not there."""
+        steps = self.lay_out()
+        names = {found[1] for each in steps if (found := _CREATED.match(each["sql"])) is not None}
+        there = statement(
+            "SELECT name FROM sqlite_master WHERE name IN (SELECT value FROM json_each(?))", json.dumps(sorted(names))
+        )
+
+        def read(answers: Answers) -> list[Statement]:
+            absent = names - {row["name"] for row in answers[0]}
+            return [each for each in steps if absent & {*_NAME.findall(each["sql"].partition("(")[0])}]
+
+        return Query([there], read)
 
     def read_version(self) -> Statement:
         """The layout's version: one row, `version`."""
@@ -191,6 +206,9 @@ class Tables:
                 found += opening(session_id, rows)
         return [*opened[:-1]], opened[-1]
 
+
+_CREATED = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
+_NAME = re.compile(r"\w+")
 
 _KINDS = {"sessions": "", "agents": "agent", "messages": "message", "multi_agents": "multi_agent"}
 
