@@ -42,8 +42,9 @@ def rename(store: Connector[Tables], session_id: str, new_id: str) -> SessionSum
     """See `PerSQLSessions.rename`."""
 
     def renamed(data_key: str | None) -> SessionSummary:
-        query = Copying(store.tables).rename(session_id, new_id, now=now(), data_key=data_key)
-        return _moved(store, session_id, new_id, query)
+        time = now()
+        query = Copying(store.tables).rename(session_id, new_id, now=time, data_key=data_key)
+        return _moved(store, session_id, new_id, query, time)
 
     return _sealed_anew(store, session_id, new_id, renamed)
 
@@ -98,10 +99,10 @@ def _copied(
     at: int | None,
     data_key: str | None = None,
 ) -> SessionSummary:
-    copying = Copying(store.tables)
+    copying, time = Copying(store.tables), now()
     if at is None:
-        query = copying.fork(session_id, new_id, agent_id=agent_id, now=now(), data_key=data_key)
-        return _moved(store, session_id, new_id, query, agent_id)
+        query = copying.fork(session_id, new_id, agent_id=agent_id, now=time, data_key=data_key)
+        return _moved(store, session_id, new_id, query, time, agent_id)
     for _ in range(ATTEMPTS):
         agent = _agent(store, session_id, agent_id, at)
         agent_id = agent.agent_id
@@ -110,11 +111,13 @@ def _copied(
         if sent is None:
             continue
         try:
-            query = copying.fork_cut(session_id, new_id, cut, sent=sent, now=now(), data_key=data_key)
+            query = copying.fork_cut(session_id, new_id, cut, sent=sent, now=time, data_key=data_key)
             return summary_of(store.carry_out(query))
         except Exception as error:
             if fault_of(error) not in GUARDS:
                 raise
+            if (made := store.ask(copying.made(new_id, time))) is not None:
+                return summary_of(made)
             _drop_parts(store, session_id, cut, sent)
             _check_move(store, session_id, new_id, agent_id)
     raise conflict(session_id, str(agent_id))
@@ -142,12 +145,20 @@ def rewind(store: Connector[Tables], session_id: str, agent_id: str | None, *, t
 
 
 def _moved(
-    store: Connector[Tables], session_id: str, new_id: str, query: Query[SessionRow], agent_id: str | None = None
+    store: Connector[Tables],
+    session_id: str,
+    new_id: str,
+    query: Query[SessionRow],
+    time: str,
+    agent_id: str | None = None,
 ) -> SessionSummary:
+    """Carry out a fork or a renaming of this time."""
     try:
         return summary_of(store.carry_out(query))
     except Exception as error:
         if fault_of(error) in GUARDS:
+            if (made := store.ask(Copying(store.tables).made(new_id, time))) is not None:
+                return summary_of(made)
             _check_move(store, session_id, new_id, agent_id)
         raise
 

@@ -14,7 +14,15 @@ from strands.agent.conversation_manager import SlidingWindowConversationManager,
 from strands.session.repository_session_manager import RepositorySessionManager
 from strands.types.exceptions import SessionException
 
-from strands_persql import PerSQLError, PerSQLSessionRepository, SessionConflictError
+from strands_persql import (
+    Encryption,
+    PerSQLError,
+    PerSQLSessionManager,
+    PerSQLSessionRepository,
+    PerSQLSessions,
+    SessionConflictError,
+)
+from strands_persql.encryption import generate_key
 from strands_persql.testing import stored_rows
 
 from ...agents.agents import agent_of
@@ -32,6 +40,7 @@ from ...agents.scripted import (
     tools,
     use,
 )
+from ...emulator.faults import HARSH
 from ...thorough import tries
 from .conftest import Place
 from .test_reading import fill
@@ -243,6 +252,30 @@ def test_what_is_cut_is_the_newest_state(local: Place, name: str, times: int) ->
     agent = local.agent("s")
     assert len(agent.messages) == 8 and agent.state.get("mood") == f"changed {overtaken}" == "changed 5"
     assert not local.run("SELECT 1 FROM strands_sessions WHERE session_id = 'copy'")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", HARSH[-2:], ids=lambda each: each.name)
+@pytest.mark.parametrize("encrypted", [False, True])
+@pytest.mark.parametrize("number", range(1, 8))
+def test_an_answer_that_was_lost(emulator: Any, fault: Any, encrypted: bool, number: int) -> None:
+    """What was made is told as made, whichever request was carried out although no key replays its answer."""
+    encryption = Encryption(generate_key()) if encrypted else None
+    database = emulator.database()
+    sessions = PerSQLSessions(database, encryption=encryption)
+    agent_of(ScriptedModel([text("fine")]))(PerSQLSessionManager("s", database, encryption=encryption))("hello")
+    calls: dict[str, Callable[[], Any]] = {
+        "whole": lambda: sessions.fork("s", "whole"),
+        "cut": lambda: sessions.fork("s", "cut", at=1),
+        "moved": lambda: sessions.rename("cut", "moved"),
+    }
+    for name, call in calls.items():
+        emulator.reset()
+        emulator.faults.at(number, fault)
+        assert (call().session_id, sessions.get(name).agents[0].messages) == (name, 2)
+    assert [each.session_id for each in sessions.list().sessions] == ["moved", "s", "whole"]
+    with pytest.raises(SessionException, match="exists already"):
+        sessions.fork("s", "whole")
 
 
 def test_a_fork_carries_no_messages(remote: Place, emulator: Any) -> None:

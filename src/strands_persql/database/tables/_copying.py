@@ -174,6 +174,17 @@ class Copying:
         moved.append(SessionObjects(p, session_id).move(new_id))
         return self._answered(moved, new_id)
 
+    def made(self, new_id: str, now: str) -> Query[SessionRow | None]:
+        """The session that a fork or a renaming of this time has made, perhaps by an attempt whose answer was lost."""
+        made = statement(
+            f"SELECT 1 AS so FROM {self._prefix}sessions WHERE session_id = ? "
+            "AND CASE WHEN json_valid(data) THEN json_extract(data, '$.updated_at') END = ?",
+            new_id,
+            now,
+        )
+        summary = Listing(self._tables).summary(new_id)
+        return Query([made, *summary.statements], lambda answers: summary.read(answers[1:]) if answers[0] else None)
+
     def _require_key(self, session_id: str) -> Statement:
         """Abort the transaction unless the session is there, and has the data key that is known."""
         keys = self._tables.keys
