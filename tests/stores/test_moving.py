@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import pytest
 
 from strands_persql import Encryption, EncryptionError, PerSQL, PerSQLMemoryStore, PerSQLSessions, PerSQLStorage
 from strands_persql.administration.encrypting import Stored
-from strands_persql.database.tables import MemoryTables, ObjectTables
+from strands_persql.database.tables import ObjectTables, memory_id
 from strands_persql.encryption import generate_key
 
+from ..emulator.faults import cut_after_commit
 from .memory.features import needs_memory
 from .storage.features import needs_storage
 
@@ -186,28 +188,75 @@ def _memories(file: File, encryption: Encryption | None, scope: str) -> list[tup
     return sorted((each.content, str(each.metadata), each.created_at) for each in page.memories)
 
 
+class Overtaken:
+    """A handle before whose first write to memories something else is done."""
+
+    def __init__(self, database: Any, first: Callable[[], object]) -> None:
+        self._database, self._first = database, first
+
+    def query(self, sql: str, params: Any = ()) -> Any:
+        return self._database.query(sql, params)
+
+    def batch(self, statements: Any, *, transaction: bool = False) -> Any:
+        if "INTO strands_memories " in statements[0]["sql"]:
+            first, self._first = self._first, lambda: None
+            first()
+        return self._database.batch(statements, transaction=transaction)
+
+
 @needs_memory
-def test_a_memory_that_is_forgotten_meanwhile(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It stays forgotten; and one that was stored twice by a move that was cut off is one again."""
+def test_a_memory_that_is_forgotten_meanwhile(file: File) -> None:
+    """It stays forgotten."""
     memories = file.memories(None)
     ids = [asyncio.run(memories.add(f"{SECRET} {number}")) for number in range(3)]
-    forget = MemoryTables.forget_these
-
-    def cut(self: Any, *args: Any) -> Any:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(MemoryTables, "forget_these", cut)
-    with pytest.raises(KeyboardInterrupt):
-        file.sessions.encrypt_store("memories")
-
-    def meanwhile(self: Any, *args: Any) -> Any:
-        monkeypatch.setattr(MemoryTables, "forget_these", forget)
-        assert asyncio.run(memories.forget(ids[0]))
-        return forget(self, *args)
-
-    monkeypatch.setattr(MemoryTables, "forget_these", meanwhile)
-    file.sessions.encrypt_store("memories")
+    database = Overtaken(file.database, lambda: asyncio.run(memories.forget(ids[0])))
+    PerSQLSessions(database, encryption=KEY).encrypt_store("memories")
     assert [each[0] for each in _memories(file, KEY, "ada")] == [f"{SECRET} 1", f"{SECRET} 2"]
+    assert not file.holds()
+
+
+@needs_memory
+def test_two_who_move_memories_at_once(file: File) -> None:
+    """Each memory is there once, whoever comes second."""
+    for number in range(100):
+        asyncio.run(file.memories(None).add(f"{SECRET} {number}"))
+    for move in (PerSQLSessions.encrypt_store, PerSQLSessions.decrypt_store):
+        database = Overtaken(file.database, partial(move, file.sessions, "memories"))
+        move(PerSQLSessions(database, encryption=KEY), "memories")
+        key = KEY if move is PerSQLSessions.encrypt_store else None
+        assert len({each[0] for each in _memories(file, key, "ada")}) == 100
+    assert file.database.query("SELECT count(*) AS n FROM strands_memories")["data"] == [{"n": 100}]
+
+
+@needs_memory
+@pytest.mark.parametrize("scope", ["ada", "bob"])
+def test_a_memory_whose_new_id_is_taken(file: File, scope: str) -> None:
+    """By another one of its scope, or in the index by one of another's: it gets a further id, and both are there."""
+    asyncio.run(file.memories(KEY).add(SECRET))
+    file.database.query(
+        "INSERT INTO strands_memories VALUES ('facts', ?, ?, 'other', 'other', NULL, '2025-01-01T00:00:00+00:00')",
+        [scope, memory_id("facts", "ada", SECRET)],
+    )
+    asyncio.run(file.memories(None).search("other"))  # makes the index
+    assert file.sessions.decrypt_store("memories") == 1
+    contents = sorted(each[0] for name in {"ada", scope} for each in _memories(file, None, name))
+    assert contents == [SECRET, "other"]
+
+
+@needs_memory
+@pytest.mark.parametrize("number", range(1, 13))
+def test_an_answer_that_was_lost(emulator: Any, number: int) -> None:
+    """No memory goes, whichever request was carried out although no key replays its answer."""
+    database = emulator.database()
+    asyncio.run(PerSQLMemoryStore(database, name="m", scope="ada").add(SECRET))
+    sessions = PerSQLSessions(database, encryption=KEY)
+    for move, key in ((sessions.encrypt_store, KEY), (sessions.decrypt_store, None)):
+        emulator.reset()
+        emulator.faults.at(number, cut_after_commit(cached=False))
+        move("memories")
+        emulator.reset()
+        store = PerSQLMemoryStore(database, name="m", scope="ada", encryption=key)
+        assert [each.content for each in asyncio.run(store.list_memories()).memories] == [SECRET]
 
 
 def test_refusals(file: File) -> None:

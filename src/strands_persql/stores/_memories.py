@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -127,11 +127,7 @@ class Memories:
                 elif salt < _MOST_SALTS:  # another content has that id, as one of each 2^52 has
                     todo.append((place, text, salt + 1))
                 else:
-                    raise SessionDataError(
-                        f"A memory was written to {self._store.tables.table} {_MOST_SALTS} times and was not there "
-                        "afterwards. Look whether a trigger or a policy of the database keeps it out; adding again is "
-                        "safe."
-                    )
+                    raise self._unkept()
         return [ids[place] for place in range(len(texts))]
 
     def _remember_some(self, salted: Sequence[tuple[MemoryText, int]]) -> list[int | None]:
@@ -140,15 +136,28 @@ class Memories:
         ids = [self._number(content, salt) for content, (_, salt) in zip(contents, salted, strict=True)]
         memories: dict[int, MemoryText] = {}
         for number, (text, _) in zip(ids, salted, strict=True):
-            memories.setdefault(number, text if self._seals is None else self._seals.seal(number, text))
+            memories.setdefault(number, self._sealed(number, text))
         time = now()
         found = self._store.carry_out(lambda tables: tables.remember(self._name, self._scope, memories, time))
-        if self._seals is not None:
-            found = {number: self._seals.opened(number, content, "content") for number, content in found.items()}
-        stored = {number: _normalised(content) for number, content in found.items()}
+        stored = self._normalised(found)
         return [
             number if stored.get(number) == content else None for number, content in zip(ids, contents, strict=True)
         ]
+
+    def _sealed(self, number: int, text: MemoryText) -> MemoryText:
+        return text if self._seals is None else self._seals.seal(number, text)
+
+    def _normalised(self, found: Mapping[int, str]) -> dict[int, str]:
+        """Stored contents by their ids, opened, as the texts by which they are the same."""
+        if self._seals is not None:
+            found = {number: self._seals.opened(number, content, "content") for number, content in found.items()}
+        return {number: _normalised(content) for number, content in found.items()}
+
+    def _unkept(self) -> SessionDataError:
+        return SessionDataError(
+            f"A memory was written to {self._store.tables.table} {_MOST_SALTS} times and was not there afterwards. "
+            "Look whether a trigger or a policy of the database keeps it out; adding again is safe."
+        )
 
     def found(self, words: Sequence[str], limit: int) -> list[FoundMemory]:
         """The memories that hold any of some words, best first.
@@ -191,11 +200,35 @@ class Memories:
         """The same of a whole row of the table."""
         return self.opened(FoundMemory(row["id"], row["content"], row["metadata"], row["created_at"]))
 
-    def forget(self, numbers: Sequence[int]) -> set[int]:
-        """Delete memories, at most 90; the ids of those that were there."""
-        if not numbers:
-            return set()
-        return self._store.carry_out(lambda tables: tables.forget_these(self._name, self._scope, numbers))
+    def take(self, texts: Mapping[int, MemoryText]) -> None:
+        """Store memories that are there under other ids, and delete those; what is no longer there is left alone.
+
+        Whoever else does the same meanwhile, or does it again, doubles none and loses none.
+
+        Raises:
+            SessionDataError: The database takes one and doesn't keep it.
+        """
+        todo = [(old, text, 0) for old, text in texts.items()]
+        while todo:
+            fitting = _fitting([text for _, text, _ in todo])
+            batch, todo = todo[:fitting], todo[fitting:]
+            todo += self._take_some(batch)
+
+    def _take_some(self, salted: Sequence[tuple[int, MemoryText, int]]) -> Iterator[tuple[int, MemoryText, int]]:
+        """Those whose new id belongs to another memory, with another salt."""
+        contents = {old: _normalised(text.content) for old, text, _ in salted}
+        ids = {old: self._number(contents[old], salt) for old, _, salt in salted}
+        memories = {ids[old]: self._sealed(ids[old], text) for old, text, _ in salted}
+        origins, time = [*ids.items()], now()
+        moved = self._store.carry_out(lambda tables: tables.move(self._name, self._scope, memories, origins, time))
+        stored = self._normalised(moved.stored)
+        for old, text, salt in salted:
+            if old in moved.left:
+                if salt == _MOST_SALTS:
+                    raise self._unkept()
+                yield old, text, salt + 1
+            elif old in moved.deleted and stored.get(ids[old]) != contents[old]:
+                self.remember([text])  # another content has that id, as one of each 2^52 has
 
     def _number(self, content: str, salt: int) -> int:
         if self._seals is not None:

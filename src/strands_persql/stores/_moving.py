@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 Progress = Callable[[int], None]
 """Called with the number of rows looked at so far."""
 
-_FORGOTTEN_AT_ONCE = 90
-
 
 def move_objects(
     database: Database, prefix: str, encryption: Encryption, *, seals: bool, progress: Progress | None = None
@@ -95,13 +93,9 @@ def _pages(store: Connector[StoreKeys], prefix: str) -> Iterator[list[dict[str, 
 
 
 def _move(old: Memories, new: Memories, rows: list[dict[str, Any]]) -> int:
-    """Store some memories of one scope in the new form, and forget them in the old one."""
-    for start in range(0, len(rows), _FORGOTTEN_AT_ONCE):
-        texts: dict[int, MemoryText] = {}
-        for row in rows[start : start + _FORGOTTEN_AT_ONCE]:
-            found = old.opened_row(row)
-            texts[found.id] = MemoryText(found.content, to_find(found.content), found.metadata, found.created_at)
-        ids = dict(zip(texts, new.remember(list(texts.values())), strict=True))
-        there = old.forget(list(ids))
-        new.forget([now for was, now in ids.items() if was not in there])
+    """Store some memories of one scope in the new form in place of the old one."""
+    texts: dict[int, MemoryText] = {}
+    for found in map(old.opened_row, rows):
+        texts[found.id] = MemoryText(found.content, to_find(found.content), found.metadata, found.created_at)
+    new.take(texts)
     return len(rows)

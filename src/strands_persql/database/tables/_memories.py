@@ -26,6 +26,7 @@ from ._statements import statement
 
 if TYPE_CHECKING:
     from ...client import Statement
+    from ..query import Answers
 
 SCANNED = 5_000
 """The most memories of one scope that a search without an index looks at, the newest first."""
@@ -66,6 +67,20 @@ class FoundMemory(NamedTuple):
     score: float = 0.0
 
 
+class Moved(NamedTuple):
+    """What became of some memories that were to move to other ids.
+
+    Attributes:
+        stored: The contents that are stored under the new ids by now.
+        deleted: The other ids, of those that were deleted.
+        left: The other ids, of those that are still there: the new one is taken.
+    """
+
+    stored: dict[int, str]
+    deleted: set[int]
+    left: set[int]
+
+
 class MemoryTables(IndexedTables):
     """The statements over the memories of one prefix; without an index, a search looks at each memory of its scope."""
 
@@ -99,6 +114,54 @@ class MemoryTables(IndexedTables):
             memories: At most 90, by their ids.
             created_at: The time of those that have none.
         """
+        insert = self._insertion(name, scope, memories, created_at)
+        these = f"name = ? AND scope = ? AND id IN ({', '.join('?' for _ in memories)})"
+        stored = statement(f"SELECT id, content FROM {self.table} WHERE {these}", name, scope, *memories)
+        return Query([insert, stored], lambda answers: {row["id"]: row["content"] for row in answers[-1]})
+
+    def move(
+        self, name: str, scope: str, memories: Mapping[int, MemoryText], origins: Sequence[tuple[int, int]], time: str
+    ) -> Query[Moved]:
+        """Insert memories that are there under other ids, and delete those: in one transaction, once for all who try.
+
+        Args:
+            name: The store.
+            scope: Whose memories.
+            memories: At most 90, by their new ids.
+            origins: The other id and the new one of each. What is no longer there under the other is not inserted.
+            time: The time of those that have none.
+        """
+        pairs, table = json.dumps(origins), self.table
+        old, new = "json_extract(p.value, '$[0]')", "json_extract(p.value, '$[1]')"
+        pair = f"json_each(?) AS p CROSS JOIN {table} AS o ON o.name = ? AND o.scope = ? AND o.id"
+        is_there = f"json_extract(e.value, '$[0]') IN (SELECT {new} FROM {pair} = {old})"
+        insert = self._insertion(name, scope, memories, time, is_there, pairs, name, scope)
+        these = f"id IN ({', '.join('?' for _ in memories)})"
+        stored = f"SELECT id, content FROM {table} WHERE name = ? AND scope = ? AND {these}"
+        moved = f"m.id IN (SELECT {old} FROM {pair} = {new} WHERE {old} <> {new})"
+        left = f"SELECT id FROM {table} WHERE name = ? AND scope = ? AND id IN (SELECT {old} FROM json_each(?) AS p)"
+        deletion = self._deletion(name, scope, moved, pairs, name, scope)
+        statements = [insert, statement(stored, name, scope, *memories), *deletion, statement(left, name, scope, pairs)]
+
+        def read(answers: Answers) -> Moved:
+            return Moved(
+                {row["id"]: row["content"] for row in answers[1]},
+                {row["id"] for row in answers[2]},
+                {row["id"] for row in answers[-1]},
+            )
+
+        return Query(statements, read, erases=True)
+
+    def _insertion(
+        self,
+        name: str,
+        scope: str,
+        memories: Mapping[int, MemoryText],
+        created_at: str,
+        condition: str = "1",
+        *bounds: str,
+    ) -> Statement:
+        """Insert memories for which a condition on `e` holds, unless they are there."""
         is_free = "1"
         if self.indexed:  # an id that another scope's memory has in the index is taken
             is_free = f"NOT EXISTS (SELECT 1 FROM {self.index_name}_docsize WHERE id = json_extract(e.value, '$[0]'))"
@@ -106,17 +169,15 @@ class MemoryTables(IndexedTables):
         # ends a text in JSON at a NUL, of which the contents alone may have one.
         items = sorted(memories.items())
         contents = " ".join(f"WHEN {place} THEN ?" for place in range(len(items)))
-        insert = statement(
+        return statement(
             f"INSERT INTO {self.table} (name, scope, id, content, words, metadata, created_at) "
             f"SELECT ?, ?, json_extract(e.value, '$[0]'), CASE e.key {contents} END, json_extract(e.value, '$[1]'), "
             "json_extract(e.value, '$[2]'), coalesce(json_extract(e.value, '$[3]'), ?) "
-            f"FROM json_each(?) AS e WHERE {is_free} ON CONFLICT (name, scope, id) DO NOTHING",
+            f"FROM json_each(?) AS e WHERE {is_free} AND {condition} ON CONFLICT (name, scope, id) DO NOTHING",
             *(name, scope, *(text.content for _, text in items), created_at),
             json.dumps([(number, *text[1:]) for number, text in items], ensure_ascii=False),
+            *bounds,
         )
-        these = f"name = ? AND scope = ? AND id IN ({', '.join('?' for _ in memories)})"
-        stored = statement(f"SELECT id, content FROM {self.table} WHERE {these}", name, scope, *memories)
-        return Query([insert, stored], lambda answers: {row["id"]: row["content"] for row in answers[-1]})
 
     # Finding
 
@@ -181,12 +242,6 @@ class MemoryTables(IndexedTables):
         """Delete the first memories of a scope; how many there were."""
         first = f"SELECT id FROM {self.table} WHERE name = ? AND scope = ? ORDER BY id LIMIT ?"
         return self._forget(name, scope, f"m.id IN ({first})", name, scope, limit)
-
-    def forget_these(self, name: str, scope: str, numbers: Sequence[int]) -> Query[set[int]]:
-        """Delete at most 98 memories; the ids of those that there were."""
-        marks = ", ".join("?" * len(numbers))
-        statements = self._deletion(name, scope, f"m.id IN ({marks})", *numbers)
-        return Query(statements, lambda answers: {row["id"] for row in answers[0]}, erases=True)
 
     def _forget(self, name: str, scope: str, which: str, *bounds: str | int) -> Query[int]:
         return Query(self._deletion(name, scope, which, *bounds), lambda answers: len(answers[0]), erases=True)
