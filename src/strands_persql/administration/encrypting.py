@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ..database.data_keys import DESTROYED, DataKeys, Moving, check_standing, store_context
-from ..database.faults import fault_of
+from ..database.faults import GUARDS, fault_of
 from ..database.query import Row
 from ..database.resealing import Resealing
 from ..database.sealing import Cipher
@@ -180,7 +180,13 @@ def move(
     if (stored is not None) is seals:
         return
     moving = Moving(stored, keys.made(session_id) if seals else None)
-    store.carry_out(statements.begin(session_id, stored, moving.stored))
+    try:
+        store.carry_out(statements.begin(session_id, stored, moving.stored))
+    except Exception as error:
+        if fault_of(error) not in GUARDS:
+            raise
+        if _row(store, session_id)["data_key"] != moving.stored:  # else an answer was lost
+            raise _moved_by_another(session_id) from error
     _go_on(store, keys, session_id, moving, progress)
 
 
@@ -222,13 +228,19 @@ def _go_on(
     changes = resealing.changes("sessions", _row(store, session_id))
     ended = ResealingTables(store.tables).end(session_id, moving.stored, {**changes, "data_key": moving.new})
     if not store.carry_out(ended):
-        raise SessionConflictError(
-            f"Session {named(session_id)} was deleted, or somebody else has moved it to another key, meanwhile. See "
-            "what it is, and call again.",
-            session_id=session_id,
-            agent_id="",
-        )
+        row = store.ask(ResealingTables(store.tables).data_key(session_id))
+        if row is None or row["data_key"] != moving.new:  # else an answer was lost, or somebody else has ended it
+            raise _moved_by_another(session_id)
     keys.forget(session_id)
+
+
+def _moved_by_another(session_id: str) -> SessionConflictError:
+    return SessionConflictError(
+        f"Session {named(session_id)} was deleted, or somebody else has moved it to another key, meanwhile. See "
+        "what it is, and call again.",
+        session_id=session_id,
+        agent_id="",
+    )
 
 
 def _put(store: Connector[Tables], resealing: Resealing, table: StoredTable, page: list[dict[str, object]]) -> None:

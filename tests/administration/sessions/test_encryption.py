@@ -33,6 +33,7 @@ from strands_persql.testing import stored_rows
 
 from ...agents.agents import TOOLS
 from ...agents.scripted import ScriptedModel, text, tools, use
+from ...emulator.faults import cut_after_commit
 
 OLD, NEW = generate_key(), generate_key()
 KEY = Encryption(OLD)
@@ -338,3 +339,40 @@ def test_a_preview_after_a_rewind(sealed: Sealed) -> None:
     assert (found.preview, found.messages, found.taken_back) == ("re one", 8, 4)
     (found,) = PerSQLSessions(sealed.database).list(prefix="s").sessions
     assert (found.preview, found.taken_back) == ("", 4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(1, 16))
+def test_an_answer_that_was_lost(emulator: Any, number: int) -> None:
+    """A session is moved to its end, whichever request was carried out although no key replays its answer."""
+    database = emulator.database()
+    sessions = PerSQLSessions(database, encryption=KEY)
+    Agent(
+        model=ScriptedModel([text("fine")]),
+        session_manager=PerSQLSessionManager("s", database),
+        callback_handler=None,
+    )(SECRET)
+    for move, reader in ((sessions.encrypt, sessions), (sessions.decrypt, PerSQLSessions(database))):
+        emulator.reset()
+        emulator.faults.at(number, cut_after_commit(cached=False))
+        move("s")
+        emulator.reset()
+        assert [each.text for each in reader.messages("s").messages] == [SECRET, "fine"]
+
+
+def test_somebody_else_moves_it_first(sealed: Sealed) -> None:
+    """Between the look at it and the beginning: that is told as a conflict."""
+    rival = PerSQLSessions(sealed.database, encryption=KEY)
+
+    class Overtaken:
+        def query(self, sql: str, params: Any = ()) -> Any:
+            return sealed.database.query(sql, params)
+
+        def batch(self, statements: Any, *, transaction: bool = False) -> Any:
+            if any("SET data_key" in each["sql"] for each in statements):
+                rival.decrypt("one")
+            return sealed.database.batch(statements, transaction=transaction)
+
+    with pytest.raises(SessionConflictError, match="moved it to another key"):
+        PerSQLSessions(cast("Any", Overtaken()), encryption=KEY).decrypt("one")
+    assert PerSQLSessions(sealed.database).get("one").agents
