@@ -14,14 +14,17 @@ import pytest
 from strands.session import FileSessionManager, RepositorySessionManager
 from strands.types.session import SessionAgent, SessionMessage
 
-from strands_persql import PerSQLSessionRepository
+from strands_persql import PerSQLSessionRepository, PerSQLSessions
 
+from ...agents.agents import agent_of
 from ...agents.harness import (
+    RecordingDatabase,
     Store,
     assert_same,
     canonical,
     capture,
 )
+from ...agents.scripted import ScriptedModel, text
 from .material import (
     PlainRepository,
     documents,
@@ -92,6 +95,26 @@ def test_lines_carry_the_live_window(place: Store, tmp_path: Path, summarizing: 
     )
     assert canonical(first) == canonical(second)
     assert first[0]["live_window"] != [[0, None]]
+
+
+def test_the_first_line_counts_what_follows(place: Store) -> None:
+    """Messages that come in while a session is exported are neither in the lines nor in their number."""
+    live = agent_of(ScriptedModel([text("one"), text("two")]))(place.manager(session_id="s"))
+    live("hello")
+    database = RecordingDatabase(place.database())
+    requests = 0
+
+    def write(request: Any) -> None:
+        nonlocal requests
+        requests += 1
+        if requests == 2:
+            live("more")
+
+    database.on_call = write
+    stream = io.StringIO()
+    PerSQLSessions(database).export("s", stream)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert (lines[0]["messages"], lines[-1]["messages"]) == (2, 2) and len(live.messages) == 4
 
 
 def test_a_graph_goes_through_lines(place: Store) -> None:

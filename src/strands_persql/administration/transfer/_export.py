@@ -15,7 +15,7 @@ from ...errors import SessionDataError, named
 from ..results import Transfer
 from ._encrypted import EncryptedExport
 from ._folders import FolderTarget
-from ._items import Checksum, Item, MessageItem, Progress, Target
+from ._items import Checksum, HeadItem, Item, MessageItem, Progress, Target
 from ._jsonl import LinesTarget, PathTarget, lines_of
 from ._progress import Reporter
 from ._snapshot_storage import Snapshots, Storage, is_manager, is_storage
@@ -50,14 +50,16 @@ def export(
     connection = Connection(mixed(store) if isinstance(target, EncryptedExport) else store)
     source = StoredSource(connection)
     out = _target(target, session_id, form)
-    total = source.count([session_id]) if out.counts or progress is not None else None
+    counted = out.counts or progress is not None
     while True:
+        read = source.items_for_people if out.for_people else source.items
+        found = read(session_id, counted=counted)
+        first = next(found)  # read before anything is written: the session may not exist
+        total = first.messages if isinstance(first, HeadItem) else None
         checksum, reporter = Checksum(), Reporter(progress, total)
-        found = source.items_for_people(session_id) if out.for_people else source.items(session_id)
-        items = _noted(found, checksum, reporter)
-        first = next(items)  # read before anything is written: the session may not exist
+        items = _noted(chain([first], found), checksum, reporter)
         try:
-            read_back, written = out.write(chain([first], items), total)
+            read_back, written = out.write(items, total)
         except (SessionDataError, ValueError):
             out.discard()
             raise
@@ -82,8 +84,10 @@ def export_lines(store: Connector[Tables], session_id: str) -> Iterator[str]:
         SessionConflictError: An agent wrote to the session meanwhile: the lines end without the last one.
         SessionDataError: There is no such session, or one of its rows can't be read.
     """
-    source = StoredSource(Connection(store))
-    yield from lines_of(source.items(session_id), session_id, source.count([session_id]), Checksum())
+    items = StoredSource(Connection(store)).items(session_id, counted=True)
+    first = next(items)
+    total = first.messages if isinstance(first, HeadItem) else None
+    yield from lines_of(chain([first], items), session_id, total, Checksum())
 
 
 def _target(target: Exportable, session_id: str, form: Form | None) -> Target:

@@ -25,10 +25,15 @@ Progress: TypeAlias = Callable[[int, "int | None"], object]
 
 @dataclass(frozen=True, slots=True)
 class HeadItem:
-    """The session's own document, whose it is, and what people call it."""
+    """The session's own document, whose it is, and what people call it.
+
+    Attributes:
+        messages: How many messages follow; None where that was not asked for.
+    """
 
     data: Document
     about: About = field(default_factory=About)
+    messages: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from ...database.about import About
 from ...database.connector import Connector
 from ...database.decoding import unreadable
 from ...database.live_window import LiveWindow
+from ...database.query import each, together
 from ...database.rewinds import Rewinds
 from ...database.tables import Kind, SessionObjects, StoredState, Tables, TransferTables
 from ...engine.opening import whole_message
@@ -78,6 +79,7 @@ class Head:
         states: Its agents by their ids, then its Graphs and Swarms.
         last: The position of each agent's last message, also of agents without a row.
         revisions: The revision of each row in `states`.
+        count: How many messages there are; None where that was not asked for.
     """
 
     session_id: str
@@ -86,15 +88,18 @@ class Head:
     states: dict[tuple[Kind, str], StateItem]
     last: dict[str, int]
     revisions: dict[tuple[Kind, str], int]
+    count: int | None = None
 
     @classmethod
-    def read(cls, connection: Connection, session_id: str) -> Head:
-        """Read it, in one request.
+    def read(cls, connection: Connection, session_id: str, *, counted: bool = False) -> Head:
+        """Read it, in one request; with `counted` the number of its messages, too.
 
         Raises:
             SessionDataError: A row can't be read.
         """
-        found = connection.ask(connection.tables.read_head(session_id), versioned=True)
+        tables = connection.tables
+        count = each([tables.count_messages(session_id)] if counted else [])
+        found, counts = connection.ask(together(tables.read_head(session_id), count), versioned=True)
         return cls(
             session_id,
             None if found.session is None else found.session.fields(with_bytes=False),
@@ -102,6 +107,7 @@ class Head:
             {(kind, owner): _state_item(kind, owner, state) for (kind, owner), state in found.states.items()},
             found.last,
             {key: state.revision for key, state in found.states.items()},
+            counts[0] if counts else None,
         )
 
     def messages(
@@ -166,24 +172,26 @@ class StoredSource(Source):
         return sum(self._connection.ask(tables.count_messages(session_id)) for session_id in session_ids)
 
     def sessions(self, session_id: str | None) -> Iterator[SourceSession]:
-        for each in self.session_ids() if session_id is None else [session_id]:
-            yield SourceSession(each, self.items(each))
+        for name in self.session_ids() if session_id is None else [session_id]:
+            yield SourceSession(name, self.items(name))
 
-    def items(self, session_id: str) -> Iterator[Item]:
-        """All of one session, as it was at the first request.
+    def items(self, session_id: str, *, counted: bool = False) -> Iterator[Item]:
+        """All of one session, as it was at the first request; with `counted` its head has the number of messages.
 
         Raises:
             SessionConflictError: It was written to meanwhile.
             SessionDataError: There is none, or a row can't be read.
         """
-        return self._items(session_id, _by_id)
+        return self._items(session_id, _by_id, counted)
 
-    def items_for_people(self, session_id: str) -> Iterator[Item]:
+    def items_for_people(self, session_id: str, *, counted: bool = False) -> Iterator[Item]:
         """The same, with the agents in the order in which people look at them; raises as `items` does."""
-        return self._items(session_id, _as_people_look)
+        return self._items(session_id, _as_people_look, counted)
 
-    def _items(self, session_id: str, ordered: Callable[[Head, Connection], Iterator[Item]]) -> Iterator[Item]:
-        head = Head.read(self._connection, session_id)
+    def _items(
+        self, session_id: str, ordered: Callable[[Head, Connection], Iterator[Item]], counted: bool
+    ) -> Iterator[Item]:
+        head = Head.read(self._connection, session_id, counted=counted)
         if head.session is None:
             raise SessionDataError(
                 f"Session {named(session_id)} does not exist in this database, so there is nothing to bring over."
@@ -194,7 +202,7 @@ class StoredSource(Source):
                 f"Session {named(session_id)} has messages of {_listed(strays)} but no row of that agent's: an import "
                 "of it has not come to its end. Run that again, or delete the session."
             )
-        yield HeadItem(head.session, head.about)
+        yield HeadItem(head.session, head.about, head.count)
         yield from ordered(head, self._connection)
         yield from self._objects(session_id)
         now = Head.read(self._connection, session_id).revisions
