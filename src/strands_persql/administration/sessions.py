@@ -124,7 +124,8 @@ class PerSQLSessions(Removing, Movable):
             page_size: The most messages in a page, 1 to 1000. Pages of long messages are shorter.
 
         Raises:
-            SessionException: There is no such session, or no such agent in it; raised by the call itself.
+            SessionException: There is no such session, or no such agent in it; raised by the call itself. Or what is
+                left of a transcript was deleted while it was read.
             SessionDataError: A stored row can't be read.
         """
         return read_transcript(

@@ -12,7 +12,7 @@ from ..database.live_window import LiveWindow, Range
 from ..database.query import each, together
 from ..database.tables import MessagePage, Reading
 from .agents import Agent, groups_of, in_order
-from .missing import no_agent, no_session
+from .missing import missing, no_agent, no_session
 from .results import TranscriptMessage
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class _Transcript:
         self._agent = agent
         self._page_size = page_size
         self._live = live
+        self._end = -1  # the last message that was read
 
     def pages(self) -> Iterator[list[TranscriptMessage]]:
         self._find_first()
@@ -65,6 +66,13 @@ class _Transcript:
             yield from self._window()
         elif self._agent.row.last >= 0:
             yield from self._ranges([Range(0, self._agent.row.last)])
+            self._check_end()
+
+    def _check_end(self) -> None:
+        """Tell a transcript that was deleted while it was read from one that has come to its end."""
+        agent_id, last = self._agent.agent_id, self._agent.row.last
+        if self._end < last and (absent := missing(self._store, self._session_id, agent_id, last)) is not None:
+            raise absent
 
     def _find_first(self) -> None:
         """Strands' own rule skips a number of messages, whatever their positions are."""
@@ -102,6 +110,7 @@ class _Transcript:
             chosen = self._next(todo)
             page = self._store.ask(self._reading.page(self._session_id, self._agent.agent_id, chosen, self._page_size))
             if page.messages:
+                self._end = page.messages[-1].position
                 yield [transcript_message(message, self._agent, live=self._live) for message in page.messages]
             todo = self._rest(chosen, page) + todo[len(chosen) :]
 

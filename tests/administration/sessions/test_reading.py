@@ -311,6 +311,22 @@ def test_ranges_of_a_window_come_in_its_order(place: Place) -> None:
         assert max(map(len, pages)) <= page_size
 
 
+def test_a_transcript_that_is_deleted_while_it_is_read(place: Place) -> None:
+    """It does not look like one that has come to its end; what is said meanwhile is not in it."""
+    agent = place.agent("s", text("one"), text("two"), text("three"))
+    agent("first")
+    agent("second")
+    pages = place.sessions.transcript("s", page_size=2)
+    read = next(pages)
+    agent("third")
+    assert len([*read, *next(pages)]) == 4 and not list(pages)
+    pages = place.sessions.transcript("s", page_size=2)
+    next(pages)
+    place.sessions.delete("s")
+    with pytest.raises(SessionException, match="Session 's' does not exist"):
+        next(pages)
+
+
 @pytest.mark.slow
 def test_long_messages_make_short_pages(place: Place) -> None:
     """A message in parts is joined, and a page of long ones ends early instead of growing without bound."""
