@@ -57,6 +57,7 @@ WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {
     "no such message": (("rewind", "chat", "--to", "999", "--local", "{file}"), 1, "999"),
     "no time": (("sessions", "--since", "soon", "--local", "{file}"), 2, "7d"),
     "no number": (("sessions", "--limit", "many", "--local", "{file}"), 2, "--limit"),
+    "nothing to change": (("update", "chat", "--local", "{file}"), 2, "--title"),
     "no words": (("search", " ", "--local", "{file}"), 1, "word"),
     "no source": (("import", "{tmp}/none", "--local", "{file}"), 1, "does not exist"),
     "a page in no folder": (("show", "chat", "--html", "{tmp}/no/page.html", "--local", "{file}"), 1, "page.html"),

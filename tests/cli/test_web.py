@@ -63,6 +63,7 @@ def test_ends_while_a_page_is_open(local: Place) -> None:
         (("--allow-host", "localhost", "--allow-host", "agents.example"), 2, "--allow-host agents.example: others"),
         (("--auth-token", "short"), 2, "16 characters or more"),
         (("--host", "127.0.0.1", "--port", "70000"), 2, "--port"),
+        (("--host", "nowhere.invalid", "--auth-token", "x" * 16), 1, "there is no such address"),
     ],
 )
 def test_refused(local: Place, options: tuple[str, ...], code: int, words: str) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ..client import LocalDatabase, PerSQL, is_link, is_open, make_private_folder, whole
+from ..client import LocalDatabase, PerSQL, is_link, is_open, is_sqlite, make_private_folder, whole
 from ..database.connector import Connector
 from ..database.query import unanswered
 from ..database.tables import Tables, find_stored
@@ -29,8 +29,10 @@ def back_up(store: Connector[Tables], target: str | os.PathLike[str]) -> None:
     # A link leads somewhere else, and the log of another database would be taken into the copy.
     if is_link(path) or (os.path.exists(path) and not os.path.isfile(path)):
         raise ValueError(f"{named(str(target))} is no plain file. Name a new file for the copy, or an earlier copy.")
-    if is_open(path) or os.path.exists(f"{path}-wal"):
+    if is_open(path) or os.path.exists(f"{path}-wal") or _is_file_of(store.database, path):
         raise ValueError(f"{named(str(target))} is a database that is in use. Name another file for the copy.")
+    if os.path.exists(path) and os.path.getsize(path) and not is_sqlite(path):
+        raise ValueError(f"{named(str(target))} exists already and is no copy of a database. Name a new file for it.")
     make_private_folder(os.path.dirname(path))
     with whole(path, over=True) as part:
         if isinstance(store.database, LocalDatabase):
@@ -38,6 +40,12 @@ def back_up(store: Connector[Tables], target: str | os.PathLike[str]) -> None:
         else:
             with PerSQL(local=part) as client:
                 _copy(store, client.database("local/agents"))
+
+
+def _is_file_of(database: Database, path: str) -> bool:
+    """Whether this is the file of a database, which is opened only when something is asked of it."""
+    own = database.path if isinstance(database, LocalDatabase) else None
+    return own is not None and os.path.exists(path) and os.path.exists(own) and os.path.samefile(own, path)
 
 
 def _copy(source: Connector[Tables], database: Database) -> None:

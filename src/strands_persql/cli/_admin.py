@@ -103,6 +103,8 @@ def update(
         changes["metadata"] = _object(metadata)
     if retention is not None:
         changes["retention"] = Retention(how_long(retention, "--retention"), not fixed) if retention else None
+    if not changes:
+        raise Problem("say what is to change: with --title, --user, --tag, --metadata or --retention", 2)
     with settings.opened() as place:
         found = place.sessions.update(session, **changes)
         settings.output.answer(found, f"{session} is updated: {found.title or 'no title'}")

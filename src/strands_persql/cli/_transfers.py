@@ -12,12 +12,10 @@ from ..administration.results import Transfer
 from ..administration.sessions import PerSQLSessions
 from ..administration.transfer import FORMATS, EncryptedExport, Form, bucket_source, is_foreign
 from ..administration.values import many
-from ..client import PerSQL
+from ..client import PerSQL, is_sqlite
 from ..encryption import Encryption
 from ._options import Problem, SessionArgument, Settings
 from ._output import in_utf8, progress
-
-_SQLITE = b"SQLite format 3\0"
 
 
 def export_session(
@@ -123,12 +121,9 @@ def _source(source: str, encryption: Encryption | None, stack: ExitStack) -> Any
     path = Path(source)
     if not path.exists():
         raise Problem(f"{source} does not exist; name a folder or file to import")
-    if path.is_file():
-        with path.open("rb") as file:
-            is_sqlite = file.read(len(_SQLITE)) == _SQLITE
-            if is_sqlite and not is_foreign(path):
-                client = stack.enter_context(PerSQL(local=source))
-                return PerSQLSessions(client.database("local/agents"), create_tables=False, encryption=encryption)
+    if path.is_file() and is_sqlite(path) and not is_foreign(path):
+        client = stack.enter_context(PerSQL(local=source))
+        return PerSQLSessions(client.database("local/agents"), create_tables=False, encryption=encryption)
     return _opened(source, encryption)
 
 

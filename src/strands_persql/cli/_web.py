@@ -71,6 +71,7 @@ def web(
 def _listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
+        socket.getaddrinfo(host, port, family)  # binding tells this error as if it were any other
         return socket.create_server((host, port), family=family)
     except socket.gaierror as error:
         raise Problem(f"--host {host}: there is no such address; name one of this computer's") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._client import PerSQL
 from ._failures import is_blameless, is_sql_kind, logger_of
-from ._files import is_folder, is_link, leads_away, make_private_folder, open_privately, uri_of, whole
+from ._files import is_folder, is_link, is_sqlite, leads_away, make_private_folder, open_privately, uri_of, whole
 from ._forks import survive_forks
 from ._handle import Handle
 from ._local import AT_ONCE_STATEMENTS, LocalDatabase
@@ -41,6 +41,7 @@ __all__ = [
     "is_link",
     "is_open",
     "is_sql_kind",
+    "is_sqlite",
     "leads_away",
     "logger_of",
     "make_private_folder",

@@ -101,11 +101,18 @@ def is_link(path: str | os.PathLike[str]) -> bool:
         return False
 
 
+def is_sqlite(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is SQLite's. It must not be open as a database: see `is_open`."""
+    with open(path, "rb") as file:
+        return file.read(len(_MAGIC)) == _MAGIC
+
+
 def leads_away(status: os.stat_result) -> bool:
     """Whether this is the status (`lstat`) of a symbolic link, or of a junction, which anybody may make on Windows."""
     return stat.S_ISLNK(status.st_mode) or getattr(status, "st_reparse_tag", 0) == _JUNCTION
 
 
+_MAGIC = b"SQLite format 3\0"
 _JUNCTION = 0xA0000003
 """`IO_REPARSE_TAG_MOUNT_POINT`."""
 

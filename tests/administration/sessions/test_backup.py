@@ -209,19 +209,35 @@ def test_a_local_copy_is_the_whole_database(tmp_path: Path) -> None:
 
 
 def test_places_where_no_copy_goes(tmp_path: Path) -> None:
-    """Nothing is written over a database in use, a folder, or through a link; and a copy that fails leaves nothing."""
+    """Nothing is written over a database in use, a folder, or through a link; and a copy that fails leaves nothing.
+
+    Nor over a file that is no database's, or the database itself, which is not open yet.
+    """
     with PerSQL(local=tmp_path / "agents.db") as client, PerSQL(local=tmp_path / "other.db") as other:
         sessions = PerSQLSessions(client.database("acme/a"))
         client.database("acme/a").query("CREATE TABLE own (a)")
         other.database("acme/a").query("CREATE TABLE own (a)")
         (tmp_path / "link.db").symlink_to(tmp_path / "notes.txt")
-        for name in ("agents.db", "other.db", "link.db", ""):
+        (tmp_path / "notes.md").write_text("# Notes", encoding="utf-8")
+        (tmp_path / "empty.db").touch()
+        for name in ("agents.db", "other.db", "link.db", "notes.md", ""):
             with pytest.raises(ValueError, match=r"Name a(nother|) (new )?file"):
                 sessions.backup(tmp_path / name)
+        sessions.backup(tmp_path / "empty.db")  # as SQLite has it, an empty file is an empty database
+    with PerSQL(local=tmp_path / "agents.db") as client, pytest.raises(ValueError, match=r"in use. Name another"):
+        PerSQLSessions(client.database("acme/a")).backup(tmp_path / "agents.db")
+    assert (tmp_path / "notes.md").read_text(encoding="utf-8") == "# Notes"
     (tmp_path / "damaged.db").write_text("no database " * 100, encoding="utf-8")
     with PerSQL(local=tmp_path / "damaged.db") as client, pytest.raises(PerSQLError):
         PerSQLSessions(client.database("acme/a")).backup(tmp_path / "copy.db")
-    assert {path.name for path in tmp_path.iterdir()} == {"agents.db", "damaged.db", "link.db", "other.db"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "agents.db",
+        "damaged.db",
+        "empty.db",
+        "link.db",
+        "notes.md",
+        "other.db",
+    }
 
 
 def test_an_open_database_is_not_read_as_a_file(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from strands.session import FileSessionManager, RepositorySessionManager, SessionManager, SessionRepository
 
-from ...client import Database, is_open
+from ...client import Database, is_open, is_sqlite
 from ...database.connector import Connector
 from ...errors import SessionDataError, brief, named
 from ._encrypted import EncryptedExport
@@ -22,7 +22,7 @@ from ._s3 import Bucket
 from ._snapshot_storage import SnapshotFolder, Snapshots, Storage, is_manager, is_storage
 from ._snapshots import SnapshotSource
 from ._tables import Connection, StoredSource, mixed
-from .foreign import AgentCoreMemory, SqliteSource, is_sqlite
+from .foreign import AgentCoreMemory, SqliteSource
 
 if TYPE_CHECKING:
     from ...database.tables import Tables

@@ -10,6 +10,5 @@ from __future__ import annotations
 from ._agentcore import AgentCoreMemory
 from ._pieces import about_of
 from ._sources import SqliteSource, is_foreign
-from ._sqlite import is_sqlite
 
-__all__ = ["AgentCoreMemory", "SqliteSource", "about_of", "is_foreign", "is_sqlite"]
+__all__ = ["AgentCoreMemory", "SqliteSource", "about_of", "is_foreign"]

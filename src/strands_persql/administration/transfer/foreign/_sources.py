@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from ....client import is_sqlite
 from ....errors import SessionDataError, brief, named
 from .._items import Item, Source, SourceSession
 from ._adk import Adk
 from ._agno import Agno
 from ._langgraph import LangGraph
 from ._openai_agents import OpenAIAgents
-from ._sqlite import ForeignDatabase, is_sqlite, missing, opened
+from ._sqlite import ForeignDatabase, missing, opened
 
 
 class Library(Protocol):

@@ -17,7 +17,6 @@ from .._items import Document, malformed
 if TYPE_CHECKING:
     from ....client import Statement
 
-_MAGIC = b"SQLite format 3\0"
 _WAL = 2
 """What stands at byte 18 of a file whose writers keep a log beside it.
 
@@ -73,12 +72,6 @@ class ForeignDatabase:
                 yield dict(zip(names, row, strict=True))
         except sqlite3.Error as error:
             raise malformed(self.name, _why(error)) from None
-
-
-def is_sqlite(path: Path) -> bool:
-    """Whether a file is SQLite's."""
-    with open(path, "rb") as file:
-        return file.read(len(_MAGIC)) == _MAGIC
 
 
 @contextmanager
