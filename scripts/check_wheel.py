@@ -26,7 +26,12 @@ def contents(wheel: str) -> None:
     )
     relative = re.findall(r"\]\((?!https:)[^)]*\)", metadata)
     assert not relative, f"links of the README that lead nowhere from an index's page: {relative}"
-    others = [name for name in names if name not in info and not name.startswith("strands_persql/")]
+    # What stands beside the package is where the command begins.
+    modules = [name for name in names if name not in info]
+    others = [name for name in modules if not name.startswith("strands_persql/") and name != "_strands_persql.py"]
+    entry = next(name for name in info if name.endswith("/entry_points.txt"))
+    command = zipfile.ZipFile(wheel).read(entry).decode()
+    assert "strands-persql = _strands_persql:main" in command and "_strands_persql.py" in names, "no command"
     assert "strands_persql/py.typed" in names, "no py.typed: type checkers would take the package for untyped"
     assert any(name.endswith("licenses/LICENSE") for name in info), "no licence"
     assert not others, f"more than the package: {others}"

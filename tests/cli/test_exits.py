@@ -8,6 +8,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,40 @@ def test_what_tells_that_the_reader_is_gone() -> None:
     assert [is_broken_pipe(invalid, windows=windows) for windows in (False, True)] == [False, True]
     of_file = OSError(errno.EINVAL, "Invalid argument", "agents.db")
     assert not is_broken_pipe(of_file, windows=True) and not is_broken_pipe(ValueError(), windows=True)
+
+
+INTERRUPTED = """
+import atexit, os, signal, sys
+
+moment = sys.argv.pop(1)
+
+def look(event, arguments):
+    if arguments[:1] == (moment,):
+        os.kill(os.getpid(), signal.SIGINT)
+
+sys.addaudithook(look)
+atexit.register(sys.audit, "the process ends", "exit")
+
+from _strands_persql import main
+
+main()
+"""
+
+
+@needs_interrupts
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["strands_persql", "strands.agent.agent", "typer", "exit"])
+def test_interrupted_before_and_after_a_command(local: Place, moment: str) -> None:
+    """Ctrl-C while the process imports Strands, and while it ends, is told as it is of a command."""
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, moment, "sessions", *local.options],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (130, "strands-persql: interrupted\n")
+    assert done.stdout.startswith("chat\t") == (moment == "exit")
 
 
 @needs_interrupts

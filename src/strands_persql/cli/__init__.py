@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 __all__ = ["main"]
@@ -18,4 +19,9 @@ def main() -> None:
             f"strands-persql: {error.name} is missing; install the extra: pip install 'strands-persql[cli]' "
             "(uvx --from 'strands-persql[cli]' strands-persql; pipx run --spec 'strands-persql[cli]' strands-persql)"
         )
-    sys.exit(run())
+    before = signal.getsignal(signal.SIGINT)
+    if callable(before):
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a command undoes what it has begun
+    code = run()
+    signal.signal(signal.SIGINT, before)
+    sys.exit(code)
