@@ -17,7 +17,6 @@ import pytest
 
 from strands_persql import PerSQL, PerSQLSessionManager
 from strands_persql.client import _retry
-from strands_persql.testing import OfflineModel
 
 from ...emulator import Server
 from ...processes import python
@@ -52,7 +51,7 @@ def logger() -> Iterator[None]:
 
 @pytest.fixture
 def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emulator_server: Server) -> Iterator[dict[str, Any]]:
-    """What a reader has at hand: a model, a token, and an empty folder. The service is the emulator."""
+    """What a reader has at hand: a token, and an empty folder. The service is the emulator."""
     namespace = emulator_server.namespace("acme")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(_retry, "FIRST_BACKOFF", 0.001)
@@ -69,7 +68,7 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emulator_server: Serv
         made.append(self)
 
     monkeypatch.setattr(PerSQL, "__init__", remembered)
-    yield {"__name__": "docs", "model": OfflineModel()}
+    yield {"__name__": "docs"}
     for client in made:  # a page leaves open what its reader would go on with
         client.close()
     namespace.close()
@@ -113,10 +112,9 @@ def run_apart(code: str, setting: str) -> str:
     settings = {name: value for name, value in os.environ.items() if not (setting and name.startswith("PERSQL_"))}
     name, _, value = setting.partition("=")
     settings.update({name: value} if setting else {})
-    prelude = "from strands_persql.testing import OfflineModel\nmodel = OfflineModel()\n"
     path = os.pathsep.join([str(ROOT / "examples"), os.environ.get("PYTHONPATH", "")])
     ended = subprocess.run(
-        [*python(), "-c", prelude + code],
+        [*python(), "-c", code],
         env={**settings, "PYTHONPATH": path},
         capture_output=True,
         encoding="utf-8",

@@ -119,11 +119,12 @@ def test_the_page_runs(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch, c
 
     from strands_persql import PerSQL
     from strands_persql.encryption import generate_key
+    from strands_persql.testing import OfflineModel
 
     with PerSQL(local="agents.db") as client:
         for user in ("user-41", "user-42"):
             manager = PerSQLSessionManager(user, client.database("acme/agents"))
-            agent = Agent(model=names["model"], session_manager=manager, callback_handler=None)
+            agent = Agent(model=OfflineModel(), session_manager=manager, callback_handler=None)
             agent("My name is Ada.")
             agent("What is my name?")
     monkeypatch.setenv("COLUMNS", "120")
