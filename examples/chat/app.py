@@ -16,7 +16,7 @@ import json
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -205,9 +205,10 @@ def main() -> None:
     with PerSQL.from_env() if options.database else PerSQL(local=str(options.file)) as client:
         app = create_app(client.database(options.database or "local/chats"), secret, pace=options.pace)
         listening = listen(options.port)
-        print(f"Chat: http://127.0.0.1:{listening.getsockname()[1]}/  (Ctrl-C ends it)", flush=True)
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
-        uvicorn.Server(config).run(sockets=[listening])
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
+        with suppress(KeyboardInterrupt):  # which the server raises again once it has ended
+            print(f"Chat: http://127.0.0.1:{listening.getsockname()[1]}/  (Ctrl-C ends it)", flush=True)
+            server.run(sockets=[listening])
 
 
 if __name__ == "__main__":

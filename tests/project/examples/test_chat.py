@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
+import signal
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from strands import Agent
 from strands_persql import PerSQL, PerSQLSessionManager, PerSQLSessions
 
 from ...emulator import Server as Service
+from ...systems import needs_interrupts
 from .chats import EXAMPLES, Server, Tab, serving, text_of
 
 for needed in ("fastapi", "uvicorn"):
@@ -266,6 +268,14 @@ def test_a_server_restarts(tmp_path: Path) -> None:
         tab.say(session_id, "what is my name?", instead_of=4)
         assert tab.words(session_id)[-2:] == ["what is my name?", "Your name is Ada."]
         assert len(tab.words(session_id)) == 6
+
+
+@needs_interrupts
+def test_ctrl_c_ends_it(tmp_path: Path) -> None:
+    """As its first line says, and without a traceback."""
+    with serving(tmp_path, *PACE) as server:
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(timeout=60) == 0
 
 
 def test_the_secret_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
