@@ -116,6 +116,15 @@ def test_a_column_that_is_filled_in_one_row(file: str) -> None:
     done = at_terminal("sessions", "--local", file)
     assert {"USER", "TITLE", "EXPIRES"} <= set(done.out.split())
     assert max(map(len, done.out.splitlines())) <= 80 and "ada" in done.out
+    shown = at_terminal("show", "graph", "--local", file).out
+    assert re.search(r"^  expires: \d{4}-\d\d-\d\d \d\d:\d\d, 3 days after its last activity$", shown, re.MULTILINE)
+
+
+def test_texts_are_not_cut_into_shreds(file: str) -> None:
+    """Where a column of ids would be a few characters wide, each row is a block, with its id whole."""
+    done = at_terminal("sessions", "--local", file, COLUMNS="60")
+    assert "SESSION     a-conversation-with-a-long-name-0123456789\n" in re.sub(" +\n", "\n", done.out)
+    assert max(map(len, done.out.splitlines())) <= 60
 
 
 def test_what_a_graph_keeps_of_its_nodes(file: str) -> None:

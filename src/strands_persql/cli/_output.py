@@ -20,13 +20,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from ..administration.values import time_of
+from ..administration.values import many, time_of
 from ..database.encoding import encode
 
 _BIDI = "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"
 _CONTROLS = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDI}]")
 _LINE_CONTROLS = re.compile(f"[\x00-\x1f\x7f-\x9f{_BIDI}]")
 _IN_JSON = re.compile(f"[\x7f-\x9f{_BIDI}]")
+_READABLE = 12
+"""Characters of a text that stand in a line of a table, at least."""
 _SHORT = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 
@@ -148,11 +150,11 @@ class Output:
         shown = [place for place in range(len(columns)) if not lines or any(line[place] for line in lines)]
         columns = [columns[place] for place in shown]
         lines = [[line[place] for place in shown] for line in lines]
-        # Numbers, and the words of a heading, stay whole; texts go on in the next line.
+        # Numbers, and the words of a heading, stay whole; texts go on in the next line, but are not cut into shreds.
         least = [max(map(len, column.split())) for column in columns]
         for place, column in enumerate(columns):
-            if column in right:
-                least[place] = max([least[place], *(len(line[place]) for line in lines)])
+            longest = max((len(line[place]) for line in lines), default=0)
+            least[place] = max(least[place], longest if column in right else min(longest, _READABLE))
         if lines and sum(least) + len(least) - 1 > self.console.width:
             self._blocks(columns, lines)
             return
@@ -200,6 +202,14 @@ def size(count: int | None) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} GB"
+
+
+def span(seconds: int) -> str:
+    """A length of time in the largest unit that counts it whole."""
+    for unit, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds % unit == 0:
+            return many(seconds // unit, name)
+    return many(seconds, "second")
 
 
 @contextmanager

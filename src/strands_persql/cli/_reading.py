@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import timedelta
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -14,14 +13,14 @@ from rich.rule import Rule
 from rich.text import Text
 
 from ..administration.nodes import nodes_of
-from ..administration.results import SessionDetail, SessionPage, SessionSummary, TranscriptMessage, Usage
+from ..administration.results import Expiry, SessionDetail, SessionPage, SessionSummary, TranscriptMessage, Usage
 from ..administration.sessions import PerSQLSessions
 from ..administration.values import many
 from ..administration.viewer.parts import tokens
 from ..client import is_link, whole
 from ._messages import message_text
 from ._options import Problem, SessionArgument, Settings, when
-from ._output import Output, ago, in_utf8, plain, size
+from ._output import Output, ago, in_utf8, plain, size, span
 
 
 def sessions(
@@ -85,10 +84,14 @@ def _listed(read: Callable[..., SessionPage], limit: int, after: str | None) -> 
 def _line(out: Output, each: SessionSummary, with_bytes: bool) -> list[str]:
     times = [each.last_active, each.created_at]
     shown = [ago(time) for time in times] if out.is_terminal else times
-    expires = "" if each.expiry is None else each.expiry.at[:16] if out.is_terminal else each.expiry.at
+    expires = "" if each.expiry is None else _until(out, each.expiry)
     sizes = [size(each.bytes) if out.is_terminal else str(each.bytes)] if with_bytes else []
     counts = [str(count) for count in (each.agents, each.multi_agents, each.messages - each.taken_back)]
     return [each.session_id, *shown, *counts, *sizes, each.user or "", each.title, expires]
+
+
+def _until(out: Output, expiry: Expiry) -> str:
+    return expiry.at[:16].replace("T", " ") if out.is_terminal else expiry.at
 
 
 def show(
@@ -169,7 +172,7 @@ def _show(out: Output, detail: SessionDetail, messages: Iterable[TranscriptMessa
             out.hanging(f"  {name}: ", value)
     if detail.expiry is not None:
         counted = "its last activity" if detail.expiry.sliding else "it was set"
-        out.line(f"  expires: {detail.expiry.at}, {timedelta(seconds=detail.expiry.seconds)} after {counted}")
+        out.line(f"  expires: {_until(out, detail.expiry)}, {span(detail.expiry.seconds)} after {counted}")
     if detail.metadata:
         out.hanging("  metadata: ", out.encoded(detail.metadata))
     for each in detail.multi_agents:
