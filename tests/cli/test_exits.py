@@ -61,7 +61,8 @@ WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {
     "nothing to change": (("update", "chat", "--local", "{file}"), 2, "--title"),
     "no words": (("search", " ", "--local", "{file}"), 1, "word"),
     "no source": (("import", "{tmp}/none", "--local", "{file}"), 1, "does not exist"),
-    "a page in no folder": (("show", "chat", "--html", "{tmp}/no/page.html", "--local", "{file}"), 1, "page.html"),
+    "a page in no folder": (("show", "chat", "--html", "{tmp}/no/page.html", "--local", "{file}"), 1, "make it first"),
+    "no file of keys": (("show", "chat", "--key-file", "{tmp}/k", "--local", "{file}"), 2, "that can be read"),
     "two answers": (("show", "chat", "--html", "-", "--json", "--local", "{file}"), 2, "--html"),
 }
 

@@ -132,7 +132,9 @@ class Settings:
             key = os.environ.get("PERSQL_ENCRYPTION_KEY")
             return Encryption.from_text(key) if key else None
         except OSError as error:
-            raise Problem(f"--key-file: {self.key_file}: {error.strerror or error}", 2) from error
+            raise Problem(
+                f"--key-file: {self.key_file}: {error.strerror or error}; name a file that can be read", 2
+            ) from error
         except (ValueError, TypeError) as error:
             where = "--key-file" if self.key_file else "PERSQL_ENCRYPTION_KEY"
             raise Problem(f"{where}: {error}", 2) from None

@@ -133,6 +133,8 @@ def _write_html(out: Output, face: PerSQLSessions, session_id: str, target: str)
         return
     path = Path(target)
     face.get(session_id)  # raises before a file is made
+    if not path.parent.is_dir():
+        raise Problem(f"there is no folder {path.parent}; make it first, or name another file for the page")
     if is_link(path) or (path.exists() and not _is_page(path)):
         raise Problem(
             f"{target} is a link, or holds something else than a page; name another file. Nothing was written"
