@@ -22,7 +22,7 @@ from .chats import EXAMPLES, Server, Tab, serving, text_of
 for needed in ("fastapi", "uvicorn"):
     pytest.importorskip(needed)
 
-PACE = ("--pace", "0.001")
+PACE = ("--pace", "0.02")  # slow enough for an answer to be followed, however busy the machine
 MY_NAME, ITS_ANSWER = "my name is Ada", "Nice to meet you, Ada. I will find it in our messages when you ask."
 
 
