@@ -43,7 +43,7 @@ WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {
     "no token": (("sessions", "--database", "acme/agents"), 2, "PERSQL_TOKEN"),
     "no name of a database": (("sessions", "--database", "agents"), 2, "namespace/slug"),
     "no such file": (("sessions", "--local", "{tmp}/none.db"), 1, "init"),
-    "a folder without databases": (("sessions", "--local", "{tmp}"), 2, "--database"),
+    "a folder without databases": (("sessions", "--local", "{tmp}"), 2, "or a file: --local FILE"),
     "a folder without this database": (("sessions", "--local", "{tmp}", "--database", "a/b"), 1, "a/b"),
     "a file of something else": (("sessions", "--local", "{tmp}/text.db"), 1, "no SQLite database"),
     "a database of something else": (("sessions", "--local", "{tmp}/other.db"), 1, "init"),

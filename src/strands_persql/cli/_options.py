@@ -224,7 +224,8 @@ def _local_name(local: str, database: str | None, *, create: bool) -> tuple[str,
             names = [each["name"] for each in client.databases.list()]
         if len(names) != 1:
             there = ", ".join(names[:5]) + (" …" if len(names) > 5 else "") if names else "none so far"
-            raise Problem(f"{local} is a folder of databases ({there}); name one: --database NS/SLUG", 2)
+            remedy = "name one: --database NS/SLUG, or a file: --local FILE"
+            raise Problem(f"{local} is a folder of databases ({there}); {remedy}", 2)
         return names[0], f"{local} ({names[0]})"
     try:
         file = path / file_name(*split_name(database))

@@ -96,7 +96,7 @@ async def test_a_session_as_a_chat(site: Site) -> None:
 
 
 async def test_agents_of_a_graph_side_by_side(site: Site) -> None:
-    """Each agent has a column, and a page of its own."""
+    """Each agent has a column, and a page of its own; what is found says whose message it is."""
     builder = GraphBuilder()
     for name in ("zeta", "alpha"):
         node: Any = agent_of(
@@ -112,6 +112,8 @@ async def test_agents_of_a_graph_side_by_side(site: Site) -> None:
     assert both.count('<section class="column"') == 2 and "agents=all" in both
     one = await site.text("/session", id="s", agent="zeta")
     assert one.count('<section class="column"') == 1 and "live.js" in one
+    hits = re.findall(r'<p class="facts"><bdi>(\w+)</bdi> · User', await site.text("/", q="tea"))
+    assert hits == ["alpha", "zeta"]
 
 
 async def test_what_a_graph_keeps_of_its_nodes(site: Site) -> None:
