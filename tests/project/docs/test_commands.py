@@ -72,7 +72,8 @@ def test_commands_exist(page: Path) -> None:
             assert arguments[0] == "install" and wanted, where
             assert set((wanted[1] or "cli").split(",")) <= extras, where
         elif program == "python":
-            assert arguments[0] == "-m" and importlib.util.find_spec(arguments[1]), where
+            is_module = arguments[0] == "-m" and importlib.util.find_spec(arguments[1])
+            assert is_module or (ROOT / arguments[0]).is_file(), where
         elif program == "gunicorn":  # which tests/ecosystem runs
             assert re.fullmatch(r"\w+:\w+", arguments[-1]), where
         elif program == "export":
