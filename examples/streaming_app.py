@@ -30,7 +30,7 @@ from fastapi.responses import StreamingResponse
 from strands import Agent
 from texts import text_of
 
-from strands_persql import PerSQL, PerSQLSessionManager
+from strands_persql import PerSQL, PerSQLSessionManager, SessionConflictError
 from strands_persql.client import Database
 from strands_persql.testing import OfflineModel
 
@@ -47,6 +47,10 @@ class SlowModel(OfflineModel):
             yield event
 
 
+class AnsweringError(Exception):
+    """The conversation is being answered already."""
+
+
 class Answers:
     """The answers under way in this process: one at a time for each conversation.
 
@@ -56,7 +60,7 @@ class Answers:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._running: dict[str, Agent] = {}
+        self._running: dict[str, Agent | None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def is_running(self, session_id: str) -> bool:
@@ -69,17 +73,27 @@ class Answers:
             agent.cancel()
 
     async def words(self, session_id: str, prompt: str) -> AsyncGenerator[str, None]:
-        """Answer, and yield the words as they come; whoever closes this, or is cancelled in it, cuts the answer off."""
-        async with await PerSQLSessionManager.open(session_id, self._database) as session:
-            agent = Agent(model=SlowModel(), session_manager=session, callback_handler=None)
-            self._running[session_id] = agent
-            try:
+        """Answer, and yield the words as they come; whoever closes this, or is cancelled in it, cuts the answer off.
+
+        Raises:
+            AnsweringError: Another answer is under way in this process.
+            SessionConflictError: One is under way in another process.
+        """
+        if session_id in self._running:
+            raise AnsweringError
+        self._running[session_id] = None  # from now on, however long the session takes to open
+        try:
+            async with await PerSQLSessionManager.open(session_id, self._database) as session:
+                agent = Agent(model=SlowModel(), session_manager=session, callback_handler=None)
+                if agent.messages and agent.messages[-1]["role"] == "user":
+                    # Whoever asked that has left. Some models refuse two messages of a user in a row.
+                    agent.messages.append({"role": "assistant", "content": [{"text": "(not answered)"}]})
+                self._running[session_id] = agent
                 async for event in agent.stream_async(prompt):
                     if "data" in event:
                         yield event["data"]
-            finally:
-                if self._running.get(session_id) is agent:  # and not that of the next request
-                    del self._running[session_id]
+        finally:
+            del self._running[session_id]
 
     async def finished(self, session_id: str, prompt: str) -> AsyncGenerator[str, None]:
         """Yield the same words from a task that no request owns: it goes on when nobody reads any more."""
@@ -107,11 +121,15 @@ class Answers:
 
 
 async def server_sent(words: AsyncGenerator[str, None]) -> AsyncIterator[str]:
-    """Yield words in the form that EventSource reads."""
+    """Yield words in the form that EventSource reads; an answer without "end" is not whole."""
     async with aclosing(words):
-        async for word in words:
-            yield f"data: {json.dumps(word)}\n\n"
-        yield "event: end\ndata: {}\n\n"
+        try:
+            async for word in words:
+                yield f"data: {json.dumps(word)}\n\n"
+        except (AnsweringError, SessionConflictError):  # too late for a 409
+            yield 'event: conflict\ndata: {"detail": "this session is in use elsewhere; try again"}\n\n'
+        else:
+            yield "event: end\ndata: {}\n\n"
 
 
 def create_app(database: Database) -> FastAPI:
@@ -170,7 +188,10 @@ async def show(url: str) -> None:
         await ask("left", long, leave_after=3)
         print("The reader left; the question is stored:", await stored("left"))
         await ask("left", "What is my name?")
-        print("The next one goes on:", (await stored("left"))[-1])
+        print("The next one goes on:", (await stored("left"))[-3:])
+
+        await asyncio.gather(ask("twice", "hello"), ask("twice", "hello"), return_exceptions=True)
+        print("Asked twice at once, and answered once:", await stored("twice"))
 
         await ask("finished", "one two three four five six", leave_after=2, finish=1)
         print("The reader left, and the answer was finished:", await stored("finished"))

@@ -97,6 +97,26 @@ def test_an_answer_is_finished_although_its_reader_left(file: Path) -> None:
     assert told[3].endswith("Cancelled by user")
 
 
+def test_two_processes_answer_in_one_conversation(file: Path) -> None:
+    """The later writer's stream ends with a "conflict", and its log has no traceback; the questions are both stored."""
+    with serving("streaming_app", file) as here, serving("streaming_app", file) as there:
+        ask = {"json": {"prompt": " ".join(["on"] * 100)}}
+        with client_of(here) as client, client.stream("POST", "/chats/ada", **ask) as response:
+            lines = response.iter_lines()
+            assert next(lines) == 'data: "You"'
+            assert by_streaming(there, "My name is Ada.") == "Nice to meet you, Ada."
+            assert "event: conflict" in [*lines][-4:]
+        assert by_streaming(here, "What is my name?") == "Your name is Ada."
+    assert [text for _, text in said(file, "ada")][1:] == [
+        "(not answered)",
+        "My name is Ada.",
+        "Nice to meet you, Ada.",
+        "What is my name?",
+        "Your name is Ada.",
+    ]
+    assert "ASGI" not in file.with_suffix(".log").read_text(encoding="utf-8")
+
+
 def test_lambda(file: Path) -> None:
     """A process that was kept goes on after another one has answered, and the other way round."""
     code = """if True:

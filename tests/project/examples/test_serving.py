@@ -18,14 +18,17 @@ def needed(*modules: str) -> None:
 
 @pytest.mark.slow
 def test_streaming(tmp_path: Path) -> None:
-    """Over a socket: a reader who leaves, an answer that is finished all the same, one that is stopped."""
+    """Over a socket: a reader who leaves, two at once, an answer that is finished all the same, one that is stopped."""
     needed("fastapi", "uvicorn")
-    left, goes_on, finished, stopped = run(tmp_path, "streaming_app").splitlines()
+    left, goes_on, twice, finished, stopped = run(tmp_path, "streaming_app").splitlines()
     assert left.endswith(
         "stored: ['user: My name is Ada.', 'assistant: Nice to meet you, Ada.', "
         "'user: and on and on and on and on and on …']"
     )
-    assert goes_on.endswith("assistant: Your name is Ada.")
+    assert goes_on.endswith(
+        "goes on: ['assistant: (not answered)', 'user: What is my name?', 'assistant: Your name is Ada.']"
+    )
+    assert twice.endswith("answered once: ['user: hello', 'assistant: You said: hello']")
     assert finished.endswith(
         "finished: ['user: one two three four five six', 'assistant: You said: one two three four five six']"
     )
