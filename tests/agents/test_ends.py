@@ -16,7 +16,7 @@ from strands.hooks import AfterInvocationEvent, HookProvider, HookRegistry
 from strands_persql import PerSQLHooks, PerSQLSessionManager
 from strands_persql.engine import leftovers
 from strands_persql.engine.ordering import is_ordered
-from strands_persql.errors import PerSQLError
+from strands_persql.errors import PerSQLError, SessionConflictError
 
 from ..processes import ROOT, python
 from .agents import agent_of
@@ -182,6 +182,25 @@ def test_the_end_of_the_interpreter(store: Store) -> None:
     [line] = ended.stderr.splitlines()
     assert line.startswith("WARNING strands_persql") and "sessions=<1>, rows=<2>, lost=<0>" in line
     assert words_of(store.messages()) == ["hello"]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_conflict_that_was_raised(store: Store, caplog: pytest.LogCaptureFixture, is_async: bool) -> None:
+    """Whoever closes a manager after a conflict was told: nothing is logged when it goes, or when another one comes."""
+    database = store.database()
+    late, first = store.manager(database), store.manager()
+    agent = agent_of(ScriptedModel(["late!"]))(late)
+    agent_of(ScriptedModel(["one!"]))(first)("one")
+    with pytest.raises(SessionConflictError):
+        agent("late")
+    with pytest.raises(SessionConflictError):
+        await late.aclose() if is_async else late.close()
+    agent_of(ScriptedModel())(store.manager(database))
+    leftovers._leftovers.at_end()
+    del agent, late
+    gc.collect()
+    assert caplog.messages == []
+    assert words_of(store.messages()) == ["one", "one!"]
 
 
 def test_the_end_of_a_child_process(store: Store) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from ..errors import SessionConflictError
 from .lifecycle import wait
 
 if TYPE_CHECKING:
@@ -37,9 +38,17 @@ class Closing:
         await wait(self._recording.writer.drain())
 
     def close(self) -> None:
-        """Store all that is pending, then let go of what is this object's own."""
+        """Store all that is pending, then let go of what is this object's own.
+
+        Raises:
+            PerSQLError: As `flush`.
+            SessionConflictError: As `flush`.
+        """
         try:
             self.flush()
+        except SessionConflictError:
+            self._recording.writer.give_up()
+            raise
         finally:
             self._release()
 
@@ -50,6 +59,9 @@ class Closing:
         stored.add_done_callback(lambda _: self._release())
         try:
             await wait(stored)
+        except SessionConflictError:
+            self._recording.writer.give_up()
+            raise
         finally:
             if stored.done():  # its callbacks may still be waiting for their turn
                 self._release()

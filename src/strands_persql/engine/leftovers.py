@@ -62,8 +62,7 @@ class _Leftovers:
             lost,
         )
         for writer, _ in left:  # once is enough
-            writer.is_watched = False
-            self.writers.discard(writer)
+            unwatch(writer)
 
 
 _leftovers = _Leftovers()
@@ -83,6 +82,12 @@ def watch(writer: Writer) -> None:
     """Have what is pending of a writer stored when the interpreter ends."""
     writer.is_watched = True
     _leftovers.writers.add(writer)
+
+
+def unwatch(writer: Writer) -> None:
+    """Have it left alone: whoever may ask about it was told."""
+    writer.is_watched = False
+    _leftovers.writers.discard(writer)
 
 
 def abandon(writer: Writer) -> None:

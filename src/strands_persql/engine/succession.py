@@ -118,7 +118,7 @@ class Succession:
         with _sessions.lock:
             for each in self._session.places if owner is None else [owner]:
                 self._seen[each] = self._counts(each)
-            writers = [each._writer for each in self._session.members]
+            writers = [each._writer for each in self._session.members if each is self or each._writer.is_watched]
         return [self._stored(writer) for writer in writers if writer.holds(owner)]
 
     def _counts(self, owner: Owner) -> tuple[int, int]:

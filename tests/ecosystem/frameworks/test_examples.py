@@ -100,8 +100,8 @@ def test_an_answer_is_finished_although_its_reader_left(file: Path) -> None:
 def test_two_processes_answer_in_one_conversation(file: Path) -> None:
     """The later writer's stream ends with a "conflict", and its log has no traceback; the questions are both stored."""
     with serving("streaming_app", file) as here, serving("streaming_app", file) as there:
-        ask = {"json": {"prompt": " ".join(["on"] * 100)}}
-        with client_of(here) as client, client.stream("POST", "/chats/ada", **ask) as response:
+        long = {"prompt": " ".join(["on"] * 100)}
+        with client_of(here) as client, client.stream("POST", "/chats/ada", json=long) as response:
             lines = response.iter_lines()
             assert next(lines) == 'data: "You"'
             assert by_streaming(there, "My name is Ada.") == "Nice to meet you, Ada."
