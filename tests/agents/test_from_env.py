@@ -77,6 +77,34 @@ def test_what_is_named_goes_before_the_environment(monkeypatch: pytest.MonkeyPat
     assert [path.name for path in (tmp_path / "folder").glob("*.db")] == ["acme.agents.db"]
 
 
+def test_a_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No shell has put the home folder in for `~` where a file of settings names the place."""
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("PERSQL_LOCAL", "~/agents.db")
+    agent_of(ScriptedModel(["one!"]))(PerSQLSessionManager.from_env("s"))("one")
+    assert (tmp_path / "agents.db").is_file()
+    (tmp_path / "folder").mkdir()
+    path: Any = Path("~/folder")
+    for local in ("~/folder/", "~/folder", path):
+        with pytest.raises(ValueError, match="PERSQL_DATABASE"):
+            PerSQLSessionManager.from_env("s", local=local)
+        manager = PerSQLSessionManager.from_env("s", local=local, database="acme/agents")
+        assert handle_of(manager).path == str(tmp_path / "folder" / "acme.agents.db")
+    assert not (tmp_path / "~").exists()
+
+
+def test_blanks_round_a_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A file of settings that was written on Windows leaves line ends; a blank setting is none."""
+    monkeypatch.setenv("PERSQL_TOKEN", " ")
+    monkeypatch.setenv("PERSQL_LOCAL", "folder/\r")
+    monkeypatch.setenv("PERSQL_DATABASE", "acme/agents\r")
+    assert handle_of(PerSQLSessionManager.from_env("s")).path == str(tmp_path / "folder" / "acme.agents.db")
+    monkeypatch.setenv("PERSQL_LOCAL", " ")
+    with pytest.raises(ValueError, match="neither"):
+        PerSQLSessionManager.from_env("s")
+
+
 def test_neither_and_both(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the environment names no place, or two, it is said, and nothing is opened."""
     with pytest.raises(ValueError, match="neither"):

@@ -296,6 +296,15 @@ def test_a_place_in_the_environment(file: str) -> None:
     assert "graph\t" in both.run("sessions", "--local", file).out
 
 
+def test_a_place_as_a_file_of_settings_has_it(file: str) -> None:
+    """`~` is the home folder, and line ends count for nothing."""
+    home = {name: str(Path(file).parent) for name in ("HOME", "USERPROFILE")}
+    name = f"~/{Path(file).name}"
+    for settings in ({"PERSQL_LOCAL": f"{name}\r", "PERSQL_TOKEN": " ", "PERSQL_DATABASE": "\r"}, {}):
+        done = Place(None, (), {**home, **settings}).run("sessions", *(() if settings else ("--local", name)))
+        assert "graph\t" in done.out, done.err
+
+
 OF_PYTHON = r"generate_key|codec|the statement was refused|attempting to bind|strands-persql: (at|to|user|tags) "
 API = re.compile(r"\b\w+=|\b[a-z]+_[a-z_]+\b(?!\.db)|PerSQL[A-Z]\w+\(|client\.")
 

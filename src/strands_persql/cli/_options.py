@@ -22,7 +22,7 @@ from ..administration import arguments
 from ..administration.missing import missing
 from ..administration.sessions import PerSQLSessions
 from ..administration.values import time_of
-from ..client import ANY_NAME, Database, PerSQL, file_name, is_folder, logger_of, split_name
+from ..client import ANY_NAME, Database, PerSQL, file_name, is_folder, logger_of, place_of, setting, split_name
 from ..database.connector import Connector
 from ..database.tables import Tables
 from ..encryption import Encryption
@@ -101,10 +101,11 @@ class Settings:
         With `create` a file, and tables, that don't exist are made.
         """
         prefix, encryption = self.table_prefix or "strands_", self.encryption if keyed else None
-        local = self.local or os.environ.get("PERSQL_LOCAL")
-        if local and not self.local and os.environ.get("PERSQL_TOKEN"):
+        local = self.local or setting("PERSQL_LOCAL")
+        if local and not self.local and setting("PERSQL_TOKEN"):
             raise Problem("PERSQL_LOCAL and PERSQL_TOKEN are both set; unset one, or name --local FILE", 2)
-        name, shown = _local_name(local, self.database, create=create) if local else _remote_name(self.database)
+        database = (self.database or "").strip() or None
+        name, shown = _local_name(local, database, create=create) if local else _remote_name(database)
         if sys.stderr.isatty():  # a person is told of the end alone, and not of each attempt
             _CLIENT.addHandler(_UNTOLD)
         try:
@@ -205,7 +206,7 @@ def _remote_name(database: str | None) -> tuple[str, str]:
         split_name(database)
     except ValueError as error:
         raise Problem(f"--database: {error}", 2) from error
-    if not os.environ.get("PERSQL_TOKEN"):
+    if not setting("PERSQL_TOKEN"):
         raise Problem("no token: set PERSQL_TOKEN to a token of the database's namespace, or name --local FILE", 2)
     return database, database
 
@@ -214,7 +215,7 @@ def _local_name(local: str, database: str | None, *, create: bool) -> tuple[str,
     """The database of a local file or folder, and what to call it."""
     if local == ":memory:":
         raise Problem("--local :memory: would be empty, and gone with the command; name a file", 2)
-    path = Path(local)
+    path = Path(place_of(local))
     if not is_folder(local):
         if not create and not path.exists():
             raise Problem(f"{local} does not exist; check the path, or create it: strands-persql init --local {local}")

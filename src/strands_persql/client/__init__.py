@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from ._client import PerSQL
+from ._environment import setting
 from ._failures import is_blameless, is_sql_kind, logger_of
-from ._files import is_folder, is_link, is_sqlite, leads_away, make_private_folder, open_privately, uri_of, whole
+from ._files import (
+    is_folder,
+    is_link,
+    is_sqlite,
+    leads_away,
+    make_private_folder,
+    open_privately,
+    place_of,
+    uri_of,
+    whole,
+)
 from ._forks import survive_forks
 from ._handle import Handle
 from ._local import AT_ONCE_STATEMENTS, LocalDatabase
@@ -47,7 +58,9 @@ __all__ = [
     "make_private_folder",
     "only_reads",
     "open_privately",
+    "place_of",
     "retries_so_far",
+    "setting",
     "shared_database",
     "split_name",
     "survive_forks",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 from weakref import WeakValueDictionary
 
 from ._databases import Databases
+from ._environment import setting
 from ._failures import closed_error
 from ._local import Folder, LocalDatabase
 from ._names import check_base_url, split_name
@@ -33,7 +34,7 @@ class PerSQL:
         token: A token of the namespace (`psql_live_…`). It is kept out of reprs, logs and errors.
         local: Instead of a token: `"agents.db"`, that one file whatever a database is called; `"agents/"` (or an
             existing folder), one file per database; `":memory:"`, one database in memory per name, gone with the
-            client. New files and folders are their owner's alone (0600, 0700).
+            client. `~/` is the home folder. New files and folders are their owner's alone (0600, 0700).
         base_url: The service's address. `https://`, or `http://` for loopback hosts alone.
         timeout: Seconds without any progress after which an attempt is given up (remote).
         max_retries: How often a request is sent again at most (remote). Where one request in five fails, 8 leave one
@@ -87,7 +88,7 @@ class PerSQL:
         Raises:
             ValueError: Neither `PERSQL_LOCAL` nor `PERSQL_TOKEN` is set, or both are.
         """
-        local, token = os.environ.get("PERSQL_LOCAL"), os.environ.get("PERSQL_TOKEN")
+        local, token = setting("PERSQL_LOCAL"), setting("PERSQL_TOKEN")
         if local and token:
             raise ValueError(
                 "the environment variables PERSQL_LOCAL and PERSQL_TOKEN are both set; unset the one that is not meant"
@@ -99,7 +100,7 @@ class PerSQL:
                 "neither of the environment variables PERSQL_TOKEN (the service) and PERSQL_LOCAL (a file, say) is "
                 "set; set one of them"
             )
-        base_url = os.environ.get("PERSQL_API_URL") or DEFAULT_BASE_URL
+        base_url = setting("PERSQL_API_URL") or DEFAULT_BASE_URL
         return cls(token, base_url=base_url, timeout=timeout, max_retries=max_retries)
 
     def database(self, name: str) -> RemoteDatabase | LocalDatabase:

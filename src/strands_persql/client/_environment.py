@@ -1,4 +1,4 @@
-"""What the environment says of the way to the service: its proxies and its certificates."""
+"""What the environment says: this package's settings; the service's proxies and certificates."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ from urllib3.util import Url, parse_url
 from ..errors import PerSQLError
 from ._forks import survive_forks
 from ._names import is_loopback
+
+
+def setting(name: str) -> str | None:
+    """A variable less the blanks and line ends that a file of settings may leave round it; None where none is set."""
+    return os.environ.get(name, "").strip() or None
 
 
 def pool_of(address: Url, **options: Any) -> HTTPConnectionPool:

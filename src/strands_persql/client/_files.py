@@ -128,8 +128,14 @@ def uri_of(path: PurePath) -> str:
     return f"file://{'' if text.startswith('/') else '/'}{quote(os.fsencode(text), safe='/:')}"
 
 
-def is_folder(local: str) -> bool:
+def place_of(local: str | os.PathLike[str]) -> str:
+    """What `PerSQL(local=…)` was given, as text; `~` is the home folder, as no shell has put it in for a setting."""
+    return os.path.expanduser(os.fspath(local))
+
+
+def is_folder(local: str | os.PathLike[str]) -> bool:
     """Whether a path, as `PerSQL(local=…)` takes it, is a folder's: it ends in a slash, or a folder stands there."""
+    local = place_of(local)
     ends_in_slash = local.endswith(os.sep) or (os.altsep is not None and local.endswith(os.altsep))
     return local != ":memory:" and (ends_in_slash or os.path.isdir(local))
 

@@ -29,7 +29,7 @@ from typing import Any, TypeVar
 
 from ..errors import PermissionDeniedError, PerSQLError
 from ._failures import closed_error, logger_of
-from ._files import is_folder, make_private_folder, open_privately
+from ._files import is_folder, make_private_folder, open_privately, place_of
 from ._forks import survive_forks
 from ._handle import Handle
 from ._names import file_name, is_device, label_of_file, name_of_file, split_name
@@ -127,7 +127,7 @@ class Folder:
     """
 
     def __init__(self, local: str | os.PathLike[str]) -> None:
-        text = os.fspath(local)
+        text = place_of(local)
         if not text or "\0" in text:
             raise ValueError('local= takes a file ("agents.db"), a folder ("agents/") or ":memory:"')
         self._memory = text == ":memory:"

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ._client import PerSQL
+from ._environment import setting
 from ._files import is_folder
 
 if TYPE_CHECKING:
@@ -31,9 +32,9 @@ def shared_database(name: str | None = None, *, local: str | None = None) -> Rem
     Raises:
         ValueError: No database is named, or the settings can't be used.
     """
-    place = local or os.environ.get("PERSQL_LOCAL")
-    name = name or os.environ.get("PERSQL_DATABASE") or (ANY_NAME if place and not is_folder(place) else None)
-    settings = tuple(map(os.environ.get, _SETTINGS))
+    place = local or setting("PERSQL_LOCAL")
+    name = name or setting("PERSQL_DATABASE") or (ANY_NAME if place and not is_folder(place) else None)
+    settings = tuple(map(setting, _SETTINGS))
     client = _client(local, settings, os.getcwd())
     if name is None:
         raise ValueError('no database is named; set PERSQL_DATABASE to "namespace/slug", or pass database=')
