@@ -39,7 +39,8 @@ def create_app(database: Database) -> FastAPI:
     # The adapter builds an agent like this one for each thread; a session manager of its own would be ignored.
     template = Agent(model=OfflineModel(), callback_handler=None)
     config = StrandsAgentConfig(session_manager_provider=manager_of)
-    app: FastAPI = create_strands_app(StrandsAgent(agent=template, name="helper", config=config), "/")
+    adapter = StrandsAgent(agent=template, name="helper", config=config)
+    app: FastAPI = create_strands_app(adapter, "/", origins=["http://localhost:3000"])  # where your page comes from
     return app
 
 

@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.10"
-# dependencies = ["fastapi", "strands-persql", "uvicorn"]
+# dependencies = ["fastapi", "httpx", "strands-persql", "uvicorn"]
 # ///
 """An HTTP service with one session per user.
 
@@ -25,7 +25,7 @@ import httpx
 from fastapi import FastAPI, Request
 from fastapi import Path as PathParameter
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from strands import Agent
 from texts import text_of
 
@@ -40,7 +40,7 @@ User = Annotated[str, PathParameter(pattern=r"\S")]
 class Said(BaseModel):
     """What a user says."""
 
-    text: str
+    text: str = Field(pattern=r"\S")
 
 
 class Answer(BaseModel):

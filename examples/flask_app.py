@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Lock
 from weakref import WeakValueDictionary
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, abort, jsonify, request
 from strands import Agent
 
 from strands_persql import PerSQL, PerSQLSessionManager, SessionConflictError
@@ -41,10 +41,13 @@ def create_app(database: Database) -> Flask:
 
     @app.post("/users/<user>/messages")
     def say(user: str) -> Response:
+        text = str(request.get_json().get("text", ""))
+        if not (user.strip() and text.strip()):
+            abort(422)
         turn = turns.setdefault(user, Turn())
         with turn.lock, PerSQLSessionManager(user, database) as session:
             agent = Agent(model=OfflineModel(), session_manager=session, callback_handler=None)
-            answer = str(agent(request.get_json()["text"])).strip()
+            answer = str(agent(text)).strip()
         return jsonify(text=answer, messages=len(agent.messages))
 
     @app.errorhandler(SessionConflictError)

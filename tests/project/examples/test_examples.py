@@ -139,12 +139,14 @@ def test_fastapi_app(tmp_path: Path) -> None:
     assert "ada's session holds 10 messages." in printed
 
 
-async def test_fastapi_app_refuses_blank_users() -> None:
-    """A blank id is a mistake of whoever asks."""
+async def test_fastapi_app_refuses_blanks() -> None:
+    """A blank id is a mistake of whoever asks, and so is a blank text, which models refuse."""
     app = importlib.import_module("fastapi_app").create_app(PerSQL(local=":memory:").database("local/users"))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://app") as client:
         assert (await client.post("/users/%20/messages", json={"text": "hello"})).status_code == 422
         assert (await client.get("/users/%20/messages")).status_code == 422
+        assert (await client.post("/users/ada/messages", json={"text": " "})).status_code == 422
+        assert (await client.get("/users/ada/messages")).json() == []
 
 
 @pytest.mark.slow

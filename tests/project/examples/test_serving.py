@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from pathlib import Path
 
 import pytest
+
+from strands_persql import PerSQL
 
 from .test_examples import run
 
@@ -45,6 +48,16 @@ def test_flask(tmp_path: Path) -> None:
         "Your name is Grace. (4 messages)",
         "Your name is Grace. (6 messages)",
     ]
+
+
+def test_flask_refuses_blanks() -> None:
+    """A blank id, or text, is a mistake of whoever asks."""
+    needed("flask")
+    database = PerSQL(local=":memory:").database("local/users")
+    client = importlib.import_module("flask_app").create_app(database).test_client()
+    for user, body in [("%20", {"text": "hello"}), ("ada", {"text": " "}), ("ada", {})]:
+        assert client.post(f"/users/{user}/messages", json=body).status_code == 422
+    assert client.post("/users/ada/messages", json={"text": "hello"}).get_json()["messages"] == 2
 
 
 def test_lambda(tmp_path: Path) -> None:
