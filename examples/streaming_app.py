@@ -60,7 +60,8 @@ class Answers:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._running: dict[str, Agent | None] = {}
+        self._running: dict[str, Agent | None] = {}  # without an agent until its session is open
+        self._stopped: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def is_running(self, session_id: str) -> bool:
@@ -69,8 +70,10 @@ class Answers:
 
     def stop(self, session_id: str) -> None:
         """End an answer at its next word, or after the tool that is running."""
-        if (agent := self._running.get(session_id)) is not None:
-            agent.cancel()
+        if session_id in self._running:
+            self._stopped.add(session_id)
+            if (agent := self._running[session_id]) is not None:
+                agent.cancel()
 
     async def words(self, session_id: str, prompt: str) -> AsyncGenerator[str, None]:
         """Answer, and yield the words as they come; whoever closes this, or is cancelled in it, cuts the answer off.
@@ -81,19 +84,22 @@ class Answers:
         """
         if session_id in self._running:
             raise AnsweringError
-        self._running[session_id] = None  # from now on, however long the session takes to open
+        self._running[session_id] = None
         try:
             async with await PerSQLSessionManager.open(session_id, self._database) as session:
                 agent = Agent(model=SlowModel(), session_manager=session, callback_handler=None)
                 if agent.messages and agent.messages[-1]["role"] == "user":
-                    # Whoever asked that has left. Some models refuse two messages of a user in a row.
+                    # That was cut off. Some models refuse two messages of a user in a row.
                     agent.messages.append({"role": "assistant", "content": [{"text": "(not answered)"}]})
                 self._running[session_id] = agent
+                if session_id in self._stopped:
+                    agent.cancel()
                 async for event in agent.stream_async(prompt):
                     if "data" in event:
                         yield event["data"]
         finally:
             del self._running[session_id]
+            self._stopped.discard(session_id)
 
     async def finished(self, session_id: str, prompt: str) -> AsyncGenerator[str, None]:
         """Yield the same words from a task that no request owns: it goes on when nobody reads any more."""

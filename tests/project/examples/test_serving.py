@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import inspect
 from pathlib import Path
 
 import pytest
 
-from strands_persql import PerSQL
+from strands_persql import PerSQL, PerSQLSessionManager
 
 from .test_examples import run
 
@@ -36,6 +37,21 @@ def test_streaming(tmp_path: Path) -> None:
         "finished: ['user: one two three four five six', 'assistant: You said: one two three four five six']"
     )
     assert "assistant: Cancelled by user" in stopped
+
+
+async def test_stop_at_once() -> None:
+    """An answer whose session is not open yet is stopped as well."""
+    needed("fastapi", "uvicorn")
+    database = PerSQL(local=":memory:").database("local/chats")
+    answers = importlib.import_module("streaming_app").Answers(database)
+    reading = asyncio.ensure_future(answers.words("s", "hello").__anext__())
+    await asyncio.sleep(0)
+    answers.stop("s")
+    with pytest.raises(StopAsyncIteration):
+        await reading
+    assert not answers.is_running("s")
+    stored = PerSQLSessionManager("s", database).list_messages("s", "default")
+    assert [each.message["content"] for each in stored] == [[{"text": "hello"}], [{"text": "Cancelled by user"}]]
 
 
 def test_flask(tmp_path: Path) -> None:
