@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ..errors import SessionConflictError
+from .leftovers import unwatch
 from .lifecycle import wait
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ class Closing:
         """
         try:
             self.flush()
-        except SessionConflictError:
-            self._recording.writer.give_up()
+        except SessionConflictError:  # nothing pending can be stored any more, as its user knows now
+            unwatch(self._recording.writer)
             raise
         finally:
             self._release()
@@ -59,8 +60,8 @@ class Closing:
         stored.add_done_callback(lambda _: self._release())
         try:
             await wait(stored)
-        except SessionConflictError:
-            self._recording.writer.give_up()
+        except SessionConflictError:  # nothing pending can be stored any more, as its user knows now
+            unwatch(self._recording.writer)
             raise
         finally:
             if stored.done():  # its callbacks may still be waiting for their turn

@@ -85,7 +85,7 @@ def watch(writer: Writer) -> None:
 
 
 def unwatch(writer: Writer) -> None:
-    """Have it left alone: whoever may ask about it was told."""
+    """Leave it alone: what is pending of it has been told of."""
     writer.is_watched = False
     _leftovers.writers.discard(writer)
 

@@ -23,7 +23,7 @@ from ..client import logger_of, survive_forks
 from ..database.about import About
 from ..database.faults import GUARDS, fault_of
 from ..errors import SessionConflictError
-from .leftovers import tell_lost, unwatch, watch
+from .leftovers import tell_lost, watch
 from .options import Durability, Written
 from .outgoing import Batch, Joined, MessageRow, Outgoing, Redaction, Row, Rows, merged
 from .refusal import conflict_again
@@ -136,10 +136,6 @@ class Writer:
             for row in self.succession.admitted(rows):
                 self._fresh = True
                 self._pending[row.key] = merged(self._pending.get(row.key), row)
-
-    def give_up(self) -> None:
-        """Have nobody store what is pending, nor tell of it: another writer has the session, and its user knows."""
-        unwatch(self)
 
     # When a write begins, and what the agent waits for
 
