@@ -197,10 +197,29 @@ async def test_a_conflict_that_was_raised(store: Store, caplog: pytest.LogCaptur
         await late.aclose() if is_async else late.close()
     agent_of(ScriptedModel())(store.manager(database))
     leftovers._leftovers.at_end()
+    store._open.remove(late)
     del agent, late
     gc.collect()
     assert caplog.messages == []
     assert words_of(store.messages()) == ["one", "one!"]
+
+
+def test_a_conflict_that_was_left(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """A manager that nobody closes is told of by the next one of its process, and by nobody after that."""
+    database = store.database()
+    late, first = store.manager(database), store.manager()
+    agent = agent_of(ScriptedModel(["late!"]))(late)
+    agent_of(ScriptedModel(["one!"]))(first)("one")
+    with pytest.raises(SessionConflictError):
+        agent("late")
+    for _ in range(2):
+        agent_of(ScriptedModel())(store.manager(database))
+    leftovers._leftovers.at_end()
+    store._open.remove(late)
+    del agent, late
+    gc.collect()
+    [line] = caplog.messages
+    assert "an earlier agent of this process" in line
 
 
 def test_the_end_of_a_child_process(store: Store) -> None:

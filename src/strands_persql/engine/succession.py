@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ..client import logger_of, survive_forks
 from ..errors import SessionConflictError, named
+from .leftovers import unwatch
 from .outgoing import MultiAgentRow, Redaction, Row
 
 if TYPE_CHECKING:
@@ -139,6 +140,8 @@ class Succession:
                     writer.session_id,
                     type(error).__name__,
                 )
+            if isinstance(error, SessionConflictError):  # it can't be stored later either: told once is enough
+                unwatch(writer)
             settled.set_result(None)
 
         written.add_done_callback(done)
