@@ -243,10 +243,10 @@ async def test_the_callable_may_be_a_coroutine_and_fail(caplog: pytest.LogCaptur
         return "ada"
 
     def broken(request: Request) -> str:
-        raise RuntimeError("the password is 4711")
+        raise RuntimeError("the password is swordfish")
 
     async def broken_too(request: Request) -> str:
-        raise ValueError("the password is 4711")
+        raise ValueError("the password is swordfish")
 
     app = sessions_app(web.database, user=ada)
     assert (await web.as_user(None, app).get("/sessions/s")).status_code == 200
@@ -256,7 +256,7 @@ async def test_the_callable_may_be_a_coroutine_and_fail(caplog: pytest.LogCaptur
         for path in ("/sessions/s", "/sessions", "/nowhere"):
             answer = await web.as_user("ada", app).get(path)
             assert (answer.status_code, answer.json()["type"]) == (500, "urn:strands-persql:problem:internal")
-            assert "4711" not in answer.text
+            assert "swordfish" not in answer.text
     refused = await web.as_user(None).get("/nowhere")
     assert (refused.status_code, refused.json()["type"]) == (401, "urn:strands-persql:problem:unauthenticated")
     assert "www-authenticate" in refused.headers

@@ -28,7 +28,7 @@ def sessions() -> Iterator[PerSQLSessions]:
         script: list[Any] = [tools(use("add", {"a": 1, "b": 2})), "three", redact_user("[removed]")]
         agent = agent_of(ScriptedModel(script))(PerSQLSessionManager("a", database))
         agent("1 + 2?")
-        agent("my number is 4711")
+        agent("my word is swordfish")
         for agent_id in ("first", "second"):
             build = agent_of(ScriptedModel([f"I am {agent_id}"]), agent_id=agent_id)
             build(PerSQLSessionManager("b", database))("Who are you?")
@@ -65,7 +65,7 @@ def test_cases_and_trajectories(sessions: PerSQLSessions) -> None:
     assert first.messages[-1].content[0].name == "add"
     assert last.messages[0].content[0].content == "3"
     assert len(found.trajectories[0].traces) == 2
-    assert "4711" not in str(found)
+    assert "swordfish" not in str(found)
 
 
 @with_evals

@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING
 
 from ...client import Handle, LocalDatabase
 from ...database.connector import Connector
+from ...database.query import Query
 from ...database.tables import DoctorTables, Search
 from ...errors import PermissionDeniedError, PerSQLError, named
 from ..values import many
 from . import _pages
-from ._findings import LAY_OUT, Finding, line_of
+from ._findings import Finding, line_of
 
 if TYPE_CHECKING:
     from ...client import Database
+
+LAY_OUT: Query[bool] = Query([], lambda answers: True)
+"""The mending of a layout: the tables are laid out as by whoever opens a session, step by step."""
 
 PINGS = 3
 

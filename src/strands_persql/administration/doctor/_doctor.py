@@ -9,8 +9,8 @@ from ...database.connector import Connector
 from ...database.query import each
 from ...database.tables import DoctorTables, Tables
 from ...errors import PermissionDeniedError, PerSQLError
-from ._database import check_connection, check_index, check_layout, check_mode, check_role, no_tables
-from ._findings import LAY_OUT, Finding, line_of
+from ._database import LAY_OUT, check_connection, check_index, check_layout, check_mode, check_role, no_tables
+from ._findings import Finding, line_of
 from ._rows import Rows
 
 if TYPE_CHECKING:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from ...database.query import Query
 from ...errors import SessionDataError, named
 
+if TYPE_CHECKING:
+    from ...database.query import Query
+
 Severity = Literal["error", "warning", "info", "ok"]
-
-
-LAY_OUT: Query[bool] = Query([], lambda answers: True)
-"""The mending of a layout: the tables are laid out as by whoever opens a session, step by step."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from ....agents.scripted import ScriptedModel, redact_user, text, tools, use
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
-SECRET = "my number is 4711"
+SECRET = "my word is swordfish"
 
 
 @tool
@@ -102,7 +102,7 @@ def test_redacted_content_stays_redacted(sessions: PerSQLSessions, form: str) ->
     """What a guardrail took out is in no export; what it put there is."""
     text = exported(sessions, form)
     assert SECRET not in text
-    assert "4711" not in text
+    assert "swordfish" not in text
     assert "removed" in text
 
 
@@ -119,7 +119,7 @@ def test_redactions_of_strands_own_files_stay(form: Any, tmp_path: Path) -> None
         sessions.import_from(tmp_path)
         stream = io.StringIO()
         sessions.export("s", stream, form=form)
-    assert "4711" not in stream.getvalue()
+    assert "swordfish" not in stream.getvalue()
     assert "removed" in stream.getvalue()
 
 
