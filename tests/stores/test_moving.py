@@ -13,7 +13,7 @@ import pytest
 
 from strands_persql import Encryption, EncryptionError, PerSQL, PerSQLMemoryStore, PerSQLSessions, PerSQLStorage
 from strands_persql.administration.encrypting import Stored
-from strands_persql.database.tables import ObjectTables, memory_id
+from strands_persql.database.tables import Encoded, ObjectTables, memory_id
 from strands_persql.encryption import generate_key
 
 from ..emulator.faults import cut_after_commit
@@ -257,6 +257,26 @@ def test_an_answer_that_was_lost(emulator: Any, number: int) -> None:
         emulator.reset()
         store = PerSQLMemoryStore(database, name="m", scope="ada", encryption=key)
         assert [each.content for each in asyncio.run(store.list_memories()).memories] == [SECRET]
+
+
+@needs_storage
+@pytest.mark.parametrize("number", range(1, 20))
+@pytest.mark.parametrize("length", [1, 6, 9])
+def test_an_answer_that_was_lost_of_an_object(
+    emulator: Any, monkeypatch: pytest.MonkeyPatch, length: int, number: int
+) -> None:
+    """No part of a value goes that is stored already, whichever request was carried out though no key replays it."""
+    whole = Encoded.of
+    monkeypatch.setattr(Encoded, "of", lambda value: whole(value, part_bytes=10))
+    database, value = emulator.database(), SECRET.encode() * length
+    asyncio.run(PerSQLStorage(database).write("k", value))
+    sessions = PerSQLSessions(database, encryption=KEY)
+    for move, key in ((sessions.encrypt_store, KEY), (sessions.decrypt_store, None)):
+        emulator.reset()
+        emulator.faults.at(number, cut_after_commit(cached=False))
+        move("objects")
+        emulator.reset()
+        assert asyncio.run(PerSQLStorage(database, encryption=key).read("k")) == value
 
 
 def test_refusals(file: File) -> None:

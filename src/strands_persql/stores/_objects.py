@@ -89,8 +89,9 @@ class Objects:
                     continue
                 if len(value.parts) == 1 or fault not in ("unique_violation", "not_null_violation"):
                     raise
-                if fault == "not_null_violation":  # somebody deleted the key while this was under way
-                    self._drop(key, value, first)
+                # Somebody deleted the key while this was under way; or it was carried out, and its answer lost.
+                if fault == "not_null_violation" and self._is_stored(key, value, first):
+                    return None
                 # Else parts of another write have these numbers, and they are left alone.
                 if attempt == ATTEMPTS:
                     raise
@@ -119,15 +120,24 @@ class Objects:
                 self._write(key, value, first, [self._store.tables.unchanged(key, rows)], erases=True)
                 return True
             except Exception as error:
-                if fault_of(error) not in ("unique_violation", "not_null_violation") or attempt == ATTEMPTS:
+                fault = fault_of(error)
+                if fault not in ("unique_violation", "not_null_violation"):
                     raise
-                self._drop(key, value, first)
+                if fault == "not_null_violation" and self._is_stored(key, value, first):
+                    return True
+                if attempt == ATTEMPTS:
+                    raise
         return False
 
-    def _drop(self, key: str, value: Encoded, first: int) -> None:
-        """Delete the parts of a value that is not stored after all."""
+    def _is_stored(self, key: str, value: Encoded, first: int) -> bool:
+        """Whether a value of several parts is stored after all, by an attempt whose answer was lost; if not, drop them.
+
+        Those of the value that is stored must not go.
+        """
+        if len(value.parts) == 1:
+            return False
         written = range(first, first + len(value.parts) - 1)
-        self._store.carry_out(partial(ObjectTables.drop_parts, key=key, numbers=written))
+        return self._store.carry_out(partial(ObjectTables.drop_unnamed, key=key, numbers=written))
 
     def _write(
         self, key: str, value: Encoded, first: int, guards: Sequence[Statement], *, erases: bool = False

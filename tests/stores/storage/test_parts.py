@@ -14,6 +14,7 @@ import pytest
 from strands_persql.database.tables import Encoded, after_prefix, decoded
 from strands_persql.stores._objects import Objects
 
+from ...emulator.faults import cut_after_commit
 from .conftest import Place
 from .features import needs_storage
 
@@ -116,6 +117,25 @@ async def test_a_deletion_in_the_midst_of_a_write_makes_it_begin_again(place: Pl
     await storage.write("k", b"mine" * 30)
     assert await storage.read("k") == b"mine" * 30
     assert len(place.rows()) == len(Encoded.of(b"mine" * 30).parts)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("number", range(1, 6))
+async def test_a_value_whose_answer_was_lost_is_whole_all_the_time(service: Place, number: int) -> None:
+    """Whichever request was carried out though no key replays it: a reader finds the old value or the new one."""
+    emulator = service.emulator
+    assert emulator is not None
+    reader = Objects(service.database(), "strands_")
+    writing = service.database()
+    old, new = b"a" * 100, b"b" * 100
+    await service.storage().write("k", old)
+    seen: set[bytes | None] = set()
+    writing.before = lambda at: seen.add(reader.read("k")) if at > number else None
+    emulator.reset()
+    emulator.faults.at(number, cut_after_commit(cached=False))
+    await service.storage(writing).write("k", new)
+    assert seen <= {old, new}
+    assert reader.read("k") == new
 
 
 @pytest.mark.usefixtures("small")

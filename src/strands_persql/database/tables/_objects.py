@@ -227,10 +227,15 @@ class ObjectTables(IndexedTables):
         insert = f"{self._insert} VALUES (?, ?, 0, 0, '', 0, ?)"
         return unanswered(*(statement(insert, key, number, data) for number, data in parts))
 
-    def drop_parts(self, key: str, numbers: range) -> Query[None]:
-        """Delete parts of a key's value."""
-        drop = f"DELETE FROM {self.table} WHERE key = ? AND part >= ? AND part < ?"
-        return unanswered(statement(drop, key, numbers.start, numbers.stop))
+    def drop_unnamed(self, key: str, numbers: range) -> Query[bool]:
+        """Delete parts of a value, unless it is the one that is stored; whether it is."""
+        stored = f"SELECT 1 FROM {self.table} WHERE key = ? AND part = 0 AND parts > 1 AND first = ?"
+        drop = f"DELETE FROM {self.table} WHERE key = ? AND part >= ? AND part < ? AND NOT EXISTS ({stored})"
+        is_it = (key, numbers.start)
+        return Query(
+            [statement(stored, *is_it), statement(drop, key, numbers.start, numbers.stop, *is_it)],
+            lambda answers: bool(answers[0]),
+        )
 
     def delete(self, key: str) -> Query[None]:
         """Delete every row of an object, those of broken-off writes too."""
