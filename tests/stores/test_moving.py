@@ -10,11 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from strands.types.session import Session, SessionType
 
-from strands_persql import Encryption, EncryptionError, PerSQL, PerSQLMemoryStore, PerSQLSessions, PerSQLStorage
+from strands_persql import (
+    Encryption,
+    EncryptionError,
+    PerSQL,
+    PerSQLMemoryStore,
+    PerSQLSessionRepository,
+    PerSQLSessions,
+    PerSQLStorage,
+)
 from strands_persql.administration.encrypting import Stored
 from strands_persql.database.tables import Encoded, ObjectTables, memory_id
 from strands_persql.encryption import generate_key
+from strands_persql.stores import Objects
 
 from ..emulator.faults import cut_after_commit
 from .memory.features import needs_memory
@@ -292,3 +302,58 @@ def test_refusals(file: File) -> None:
     for name in STORES:
         with pytest.raises(EncryptionError, match=f"The store '{name}' .* not among the keys given"):
             other.encrypt_store(name)
+
+
+class Cut:
+    """A handle that is killed before one of its requests."""
+
+    def __init__(self, database: Any, before: int) -> None:
+        self._database, self._left = database, before
+
+    def query(self, sql: str, params: Any = ()) -> Any:
+        return self._database.query(sql, params)
+
+    def batch(self, statements: Any, *, transaction: bool = False) -> Any:
+        self._left -= 1
+        if not self._left:
+            raise KeyboardInterrupt
+        return self._database.batch(statements, transaction=transaction)
+
+
+@needs_storage
+@pytest.mark.parametrize("is_there", [False, True])
+@pytest.mark.parametrize("key", ["k", "sessions/s/k"])
+def test_what_a_broken_off_write_left_is_not_left_in_clear(
+    file: File, monkeypatch: pytest.MonkeyPatch, key: str, is_there: bool
+) -> None:
+    """Neither of an object that is there, nor of one that never was."""
+    whole = Encoded.of
+    monkeypatch.setattr(Encoded, "of", lambda value: whole(value, part_bytes=10))
+    repository = PerSQLSessionRepository(file.database)
+    repository.create_session(Session(session_id="s", session_type=SessionType.AGENT))
+    objects = Objects(file.database, "strands_")
+    objects.write("other", b"o")
+    if is_there:
+        objects.write(key, b"old" * 10)
+    with pytest.raises(KeyboardInterrupt):
+        Objects(Cut(file.database, 3), "strands_").write(key, SECRET.encode() * 20)
+    assert file.holds()
+    if key == "k":
+        file.sessions.encrypt_store("objects")
+    else:
+        file.sessions.encrypt("s")
+    assert not file.holds()
+    free = PerSQLStorage(file.database, encryption=KEY)
+    assert asyncio.run(free.read(key)) == (b"old" * 10 if is_there else None)
+
+
+@needs_storage
+def test_an_object_that_came_in_clear_into_an_encrypted_session(file: File) -> None:
+    """Encrypting the session once more encrypts it."""
+    repository = PerSQLSessionRepository(file.database)
+    repository.create_session(Session(session_id="s", session_type=SessionType.AGENT))
+    file.sessions.encrypt("s")
+    asyncio.run(PerSQLStorage(file.database, session_id="s").write("k", SECRET.encode()))
+    file.sessions.encrypt("s")
+    assert not file.holds()
+    assert asyncio.run(PerSQLStorage(file.database, session_id="s", encryption=KEY).read("k")) == SECRET.encode()

@@ -52,8 +52,9 @@ class Sealable(Searchable):
         """Encrypt a session that is stored in clear, a few megabytes in each request.
 
         From the first request on nobody else opens the session, and a live agent gets `SessionConflictError` at its
-        next write. Run again after an interruption, it goes on; of a session that is encrypted already it changes
-        nothing. It goes on with a fork or a renaming that was interrupted, too.
+        next write. Run again after an interruption, it goes on; of a session that is encrypted already it encrypts the
+        objects that an agent without the key has stored since. It goes on with a fork or a renaming that was
+        interrupted, too.
 
         Args:
             session_id: The session.
@@ -178,6 +179,8 @@ def move(
         check_standing(stored, f"Session {named(session_id)}")
         keys.unwrapped(session_id, stored)  # a wrong key is told before anything is changed
     if (stored is not None) is seals:
+        if stored is not None:  # an agent without the key may have stored objects in clear since
+            _move_objects(store, session_id, Resealing(None, keys.unwrapped(session_id, stored).cipher))
         return
     moving = Moving(stored, keys.made(session_id) if seals else None)
     try:
@@ -221,10 +224,7 @@ def _go_on(
             seen += len(page)
             if progress is not None:
                 progress(seen)
-    objects = Objects(store.database, prefix)
-    for key in store.ask(SessionObjects(prefix, session_id).keys()):
-        if session_of(key) == session_id:
-            objects.replace(key, resealing.value)
+    _move_objects(store, session_id, resealing)
     changes = resealing.changes("sessions", _row(store, session_id))
     ended = ResealingTables(store.tables).end(session_id, moving.stored, {**changes, "data_key": moving.new})
     if not store.carry_out(ended):
@@ -232,6 +232,15 @@ def _go_on(
         if row is None or row["data_key"] != moving.new:  # else an answer was lost, or somebody else has ended it
             raise _moved_by_another(session_id)
     keys.forget(session_id)
+
+
+def _move_objects(store: Connector[Tables], session_id: str, resealing: Resealing) -> None:
+    """The objects below the session's own prefix, and what broken-off writes have left there."""
+    objects = Objects(store.database, store.tables.prefix)
+    for key in store.ask(SessionObjects(store.tables.prefix, session_id).keys()):
+        if session_of(key) == session_id:
+            objects.replace(key, resealing.value)
+    objects.drop_broken_off(session_id)
 
 
 def _moved_by_another(session_id: str) -> SessionConflictError:

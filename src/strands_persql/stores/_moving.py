@@ -51,6 +51,7 @@ def move_objects(
         seen += len(page)
         if progress is not None:
             progress(seen)
+    objects.drop_broken_off(None)
     return moved
 
 

@@ -11,7 +11,7 @@ from ..database.decoding import sealed_error
 from ..database.encoding import SEALED
 from ..database.faults import fault_of
 from ..database.query import Query, unanswered
-from ..database.tables import Encoded, ObjectTables, decoded, first_number
+from ..database.tables import Encoded, ObjectTables, decoded, drop_broken_off, first_number
 from ..errors import named
 from ._indexed import IndexedStore, fill
 
@@ -128,6 +128,10 @@ class Objects:
                 if attempt == ATTEMPTS:
                     raise
         return False
+
+    def drop_broken_off(self, session_id: str | None) -> None:
+        """Delete what is left of broken-off writes of a session's objects, or of those that are no session's."""
+        self._ask(lambda tables: drop_broken_off(tables.prefix, session_id))
 
     def _is_stored(self, key: str, value: Encoded, first: int) -> bool:
         """Whether a value of several parts is stored after all, by an attempt whose answer was lost; if not, drop them.

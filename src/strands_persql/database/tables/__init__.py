@@ -52,7 +52,7 @@ from ._recency import Recency
 from ._resealing import ResealingTables, WrappedKey
 from ._restore import CHUNKS_AT_ONCE, MESSAGES_AT_ONCE
 from ._search import EXCERPT, FoundMessage, MessageKey, ScannedMessage, Search, Within
-from ._session_objects import SessionObjects, agent_prefix, object_place, session_of, session_prefix
+from ._session_objects import SessionObjects, agent_prefix, drop_broken_off, object_place, session_of, session_prefix
 from ._store_keys import StoreKeys
 from ._tables import Tables
 from ._texts import PageEnd, Texts, find_indexes
@@ -127,6 +127,7 @@ __all__ = [
     "after_prefix",
     "agent_prefix",
     "decoded",
+    "drop_broken_off",
     "find_indexes",
     "find_stored",
     "first_number",

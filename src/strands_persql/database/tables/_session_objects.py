@@ -41,6 +41,27 @@ def session_of(key: str) -> str | None:
     return _unescaped(segment) if kind == "sessions" and slash and segment else None
 
 
+def drop_broken_off(prefix: str, session_id: str | None) -> Query[None]:
+    """Delete what broken-off writes have left under a session's own prefix, or under keys that are no session's.
+
+    A write that is under way begins anew.
+
+    Args:
+        prefix: Starts the name of each table.
+        session_id: The session; None for no session's.
+    """
+    which, bounds = "o.key NOT GLOB 'sessions/?*/*'", list[str]()
+    if session_id is not None:
+        own = session_prefix(session_id)
+        which, bounds = "o.key >= ? AND o.key < ?", [own, str(after_prefix(own))]
+    is_named = (
+        f"EXISTS (SELECT 1 FROM {prefix}objects AS h WHERE h.key = o.key AND h.part = 0 "
+        "AND o.part >= h.first AND o.part < h.first + h.parts - 1)"
+    )
+    drop = statement(f"DELETE FROM {prefix}objects AS o WHERE o.part > 0 AND {which} AND NOT {is_named}", *bounds)
+    return Query([drop], lambda answers: None, erases=True)
+
+
 def object_place(key: str) -> str:
     """The place of an object: its key as it is in all sessions, so that its session may get another id."""
     session_id = session_of(key)
