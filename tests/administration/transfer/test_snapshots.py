@@ -151,6 +151,51 @@ def test_offloaded_results_come_along(local: Store) -> None:
     assert asyncio.run(inner.read("context/copy/scopes/agent/default/use-1_0")) == b'{"text":"long"}'
 
 
+def test_an_export_that_was_cut_off_goes_on(local: Store) -> None:
+    """At each of its writes: no snapshot stands there without what it refers to, and the next one comes to its end."""
+    sessions = PerSQLSessions(local.database())
+    for agent_id in ("a", "b"):
+        agent = Agent(
+            model=ScriptedModel([f"{agent_id} one"]),
+            agent_id=agent_id,
+            session_manager=local.manager(session_id="s"),
+            callback_handler=None,
+        )
+        agent("hello")
+    stash = "context/s/scopes/agent/a/use-1_0"
+    asyncio.run(PerSQLStorage(local.database()).write(stash, b"long"))
+
+    class Cut(PerSQLStorage):
+        """A storage that is cut off after so many writes."""
+
+        left = 0
+
+        async def write(self, key: str, data: bytes) -> None:
+            if not self.left:
+                raise KeyboardInterrupt
+            self.left -= 1
+            await super().write(key, data)
+
+    storage = Cut(local.database(), table_prefix="theirs_")
+    for at, left in enumerate((0, 1, 2)):
+        storage.left = left
+        with pytest.raises(KeyboardInterrupt):
+            sessions.export("s", storage)
+        assert len(asyncio.run(storage.list())) == at
+        assert not at or asyncio.run(storage.read(stash)) == b"long"
+    storage.left = 3
+    assert sessions.export("s", storage).agents == 2
+    assert len(asyncio.run(storage.list())) == 3
+    with pytest.raises(SessionDataError, match="holds this session already"):
+        sessions.export("s", storage)
+    key = "session/s/scopes/agent/a/snapshots/snapshot_latest.json"
+    asyncio.run(storage.delete(key.replace("/a/", "/b/")))
+    storage.left = 1
+    asyncio.run(storage.write(key, b"{}"))  # somebody has gone on with it
+    with pytest.raises(SessionDataError, match="holds this session already"):
+        sessions.export("s", storage)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -16,6 +16,8 @@ from ._snapshot_storage import LATEST, STASH, Snapshots
 class SnapshotTarget(Target):
     """Such a storage: each agent's newest snapshot is written, with the history that its model sees.
 
+    A storage takes one value after the other: an export that was cut off among them goes on when it is made again.
+
     Args:
         snapshots: The storage.
         session_id: The session.
@@ -26,14 +28,11 @@ class SnapshotTarget(Target):
     def __init__(self, snapshots: Snapshots, session_id: str) -> None:
         self._place = snapshots.place
         self._session_id = session_id
-        self._ready: dict[str, bytes] = {}
-        found = self._place.keys(f"{self._place.sessions}{session_id}/")
-        if found or "/" in session_id or "\\" in session_id:
-            why = "holds this session already" if found else "takes no path separators in ids"
-            raise SessionDataError(
-                f"The storage {why}: {named(session_id)}. Nothing was changed. Export to another storage, or under "
-                "another name (rename the session, or fork it)."
-            )
+        self._stash: dict[str, bytes] = {}
+        self._snapshots: dict[str, bytes] = {}
+        if "/" in session_id or "\\" in session_id:
+            raise self._refused("takes no path separators in ids")
+        self._found = self._place.keys(f"{self._place.sessions}{session_id}/")
 
     def write(self, items: Iterator[Item], total: int | None) -> tuple[str, int]:
         checksum = Checksum()
@@ -48,16 +47,30 @@ class SnapshotTarget(Target):
             self._add(state, messages)
             state, messages = item if isinstance(item, StateItem) else None, {}
             if isinstance(item, ObjectItem) and self._place.stash is not None and item.key.startswith(STASH):
-                self._ready[item.key.replace("{session}", self._session_id, 1)] = item.value
+                self._stash[item.key.replace("{session}", self._session_id, 1)] = item.value
         self._add(state, messages)
+        if self._found and not self._is_begun():
+            raise self._refused("holds this session already")
         return checksum.hexdigest(), checksum.messages
 
     def finish(self) -> None:
-        for key, data in self._ready.items():
+        # What snapshots refer to stands before them.
+        for key, data in {**self._stash, **self._snapshots}.items():
             self._place.write(key, data)
 
     def discard(self) -> None:
-        self._ready = {}
+        self._stash, self._snapshots = {}, {}
+
+    def _is_begun(self) -> bool:
+        """Whether the storage holds some of the same snapshots, and no other."""
+        there = dict(zip(self._found, self._place.read(self._found), strict=True))
+        return len(there) < len(self._snapshots) and there.items() <= self._snapshots.items()
+
+    def _refused(self, why: str) -> SessionDataError:
+        return SessionDataError(
+            f"The storage {why}: {named(self._session_id)}. Nothing was changed. Export to another storage, or under "
+            "another name (rename the session, or fork it)."
+        )
 
     def _add(self, state: StateItem | None, messages: dict[int, Document]) -> None:
         if state is None:
@@ -81,7 +94,7 @@ class SnapshotTarget(Target):
             "app_data": {},
         }
         key = f"{self._place.sessions}{self._session_id}/scopes/{scope}/{state.owner}/snapshots/{LATEST}"
-        self._ready[key] = json.dumps(snapshot, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        self._snapshots[key] = json.dumps(snapshot, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def _between(messages: dict[int, Document], places: Range) -> list[Document]:
