@@ -28,11 +28,12 @@ from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, TextIO, cast
 from weakref import finalize
 
-from ...client import is_link, make_private_folder, open_privately
+from ...client import is_link
 from ...database.encoding import encode
 from ...database.rewinds import Rewinds
 from ...database.tables import Encoded, SessionObjects, decoded
 from ...errors import SessionDataError, named
+from ._beside import Beside
 from ._encrypted import VERSIONS as SEALED_VERSIONS
 from ._encrypted import is_head, opened_lines, sealed_lines
 from ._items import (
@@ -343,7 +344,7 @@ class PathTarget(Target):
     def __init__(self, path: Path, session_id: str, encryption: Encryption | None = None) -> None:
         self._encryption = encryption
         self._final = path
-        self._beside = path.with_name(f".{path.name}.part")
+        self._beside = Beside(path)
         self._session_id = session_id
         if is_link(path) or (path.exists() and not self._is_ours()):
             raise SessionDataError(
@@ -352,15 +353,14 @@ class PathTarget(Target):
             )
 
     def write(self, items: Iterator[Item], total: int | None) -> tuple[str, int]:
-        make_private_folder(self._final.parent)
-        self._beside.unlink(missing_ok=True)
         try:
-            with open(self._beside, "w", encoding="utf-8", newline="\n", opener=open_privately) as file:
+            path = self._beside.make()
+            with open(path, "w", encoding="utf-8", newline="\n") as file:
                 lines = lines_of(items, self._session_id, total, Checksum())
                 file.writelines(sealed_lines(lines, self._session_id, total, self._encryption))
                 file.flush()
                 os.fsync(file.fileno())
-            stored = JsonlSource(self._beside, self._encryption)
+            stored = JsonlSource(path, self._encryption)
             (found,) = (Checksum.of(each.items) for each in stored.sessions(self._session_id))
         except BaseException:
             self.discard()
@@ -368,10 +368,10 @@ class PathTarget(Target):
         return found.hexdigest(), found.messages
 
     def finish(self) -> None:
-        os.replace(self._beside, self._final)
+        self._beside.put()
 
     def discard(self) -> None:
-        self._beside.unlink(missing_ok=True)
+        self._beside.discard()
 
     def _is_ours(self) -> bool:
         try:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
 
-from ...client import make_private_folder, open_privately
 from ...errors import SessionDataError, named
+from ._beside import Beside
 from ._items import Checksum, Item, Target
 
 
@@ -30,7 +30,7 @@ class TextTarget(Target):
         self._target = target
         self._chunks = chunks
         if isinstance(target, Path):
-            self._beside = target.with_name(f".{target.name}.part")
+            self._beside = Beside(target)
             if target.is_symlink() or target.exists():
                 raise SessionDataError(
                     f"{named(str(target))} exists already. Nothing was changed. Export to another file, or move this "
@@ -46,11 +46,9 @@ class TextTarget(Target):
                 yield item
 
         if isinstance(self._target, Path):
-            make_private_folder(self._target.parent)
-            self._beside.unlink(missing_ok=True)
             try:
                 # A lone surrogate, which UTF-8 has no form for, is written as an escape.
-                with open(self._beside, "wb", opener=open_privately) as file:
+                with open(self._beside.make(), "wb") as file:
                     file.writelines(chunk.encode(errors="backslashreplace") for chunk in self._chunks(noted()))
                     file.flush()
                     os.fsync(file.fileno())
@@ -64,10 +62,10 @@ class TextTarget(Target):
 
     def finish(self) -> None:
         if isinstance(self._target, Path):
-            os.replace(self._beside, self._target)
+            self._beside.put()
         elif callable(flush := getattr(self._target, "flush", None)):
             flush()
 
     def discard(self) -> None:
         if isinstance(self._target, Path):
-            self._beside.unlink(missing_ok=True)
+            self._beside.discard()
