@@ -12,7 +12,7 @@ from strands.types.session import Session, SessionAgent, SessionMessage
 
 from .database.about import About
 from .database.connector import Connector
-from .database.encoding import encode
+from .database.encoding import Document, encode
 from .database.faults import fault_of
 from .database.tables import Tables
 from .engine.agent_state import ensure_tracking_ids
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from strands.multiagent.base import MultiAgentBase
 
     from .client import Database, Statement
+    from .database.decoding import StoredDocument
     from .database.retention import Retention
     from .encryption import Encryption
     from .engine.recording import Recording
@@ -46,7 +47,8 @@ class PerSQLSessionRepository(SessionRepository):
     RepositorySessionManager("user-42", PerSQLSessionRepository(db))
     ```
 
-    Each method is one request, and nothing is read before it is written. A session written by `PerSQLSessionManager`
+    Each method is one request, and nothing is read before it is written. Creating what is stored already, with the same
+    times, is no error: so a request whose answer was lost is repeated. A session written by `PerSQLSessionManager`
     opens here and the other way round, by Strands' own rule: the conversation manager's count of removed messages is
     skipped from the start of the transcript. Where the history was something else than a tail of the transcript
     (pinned messages, messages that the user took out or put in between), Strands' manager sees that tail.
@@ -91,6 +93,7 @@ class PerSQLSessionRepository(SessionRepository):
             session_id,
             lambda: [self._tables.sessions.create(session_id, data, self._about)],
             unique=f"Session {named(session_id)} exists already. Read it, or choose another session_id.",
+            stored=lambda: _is(self._store.ask(self._tables.sessions.read(session_id)), Document(data)),
         )
         return session
 
@@ -123,16 +126,19 @@ class PerSQLSessionRepository(SessionRepository):
             lambda: self._tables.agents.add(session_id, agent_id, document),
             unique=f"Agent {named(agent_id)} exists already in session {named(session_id)}. Update it, or use "
             "another agent_id.",
+            stored=lambda: _is(self._agent(session_id, agent_id), document),
             missing=f"Session {named(session_id)} does not exist. Create it first.",
         )
 
     def read_agent(self, session_id: str, agent_id: str, **kwargs: Any) -> SessionAgent | None:
         """An agent's record; None where there is none."""
         self._store_pending(session_id)
-        stored = self._store.ask(self._tables.agents.read(session_id, agent_id))
-        if stored is None:
-            return None
-        return made(SessionAgent.from_dict, stored.document.fields(), what=stored.document.what)
+        stored = self._agent(session_id, agent_id)
+        return None if stored is None else made(SessionAgent.from_dict, stored.fields(), what=stored.what)
+
+    def _agent(self, session_id: str, agent_id: str) -> StoredDocument | None:
+        found = self._store.ask(self._tables.agents.read(session_id, agent_id))
+        return None if found is None else found.document
 
     def update_agent(self, session_id: str, session_agent: SessionAgent, **kwargs: Any) -> None:
         """Store an agent's new state; its `created_at` stays.
@@ -164,6 +170,7 @@ class PerSQLSessionRepository(SessionRepository):
             lambda: self._tables.messages.append(session_id, agent_id, message_id, document),
             unique=f"Message {message_id} of agent {named(agent_id)} exists already in session {named(session_id)}: "
             "another writer may have stored it. Keep one writer per session.",
+            stored=lambda: _is(self._store.ask(self._tables.messages.read(session_id, agent_id, message_id)), document),
             missing=f"Agent {named(agent_id)} does not exist in session {named(session_id)}. Create it first.",
         )
 
@@ -247,15 +254,29 @@ class PerSQLSessionRepository(SessionRepository):
         """Store what a live agent of a session has pending, before it is read: here there is none."""
 
     def _write(
-        self, session_id: str, build: Callable[[], Sequence[Statement]], *, unique: str = "", missing: str = ""
+        self,
+        session_id: str,
+        build: Callable[[], Sequence[Statement]],
+        *,
+        unique: str = "",
+        missing: str = "",
+        stored: Callable[[], bool] = lambda: False,
     ) -> None:
         try:
             self._store.carry_out_keyed(session_id, build)
         except Exception as error:
-            remedy = {"unique_violation": unique, "not_null_violation": missing}.get(fault_of(error) or "")
+            fault = fault_of(error) or ""
+            remedy = {"unique_violation": unique, "not_null_violation": missing}.get(fault)
             if not remedy:
                 raise
+            if fault == "unique_violation" and stored():
+                return  # by an attempt whose answer was lost
             raise SessionException(remedy) from error
+
+
+def _is(stored: StoredDocument | None, document: Document) -> bool:
+    """Whether a document is stored as it is, its times included."""
+    return stored is not None and stored.text() == ("".join(document.parts) or document.data)
 
 
 class LiveSession(PerSQLSessionRepository):

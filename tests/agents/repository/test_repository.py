@@ -11,7 +11,11 @@ from strands.session import SessionRepository
 from strands.types.exceptions import SessionException
 from strands.types.session import Session, SessionAgent, SessionMessage, SessionType
 
-from strands_persql import Database, PerSQL, PerSQLSessionRepository, SessionDataError
+from strands_persql import Database, Encryption, PerSQL, PerSQLSessionRepository, SessionDataError
+from strands_persql.encryption import generate_key
+
+from ...emulator import Emulator
+from ...emulator.faults import cut_after_commit
 
 BIG = "é漢🎈\x00\u2028" * 120_000
 IDS = ["s", "", " ", "a/b", "..", "\\", "'; DROP TABLE strands_sessions; --", '"', "é漢🎈", "nul\x00", "%", "x" * 1000]
@@ -157,6 +161,25 @@ def test_what_exists_is_not_created_again(repository: PerSQLSessionRepository, d
         with pytest.raises(SessionException, match="exists already"):
             attempt()
     assert stored(database) == before
+
+
+@pytest.mark.parametrize("number", range(1, 10))
+@pytest.mark.parametrize("encryption", [None, Encryption({"one": generate_key()})], ids=["clear", "encrypted"])
+def test_an_answer_that_was_lost(emulator: Emulator, encryption: Encryption | None, number: int) -> None:
+    """A creation that was carried out, though no key replays its answer, is not told as somebody else's."""
+    repository = PerSQLSessionRepository(emulator.database(), encryption=encryption)
+    repository.read_session("s")
+    emulator.reset()
+    emulator.faults.at(number, cut_after_commit(cached=False))
+    repository.create_session(session())
+    repository.create_agent("s", agent(state={"long": BIG}))
+    for position, content in enumerate(("short", BIG, "\ud800")):
+        repository.create_message("s", "a", message(position, content))
+    repository.create_multi_agent("s", multi())
+    repository.update_multi_agent("s", multi(2))
+    repository.update_message("s", "a", message(0, "new"))
+    assert [each.message["content"][0]["text"] for each in repository.list_messages("s", "a")] == ["new", BIG, "\ud800"]
+    assert repository.read_multi_agent("s", "m") == {"type": "graph", "state": 2}
 
 
 def test_updates_replace_and_keep_created_at(repository: PerSQLSessionRepository) -> None:
