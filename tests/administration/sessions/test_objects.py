@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from strands import Agent, tool
+from strands.types.exceptions import SessionException
 
 from strands_persql import PerSQLSessionManager, PerSQLSessions, PerSQLStorage, SessionConflictError, SessionDataError
 from strands_persql.administration.blanking import ids_of
@@ -243,3 +246,49 @@ def test_an_offloader_keeps_results_in_the_session(place: Place, given: str) -> 
     for session_id in ("ada", "bob"):
         sessions.delete(session_id)
     assert keys(place) == []
+
+
+class Overtaken:
+    """A handle before one of whose requests something else is done.
+
+    Attributes:
+        left: How many requests come before that.
+    """
+
+    def __init__(self, database: Any, left: int, first: Callable[[], object]) -> None:
+        self._database, self._first = database, first
+        self.left = left
+
+    def query(self, sql: str, params: Any = ()) -> Any:
+        return self._database.query(sql, params)
+
+    def batch(self, statements: Any, *, transaction: bool = False) -> Any:
+        if self.left == 0:
+            self._first()
+        self.left -= 1
+        return self._database.batch(statements, transaction=transaction)
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_an_import_whose_session_is_deleted_meanwhile(local: Place, number: int) -> None:
+    """Before any of its requests: it is told, or all is there, or nothing; never a session without its objects."""
+    begin(local, "s")
+    put(storage(local, "s"), "one", "two")
+    exported = io.StringIO()
+    local.sessions.export("s", exported)
+    local.sessions.delete("s")
+
+    def delete() -> None:
+        with contextlib.suppress(SessionException):
+            local.sessions.delete("s")
+
+    database = Overtaken(local.store.database(), number, delete)
+    try:
+        PerSQLSessions(database).import_from(io.StringIO(exported.getvalue()))
+    except SessionConflictError:
+        assert database.left < 0
+        return
+    again = io.StringIO()
+    with contextlib.suppress(SessionDataError):  # deleted after all
+        local.sessions.export("s", again)
+        assert again.getvalue() == exported.getvalue()

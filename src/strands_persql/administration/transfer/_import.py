@@ -75,6 +75,7 @@ class _Import:
         self._session: Document = {}
         self._states: dict[tuple[Kind, str], StateItem] = {}
         self._last: dict[str, int] = {}
+        self._objects: set[str] = set()
         self._end = START  # the last message that was stored before
         self._up_to_end: Checksum | None = None  # of the messages up to it; None as long as none was added
 
@@ -119,6 +120,7 @@ class _Import:
         store = self._connection.store
         key = SessionObjects(store.tables.prefix, self._session_id).absolute(item.key)
         objects = objects_beside(store)
+        self._objects.add(key)
         self._connection.requests += 1
         stored = objects.read(key)
         if stored == item.value:
@@ -180,16 +182,23 @@ class _Import:
             found.add(message)
         for state in now.states.values():
             found.add(state)
+        why = ""
         if (canonical(now.session), found.hexdigest(), found.windows()) != (
             canonical(self._session),
             given.hexdigest(),
             given.windows(),
         ):
+            why = f"its checksum is {found.hexdigest()}, the source's {given.hexdigest()}"
+        elif self._objects:  # who deletes the session takes those along that were stored by then
+            of_session = SessionObjects(self._connection.store.tables.prefix, self._session_id)
+            keys = self._connection.ask(of_session.keys())
+            gone = self._objects.difference(keys)
+            why = f"it has no object {named(min(gone))}" if gone else ""
+        if why:
             raise fault or SessionConflictError(
-                f"What was read back of session {named(self._session_id)} is not what the source holds: its "
-                f"checksum is {found.hexdigest()}, the source's {given.hexdigest()}. Somebody else wrote to the "
-                "session meanwhile, or to the source. See what it holds, and delete it or import under another name "
-                "(new_id=…).",
+                f"What was read back of session {named(self._session_id)} is not what the source holds: {why}. "
+                "Somebody else wrote to the session meanwhile, or to the source. See what it holds, and delete it or "
+                "import under another name (new_id=…).",
                 session_id=self._session_id,
                 agent_id=next((owner for kind, owner in self._states if kind == "agent"), ""),
             )
