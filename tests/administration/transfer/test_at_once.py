@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from functools import partial
 from pathlib import Path
@@ -9,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from strands_persql import PerSQLSessions
+from strands_persql import PerSQLSessions, SessionDataError
 from strands_persql.administration.transfer import _tables as stored
 from strands_persql.administration.transfer._beside import Beside
 from strands_persql.administration.transfer._progress import Reporter
 
 from ...agents.harness import Store
-from .material import import_of, long_session
+from .material import files, import_of, long_session
 
 WAIT = 60
 COUNT = 30
@@ -76,6 +77,25 @@ def test_two_exports_to_one_file(sessions: PerSQLSessions, tmp_path: Path, name:
     assert halted.error is None
     assert target.read_bytes() == whole
     assert [path.name for path in target.parent.iterdir()] == [name]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows locks no folders")
+def test_two_exports_to_one_folder(sessions: PerSQLSessions, tmp_path: Path) -> None:
+    """The second one is told to wait, and changes nothing; one that was cut off is in nobody's way."""
+    target = tmp_path / "to"
+
+    def cut_off(done: int, total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sessions.export("long", target, progress=cut_off)
+    halted = Halted(sessions, target)
+    with pytest.raises(SessionDataError, match="Another export writes to"):
+        sessions.export("long", target)
+    halted.end()
+    assert halted.error is None
+    assert files(target) == files(tmp_path / "from")
+    assert sessions.export("long", target).written == 0
 
 
 def test_what_a_killed_export_left_is_deleted(sessions: PerSQLSessions, tmp_path: Path) -> None:

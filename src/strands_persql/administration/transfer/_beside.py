@@ -1,4 +1,4 @@
-"""The file that an export writes to before it is moved to its place."""
+"""What an export writes to before it is moved to its place: a file of its own, or a folder that it holds."""
 
 from __future__ import annotations
 
@@ -88,3 +88,41 @@ def _delete_unless_locked(path: str) -> None:
             os.unlink(path)
         finally:
             os.close(descriptor)
+
+
+class FolderLock:
+    """Holds a folder for one export as long as that lives; on Windows, and some network drives, it holds nothing.
+
+    Args:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._unlocks: weakref.finalize[[int], FolderLock] | None = None
+
+    def take(self) -> bool:
+        """Hold it; False where somebody else does, or where it is there no longer."""
+        if _fcntl is None or self._unlocks is not None:
+            return True
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return False
+        self._unlocks = weakref.finalize(self, os.close, descriptor)
+        try:
+            _fcntl.flock(descriptor, _fcntl.LOCK_EX | _fcntl.LOCK_NB)
+            is_there = os.path.samestat(os.fstat(descriptor), os.lstat(self._path))
+        except (BlockingIOError, FileNotFoundError):
+            is_there = False
+        except OSError:  # there are no locks here
+            return True
+        if not is_there:
+            self.release()
+        return is_there
+
+    def release(self) -> None:
+        """Let go of it."""
+        if self._unlocks is not None:
+            self._unlocks()
+            self._unlocks = None

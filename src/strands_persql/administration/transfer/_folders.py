@@ -15,6 +15,7 @@ from pathlib import Path
 from ...client import is_link, leads_away, make_private_folder, open_privately
 from ...database.about import About
 from ...errors import SessionDataError, named
+from ._beside import FolderLock
 from ._files import ABOUT, HEAD, SESSION, Files, FilesSource, message_path, session_items, state_path
 from ._items import (
     Checksum,
@@ -154,6 +155,7 @@ class FolderTarget(Target):
         self._final = self._root / name
         self._beside = self._root / f".{name}.part"
         _check_no_link(self._beside)
+        self._lock = FolderLock(self._beside)
         self._folders: dict[str, Path] = {}  # by what any file system may take their names for
         self._in_place = self._final.exists() or is_link(self._final)
         self.again = self._beside.exists() and not self._in_place
@@ -162,7 +164,20 @@ class FolderTarget(Target):
         folder = self._final if self._in_place else self._beside
         if not self._in_place:
             make_private_folder(self._root)
-        for name in ("", "agents", "multi_agents"):
+            self._make(folder)
+            if not self._lock.take():
+                raise SessionDataError(
+                    f"Another export writes to {named(str(folder))} at the moment. Nothing was changed. Wait for its "
+                    "end, and try again."
+                )
+        try:
+            return self._written(folder, items)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _written(self, folder: Path, items: Iterator[Item]) -> tuple[str, int]:
+        for name in ("agents", "multi_agents"):
             self._make(folder / name)
         written = 0
         for item in items:
@@ -186,10 +201,12 @@ class FolderTarget(Target):
             self.discard()  # files of an export that was cut off
         else:
             os.replace(self._beside, self._final)
+            self._lock.release()
 
     def discard(self) -> None:
-        if self._beside.exists():
+        if self._beside.exists() and self._lock.take():
             shutil.rmtree(self._beside)
+            self._lock.release()
 
     def _check_apart(self, folder: Path, owner: str) -> None:
         """Refuse an id whose folder is another's too: not all systems tell capitals, or two forms of an ä, apart."""
