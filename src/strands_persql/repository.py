@@ -47,11 +47,12 @@ class PerSQLSessionRepository(SessionRepository):
     RepositorySessionManager("user-42", PerSQLSessionRepository(db))
     ```
 
-    Each method is one request, and nothing is read before it is written. Creating what is stored already, with the same
-    times, is no error: so a request whose answer was lost is repeated. A session written by `PerSQLSessionManager`
-    opens here and the other way round, by Strands' own rule: the conversation manager's count of removed messages is
-    skipped from the start of the transcript. Where the history was something else than a tail of the transcript
-    (pinned messages, messages that the user took out or put in between), Strands' manager sees that tail.
+    Each method is one request, and nothing is read before it is written. Over the service, creating what is stored
+    already, with the same times, is no error: the answer of an attempt may have been lost. A session written by
+    `PerSQLSessionManager` opens here and the other way round, by Strands' own rule: the conversation manager's count of
+    removed messages is skipped from the start of the transcript. Where the history was something else than a tail of
+    the transcript (pinned messages, messages that the user took out or put in between), Strands' manager sees that
+    tail.
 
     Args:
         database: A handle as `PerSQL(…).database(…)` gives, or one of PerSQL's own SDK.
@@ -269,7 +270,7 @@ class PerSQLSessionRepository(SessionRepository):
             remedy = {"unique_violation": unique, "not_null_violation": missing}.get(fault)
             if not remedy:
                 raise
-            if fault == "unique_violation" and stored():
+            if fault == "unique_violation" and not self._store.is_local and stored():
                 return  # by an attempt whose answer was lost
             raise SessionException(remedy) from error
 

@@ -16,7 +16,9 @@ from ...client import make_private_folder, open_privately
 if TYPE_CHECKING:
     from types import ModuleType
 
-_fcntl: ModuleType | None = importlib.import_module("fcntl") if os.name == "posix" else None
+_fcntl: ModuleType | None = None
+with contextlib.suppress(ImportError):  # Windows has none
+    _fcntl = importlib.import_module("fcntl")
 
 _NAME_LENGTH = 60
 """Characters of a name that its file's has: file systems take 255 bytes, and a character may have 4."""

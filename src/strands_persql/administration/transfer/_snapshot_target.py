@@ -12,6 +12,11 @@ from ...errors import SessionDataError, named
 from ._items import Checksum, Document, Item, MessageItem, ObjectItem, StateItem, Target
 from ._snapshot_storage import LATEST, STASH, Snapshots
 
+_REFUSED = (
+    "The storage {}: {}. Nothing was changed. Export to another storage, or under another name (rename the session, or "
+    "fork it)."
+)
+
 
 class SnapshotTarget(Target):
     """Such a storage: each agent's newest snapshot is written, with the history that its model sees.
@@ -31,7 +36,7 @@ class SnapshotTarget(Target):
         self._stash: dict[str, bytes] = {}
         self._snapshots: dict[str, bytes] = {}
         if "/" in session_id or "\\" in session_id:
-            raise self._refused("takes no path separators in ids")
+            raise SessionDataError(_REFUSED.format("takes no path separators in ids", named(session_id)))
         self._found = self._place.keys(f"{self._place.sessions}{session_id}/")
 
     def write(self, items: Iterator[Item], total: int | None) -> tuple[str, int]:
@@ -50,7 +55,7 @@ class SnapshotTarget(Target):
                 self._stash[item.key.replace("{session}", self._session_id, 1)] = item.value
         self._add(state, messages)
         if self._found and not self._is_begun():
-            raise self._refused("holds this session already")
+            raise SessionDataError(_REFUSED.format("holds this session already", named(self._session_id)))
         return checksum.hexdigest(), checksum.messages
 
     def finish(self) -> None:
@@ -65,12 +70,6 @@ class SnapshotTarget(Target):
         """Whether the storage holds some of the same snapshots, and no other."""
         there = dict(zip(self._found, self._place.read(self._found), strict=True))
         return len(there) < len(self._snapshots) and there.items() <= self._snapshots.items()
-
-    def _refused(self, why: str) -> SessionDataError:
-        return SessionDataError(
-            f"The storage {why}: {named(self._session_id)}. Nothing was changed. Export to another storage, or under "
-            "another name (rename the session, or fork it)."
-        )
 
     def _add(self, state: StateItem | None, messages: dict[int, Document]) -> None:
         if state is None:
