@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import gc
 import sys
-import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,14 +17,10 @@ from strands.types.exceptions import SessionException
 
 from ..client import logger_of
 from ..database.encoding import Message, copied, encode, message_document, now
-from ..database.live_window import LiveWindow
 from ..database.tables import Document
 from ..errors import SessionDataError, named
 from .agent_state import (
-    STATE_FIELDS,
-    StateReader,
     ensure_tracking_ids,
-    is_stateful,
     messages_of,
     scrub_interrupts,
     storable_part,
@@ -35,6 +29,7 @@ from .collector import collector_paused
 from .copies import RedactedCopies
 from .offloads import Offloads
 from .outgoing import AgentRow, MessageRow, Redaction, Row
+from .recorded import Recorded, window_of
 from .restore import restored
 from .sandboxes import note
 from .window import RECENT, Change, Window
@@ -50,21 +45,6 @@ if TYPE_CHECKING:
 logger = logger_of(__name__)
 
 
-@dataclass(slots=True)
-class _Recorded:
-    """One agent as it was last recorded."""
-
-    agent: weakref.ref[Agent]
-    window: Window
-    created_at: str
-    state: dict[str, Any] | None = None  # the SessionAgent's fields, as last seen
-    storable: dict[str, Any] | None = None  # the same, as last seen in a form that can be stored
-    stored: bool = False  # its row is written, or on its way
-    held: list[Row] = field(default_factory=lambda: [])  # rows that wait for the model's answer
-    error: Exception | None = None  # what the end of its invocation is to raise
-    reader: StateReader = field(default_factory=StateReader)
-
-
 class Recorder:
     """Records the agents of one session.
 
@@ -77,7 +57,7 @@ class Recorder:
         self.session_id = writer.session_id
         self._writer = writer
         self._opening = opening
-        self._agents: dict[str, _Recorded] = {}
+        self._agents: dict[str, Recorded] = {}
         self.offloads = Offloads(opening)
 
     # Restoring
@@ -121,18 +101,29 @@ class Recorder:
         if stored is None:
             known = self._new(agent)
         else:
-            window, _ = Window.restored(
-                LiveWindow.of_row(stored.window, agent_id),
-                stored.messages,
-                what=f"agent {named(agent_id)}",
-                next_id=stored.next_id,
-                keeps_dropped=is_stateful(agent),
-            )
-            window.recognises = sys.maxsize if built_with is None else built_with
+            built_with = sys.maxsize if built_with is None else built_with
+            window = window_of(agent, stored, next_id=stored.next_id, built_with=built_with)
             known = self._going_on(agent, stored, window)
         known.window.departed.gives_ids = False
         with self._writer.lock:
             self._agents[agent_id] = known
+
+    def _mended(self, agent: Agent, torn: Recorded) -> Recorded:
+        """An agent's record made anew, from what is stored: Ctrl-C came amid an event. Blocks; the next look finds all.
+
+        What a rival has stored since is not taken for this writer's own: what it builds on stays what it was.
+        """
+        agent_id, writer = agent.agent_id, self._writer
+        writer.drain(at_once=True).result()
+        stored = self._opening.agent(agent_id) if writer.known.agents.get(agent_id) else None
+        if stored is None:
+            known = Recorded.new(agent)
+        else:
+            next_id = writer.known.next_ids.get(agent_id, 0)
+            known = Recorded.of(agent, stored, window_of(agent, stored, next_id=next_id, built_with=sys.maxsize))
+        known.window.departed.gives_ids, known.error = torn.window.departed.gives_ids, torn.error
+        self._agents[agent_id] = known
+        return known
 
     def live(self, agent_id: str) -> Agent | None:
         """The agent of an id that was restored or attached, and is still there."""
@@ -157,16 +148,13 @@ class Recorder:
                 "a session. To build an agent again, in a notebook, make its session manager anew in the same cell."
             )
 
-    def _new(self, agent: Agent) -> _Recorded:
+    def _new(self, agent: Agent) -> Recorded:
         self._writer.known.go_on_from(agent.agent_id, 0)
-        window = Window(what=f"agent {named(agent.agent_id)}", keeps_dropped=is_stateful(agent))
-        return _Recorded(weakref.ref(agent), window, now())
+        return Recorded.new(agent)
 
-    def _going_on(self, agent: Agent, stored: StoredAgent, window: Window) -> _Recorded:
+    def _going_on(self, agent: Agent, stored: StoredAgent, window: Window) -> Recorded:
         self._writer.known.go_on_from(stored.agent_id, stored.revision, stored.next_id, stored.in_parts)
-        recorded = {key: value for key, value in stored.document.items() if key in STATE_FIELDS}
-        created_at = str(stored.document.get("created_at", "")) or now()
-        return _Recorded(weakref.ref(agent), window, created_at, recorded, recorded, stored=True)
+        return Recorded.of(agent, stored, window)
 
     # Events
 
@@ -305,6 +293,7 @@ class Recorder:
             if copies.is_empty:
                 self._record(agent, known, lambda: known.window.compare(messages_of(agent)))
                 return self._writer.send(last=self._writer.durability == "message")
+            known.is_torn = True  # until it is recorded
             before: dict[str, int] = {}
             for agent_id, other in self._agents.items():
                 before[agent_id] = other.window.next_id
@@ -332,19 +321,19 @@ class Recorder:
 
     # From changes to rows
 
-    def _known(self, agent: Agent) -> _Recorded:
+    def _known(self, agent: Agent) -> Recorded:
         known = self._agents.get(agent.agent_id)
         if known is None or known.agent() is not agent:
             raise SessionException(
                 f"Agent {named(agent.agent_id)} is not part of session {named(self.session_id)}: pass its session "
                 "manager or hooks to its constructor."
             )
-        return known
+        return self._mended(agent, known) if known.is_torn else known
 
     def _record(
         self,
         agent: Agent,
-        known: _Recorded,
+        known: Recorded,
         look: Callable[[], Change],
         rows: list[Row] | None = None,
         *,
@@ -355,44 +344,52 @@ class Recorder:
         Raises:
             SessionDataError: Something can't be stored; all else is pending, and goes with the next event.
         """
-        state = known.reader.read(agent)  # first: once the window has taken a change in, it must become rows
-        change = look()
-        error = change.error
-        rows = rows if rows is not None else []
-        candidate = known.storable
-        if state != known.state:
-            candidate = known.state = {key: value if key == "state" else copied(value) for key, value in state.items()}
-        if candidate is not None and (candidate is not known.storable or change.window is not None or not known.stored):
-            try:
-                text = _agent_text(agent.agent_id, candidate, known.created_at)
-                known.storable = candidate
-            except SessionDataError as unstorable:
-                error = error or unstorable
-                text = None
-                if not known.stored:  # no message can be stored without it
-                    known.storable = storable_part(candidate)
-                if known.storable is not None and (change.window is not None or not known.stored):
-                    text = _agent_text(agent.agent_id, known.storable, known.created_at)
-            if text is not None:
-                laid_out = Document.of(text, created_at=known.created_at)
-                rows.append(AgentRow(agent.agent_id, known.window.text, laid_out))
-                known.stored = True
-        for entries, new in ((change.added, True), (change.rewritten, False)):
-            for entry, message in entries:
-                assert entry.message_id is not None
-                times = (entry.created_at, entry.created_at if new else now())
-                live = entry.said is not None
-                laid_out = message_document(message, entry.message_id, *times, live=live, redacted=entry.redacted)
-                versions = (None, new, laid_out) if live else (laid_out, new, None)
-                rows.append(MessageRow(agent.agent_id, entry.message_id, *versions))
-        known.held += rows
-        if known.held and not hold:
-            rows, known.held = known.held, []
-            self._writer.put(rows)
+        known.is_torn = True  # until all of it is among the rows: Ctrl-C may come amid this
+        try:
+            state = known.reader.read(agent)  # first: once the window has taken a change in, it must become rows
+            change = look()
+            rows = rows if rows is not None else []
+            error = _add_rows(rows, agent.agent_id, known, state, change)
+            known.held += rows
+            if known.held and not hold:
+                rows, known.held = known.held, []
+                self._writer.put(rows)
+        except Exception:
+            known.is_torn = False
+            raise
+        known.is_torn = False
         if error is not None:
             raise error
 
 
-def _agent_text(agent_id: str, state: dict[str, Any], created_at: str) -> str:
-    document = {**state, "created_at": created_at, "updated_at": now()}
-    return encode(document, what=f"the state of agent {named(agent_id)}")
+def _add_rows(
+    rows: list[Row], agent_id: str, known: Recorded, state: dict[str, Any], change: Change
+) -> SessionDataError | None:
+    """Add what is to be written of a change, and of an agent's state; what of it can't be stored."""
+    error = change.error
+    candidate = known.storable
+    if state != known.state:
+        candidate = known.state = {key: value if key == "state" else copied(value) for key, value in state.items()}
+    if candidate is not None and (candidate is not known.storable or change.window is not None or not known.stored):
+        try:
+            text = known.text(agent_id, candidate)
+            known.storable = candidate
+        except SessionDataError as unstorable:
+            error = error or unstorable
+            text = None
+            if not known.stored:  # no message can be stored without it
+                known.storable = storable_part(candidate)
+            if known.storable is not None and (change.window is not None or not known.stored):
+                text = known.text(agent_id, known.storable)
+        if text is not None:
+            rows.append(AgentRow(agent_id, known.window.text, Document.of(text, created_at=known.created_at)))
+            known.stored = True
+    for entries, new in ((change.added, True), (change.rewritten, False)):
+        for entry, message in entries:
+            assert entry.message_id is not None
+            times = (entry.created_at, entry.created_at if new else now())
+            live = entry.said is not None
+            laid_out = message_document(message, entry.message_id, *times, live=live, redacted=entry.redacted)
+            versions = (None, new, laid_out) if live else (laid_out, new, None)
+            rows.append(MessageRow(agent_id, entry.message_id, *versions))
+    return error
