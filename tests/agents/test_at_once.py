@@ -12,8 +12,12 @@ import pytest
 
 from strands_persql import PerSQL, PerSQLSessionManager, SessionConflictError
 from strands_persql.client import AT_ONCE_STATEMENTS, Handle
+from strands_persql.engine.agent_state import StateReader
 from strands_persql.engine.outgoing import Attempts, Batch, Outgoing
+from strands_persql.engine.recorded import Recorded
 from strands_persql.engine.sender import Sender
+from strands_persql.engine.threads import Turns
+from strands_persql.engine.window import Window
 from strands_persql.engine.writer import Writer
 
 from .agents import agent_of
@@ -129,6 +133,13 @@ async def test_a_long_message_goes_to_a_worker(store: Store) -> None:
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
+        (Window, "add"),
+        (Window, "compare"),
+        (Window, "_add_row"),
+        (StateReader, "read"),
+        (Recorded, "text"),
+        (Writer, "put"),
+        (Turns, "begin_now"),
         (Writer, "_take"),
         (Sender, "planned"),
         (Handle, "commit_now"),
@@ -136,6 +147,7 @@ async def test_a_long_message_goes_to_a_worker(store: Store) -> None:
         (Outgoing, "is_stored"),
         (Attempts, "clear"),
         (Writer, "_take_back"),
+        (Turns, "end_now"),
     ],
 )
 def test_ctrl_c(store: Store, owner: Any, name: str, early: bool, monkeypatch: pytest.MonkeyPatch) -> None:

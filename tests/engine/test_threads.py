@@ -286,18 +286,19 @@ def test_a_turn_at_once() -> None:
     """Nobody is asked to wait for it, and it passes nobody; what is asked for during it is handed over at its end."""
     handed: list[bool] = []
     turns = Turns(handed.append)
-    assert turns.begin_now()
-    assert not turns.begin_now()
+    here = threading.get_ident()
+    assert turns.begin_now(here)
+    assert not turns.begin_now(here)
     asked = turns.ask()
-    assert not turns.begin_now() and not handed
-    turns.end()
+    assert not turns.begin_now(here) and not handed
+    turns.end_now(here)
     assert handed == [False] and not asked.done()
-    assert not turns.begin_now()
+    assert not turns.begin_now(here)
     assert turns.begin()
-    assert not turns.begin_now()
+    assert not turns.begin_now(here)
     turns.end()
     assert asked.done()
-    assert turns.begin_now()
+    assert turns.begin_now(here)
 
 
 def test_a_turn_that_was_handed_over_all_the_same() -> None:

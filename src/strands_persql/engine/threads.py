@@ -216,6 +216,7 @@ class Turns:
         self._served: list[Future[None]] = []  # by the turn under way
         self._at_once = False  # somebody blocks until the next turn is done
         self._under_way = False
+        self.here: int | None = None  # the thread whose turn was begun by `begin_now`, and is under way
         self._queued = 0  # turns that were handed over and have not begun; never too many, whatever interrupts a call
 
     def ask(self, *, at_once: bool = False) -> Future[None]:
@@ -234,13 +235,22 @@ class Turns:
             self._queue()
         return future
 
-    def begin_now(self) -> bool:
-        """Begin a turn that nobody has asked for; False where one is under way, or asked for."""
+    def begin_now(self, thread: int) -> bool:
+        """Begin a turn of this thread that nobody has asked for; False where one is under way, or asked for."""
         with self._lock:
             if self._under_way or self._waiting:
                 return False
-            self._under_way = True
+            self._under_way, self.here = True, thread
         return True
+
+    def end_now(self, thread: int) -> None:
+        """End that turn. Where Ctrl-C came amid this, it is called again."""
+        with self._lock:
+            if self.here == thread:
+                self._under_way, self.here = False, None
+            again = bool(self._waiting)
+        if again:
+            self._queue()
 
     def begin(self) -> bool:
         """Begin a turn; False where another one is under way, or has served all."""

@@ -172,23 +172,28 @@ class Writer:
         Where it can't be, or fails, or Ctrl-C comes amid it, everything is pending as before: a worker does it, with
         all that may be needed.
         """
-        if not self._turns.begin_now():
-            return False
         joined: Joined | None = None
+        here = threading.get_ident()
         try:
-            self._take()
-            joined = self._sender.send_now() if self._lost is None else None
-            if joined is not None:
-                self._is_stored(joined)
+            if self._turns.begin_now(here):
+                self._take()
+                joined = self._sender.send_now() if self._lost is None else None
+                if joined is not None:
+                    self._is_stored(joined)
         except Exception as error:
             logger.debug("session_id=<%s>, error=<%s> | a worker writes", self.session_id, type(error).__name__)
         finally:
-            try:
-                with self._lock:
-                    self._take_back()
-                    self.has_failed = self.has_failed and joined is None
-            finally:
-                self._turns.end()
+            if self._turns.here == here:
+                try:
+                    with self._lock:
+                        self._take_back()
+                        self.has_failed = self.has_failed and joined is None
+                finally:
+                    try:
+                        self._turns.end_now(here)
+                    except BaseException:
+                        self._turns.end_now(here)
+                        raise
         return joined is not None
 
     def block(self, record: Callable[[], Written]) -> None:
