@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from strands_persql import PerSQL, PerSQLSessionManager, SessionConflictError
 from strands_persql.client import AT_ONCE_STATEMENTS, Handle
 from strands_persql.engine.agent_state import StateReader
+from strands_persql.engine.departed import Departed
 from strands_persql.engine.outgoing import Attempts, Batch, Outgoing
 from strands_persql.engine.recorded import Recorded
 from strands_persql.engine.sender import Sender
@@ -22,7 +24,7 @@ from strands_persql.engine.writer import Writer
 
 from .agents import agent_of
 from .harness import Durability, RecordingDatabase, Store, soon, user, words_of
-from .scripted import ScriptedModel, text, tools, use
+from .scripted import ScriptedModel, redact_user, text, tools, use
 
 EVERY: list[Any] = ["message", "overlap", "invocation"]
 
@@ -217,3 +219,57 @@ def test_memory() -> None:
 
         asyncio.run(ask())
         assert threads == [*asked, *asked]
+
+
+def interrupting(
+    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, meanwhile: Callable[[], Any] = lambda: None
+) -> None:
+    """Ctrl-C comes once, when a method has done its work, and something else."""
+    call, interrupts = getattr(owner, name), [KeyboardInterrupt]
+
+    def interrupted(*args: Any, **options: Any) -> Any:
+        result = call(*args, **options)
+        if interrupts:
+            interrupt = interrupts.pop()
+            meanwhile()
+            raise interrupt
+        return result
+
+    monkeypatch.setattr(owner, name, interrupted)
+
+
+@pytest.mark.parametrize("durability", EVERY)
+@pytest.mark.parametrize(("owner", "name"), [(Window, "redact"), (Departed, "clear"), (Writer, "put")])
+def test_ctrl_c_amid_a_redaction(
+    store: Store, durability: Durability, owner: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was redacted is overwritten with the next event."""
+    manager = store.manager(store.database(at_once=True), durability=durability)
+    model = ScriptedModel([text("one!")])
+    agent = agent_of(model)(manager)
+    asyncio.run(agent.invoke_async("one"))
+    model.play(redact_user("[redacted]", before=lambda: interrupting(monkeypatch, owner, name)), "three!")
+    with contextlib.closing(asyncio.new_event_loop()) as loop, pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(agent.invoke_async("SECRET-WORD"))
+    asyncio.run(soon(agent.invoke_async("three")))
+    assert words_of(store.messages()) == ["one", "one!", "[redacted]", "three", "three!"]
+    assert not store.holds("SECRET-WORD")
+
+
+def test_ctrl_c_and_a_rival(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a rival has stored meanwhile is not taken for this agent's own."""
+
+    def rival() -> None:
+        agent = agent_of(ScriptedModel(["rival!"]))(store.manager())
+        thread = threading.Thread(target=lambda: asyncio.run(agent.invoke_async("rival")))
+        thread.start()
+        thread.join()
+
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        agent = loop.run_until_complete(begun(store, store.database(at_once=True), "message", ["one!", "two!"]))
+        interrupting(monkeypatch, Window, "add", rival)
+        with pytest.raises((KeyboardInterrupt, SessionConflictError)):
+            loop.run_until_complete(agent.invoke_async("one"))
+    with pytest.raises(SessionConflictError):
+        asyncio.run(soon(agent.invoke_async("two")))
+    assert words_of(store.messages()) == ["hello", "hello!", "rival", "rival!"]
