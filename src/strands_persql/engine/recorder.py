@@ -120,7 +120,9 @@ class Recorder:
             known = Recorded.new(agent)
         else:
             next_id = writer.known.next_ids.get(agent_id, 0)
-            known = Recorded.of(agent, stored, window_of(agent, stored, next_id=next_id, built_with=sys.maxsize))
+            window = window_of(agent, stored, next_id=next_id, built_with=sys.maxsize)
+            window.follow(torn.window)
+            known = Recorded.of(agent, stored, window)
         known.window.departed.gives_ids, known.error = torn.window.departed.gives_ids, torn.error
         self._agents[agent_id] = known
         return known

@@ -237,6 +237,12 @@ class Window:
             entry.redacted = entry.redacted or any(entry.message is message for message in redacted)
         return change
 
+    def follow(self, other: Window) -> None:
+        """The messages of these rows are in the agent's history as the objects that another window has found."""
+        found = {entry.message_id: entry.message for entry in other.entries if entry.message_id is not None}
+        for entry in self.entries:
+            entry.message = found.get(entry.message_id, entry.message)
+
     def forget_live(self) -> None:
         """Compare everything at the next look: the history was changed on the way in."""
         self.live = None
