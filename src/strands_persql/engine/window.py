@@ -239,9 +239,10 @@ class Window:
 
     def follow(self, other: Window) -> None:
         """The messages of these rows are in the agent's history as the objects that another window has found."""
-        found = {entry.message_id: entry.message for entry in other.entries if entry.message_id is not None}
+        found = {entry.message_id: entry.message for entry in other.entries}
         for entry in self.entries:
-            entry.message = found.get(entry.message_id, entry.message)
+            if entry.message_id is not None:
+                entry.message = found.get(entry.message_id, entry.message)
 
     def forget_live(self) -> None:
         """Compare everything at the next look: the history was changed on the way in."""
