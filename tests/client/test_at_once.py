@@ -507,3 +507,45 @@ def test_what_is_replaced_waits_for_readers(in_file: Any, path: Path, log: Path)
     ends.join()
     with contextlib.closing(sqlite3.connect(moved)) as connection:
         assert connection.execute("SELECT count(*) FROM t").fetchone() == (2,)
+
+
+class InterruptedLock:
+    """A lock at which Ctrl-C comes: before it is taken, or when it has been.
+
+    Args:
+        lock: A connection's own.
+        taken: Whether it has been.
+    """
+
+    def __init__(self, lock: Any, *, taken: bool) -> None:
+        self._lock = lock
+        self._taken = taken
+
+    def acquire(self, *, blocking: bool) -> bool:
+        if self._taken:
+            assert self._lock.acquire(blocking=blocking)
+        raise KeyboardInterrupt
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_ctrl_c_as_the_connection_is_taken(in_file: Any, monkeypatch: pytest.MonkeyPatch, taken: bool) -> None:
+    """It is free for other threads all the same."""
+    store = in_file._store
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "_lock", InterruptedLock(store._lock, taken=taken))
+        with pytest.raises(KeyboardInterrupt):
+            in_file.commit_now(insert())
+    free: list[bool] = []
+
+    def take() -> None:
+        free.append(store._lock.acquire(blocking=False))
+        if free[0]:
+            store._lock.release()
+
+    other = threading.Thread(target=take)
+    other.start()
+    other.join()
+    assert free == [True]

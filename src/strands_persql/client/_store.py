@@ -36,11 +36,9 @@ BUSY_SECONDS = 30.0
 """How long a call waits for another process or connection that is writing, before `database_locked`."""
 LOOK_SECONDS = 0.002
 """How long a file is taken to stand where it stood."""
-CACHED_STATEMENTS = 512
-"""Prepared statements kept per connection (sqlite3's default: 128)."""
+CACHED_STATEMENTS = 512  # prepared ones, kept per connection (sqlite3's default: 128)
 
-_carried: set[Identity] = set()
-"""The files on which this process has connections of the one that it was forked from."""
+_carried: set[Identity] = set()  # the files on which this process has connections of the one it was forked from
 
 
 class Store:
@@ -120,16 +118,16 @@ class Store:
         Raises:
             sqlite3.Error: `work` has failed.
         """
-        if not self._lock.acquire(blocking=False):
-            return False
+        taken, is_inside = None, self._in_use
         try:
+            taken = self._lock.acquire(blocking=False)
             now = time.perf_counter()  # the monotonic clock of Windows ticks every 15 ms
-            connection = self._connection
+            connection = self._connection if taken else None
             if connection is None or self._in_use or not self._pace.is_quick(now) or not self._is_ready(now):
                 return False
-            self.used, self._in_use = now, True
-            self._wait_for_locks(False)
             try:
+                self.used, self._in_use = now, True
+                self._wait_for_locks(False)
                 work(connection)
             finally:
                 self._in_use = False
@@ -137,7 +135,9 @@ class Store:
                 self._pace.tried(finished - now, finished)
             return True
         finally:
-            self._lock.release()
+            if taken or (taken is None and not is_inside):
+                with suppress(RuntimeError):  # Ctrl-C came as the lock was taken, or before
+                    self._lock.release()
 
     def _is_ready(self, now: float) -> bool:
         if self._file is None:
