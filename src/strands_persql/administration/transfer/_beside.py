@@ -20,6 +20,10 @@ _fcntl: ModuleType | None = None
 with contextlib.suppress(ImportError):  # Windows has none
     _fcntl = importlib.import_module("fcntl")
 
+# No link is followed, and no pipe waited for. Windows has none of these flags, as it has no such locks.
+_OF_FILE = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+_OF_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+
 _NAME_LENGTH = 60
 """Characters of a name that its file's has: file systems take 255 bytes, and a character may have 4."""
 
@@ -84,7 +88,7 @@ def _delete_unless_locked(path: str) -> None:
         if _fcntl is None:
             os.unlink(path)
             return
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        descriptor = os.open(path, _OF_FILE)
         try:
             _fcntl.flock(descriptor, _fcntl.LOCK_EX | _fcntl.LOCK_NB)
             os.unlink(path)
@@ -108,7 +112,7 @@ class FolderLock:
         if _fcntl is None or self._unlocks is not None:
             return True
         try:
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            descriptor = os.open(self._path, _OF_FOLDER)
         except FileNotFoundError:
             return False
         self._unlocks = weakref.finalize(self, os.close, descriptor)
